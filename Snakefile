@@ -1,0 +1,78 @@
+"""The study at a glance: what is configured, which rule files make it, and the names to ask for.
+
+snakemake --cores 8 all                 the whole study at laptop scale
+snakemake --list-target-rules           the names of everything that can be asked for
+snakemake --cores 8 all --configfile config/smoke.yaml
+"""
+
+
+configfile: "config/config.yaml"
+configfile: "config/methods.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+wildcard_constraints:
+    seed=one_of(map(str, STUDY.seeds)),
+    arm=one_of(STUDY.every_arm),
+
+
+rule all:
+    """The whole study: data, models, recovery, views, gates, figures, tables and the report."""
+    default_target: True
+    input:
+        f"{ROOT}/report.html",
+        seeds(f"{SEED}/data/card.md"),
+        gate_files(),
+        figure_files(),
+        table_files(),
+
+
+include: "workflow/rules/runs.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/finetune.smk"
+include: "workflow/rules/recovery.smk"
+include: "workflow/rules/views.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/clean.smk"
+
+
+rule data:
+    """Persons, biographies, questions, tokenizer and dataset card."""
+    input:
+        seeds(rules.make_data.output),
+
+
+rule figures:
+    """All figures, each as PDF, PNG and SVG."""
+    input:
+        figure_files(),
+
+
+rule tables:
+    """All tables, each as CSV, Markdown and LaTeX."""
+    input:
+        table_files(),
+
+
+rule gates:
+    """What the study must reach for its results to mean anything, checked."""
+    input:
+        gate_files(),
+
+
+onsuccess:
+    print(f"Done. Results are in {ROOT}; report.html there explains them.")
+
+
+onerror:
+    print(
+        f"Something failed: the lines above name the job, its log is below {ROOT}/logs. Run the same command again to go on from there."
+    )

@@ -1,0 +1,251 @@
+"""A complete results tree of made-up numbers, in the shapes of the real one: for drawing figures without training anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from forgetting.config import ATTRIBUTES
+from forgetting.statistics import summarise
+from forgetting.tables import FACTS, FEATURE_POINTS, FEATURES, LANDSCAPE, METRICS, RECOVERY, RECOVERY_FACTS, WEIGHTS, write_table
+
+SCALE = "synthetic"
+ARMS = ("seq", "replay-5", "replay-20", "freeze-0", "freeze-1", "freeze-2", "freeze-3", "freeze-4")
+RATES = {"seq-lr-1e-5": 1e-5, "seq-lr-3e-5": 3e-5, "seq": 1e-4, "seq-lr-3e-4": 3e-4, "seq-lr-1e-3": 1e-3}
+PROBED = ("seq", "replay-20", "freeze-2", *(arm for arm in RATES if arm != "seq"))
+VIEWED = ("seq", "replay-20", "freeze-2")
+STEPS = np.array([*range(0, 50, 5), *range(50, 200, 10), *range(200, 4001, 200)])
+CHECKPOINTS = (0, 10, 30, 60, 100, 150, 200, 800, 1600, 2600, 4000)
+EPOCHS = (0, 0.125, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 4.0, 5.0)
+STEPS_PER_EPOCH = 56
+LAYERS = 4
+PERSONS = {"task0_train": 15, "task0_val": 10, "task0_test": 40, "task1": 40, "control": 20}
+
+
+def task0_accuracy(arm: str, step: np.ndarray) -> np.ndarray:
+    """Early collapse, rebound, slow loss: faster at a high rate, slower the deeper the freeze, milder with replay."""
+    speed = RATES.get(arm, 1e-4) / 1e-4
+    depth = float(arm.removeprefix("freeze-")) if arm.startswith("freeze-") else -1.0
+    bottom = {"replay-5": 0.35, "replay-20": 0.55}.get(arm, 0.08 + 0.12 * (depth + 1))
+    collapse = 1 - (1 - bottom) * (1 - np.exp(-step * speed / (25 + 12 * (depth + 1))))
+    rebound = 0.2 / speed**0.5 * np.exp(-(((step - 700) / 400) ** 2))
+    end = 0.85 if arm == "replay-20" else 0.16
+    slow = (end - bottom) * (1 - np.exp(-step / 1500))
+    return np.clip(0.97 * collapse + rebound + slow, 0.01, 0.99)
+
+
+def task1_accuracy(arm: str, step: np.ndarray) -> np.ndarray:
+    speed = RATES.get(arm, 1e-4) / 1e-4
+    half = {"freeze-4": 9000.0, "freeze-3": 1800.0}.get(arm, 900.0) / speed**0.8
+    return np.clip(1.02 / (1 + (np.maximum(step, 1) / half) ** -3.5), 0, 1)
+
+
+def recovered_accuracy(start: str, arm: str, checkpoint: int, epochs: float) -> float:
+    begin, best, rate = {
+        "pretrained": (0.0, 0.88, 3.0),
+        "random": (0.0, 0.03, 1.0),
+        "shuffled": (0.12, 0.25, 2.0),
+        "task1": (
+            float(task0_accuracy(arm, np.array(checkpoint))),
+            0.96 - {"seq": 0.3, "freeze-2": 0.2}.get(arm, 0.05) * checkpoint / 4000,
+            4.0,
+        ),
+    }[start]
+    if start == "task1" and arm in RATES and RATES[arm] > 2e-4:
+        best *= 0.6
+    return begin + (best - begin) * (1 - np.exp(-rate * epochs))
+
+
+class World:
+    """Made-up persons; a fact is answered right when its difficulty lies below the accuracy of the day."""
+
+    def __init__(self, seed: int, persons: dict[str, int] | None = None) -> None:
+        self.seed = seed
+        sizes = persons or PERSONS
+        generator = np.random.default_rng(seed)
+        count = sum(sizes.values())
+        difficulty = norm.cdf(0.5 * generator.normal(size=(count, 1)) + 0.75**0.5 * generator.normal(size=(count, len(ATTRIBUTES))))
+        self.questions = pd.DataFrame(
+            {
+                "person": np.repeat(np.arange(count, dtype="int32"), len(ATTRIBUTES)),
+                "group": np.repeat([name for name, size in sizes.items() for _ in range(size)], len(ATTRIBUTES)),
+                "attribute": np.tile(ATTRIBUTES, count),
+                "difficulty": difficulty.ravel(),
+            }
+        )
+
+    def answers(self, accuracy: dict[str, float]) -> pd.DataFrame:
+        """The facts of the groups named, at these exact-match accuracies."""
+        rows = self.questions[self.questions["group"].isin(list(accuracy))]
+        level = rows["group"].map(accuracy)
+        soft = 0.1 + 0.88 * level
+        return rows.drop(columns="difficulty").assign(
+            exact_match=rows["difficulty"] < level,
+            first_token_hard=rows["difficulty"] < soft,
+            first_token_soft=soft.astype("float32"),
+            answer_nll=(-np.log(soft) * (0.5 + rows["difficulty"])).astype("float32"),
+        )
+
+    def task1(self, arm: str, steps: np.ndarray = STEPS) -> pd.DataFrame:
+        offset = 0.02 * np.random.default_rng([self.seed, len(arm)]).normal()
+        evaluations = []
+        for step in steps:
+            task0 = float(np.clip(task0_accuracy(arm, np.array(step)) + (offset if step else 0), 0, 1))
+            levels = {
+                "task0_train": task0,
+                "task0_val": task0,
+                "task0_test": task0,
+                "task1": float(task1_accuracy(arm, step)),
+                "control": 0.0,
+            }
+            evaluations.append(self.answers(levels).assign(step=step))
+        return pd.concat(evaluations).assign(scale=SCALE, seed=self.seed, stage="task1", arm=arm)
+
+    def recovery(self, arm: str, starts: dict[str, tuple[int, ...]]) -> pd.DataFrame:
+        offset = 0.02 * np.random.default_rng([self.seed, len(arm), 1]).normal()
+        evaluations = []
+        for start, checkpoints in starts.items():
+            for checkpoint in checkpoints:
+                long = start != "task1" or 0 < checkpoint <= 150 or checkpoint >= 2600
+                for epochs in EPOCHS if long else [value for value in EPOCHS if value <= 1]:
+                    level = float(np.clip(recovered_accuracy(start, arm, checkpoint, epochs) + offset * min(1, epochs), 0, 1))
+                    run = {"start": start, "checkpoint": checkpoint, "epochs": epochs, "step": round(epochs * STEPS_PER_EPOCH)}
+                    evaluations.append(self.answers({"task0_test": level, "control": 0.01}).assign(**run))
+        return pd.concat(evaluations).assign(scale=SCALE, seed=self.seed, stage="recovery", arm=arm)
+
+
+def task1_metrics(facts: pd.DataFrame, arm: str, threshold: float = 0.99) -> pd.DataFrame:
+    keys = ["scale", "seed", "stage", "arm", "step"]
+    metrics = summarise(facts, keys)
+    learned = metrics[(metrics["group"] == "task1") & (metrics["attribute"] == "all") & (metrics["metric"] == "exact_match")]
+    reached = learned.loc[learned["value"] >= threshold, "step"]
+    first = metrics.iloc[0][keys].to_dict()
+    extra = [
+        first | {"step": 0, "group": "train", "attribute": "all", "metric": "learning_rate", "value": RATES.get(arm, 1e-4)},
+        first | {"step": int(facts["step"].max()), "group": "train", "attribute": "all", "metric": "seconds", "value": 120.0},
+        first
+        | {
+            "step": int(facts["step"].max()),
+            "group": "task1",
+            "attribute": "all",
+            "metric": "early_stop_step",
+            "value": reached.min() if len(reached) else np.nan,
+        },
+    ]
+    return pd.concat([metrics, pd.DataFrame(extra).assign(n=1, low=np.nan, high=np.nan)], ignore_index=True)
+
+
+def floors(seed: int) -> pd.DataFrame:
+    values = {"exact_match": 0.024, "first_token_hard": 0.113}
+    rows = [{"group": group, "attribute": "all", "metric": metric, "value": value} for group in PERSONS for metric, value in values.items()]
+    return pd.DataFrame(rows).assign(scale=SCALE, seed=seed, stage="data", arm="modal_answer", step=0, n=600, low=np.nan, high=np.nan)
+
+
+def landscape(seed: int, arm: str, points: int = 15) -> pd.DataFrame:
+    alpha, beta = (mesh.ravel() for mesh in np.meshgrid(np.linspace(-0.6, 2.6, points), np.linspace(-1, 5, points)))
+    task0 = 0.05 + 1.5 * np.log1p(alpha**2 + 0.05 * beta**2)
+    task1 = 4.0 - 3.9 * np.exp(-((alpha - 1.5) ** 2) / 8 - (beta - 4) ** 2 / 9)
+    grid = pd.DataFrame({"kind": "grid", "step": -1, "alpha": alpha, "beta": beta, "task0_loss": task0, "task1_loss": task1})
+    grid["mean_loss"], grid["in_plane"] = (task0 + task1) / 2, np.nan
+    steps = np.array(CHECKPOINTS)
+    path = pd.DataFrame(
+        {"kind": "trajectory", "step": steps, "alpha": 2 * (1 - np.exp(-steps / 60)), "beta": 4 * np.maximum(steps - 150, 0) / 3850}
+    )
+    path["in_plane"] = np.where(steps > 0, 0.85, np.nan)
+    return pd.concat([grid, path], ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
+
+
+def weights(seed: int, arm: str) -> pd.DataFrame:
+    generator = np.random.default_rng([seed, len(arm), 2])
+    pairs = [("pretraining", "task0"), ("pretraining", "task1"), ("task0", "task1_early"), ("task1_early", "task1_late")]
+    blocks = ["query", "key", "value", "attention_output", "mlp_input", "mlp_output"]
+    matrices = [(-1, "embedding"), *((layer, name) for layer in range(LAYERS) for name in blocks), (LAYERS, "output_embedding")]
+    rows = []
+    for former, latter in pairs:
+        for layer, component in matrices:
+            frozen = arm == "freeze-2" and latter.startswith("task1") and layer < 2
+            rank = float(generator.integers(30, 120))
+            chance = float(np.degrees(np.arccos(np.sqrt(rank / 128))))
+            angle = chance - generator.uniform(0, 12)
+            for metric, value, level in (("mean_angle", angle, chance), ("rank", rank + 5, np.nan), ("former_rank", rank, np.nan)):
+                rows.append((former, latter, layer, component, metric, np.nan if frozen else value, np.nan if frozen else level))
+    frame = pd.DataFrame(rows, columns=["former", "latter", "layer", "component", "metric", "value", "chance"])
+    return frame.assign(scale=SCALE, seed=seed, arm=arm)
+
+
+def features(seed: int, arm: str) -> pd.DataFrame:
+    rows = []
+    size = {"seq": 1.0, "replay-20": 0.7}.get(arm, 0.4)
+    for before, after in (("pretrained", "task0"), ("task0", "task1_early"), ("task0", "task1_end"), ("task1_early", "task1_end")):
+        later = 1.5 if after == "task1_end" else 1.0
+        for group in ("task0_test", "task1"):
+            for layer in range(LAYERS + 1):
+                part = layer / LAYERS
+                rows += [
+                    (before, after, layer, group, "all", "relative_shift", size * later * part + 0.02, np.nan),
+                    (before, after, layer, group, "all", "shift_along_leading", 0.1 + 0.3 * part / later, 0.06),
+                    (before, after, layer, group, "all", "cka", 1 - 0.4 * size * later * part, 0.05),
+                ]
+    for checkpoint, loss in (("pretrained", 0.0), ("task0", 0.05), ("task1_early", 0.1 * size), ("task1_end", 0.3 * size)):
+        for group in ("task0_test", "task1"):
+            for attribute in ATTRIBUTES:
+                for layer in range(LAYERS + 1):
+                    accuracy = 0.1 + 0.8 * layer / LAYERS * (1 - loss)
+                    rows.append((checkpoint, checkpoint, layer, group, attribute, "probe_accuracy", accuracy, 0.03))
+                    rows.append((checkpoint, checkpoint, layer, group, attribute, "probe_ceiling", 0.9, np.nan))
+    frame = pd.DataFrame(rows, columns=["before", "after", "layer", "group", "attribute", "metric", "value", "chance"])
+    return frame.assign(scale=SCALE, seed=seed, arm=arm)
+
+
+def feature_points(seed: int, arm: str) -> pd.DataFrame:
+    generator = np.random.default_rng([seed, len(arm), 3])
+    clouds = []
+    for step in (0, 150, 4000):
+        for layer in (LAYERS - 1, LAYERS):
+            cloud = generator.normal(size=(40, 2)) * (3, 1) + (0.5, 2 * step**0.2 if step else 0)
+            frame = pd.DataFrame({"leading_component": cloud[:, 0], "mean_shift": cloud[:, 1], "person": np.arange(40)})
+            clouds.append(frame.assign(step=step, layer=layer, group="task0_test", attribute="university"))
+    return pd.concat(clouds, ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
+
+
+def write_tree(root: Path, seeds: tuple[int, ...] = (0,), steps: np.ndarray = STEPS, checkpoints: tuple[int, ...] = CHECKPOINTS) -> None:
+    """Write `root`/seed<k>/... for every seed, and `root`/gates."""
+    keys = ["scale", "seed", "stage", "arm", "step"]
+    for seed in seeds:
+        world, folder = World(seed), root / f"seed{seed}"
+        write_table(floors(seed), folder / "data/floors.parquet", METRICS)
+        for arm in dict.fromkeys([*ARMS, *RATES]):
+            facts = world.task1(arm, steps)
+            write_table(facts, folder / f"task1/{arm}/facts.parquet", FACTS)
+            write_table(task1_metrics(facts, arm), folder / f"task1/{arm}/metrics.parquet", METRICS)
+        probes = {arm: world.recovery(arm, {"task1": checkpoints, "shuffled": (150, 4000)}) for arm in PROBED}
+        for arm, stop in stops(folder).items():
+            if arm in probes and stop not in checkpoints:
+                probes[arm] = pd.concat([probes[arm], world.recovery(arm, {"task1": (stop,)})])
+        probes["controls"] = world.recovery("controls", {"pretrained": (0,), "random": (0,)})
+        for arm, facts in probes.items():
+            write_table(facts, folder / f"recovery/{arm}/facts.parquet", RECOVERY_FACTS)
+            write_table(summarise(facts, [*keys, "start", "checkpoint", "epochs"]), folder / f"recovery/{arm}/metrics.parquet", RECOVERY)
+        for arm in VIEWED:
+            for name, maker, schema in (
+                ("landscape", landscape, LANDSCAPE),
+                ("weights", weights, WEIGHTS),
+                ("features", features, FEATURES),
+                ("feature_points", feature_points, FEATURE_POINTS),
+            ):
+                write_table(maker(seed, arm), folder / f"views/{arm}/{name}.parquet", schema)
+        gate = {"gate": "task0_before", "value": 0.97, "low": 0.95, "high": 0.98, "comparison": ">=", "threshold": 0.95, "floor": np.nan}
+        gate |= {"step": 60, "passed": True, "scale": SCALE, "seed": seed}
+        (root / "gates").mkdir(exist_ok=True)
+        (root / f"gates/seed{seed}-task0.json").write_text(json.dumps([gate]))
+
+
+def stops(folder: Path) -> dict[str, int]:
+    """Where Task 1 was learned, by arm; arms that never learned it are absent."""
+    rows = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("task1/*/metrics.parquet"))])
+    rows = rows[(rows["metric"] == "early_stop_step") & rows["value"].notna()]
+    return {str(arm): int(step) for arm, step in zip(rows["arm"], rows["value"], strict=True)}

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.present import INPUTS
+
+FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")
+STEPS = np.array([0, 20, 60, 100, 150, 800, 2000, 4000])
+CHECKPOINTS = (0, 60, 150, 4000)
+SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
+PATTERNS = {
+    "metrics": "seed*/task1/*/metrics.parquet",
+    "recovery": "seed*/recovery/*/metrics.parquet",
+    "recovery_facts": "seed*/recovery/*/facts.parquet",
+    "floors": "seed*/data/floors.parquet",
+    "points": "seed*/views/*/feature_points.parquet",
+    "gates": "gates/*.json",
+}
+
+
+@pytest.fixture(scope="module", params=[(0,), (0, 1)], ids=["one seed", "two seeds"])
+def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("results")
+    synthetic.write_tree(root, request.param, STEPS, CHECKPOINTS)
+    return root
+
+
+def files(tree: Path, name: str) -> list[str]:
+    return [str(path) for path in sorted(tree.glob(PATTERNS.get(name, f"seed*/views/*/{name}.parquet")))]
+
+
+def drawn(tree: Path, name: str) -> Figure:
+    draw = import_module(f"forgetting.figures.{name}").draw
+    frames = {key: INPUTS[key][0](files(tree, key)) for key in inspect.signature(draw).parameters if key in INPUTS}
+    options = {"matched_accuracy": 0.9} if "matched_accuracy" in inspect.signature(draw).parameters else {}
+    return draw(**frames, **options)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_draws_without_warnings_and_names_its_axes(tree: Path, name: str, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = drawn(tree, name)
+        style.save_figure(figure, [tmp_path / f"{name}.png"])
+    visible = [axes for axes in figure.axes if axes.axison and axes.has_data()]
+    assert visible
+    assert any(axes.get_xlabel() for axes in visible) and any(axes.get_ylabel() for axes in visible)
+    assert all(axes.get_title(loc="left") for axes in figure.axes[:2] if axes.axison)
+    assert figure.get_supxlabel(), "the note that says what the intervals are"
+
+
+def test_three_formats_and_the_same_bytes_twice(tree: Path, tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        style.save_figure(drawn(tree, "frontier"), [tmp_path / folder / "frontier"])
+    for kind in ("pdf", "png", "svg"):
+        assert (tmp_path / f"first/frontier.{kind}").read_bytes() == (tmp_path / f"second/frontier.{kind}").read_bytes()
+    assert len(list((tmp_path / "first").iterdir())) == 3
+
+
+def test_an_arm_looks_the_same_everywhere_and_unlike_the_others() -> None:
+    arms = ["seq", "replay-5", "replay-20", "freeze-0", "freeze-1", "freeze-2", "freeze-3", "freeze-4", "seq-lr-1e-5", "seq-lr-1e-3"]
+    looks = [style.arm_look(arm) for arm in arms]
+    assert len({look.color for look in looks}) == len(arms)
+    assert {style.arm_look(arm).marker for arm in arms if arm.startswith("freeze")} == {"^"}
+    assert style.arm_order(reversed(arms)) == arms
+    assert style.main_arms(arms) == ["seq", "replay-20", "freeze-2"]
+
+
+def test_bands_are_the_t_interval_over_seeds() -> None:
+    frame = pd.DataFrame({"seed": [0, 1], "step": [0, 0], "value": [0.4, 0.6], "low": 0.0, "high": 1.0})
+    assert "Student" in style.interval_note(frame)
+    assert "clustered by person" in style.interval_note(frame[frame["seed"] == 0])
+
+
+def test_all_scripts_run_where_torch_cannot_be_imported(tree: Path, tmp_path: Path) -> None:
+    if (tree / "seed1").exists():
+        pytest.skip("one seed is enough for the command line")
+    scripts = [path for kind in ("fig", "table") for path in sorted(SCRIPTS.glob(f"{kind}_*.py"))]
+    (tmp_path / "torch.py").write_text("raise ImportError('figures and tables must not need torch')")
+    lines = ["import runpy, sys"]
+    for script in scripts:
+        wanted = [name for name in INPUTS if f'"{name}"' in script.read_text()]
+        flags = [part for name in wanted for part in (f"--{name.replace('_', '-')}", *files(tree, name))]
+        lines += [f"sys.argv = {[str(script), *flags, '--output', str(tmp_path / script.stem / 'result')]}"]
+        lines += [f"runpy.run_path({str(script)!r}, run_name='__main__')"]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, env=environment(tmp_path), check=False)
+    assert done.returncode == 0, done.stderr
+    assert [len(list((tmp_path / script.stem).iterdir())) for script in scripts] == [3] * 12
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Modules in `home` come first."""
+    return {"PYTHONPATH": f"{home}:{SCRIPTS.parent}", "HOME": str(home), "PATH": ""}
+
+
+def test_a_truncated_table_is_one_message(tree: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "weights.parquet"
+    broken.write_bytes(b"PAR1")
+    command = [sys.executable, str(SCRIPTS / "fig_weight_update.py"), "--weights", str(broken), "--output", str(tmp_path / "figure")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), check=False)
+    assert done.returncode == 1
+    assert "weights.parquet" in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("figure.*"))

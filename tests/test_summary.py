@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forgetting.statistics import t_interval
+from forgetting.summary import combine_seeds, formatted, gates_table, read_gates, save_table
+
+GATE = {"gate": "task0_before", "value": 0.97, "low": 0.9, "high": 0.99, "comparison": ">=", "threshold": 0.95, "floor": 0.02, "step": 9}
+RUNS = pd.DataFrame(
+    {"seed": [0, 1, 2], "arm": "seq", "before": [0.9, 1.0, 0.8], "before_low": 0.1, "before_high": 1.0, "trough_step": [100.0, 110, 120]}
+)
+
+
+def test_several_seeds_give_a_t_interval() -> None:
+    table = combine_seeds(RUNS, ["arm"], ["before", "trough_step"])
+    np.testing.assert_allclose(table.loc[0, ["before", "before_low", "before_high"]].astype(float), t_interval([0.9, 1.0, 0.8]))
+    assert list(table.columns) == ["arm", "seeds", "before", "before_low", "before_high", "trough_step"]
+
+
+def test_one_seed_keeps_its_own_interval() -> None:
+    table = combine_seeds(RUNS[RUNS["seed"] == 0], ["arm"], ["before", "trough_step"])
+    assert table.loc[0, ["before", "before_low", "before_high"]].tolist() == [0.9, 0.1, 1.0]
+
+
+def test_cells_hold_value_and_interval_and_a_dash_for_what_is_not_defined() -> None:
+    table = pd.DataFrame({"arm": ["seq", "freeze-1"], "before": [0.9, np.nan], "before_low": [0.8, np.nan], "before_high": [0.95, np.nan]})
+    table["trough_step"] = [110.0, np.nan]
+    assert formatted(table).to_numpy().tolist() == [["seq", "0.900 [0.800, 0.950]", "110"], ["freeze-1", "-", "-"]]
+
+
+def test_three_formats_are_written_and_csv_keeps_numbers(tmp_path: Path) -> None:
+    save_table(combine_seeds(RUNS, ["arm"], ["before"]), [tmp_path / "methods"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["methods.csv", "methods.md", "methods.tex"]
+    assert pd.read_csv(tmp_path / "methods.csv")["before"].tolist() == [0.9]
+    assert "tabular" in (tmp_path / "methods.tex").read_text()
+    assert "| Task 0 before" in (tmp_path / "methods.md").read_text()
+    with pytest.raises(ValueError, match="html"):
+        save_table(RUNS, [tmp_path / "methods.html", tmp_path / "methods.csv"])
+
+
+def test_gates_are_read_with_what_they_must_reach(tmp_path: Path) -> None:
+    path = tmp_path / "seed1-task0.json"
+    path.write_text(json.dumps([GATE | {"seed": 1, "passed": True}, GATE | {"seed": 1, "passed": False, "value": 0.5}]))
+    table = gates_table(read_gates([path]))
+    assert table["passed"].tolist() == ["yes", "NO"]
+    assert table["threshold"].tolist() == [">= 0.95", ">= 0.95"]
+    assert formatted(table).iloc[0]["value"] == "0.970 [0.900, 0.990]"
+    path.write_text("[{")
+    with pytest.raises(ValueError, match=r"seed1-task0\.json"):
+        read_gates([path])

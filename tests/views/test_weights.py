@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from forgetting.tables import WEIGHTS, read_table, write_table
+from forgetting.views.inputs import read_weights
+from forgetting.views.weights import COMPONENTS, PAIRS, Update, compare, matrix, split_heads, weight_updates
+
+CPU = torch.device("cpu")
+
+
+def update(change: np.ndarray, scale: float = 1.0) -> Update:
+    before = torch.full(change.shape, scale, dtype=torch.float64)
+    return Update(before, before + torch.from_numpy(change))
+
+
+def gaussian(rows: int, columns: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((rows, columns))
+
+
+def test_split_heads_finds_what_the_attention_uses():
+    """Each head's (query, key, value) block of the fused output, as GPT-NeoX views it, is made by the rows we call query, key and value."""
+    heads, size = 4, 8
+    fused = torch.randn(3 * heads * size, heads * size)
+    states = torch.randn(5, heads * size)
+    by_head = (states @ fused.T).view(5, heads, 3 * size)
+    for part, rows in enumerate(split_heads(fused, heads)):
+        assert torch.allclose((states @ rows.T).view(5, heads, size), by_head[:, :, part * size : (part + 1) * size], atol=1e-5)
+
+
+def test_every_matrix_has_the_residual_stream_in_its_rows(checkpoints):
+    weights = checkpoints.weights(0)
+    shapes = {component: tuple(matrix(weights, 1, component, 4).shape) for component in (*COMPONENTS, "embedding", "output_embedding")}
+    square, wide, vocabulary = (32, 32), (32, 128), (32, 60)
+    assert shapes == dict.fromkeys(("query", "key", "value", "attention_output"), square) | dict.fromkeys(
+        ("mlp_input", "mlp_output"), wide
+    ) | dict.fromkeys(("embedding", "output_embedding"), vocabulary)
+    assert torch.equal(matrix(weights, 1, "mlp_input", 4).T, weights["gpt_neox.layers.1.mlp.dense_h_to_4h.weight"])
+    assert torch.equal(matrix(weights, 0, "attention_output", 4), weights["gpt_neox.layers.0.attention.dense.weight"])
+
+
+def test_compare_against_brute_force():
+    first, second = gaussian(24, 40, 1), gaussian(24, 40, 2) * np.linspace(3, 0.1, 40)
+    result = compare(update(first), update(second, scale=2.0), 0.9, 5)
+    left_first, values_first, _ = np.linalg.svd(first)
+    left, values, _ = np.linalg.svd(second)
+    ranks = [1 + int(np.argmax(np.cumsum(v**2) / np.sum(v**2) >= 0.9)) for v in (values_first, values)]
+    assert (result["former_rank"].value, result["rank"].value) == tuple(ranks)
+    angles = [np.degrees(np.arccos(np.linalg.norm(left_first[:, : ranks[0]].T @ left[:, i]))) for i in range(ranks[1])]
+    assert result["mean_angle"].value == pytest.approx(np.mean(angles))
+    assert result["weighted_angle"].value == pytest.approx(np.average(angles, weights=values[: ranks[1]] ** 2))
+    assert result["mean_angle"].chance == pytest.approx(np.degrees(np.arccos(np.sqrt(ranks[0] / 24))))
+    assert result["cosine"].value == pytest.approx(np.sum(first * second) / np.linalg.norm(first) / np.linalg.norm(second))
+    assert result["relative_norm"].value == pytest.approx(np.linalg.norm(second) / (2 * np.sqrt(24 * 40)))
+    assert result["stable_rank"].value == pytest.approx(np.sum(values**2) / values[0] ** 2)
+
+
+def test_principal_angle_agrees_with_scipy():
+    scipy_linalg = pytest.importorskip("scipy.linalg")
+    first, second = gaussian(24, 40, 1), gaussian(24, 40, 2)
+    bases = [np.linalg.svd(change)[0][:, :5] for change in (first, second)]
+    expected = np.degrees(scipy_linalg.subspace_angles(*bases)).mean()
+    assert compare(update(first), update(second), 0.9, 5)["principal_angle"].value == pytest.approx(expected)
+
+
+def test_planted_subspaces():
+    """Two rank-3 updates whose column spaces meet at 40 degrees, whatever their row spaces are."""
+    basis = np.linalg.qr(gaussian(30, 6, 4))[0]
+    tilted = np.cos(np.radians(40)) * basis[:, :3] + np.sin(np.radians(40)) * basis[:, 3:]
+    result = compare(update(basis[:, :3] @ gaussian(3, 50, 5)), update(tilted @ gaussian(3, 50, 6)), 1.0, 3)
+    assert (result["rank"].value, result["former_rank"].value) == (3, 3)
+    for metric in ("mean_angle", "weighted_angle", "principal_angle"):
+        assert result[metric].value == pytest.approx(40, abs=1e-3)
+
+
+def test_an_update_compared_with_itself():
+    change = gaussian(24, 40, 1)
+    result = compare(update(change), update(change), 0.9, 5)
+    assert result["mean_angle"].value == pytest.approx(0, abs=1e-4)
+    assert result["principal_angle"].value == pytest.approx(0, abs=1e-4)
+    assert result["cosine"].value == pytest.approx(1)
+
+
+def test_independent_updates_meet_chance():
+    result = compare(update(gaussian(96, 96, 1)), update(gaussian(96, 96, 2)), 0.99, 8)
+    for metric in ("mean_angle", "weighted_angle", "principal_angle"):
+        assert result[metric].value == pytest.approx(result[metric].chance, abs=2.5)
+    assert result["cosine"].value == pytest.approx(result["cosine"].chance, abs=0.05)
+
+
+@pytest.mark.parametrize(("former", "latter"), [(1, 0), (0, 1), (0, 0)])
+def test_frozen_matrices_have_no_angle(former, latter):
+    result = compare(update(former * gaussian(12, 20, 1)), update(latter * gaussian(12, 20, 2)), 0.99, 4)
+    for metric in ("mean_angle", "weighted_angle", "principal_angle", "cosine"):
+        assert np.isnan(result[metric].value)
+    assert (result["rank"].value > 0, result["former_rank"].value > 0) == (bool(latter), bool(former))
+    if not latter:
+        assert result["relative_norm"].value == 0
+        assert np.isnan(result["stable_rank"].value)
+
+
+def test_updates_with_too_few_directions_have_no_principal_angle():
+    thin = gaussian(12, 2, 1) @ gaussian(2, 20, 2)
+    assert np.isnan(compare(update(thin), update(gaussian(12, 20, 3)), 0.99, 4)["principal_angle"].value)
+
+
+def test_weights_table(checkpoints, run, tmp_path):
+    read = {"pretrained_late": 50, "pretrained": 100, "task0": 0, "task1_early": 150, "task1_end": 400}
+    weights = {name: read_weights(checkpoints.folders[step]) for name, step in read.items()}
+    frozen = "gpt_neox.layers.0.attention.dense.weight"
+    weights["task1_early"][frozen] = weights["task0"][frozen]
+    write_table(weight_updates(run, weights, 4, CPU), tmp_path / "weights.parquet", WEIGHTS)
+    frame = read_table(tmp_path / "weights.parquet", WEIGHTS)
+    places = frame[["layer", "component"]].drop_duplicates()
+    assert len(places) == 2 + 2 * len(COMPONENTS)
+    assert set(places.loc[places["layer"].isin([-1, 2]), "component"]) == {"embedding", "output_embedding"}
+    assert len(frame) == len(places) * len(PAIRS) * frame["metric"].nunique()
+    early = frame[(frame["latter"] == "task1_early") & (frame["layer"] == 0) & (frame["component"] == "attention_output")]
+    values = early.set_index("metric")["value"]
+    assert (values["rank"], values["relative_norm"]) == (0, 0)
+    assert np.isnan(values["mean_angle"])

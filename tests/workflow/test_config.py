@@ -1,0 +1,106 @@
+"""Bad configs stop before any job, with one message that names the key; the documentation names every key."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from snakemake.utils import update_config
+from tests.study import ROOT, snakemake
+
+from forgetting.config import Arm, ConfigError, StudyConfig, checkpoint_steps, load_study
+
+BAD = {
+    "unknown key": ("learning_rat=1", "learning_rat"),
+    "unknown nested key": ('task1={"step":5}', "task1.step"),
+    "wrong type": ('pretrain={"steps":"many"}', "pretrain.steps"),
+    "section is a number": ("task1=3", "task1"),
+    "negative": ('task0={"batch_size":-1}', "task0.batch_size"),
+    "more persons than names": ('data={"pools":{"first_names":1,"middle_names":2,"last_names":300}}', "pools.first_names"),
+    "freeze deeper than the model": ("model={layers: 3}", "freeze-4"),
+    "heads do not divide": ("model={heads: 3}", "model.heads"),
+    "no persons for recovery": ('data={"groups":{"task0_train":0}}', "data.groups.task0_train"),
+    "unknown arm": ("arms=[seq,rehearse]", "rehearse"),
+    "no seq": ("arms=[replay-20]", "seq"),
+    "recovery of an arm that does not run": ('recovery={"arms":["seq","replay-50"]}', "recovery.arms"),
+    "view of an arm that does not run": ('views={"arms":["replay-50"]}', "views.arms"),
+    "unknown method": ('methods={"seq":{"method":"sequential"}}', "methods.seq.method"),
+    "knob of another method": ('methods={"seq":{"share":0.1}}', "share"),
+    "same seed twice": ("seeds=[1,1]", "seeds"),
+    "scale is not a folder name": ("scale=../elsewhere", "scale"),
+}
+
+
+def merged(*overlays: str) -> dict:
+    """The config as Snakemake merges it: sections key by key, everything else replaced."""
+    whole: dict = {}
+    for name in ("config.yaml", "methods.yaml", *overlays):
+        update_config(whole, yaml.safe_load((ROOT / "config" / name).read_text()))
+    return whole
+
+
+@pytest.mark.parametrize(("given", "named"), BAD.values(), ids=BAD)
+def test_bad_config_is_one_message(given: str, named: str) -> None:
+    key, _, value = given.partition("=")
+    whole = merged()
+    update_config(whole, {key: yaml.safe_load(value)})
+    with pytest.raises(ConfigError, match=re.escape(named)) as error:
+        load_study(whole)
+    assert str(error.value).startswith("bad config:\n")
+
+
+def test_bad_config_stops_snakemake_without_a_traceback() -> None:
+    done = snakemake("-n", "all", "--config", 'task1={"step":5}', "seedz=[1]")
+    assert done.returncode != 0
+    assert "task1.step: Extra inputs are not permitted" in done.stdout
+    assert "seedz: Extra inputs are not permitted" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_results_that_cannot_be_written_stop_snakemake(tmp_path: Path) -> None:
+    for name in ("Snakefile", "config", "workflow", "resources"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "results").write_text("a file where the folder should be")
+    done = snakemake("-n", "all", cwd=tmp_path)
+    assert done.returncode != 0
+    assert f"cannot write results: {tmp_path / 'results'}" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("overlays", [(), ("smoke.yaml",), ("paper.yaml",)], ids=["laptop", "smoke", "paper"])
+def test_shipped_configs_are_valid(overlays: tuple[str, ...]) -> None:
+    study = load_study(merged(*overlays))
+    assert study.scale == (overlays[0].removesuffix(".yaml") if overlays else "laptop")
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Dotted names of all keys of a config model."""
+    names = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += keys(field.annotation, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def test_every_key_is_documented() -> None:
+    text = (ROOT / "config" / "README.md").read_text()
+    missing = [key for key in keys(StudyConfig) + keys(Arm) if not re.search(rf"[`.]{key.rpartition('.')[2]}`", text)]
+    assert not missing
+
+
+def test_every_section_of_the_laptop_config_is_explicit() -> None:
+    written = (ROOT / "config" / "config.yaml").read_text()
+    missing = [key for key in keys(StudyConfig) if f"{key.rpartition('.')[2]}:" not in written and key != "methods"]
+    assert not missing
+
+
+def test_checkpoint_steps_by_hand() -> None:
+    task1 = load_study(merged()).task1.model_copy(update={"checkpoints": [(20, 5), (50, 10), (100, 25), (200, 50)], "later_checkpoints": 4})
+    early = [5, 10, 15, 20, 30, 40, 50, 75, 100, 150, 200]
+    assert checkpoint_steps(task1, 1000) == [*early, 400, 600, 800, 1000]
+    assert checkpoint_steps(task1, 60) == [5, 10, 15, 20, 30, 40, 50, 60]

@@ -1,0 +1,106 @@
+"""The graph of jobs at every scale, what a change reruns, and the style of the workflow files. Dry runs: nothing is computed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from tests.study import ROOT, clone_to, snakemake
+
+FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository without results."""
+    return clone_to(tmp_path_factory.mktemp("dag") / "clone")
+
+
+def planned(clone: Path, *arguments: str) -> Counter[str]:
+    """Number of jobs by rule in a dry run."""
+    done = snakemake("-n", *arguments, cwd=clone)
+    assert done.returncode == 0, done.stdout[-3000:]
+    table = done.stdout.partition("Job stats:")[2].partition("Job stats:")[0]
+    return Counter({name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table.partition("total")[0], re.M)})
+
+
+def heavy(jobs: Counter[str]) -> int:
+    """Jobs other than writing a config and gathering targets."""
+    return sum(count for rule, count in jobs.items() if not re.search(r"_config|^all$", rule))
+
+
+def test_laptop(clone: Path) -> None:
+    jobs = planned(clone, "all")
+    assert jobs["make_data"] == jobs["pretrain"] == jobs["task0"] == jobs["check_task0"] == jobs["recovery_controls"] == 1
+    assert jobs["view_landscape"] == jobs["view_weights"] == jobs["view_features"] == 3
+    assert jobs["gate_task0"] == jobs["gate_task1"] == jobs["report"] == 1
+    assert all(jobs[f"fig_{name}"] == 1 for name in FIGURES)
+    assert heavy(jobs) <= 60
+
+
+def test_seeds_repeat_everything_but_figures(clone: Path) -> None:
+    one, three = planned(clone, "all"), planned(clone, "all", "--config", "seeds=[0,1,2]")
+    shared = {"all", "report", "study_config"} | {rule for rule in one if rule.startswith(("fig_", "table_"))}
+    assert three == {rule: count if rule in shared else 3 * count for rule, count in one.items()}
+
+
+def test_smoke(clone: Path) -> None:
+    assert heavy(planned(clone, "all", "--configfile", "config/smoke.yaml")) <= 45
+
+
+def test_paper_is_the_papers_study(clone: Path) -> None:
+    jobs = planned(clone, "all", "--configfile", "config/paper.yaml")
+    assert jobs["task1"] == 22  # seq, 5 replay shares, 13 freeze depths, 3 further rates
+    assert jobs["recovery"] == 6
+
+
+@pytest.mark.parametrize("target", ["data", "figures", "tables", "report", "gates", *(f"fig_{name}" for name in FIGURES)])
+def test_targets_by_name(clone: Path, target: str) -> None:
+    listed = snakemake("--list-target-rules", cwd=clone).stdout
+    assert re.search(rf"^{target} \(.+\)$", listed, re.M), f"{target} has no docstring or is no target rule"
+
+
+def test_headline_figure_needs_few_runs(clone: Path) -> None:
+    jobs = planned(clone, "fig_performance")
+    assert jobs["task1"] <= 3
+    assert jobs["recovery"] == 1
+    assert not any(rule.startswith("view_") for rule in jobs)
+
+
+def test_figures_and_data_import_no_torch() -> None:
+    light = [*(f"fig_{name}" for name in FIGURES), "data", "gates", "table_methods", "table_recovery_table", "table_gates"]
+    program = (
+        "import runpy, sys; sys.path[:0] = ['workflow']\nfor path in sys.argv[1:]: runpy.run_path(path)\nassert 'torch' not in sys.modules"
+    )
+    scripts = [f"workflow/scripts/{name}.py" for name in light]
+    done = subprocess.run([sys.executable, "-c", program, *scripts], cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_lint_and_format() -> None:
+    assert (done := snakemake("--lint", cwd=ROOT)).returncode == 0, done.stdout
+    files = ["Snakefile", *map(str, sorted((ROOT / "workflow" / "rules").glob("*.smk")))]
+    done = subprocess.run([sys.executable, "-m", "snakefmt", "--check", *files], cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_conda_environment_has_the_versions_of_the_lock() -> None:
+    lock = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line)
+    text = (ROOT / "workflow" / "envs" / "forgetting.yaml").read_text()
+    pins = dict(re.findall(r"- ([\w-]+)==([\w.]+)", text))
+    assert pins
+    assert pins == {name: lock[name] for name in pins}
+
+
+def test_lock_covers_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    locked = {line.split("==")[0].lower() for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line}
+    missing = [name for text in wanted if (name := re.split(r"[><=\[]", text)[0]).lower() not in locked]
+    assert not missing

@@ -1,0 +1,113 @@
+"""The whole study at smoke scale in a copied clone: everything is made, a second run has nothing to do, edits rerun what they should."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from tests.study import SMOKE, snakemake
+
+pytestmark = pytest.mark.smoke
+
+FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")
+TABLES = ("methods", "recovery_table", "learning_rate_table", "gates")
+
+
+def planned(clone: Path, *arguments: str) -> list[str]:
+    """Rules that a dry run would run."""
+    done = snakemake("-n", "all", *SMOKE, *arguments, cwd=clone)
+    assert done.returncode == 0, done.stdout[-3000:]
+    table = done.stdout.partition("Job stats:")[2].partition("total")[0]
+    return re.findall(r"^(\w+) +\d+$", table, re.M)
+
+
+def test_everything_is_made(smoke_clone: Path) -> None:
+    root = smoke_clone / "results" / "smoke"
+    files = [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "png", "svg")]
+    files += [f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")]
+    files += ["report.html", "config.json", "seed0/data/card.md", "gates/seed0-task0.json", "gates/seed0-task1.json"]
+    assert [name for name in files if not (root / name).stat().st_size] == []
+    assert not list(root.rglob("*.part"))
+    assert not [path for path in root.glob("seed0/scratch/**/*") if path.is_file()], "a finished job leaves no state behind"
+
+
+def test_report_holds_every_figure(smoke_clone: Path) -> None:
+    text = (smoke_clone / "results" / "smoke" / "report.html").read_text()
+    for name in FIGURES:
+        assert f"figures/{name}.png" in text
+
+
+def test_checkpoints_open_with_transformers(smoke_clone: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(smoke_clone / "results/smoke/seed0/task1/seq/checkpoints/matched")
+    assert model.config.model_type == "gpt_neox"
+
+
+def test_second_run_has_nothing_to_do(smoke_clone: Path) -> None:
+    done = snakemake("--cores", "2", "all", *SMOKE, cwd=smoke_clone)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout
+
+
+def test_touched_code_reruns_nothing(smoke_clone: Path) -> None:
+    for path in (smoke_clone / "workflow").rglob("*.py"):
+        os.utime(path)
+    assert planned(smoke_clone) == []
+
+
+def test_edited_figure_reruns_that_figure(smoke_clone: Path) -> None:
+    path = smoke_clone / "workflow" / "forgetting" / "figures" / "landscape.py"
+    before = path.read_text()
+    path.write_text(before + "\n# an edit\n")
+    try:
+        assert set(planned(smoke_clone)) == {"fig_landscape", "report", "all"}
+    finally:
+        path.write_text(before)
+
+
+def test_changed_knob_of_an_arm_reruns_that_arm(smoke_clone: Path) -> None:
+    rules = planned(smoke_clone, "--config", 'methods={"freeze-1":{"learning_rate":0.001}}')
+    assert "task1" in rules
+    assert not {"pretrain", "task0", "recovery", "make_data"} & set(rules)
+
+
+def test_changed_threshold_trains_nothing(smoke_clone: Path) -> None:
+    rules = planned(smoke_clone, "--config", 'gate_thresholds={"task0_before":0.5}')
+    assert set(rules) == {"run_config", "study_config", "gate_task0", "gate_task1", "table_gates", "report", "all"}
+
+
+def test_failed_gate_stops_before_task1(smoke_clone: Path) -> None:
+    check = smoke_clone / "results/smoke/seed0/task0/check.json"
+    check.rename(check.with_suffix(".aside"))
+    try:
+        done = snakemake("--cores", "1", str(check.relative_to(smoke_clone)), *SMOKE, "--config", "gates=stop", cwd=smoke_clone)
+    finally:
+        check.with_suffix(".aside").rename(check)
+    assert done.returncode != 0
+    assert "task0_before is" in done.stdout
+    assert "pretrain.steps" in done.stdout, "the message says what to change"
+
+
+def test_truncated_input_is_named(smoke_clone: Path) -> None:
+    table = smoke_clone / "results/smoke/seed0/views/seq/landscape.parquet"
+    whole = table.read_bytes()
+    figure = smoke_clone / "results/smoke/figures/landscape.pdf"
+    table.write_bytes(whole[: len(whole) // 2])
+    try:
+        done = snakemake("--cores", "1", "fig_landscape", "--forcerun", "fig_landscape", *SMOKE, cwd=smoke_clone)
+    finally:
+        table.write_bytes(whole)
+    assert done.returncode != 0
+    assert not figure.exists(), "nothing half-written"
+    log = (smoke_clone / "results/smoke/logs/figures/landscape.log").read_text()
+    assert "landscape.parquet" in log
+    assert "Traceback" not in log
+
+
+def test_gates_are_recorded(smoke_clone: Path) -> None:
+    gates = json.loads((smoke_clone / "results/smoke/gates/seed0-task1.json").read_text())
+    assert {"gate", "value", "threshold", "passed"} <= set(gates[0])

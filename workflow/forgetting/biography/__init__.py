@@ -1,0 +1,1 @@
+"""Synthetic persons, their biographies and the questions about them (science §1)."""

@@ -1,0 +1,159 @@
+"""Everything that the data stage writes: persons, questions, biographies, tokenizer, floors and the dataset card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tokenizers import Tokenizer as FastTokenizer
+
+from forgetting.biography.people import ValueTables, draw_people
+from forgetting.biography.questions import read_questions
+from forgetting.biography.rendering import Ragged, Renderer, Template, disjoint_templates, read_templates, sentence_orders
+from forgetting.biography.tokenizer import END_OF_TEXT, encode, save_tokenizer, train_tokenizer
+from forgetting.config import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS, Data, Run
+from forgetting.floors import modal_answer_floors
+from forgetting.tables import METRICS, PEOPLE, QUESTIONS, atomic, write_table
+
+PERSONS_PER_CHUNK = 10_000
+
+
+def build_data(run: Run, resources: Path, output: Path) -> None:
+    """Write people.parquet, qa.parquet, biographies.arrow, tokenizer/, floors.parquet, card.json and card.md into `output`."""
+    data: Data = run.need("data")
+    tables = ValueTables.read(resources / "pools", data.pools)
+    templates = read_templates(resources / "templates")
+    questions = read_questions(resources / "questions.yaml")
+    people = draw_people(data.groups, tables, run.seed).frame(tables)
+    tokenizer = train_tokenizer(run.need("tokenizer"), _training_text(people, templates, questions))
+    renderer = Renderer(
+        people, templates, questions, lambda strings: encode(tokenizer, strings), tokenizer.token_to_id(END_OF_TEXT)
+    )
+    write_table(people, output / "people.parquet", PEOPLE)
+    save_tokenizer(tokenizer, output / "tokenizer")
+    _write_questions(people, questions, renderer, tokenizer, output / "qa.parquet")
+    lengths = _write_biographies(people, data, renderer, run.seed, tokenizer.get_vocab_size(), output / "biographies.arrow")
+    floors = modal_answer_floors(people, renderer.answers())
+    floors = floors.assign(scale=run.scale, seed=run.seed, stage="data", arm="modal_answer", step=0)
+    write_table(floors, output / "floors.parquet", METRICS)
+    _write_card(run, people, renderer, tokenizer, lengths, floors, output)
+
+
+def _training_text(people: pd.DataFrame, templates: dict[str, list[Template]], questions: dict[str, str]) -> Iterator[str]:
+    """Text in which every word of the study occurs: each template and question filled in, then one line of facts a person."""
+    example = people.iloc[0]
+    for attribute in ATTRIBUTES:
+        for template in templates[attribute]:
+            yield template.fill(example["full_name"], example[attribute])
+        yield questions[attribute].format(name=example["full_name"]) + "\nAnswer: " + example[attribute]
+    for attribute in ATTRIBUTES:
+        yield from (" " + value for value in people[attribute])
+    yield from (" " + name for name in people["full_name"])
+
+
+def _write_questions(
+    people: pd.DataFrame, questions: dict[str, str], renderer: Renderer, tokenizer: FastTokenizer, path: Path
+) -> None:
+    """qa.parquet, streamed in chunks; checks that tok(prompt + answer) == tok(prompt) + tok(answer) for every row."""
+    prompts, answers = renderer.prompts(), renderer.answers()
+    per_person = len(ATTRIBUTES)
+    with atomic(path) as part, pq.ParquetWriter(part, QUESTIONS, compression="zstd") as writer:
+        for start in range(0, len(people), PERSONS_PER_CHUNK):
+            chunk = people.iloc[start : start + PERSONS_PER_CHUNK]
+            rows = slice(start * per_person, (start + len(chunk)) * per_person)
+            prompt = [questions[name].format(name=full_name) + "\nAnswer:" for full_name in chunk["full_name"] for name in ATTRIBUTES]
+            answer = [" " + value for row in chunk[list(ATTRIBUTES)].itertuples(index=False) for value in row]
+            chunk_prompts, chunk_answers = prompts.slice(rows), answers.slice(rows)
+            _check_boundaries(prompt, answer, chunk_prompts, chunk_answers, tokenizer)
+            columns = [
+                np.repeat(chunk["person"].to_numpy(np.int32), per_person),
+                np.repeat(chunk["group"].to_numpy(), per_person),
+                np.tile(np.array(ATTRIBUTES), len(chunk)),
+                prompt,
+                answer,
+                _list_array(chunk_prompts),
+                _list_array(chunk_answers),
+            ]
+            writer.write_table(pa.table(columns, schema=QUESTIONS))
+
+
+def _check_boundaries(prompt: list[str], answer: list[str], prompts: Ragged, answers: Ragged, tokenizer: FastTokenizer) -> None:
+    """Every joined text, tokenised as a whole, must be the tokens of prompt and answer one after the other."""
+    end = np.array([tokenizer.token_to_id(END_OF_TEXT)], dtype=np.int32)
+    whole = tokenizer.encode_batch_fast([p + a for p, a in zip(prompt, answer, strict=True)], add_special_tokens=False)
+    joined = Ragged.from_lists([row for encoding in whole for row in (encoding.ids, end)])
+    ours = Ragged.interleave(prompts, answers)
+    if not np.array_equal(joined.tokens, ours.tokens):
+        for row, encoding in enumerate(whole):
+            if [*prompts[row], *answers[row]] != [*encoding.ids, *end]:
+                raise ValueError(f"the tokenizer joins prompt and answer in {prompt[row] + answer[row]!r}")
+
+
+def _list_array(rows: Ragged, item: pa.DataType | None = None) -> pa.ListArray:
+    offsets = pa.array((rows.offsets - rows.offsets[0]).astype(np.int32))
+    tokens = rows.tokens[rows.offsets[0] : rows.offsets[-1]]
+    return pa.ListArray.from_arrays(offsets, pa.array(tokens, type=item or pa.int32(), safe=False))
+
+
+def _write_biographies(
+    people: pd.DataFrame, data: Data, renderer: Renderer, seed: int, vocabulary: int, path: Path
+) -> np.ndarray:
+    """biographies.arrow (an Arrow stream, as `datasets.Dataset.from_file` opens), person by person, streamed; their lengths in tokens."""
+    token = pa.uint16() if vocabulary <= np.iinfo(np.uint16).max + 1 else pa.int32()
+    schema = pa.schema(
+        [("person", pa.int32()), ("input_ids", pa.list_(token)), ("value_starts", pa.list_(pa.int32(), len(ATTRIBUTES)))]
+    )
+    pretrained = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
+    generators = [np.random.Generator(np.random.PCG64([seed, 1, part])) for part in range(2)]
+    count = data.biographies_per_person
+    lengths = []
+    with atomic(path) as part, pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        for start in range(0, len(pretrained), PERSONS_PER_CHUNK):
+            persons = pretrained[start : start + PERSONS_PER_CHUNK]
+            templates = disjoint_templates(len(persons), count, generators[0]).reshape(-1, len(ATTRIBUTES))
+            order = sentence_orders(len(templates), data.permute, generators[1])
+            rows, starts = renderer.biographies(np.repeat(persons, count), templates, order, data.full_name)
+            value_starts = pa.FixedSizeListArray.from_arrays(pa.array(starts.ravel(), type=pa.int32()), len(ATTRIBUTES))
+            person = pa.array(np.repeat(persons, count), type=pa.int32())
+            writer.write_batch(pa.record_batch([person, _list_array(rows, token), value_starts], schema=schema))
+            lengths.append(rows.lengths)
+    return np.concatenate(lengths)
+
+
+def _write_card(
+    run: Run, people: pd.DataFrame, renderer: Renderer, tokenizer: FastTokenizer, lengths: np.ndarray, floors: pd.DataFrame, output: Path
+) -> None:
+    """What the data holds, for machines (card.json) and for readers (card.md)."""
+    prompts, answers = renderer.prompts().lengths, renderer.answers().lengths
+    overall = floors[(floors["group"] == "task0_test")]
+    card = {
+        "scale": run.scale,
+        "seed": run.seed,
+        "persons": {group: int((people["group"] == group).sum()) for group in GROUPS},
+        "distinct values": {attribute: int(people[attribute].nunique()) for attribute in ATTRIBUTES},
+        "vocabulary": tokenizer.get_vocab_size(),
+        "biographies": len(lengths),
+        "tokens a biography (mean, max)": [round(float(lengths.mean()), 1), int(lengths.max())],
+        "biography tokens": int(lengths.sum()),
+        "questions": len(prompts),
+        "tokens a prompt (mean, max)": [round(float(prompts.mean()), 1), int(prompts.max())],
+        "tokens an answer with end token (mean, max)": [round(float(answers.mean()), 1), int(answers.max())],
+        "modal-answer floor on task0_test": {
+            f"{row.attribute} {row.metric}": round(row.value, 4) for row in overall.itertuples(index=False)
+        },
+    }
+    with atomic(output / "card.json") as part:
+        part.write_text(json.dumps(card, indent=2) + "\n")
+    lines = [f"# Data of scale {run.scale}, seed {run.seed}", ""]
+    for key, value in card.items():
+        if isinstance(value, dict):
+            lines += ["", f"**{key}**", "", *(f"- {name}: {number}" for name, number in value.items())]
+        elif key not in ("scale", "seed"):
+            lines.append(f"- {key}: {value}")
+    with atomic(output / "card.md") as part:
+        part.write_text("\n".join(lines) + "\n")

@@ -1,0 +1,110 @@
+"""How the residual stream at the last prompt token moves while Task 1 is learned, layer by layer and in the plane of its shift."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from forgetting.figures import style
+from forgetting.statistics import over_seeds
+
+_GROUP = "task0_test"
+_EARLY, _END = "task1_early", "task1_end"
+_STAGES: dict[str, dict[str, Any]] = {_EARLY: {"linestyle": "-"}, _END: {"linestyle": "--"}}
+_REFERENCE = style.Look("#1A1A1A", "P", "Task 0 training itself (probe: after Task 0)")
+_CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": ":", "linewidth": 1.0}
+_PANELS = {
+    "relative_shift": ("size of the shift", "shift / spread before"),
+    "shift_along_leading": ("its direction", "share in leading plane"),
+    "cka": ("similarity", "linear CKA"),
+    "probe_accuracy": ("linear probe", "accuracy"),
+}
+
+
+def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
+    """Above: numbers by layer; below: single questions before and after, one panel an arm. Frames: FEATURES, FEATURE_POINTS."""
+    arms = style.arm_order(features["arm"])
+    columns = max(len(_PANELS), len(arms))
+    figure, axes = style.new_figure(2, columns, height=4.9, height_ratios=[1, 1.15])
+    for letter, panel, (metric, (text, label)) in zip("abcd", axes[0], _PANELS.items(), strict=False):
+        _by_layer(panel, features[(features["metric"] == metric) & (features["group"] == _GROUP)], arms)
+        style.title(panel, letter, text)
+        panel.set(xlabel="layer", ylabel=label)
+    for panel in axes[0, :1]:
+        panel.set_ylim(0, None)
+    for panel in axes[0, 1:4]:
+        panel.set_ylim(-0.03, 1.03)
+    _scatters(axes[1], points[points["seed"] == points["seed"].min()], arms)
+    for panel in [*axes[0, len(_PANELS) :], *axes[1, len(arms) :]]:
+        panel.set_axis_off()
+    stages = [
+        style.line_handle("after Task 0 to step 150 (probe: at 150)"),
+        style.line_handle("after Task 0 to the end (probe: at the end)", linestyle="--"),
+    ]
+    reference = style.line_handle(_REFERENCE.label, _REFERENCE.color, marker=_REFERENCE.marker, linewidth=1.0)
+    style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *stages, reference, style.line_handle("chance", **_CHANCE)], columns=3)
+    axes[1, -1].legend(handles=_point_handles(), loc="center left") if len(arms) < columns else axes[1, 0].legend(handles=_point_handles())
+    seeds = features["seed"].nunique()
+    lines = "One seed, no intervals." if seeds == 1 else style.interval_note(features)
+    style.small_print(
+        figure, f"{lines} Layer 0: embedding. Probe: mean of the attributes. Panels e: first seed, last layer, one question a person."
+    )
+    return figure
+
+
+def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
+    """Lines over the layers; for the probe, `before` and `after` name the same checkpoint."""
+    rows = rows[(rows["attribute"] == "all") | (rows["metric"] == "probe_accuracy")]
+    rows = (
+        rows.groupby(["seed", "arm", "before", "after", "layer"], as_index=False)[["value", "chance"]]
+        .mean()
+        .assign(low=np.nan, high=np.nan)
+    )
+    own = rows["before"] == rows["after"]
+    reference = rows[(rows["arm"] == arms[0]) & (rows["after"] == "task0") & ((rows["before"] == "pretrained") | own)]
+    style.draw_curve(panel, reference, "layer", _REFERENCE, markers=20, linewidth=1.0)
+    for arm in arms:
+        for after, line in _STAGES.items():
+            chosen = rows[(rows["arm"] == arm) & (rows["after"] == after) & ((rows["before"] == "task0") | own)]
+            style.draw_curve(panel, chosen, "layer", style.arm_look(arm), markers=20, **line)
+    chance = over_seeds(reference.assign(value=reference["chance"]), ["layer"])
+    if chance["value"].notna().any():
+        panel.plot(chance["layer"], chance["value"], **_CHANCE)
+    panel.set_xticks(sorted(rows["layer"].unique())[:: max(1, rows["layer"].nunique() // 6)])
+
+
+def _scatters(row: np.ndarray, points: pd.DataFrame, arms: list[str]) -> None:
+    last = points[points["layer"] == points["layer"].max()]
+    for panel, arm in zip(row, arms, strict=False):
+        if panel is not row[0]:
+            panel.sharex(row[0])
+            panel.sharey(row[0])
+            panel.tick_params(labelleft=False)
+        look, cloud = style.arm_look(arm), last[last["arm"] == arm]
+        for step, (_, marker, fill) in zip(sorted(cloud["step"].unique()), _POINTS, strict=True):
+            here = cloud[cloud["step"] == step]
+            color = style.MODAL_ANSWER if step == 0 else look.color
+            panel.plot(
+                here["leading_component"], here["mean_shift"], marker=marker, color=color, linestyle="none", markersize=3.2, alpha=0.75,
+                markerfacecolor="white" if fill == "white" else color, markeredgewidth=0.7,
+            )  # fmt: skip
+        panel.set_xlabel("leading component")
+        panel.set_title(look.label, loc="left")
+    row[0].set_ylabel("along the shift of the mean\n(first 150 steps)")
+    row[0].set_title(f"e  {row[0].get_title(loc='left')}", loc="left")
+
+
+_POINTS = (("after Task 0", "o", "full"), ("step 150", "^", "white"), ("end", "s", "full"))
+
+
+def _point_handles() -> list[Line2D]:
+    colors = (style.MODAL_ANSWER, "#444444", "#444444")
+    return [
+        style.line_handle(f"{label} (e)", color, marker=marker, linestyle="none", markerfacecolor="white" if fill == "white" else color)
+        for (label, marker, fill), color in zip(_POINTS, colors, strict=True)
+    ]

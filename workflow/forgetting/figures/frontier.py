@@ -1,0 +1,80 @@
+"""All arms on the plane of Task 1 against Task 0 accuracy, and compared where they have learned Task 1 equally well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.statistics import over_seeds
+from forgetting.views.performance import method_summary
+
+_AXIS = "exact match (share of answers)"
+
+
+def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
+    """Frames: METRICS of the task1 runs, METRICS floors. `matched_accuracy`: Task 1 accuracy at which the arms are compared."""
+    arms = [arm for arm in style.arm_order(metrics["arm"]) if not style.is_rate_arm(arm)]
+    summary = method_summary(metrics[metrics["arm"].isin(arms)], matched_accuracy)
+    figure, axes = style.new_figure(1, 2, height=3.9, width_ratios=[1.7, 1])
+    first, second = axes[0]
+    for arm in arms:
+        _path(first, metrics[metrics["arm"] == arm], style.arm_look(arm))
+        _stop(first, summary[(summary["arm"] == arm) & summary["early_stop"]], style.arm_look(arm))
+    style.draw_floor(first, floors, "task0_test", "exact_match")
+    style.accuracy_axis(first, f"Task 0 {_AXIS}")
+    first.set_xlim(-0.03, 1.03)
+    first.set_xlabel(f"Task 1 {_AXIS}")
+    style.title(first, "a", "from before Task 1 to its end")
+    _matched(second, summary[~summary["early_stop"]], arms, matched_accuracy)
+    ends = [
+        style.line_handle("end of the run (marker of the arm)", marker="o", linestyle="none"),
+        style.line_handle("early stop", marker="*", markersize=9, markeredgecolor="#222222", linestyle="none"),
+    ]
+    style.legend(figure, [*style.arm_handles(arms), *ends, style.FLOOR_HANDLE], columns=4)
+    style.note(figure, metrics, "Early stop: the first evaluation at which Task 1 is learned. Panel b interpolates between evaluations.")
+    return figure
+
+
+def _path(panel: Axes, run: pd.DataFrame, look: style.Look) -> None:
+    rows = run[(run["metric"] == "exact_match") & (run["attribute"] == "all")]
+    task0, task1 = (over_seeds(rows[rows["group"] == group], ["step"]) for group in ("task0_test", "task1"))
+    both = task0.merge(task1, on="step", suffixes=("_0", "_1")).sort_values("step")
+    panel.plot(both["value_1"], both["value_0"], color=look.color, linewidth=1.0)
+    panel.plot(
+        both["value_1"].iloc[-1],
+        both["value_0"].iloc[-1],
+        color=look.color,
+        marker=look.marker,
+        markersize=5,
+        linestyle="none",
+        clip_on=False,
+    )
+
+
+def _stop(panel: Axes, stopped: pd.DataFrame, look: style.Look) -> None:
+    stopped = stopped.dropna(subset="final")
+    if len(stopped):
+        star: dict[str, Any] = {"marker": "*", "markersize": 9, "markeredgecolor": "#222222", "markeredgewidth": 0.5, "linestyle": "none"}
+        panel.plot(stopped["task1_final"].mean(), stopped["final"].mean(), color=look.color, clip_on=False, zorder=5, **star)
+
+
+def _matched(panel: Axes, summary: pd.DataFrame, arms: list[str], matched_accuracy: float) -> None:
+    """Task 0 at matched Task 1 accuracy, one row an arm."""
+    for place, arm in enumerate(arms):
+        rows = summary[summary["arm"] == arm].rename(columns={"matched": "value", "matched_low": "low", "matched_high": "high"})
+        point = over_seeds(rows, ["arm"])[["value", "low", "high"]].to_numpy(dtype=float)[0] if rows["value"].notna().all() else None
+        if point is None:
+            panel.text(0.02, place, "not reached", fontsize=6.5, va="center", color="#666666")
+            continue
+        look = style.arm_look(arm)
+        panel.hlines(place, point[1], point[2], color=look.color, linewidth=1.1)
+        panel.plot(point[0], place, marker=look.marker, color=look.color, linestyle="none")
+    panel.set_yticks(range(len(arms)), [style.arm_look(arm).label for arm in arms])
+    panel.set_ylim(len(arms) - 0.5, -0.5)
+    panel.set_xlim(-0.03, 1.03)
+    panel.set_xlabel("Task 0 exact match")
+    style.title(panel, "b", f"where Task 1 reaches {100 * matched_accuracy:g} %")

@@ -1,0 +1,82 @@
+"""Loss of Task 0, Task 1 and their mean on the plane through three checkpoints, with the path that training took."""
+
+from __future__ import annotations
+
+import matplotlib.patheffects as effects
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.contour import ContourSet
+from matplotlib.figure import Figure
+
+from forgetting.config import TROUGH_WITHIN
+from forgetting.figures import style
+
+_LOSSES = {"task0_loss": "Task 0, held-out", "task1_loss": "Task 1", "mean_loss": "mean of both"}
+_OUTLINE = [effects.withStroke(linewidth=2.2, foreground="white")]
+
+
+def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
+    """One row an arm, one column a loss; contours have the same levels everywhere. Of several seeds, the first is drawn.
+
+    Frame: LANDSCAPE. `axes` says what its coordinates are: orthogonal (L2 distances) or reference (multiples of the displacements).
+    """
+    seed = landscape["seed"].min()
+    frame = landscape[landscape["seed"] == seed]
+    arms = style.arm_order(frame["arm"])
+    figure, panels = style.new_figure(len(arms), 3, height=0.9 + 2.0 * len(arms), sharex="row", sharey="row")
+    levels = loss_levels(frame.loc[frame["kind"] == "grid", list(_LOSSES)].to_numpy())
+    for row, arm in zip(panels, arms, strict=True):
+        run = frame[frame["arm"] == arm]
+        for panel, loss in zip(row, _LOSSES, strict=True):
+            contours = _contours(panel, run[run["kind"] == "grid"], loss, levels)
+            _trajectory(panel, run[run["kind"] == "trajectory"].sort_values("step"), style.arm_look(arm))
+        path = run[run["kind"] == "trajectory"]
+        inside = path.loc[path["step"].idxmax(), "in_plane"]
+        row[0].set_ylabel(f"{style.arm_look(arm).label} ({100 * inside:.0f} % in the plane)\nbeta: after step {TROUGH_WITHIN}")
+    for letter, panel, text in zip("abc", panels[0], _LOSSES.values(), strict=True):
+        style.title(panel, letter, text)
+    for panel in panels[-1]:
+        panel.set_xlabel(f"alpha: first {TROUGH_WITHIN} steps")
+    bar = figure.colorbar(contours, ax=panels, shrink=0.6, pad=0.02, label="loss (nats per answer token, log-spaced levels)")
+    bar.set_ticks(np.log(levels[::3]), labels=[f"{level:.2g}" for level in levels[::3]])
+    unit = "distance in weight space (L2 norm)" if axes == "orthogonal" else "multiples of the two displacements"
+    style.small_print(
+        figure,
+        f"Seed {seed}. Axes: {unit}. Circle: after Task 0; triangle: step {TROUGH_WITHIN}; square: end of the run. "
+        "In the plane: share of the norm of the whole displacement to the end.",
+    )
+    return figure
+
+
+def loss_levels(losses: np.ndarray, count: int = 16) -> np.ndarray:
+    """Contour levels, evenly spaced in log(loss), from the lowest to the highest finite loss."""
+    finite = losses[np.isfinite(losses)]
+    low = max(float(finite.min()), 1e-3)
+    return np.geomspace(low, max(float(finite.max()), 1.01 * low) * 1.001, count)
+
+
+def _contours(panel: Axes, grid: pd.DataFrame, loss: str, levels: np.ndarray) -> ContourSet:
+    table = grid.pivot(index="beta", columns="alpha", values=loss)
+    height = np.clip(table.to_numpy(dtype=float), levels[0], levels[-1])
+    steps = np.log(levels)
+    filled = panel.contourf(table.columns, table.index, np.log(height), levels=steps, cmap="cividis")
+    panel.contour(table.columns, table.index, np.log(height), levels=steps, colors="white", linewidths=0.4, linestyles="solid", alpha=0.6)
+    panel.grid(visible=False)
+    return filled
+
+
+def _trajectory(panel: Axes, path: pd.DataFrame, look: style.Look) -> None:
+    panel.plot(path["alpha"], path["beta"], color=look.color, linewidth=1.5, path_effects=_OUTLINE)
+    early = path.iloc[(path["step"] - TROUGH_WITHIN).abs().argmin()]
+    for point, marker in ((path.iloc[0], "o"), (early, "^"), (path.iloc[-1], "s")):
+        panel.plot(
+            point["alpha"],
+            point["beta"],
+            marker=marker,
+            color=look.color,
+            markeredgecolor="white",
+            markersize=6,
+            linestyle="none",
+            clip_on=False,
+        )

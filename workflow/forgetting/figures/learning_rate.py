@@ -1,0 +1,75 @@
+"""Where forgetting turns from spurious to real: the collapse and the recovery against the learning rate of Task 1."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.statistics import over_seeds
+from forgetting.views.performance import collapse_by_rate
+from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
+
+_PALE, _MIDDLE, _DARK = "#D78CBD", "#A64D8A", "#4A1140"
+_TROUGH = style.Look(_MIDDLE, "v", "trough (first 150 steps)")
+_MATCHED = style.Look(_DARK, "D", "where Task 1 is learned")
+_BEFORE = style.Look("#8C8C8C", "o", "before Task 1")
+_PEAK = style.Look(_PALE, "^", "highest after the trough")
+
+
+def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame, floors: pd.DataFrame) -> Figure:
+    """Frames: METRICS of `seq` and its learning-rate arms, RECOVERY and RECOVERY_FACTS with the controls, METRICS floors."""
+    arms = [arm for arm in style.arm_order(metrics["arm"]) if arm == "seq" or style.is_rate_arm(arm)]
+    runs = collapse_by_rate(metrics[metrics["arm"].isin(arms)])
+    points = probe_points(metrics, recovery)
+    points = points[points["arm"].isin(arms)].merge(runs[["seed", "arm", "rate"]].drop_duplicates(), on=["seed", "arm"])
+    figure, axes = style.new_figure(1, 3, height=3.5, sharex=True)
+    first, second, third = axes[0]
+    for look, name in ((_BEFORE, "before"), (_PEAK, "peak"), (_TROUGH, "trough")):
+        _series(first, runs[runs["name"] == name], look)
+    style.draw_floor(first, floors, "task0_test", "exact_match")
+    recovered = task0_rows(recovery)
+    recovered = recovered[np.isclose(recovered["epochs"], 1)]
+    probes = points.merge(recovered[recovered["start"] == "task1"], on=["seed", "arm", "checkpoint"])
+    summary = recovery_summary(recovery_facts, points)
+    summary[["value", "low", "high"]] = summary[["spurious_share", "spurious_share_low", "spurious_share_high"]]
+    for look, name in ((_MATCHED, "matched"), (_TROUGH, "trough")):
+        _series(second, probes[probes["point"] == name], look)
+        _series(third, summary[summary["point"] == name], look)
+    second.axhline(
+        recovered.loc[recovered["start"] == "pretrained", "value"].mean(), color=style.CONTROLS["pretrained"].color, linestyle=(0, (4, 1.5))
+    )
+    third.axhline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
+    _finish(first, second, third)
+    control = style.line_handle("control: pretrained only", style.CONTROLS["pretrained"].color, linestyle=(0, (4, 1.5)))
+    unmatched = style.line_handle("Task 1 never learned: its end", _DARK, marker="D", markerfacecolor="white", linestyle="none")
+    handles = [style.line_handle(look.label, look.color, marker=look.marker) for look in (_BEFORE, _PEAK, _TROUGH, _MATCHED)]
+    style.legend(figure, [*handles, unmatched, control, style.FLOOR_HANDLE], columns=4)
+    style.note(figure, metrics, "No point where nothing dropped (the share is then undefined).")
+    return figure
+
+
+def _series(panel: Axes, rows: pd.DataFrame, look: style.Look) -> None:
+    """A line over the rates; open markers where Task 1 was not learned in every seed (matters to the matched series only)."""
+    merged = over_seeds(rows, ["rate"])
+    learned = rows.groupby("rate")["learned"].all().reindex(merged["rate"]).to_numpy()
+    filled = learned | (look is not _MATCHED)
+    panel.plot(merged["rate"], merged["value"], color=look.color)
+    style.error_bars(panel, merged[filled], "rate", look)
+    style.error_bars(panel, merged[~filled], "rate", look, markerfacecolor="white")
+
+
+def _finish(first: Axes, second: Axes, third: Axes) -> None:
+    for panel in (first, second):
+        style.accuracy_axis(panel, "Task 0 exact match (share of answers)")
+    third.set_ylabel("spurious share of the drop")
+    first.set_xscale("log")
+    for panel, letter, text in (
+        (first, "a", "collapse, rebound"),
+        (second, "b", "after one recovery epoch"),
+        (third, "c", "spurious share"),
+    ):
+        style.title(panel, letter, text)
+        panel.set_xlabel("Task 1 learning rate (log scale)")

@@ -1,0 +1,77 @@
+"""Accuracy on Task 0 and Task 1 while Task 1 is learned, and what one epoch of recovery brings back at every point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from forgetting.config import TROUGH_WITHIN
+from forgetting.figures import style
+
+_RECOVERED: dict[str, Any] = {"linestyle": "-.", "markerfacecolor": "white"}
+_ROWS = {"exact_match": "exact match", "first_token_hard": "first token right"}
+
+
+def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) -> Figure:
+    """Rows: exact match, first token. Columns: the first 150 steps, the whole run. Frames: METRICS of task1, RECOVERY, METRICS floors."""
+    arms = [arm for arm in style.arm_order(metrics["arm"]) if not style.is_rate_arm(arm)]
+    main = style.main_arms(arms)
+    figure, axes = style.new_figure(2, 2, height=5.4, sharex="col", sharey=True, width_ratios=[1.15, 1])
+    for row, (metric, label) in zip(axes, _ROWS.items(), strict=True):
+        for panel, until in zip(row, (TROUGH_WITHIN, np.inf), strict=True):
+            rows = _window(metrics, metric, "step", until)
+            _draw_arms(panel, rows, arms, main)
+            probes = _window(recovery[_is_recovered(recovery)], metric, "checkpoint", until)
+            style.draw_curve(panel, probes, "checkpoint", style.arm_look("seq"), markers=len(probes), band=False, **_RECOVERED)
+            style.draw_floor(panel, floors, "task0_test", metric)
+            control = rows[(rows["group"] == "control") & (rows["arm"] == "seq")]
+            style.draw_curve(panel, control, "step", style.CONTROLS["control"], linestyle=":", linewidth=1.0, band=False)
+        style.accuracy_axis(row[0], f"{label}\n(share of answers)")
+    for letter, panel, text in zip("ab", axes[0], (f"first {TROUGH_WITHIN} steps", "whole run"), strict=True):
+        style.title(panel, letter, text)
+    for panel in axes[1]:
+        panel.set_xlabel("Task 1 step")
+    axes[1, 0].set_xlim(-2, TROUGH_WITHIN + 2)
+    style.legend(figure, _handles(arms, main), columns=4)
+    pale = "" if len(main) == len(arms) else "Pale lines: the other arms, Task 0 only. "
+    style.note(figure, metrics, f"{pale}Recovered: a separate training from each checkpoint of seq.")
+    return figure
+
+
+def _is_recovered(recovery: pd.DataFrame) -> pd.Series:
+    return (
+        (recovery["start"] == "task1")
+        & (recovery["arm"] == "seq")
+        & np.isclose(recovery["epochs"], 1)
+        & (recovery["group"] == "task0_test")
+    )
+
+
+def _window(rows: pd.DataFrame, metric: str, by: str, until: float) -> pd.DataFrame:
+    return rows[(rows["metric"] == metric) & (rows["attribute"] == "all") & (rows[by] <= until)]
+
+
+def _draw_arms(panel: Axes, rows: pd.DataFrame, arms: list[str], main: list[str]) -> None:
+    for arm in sorted(arms, key=main.__contains__):
+        look, run = style.arm_look(arm), rows[rows["arm"] == arm]
+        task0, task1 = (run[run["group"] == group] for group in ("task0_test", "task1"))
+        if arm in main:
+            style.draw_curve(panel, task0, "step", look, markers=7)
+            style.draw_curve(panel, task1, "step", look, linestyle="--", linewidth=1.0, band=False)
+        else:
+            style.draw_curve(panel, task0, "step", look, band=False, linewidth=0.8, alpha=0.4)
+
+
+def _handles(arms: list[str], main: list[str]) -> list[Line2D]:
+    lines = [
+        style.line_handle("Task 0, held-out persons"),
+        style.line_handle("Task 1", linestyle="--", linewidth=1.0),
+        style.line_handle("Task 0 after one recovery epoch", style.SEQUENTIAL, marker="o", **_RECOVERED),
+    ]
+    pale = [handle for arm in arms if arm not in main for handle in style.arm_handles([arm], linewidth=0.8, alpha=0.5, markersize=0)]
+    return [*style.arm_handles(main), *lines, style.FLOOR_HANDLE, style.CONTROL_HANDLE, *pale]

@@ -1,0 +1,121 @@
+"""The recovery probe with its controls: what comes back from each checkpoint, how fast, and which share of the loss was spurious."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.statistics import over_seeds
+from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
+
+_MARKERS = {"trough": "v", "matched": "D", "end": "s"}
+
+
+def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> Figure:
+    """Frames: METRICS of the task1 runs, RECOVERY and RECOVERY_FACTS (the controls among them)."""
+    points = probe_points(metrics, recovery)
+    arms = [arm for arm in style.arm_order(points["arm"]) if not style.is_rate_arm(arm)]
+    figure, axes = style.new_figure(1, 3, height=3.9, width_ratios=[1.25, 1.25, 1])
+    first, second, third = axes[0]
+    _over_checkpoints(first, recovery, arms)
+    _over_epochs(second, recovery, points)
+    summary = recovery_summary(recovery_facts, points[points["arm"].isin(arms)])
+    _spurious_shares(third, summary, arms)
+    second.sharey(first)
+    lines = [style.line_handle("Task 0 after one recovery epoch"), style.line_handle("without recovery", linestyle="--", linewidth=0.9)]
+    places = [
+        style.line_handle(f"from the {text}", marker=_MARKERS[point], markerfacecolor=_fill(point, "#444444"), linestyle="none")
+        for point, text in (("trough", "trough (b, c)"), ("matched", "step that learned Task 1 (c)"), ("end", "end (b, c)"))
+    ]
+    controls = [
+        style.line_handle(f"control: {style.CONTROLS[name].label}", **_control_line(name))
+        for name in ("pretrained", "random", "shuffled", "control")
+    ]
+    style.legend(figure, [*style.arm_handles(arms), *lines, *places, *controls], columns=4)
+    style.note(figure, metrics, "Shuffled answers: from the trough and the end of seq.")
+    return figure
+
+
+def _over_checkpoints(panel: Axes, recovery: pd.DataFrame, arms: list[str]) -> None:
+    rows = task0_rows(recovery)
+    recovered, dropped = rows[np.isclose(rows["epochs"], 1)], rows[rows["epochs"] == 0]
+    for arm in arms:
+        look = style.arm_look(arm)
+        for stage, line in ((dropped, {"linestyle": "--", "linewidth": 0.9, "band": False}), (recovered, {"markers": 12})):
+            run = stage[(stage["arm"] == arm) & (stage["start"] == "task1")]
+            style.draw_curve(panel, run, "checkpoint", look, **line)
+    for start in ("pretrained", "random"):
+        level = over_seeds(recovered[recovered["start"] == start], ["start"]).iloc[0]
+        panel.axhline(level["value"], **(_control_line(start) | {"marker": ""}))
+        panel.axhspan(level["low"], level["high"], color=_control_line(start)["color"], alpha=0.08, linewidth=0)
+    shuffled = over_seeds(recovered[(recovered["start"] == "shuffled") & (recovered["arm"] == "seq")], ["checkpoint"])
+    panel.plot(shuffled["checkpoint"], shuffled["value"], **(_control_line("shuffled") | {"linestyle": "none"}))
+    control = task0_rows(recovery, "control")
+    control = control[np.isclose(control["epochs"], 1) & (control["arm"] == "seq") & (control["start"] == "task1")]
+    style.draw_curve(panel, control, "checkpoint", style.CONTROLS["control"], band=False, linestyle=":", linewidth=1.0)
+    panel.set_xscale("symlog", linthresh=10, linscale=0.5)
+    panel.set_xlim(-1, None)
+    panel.set_xlabel("Task 1 checkpoint (step, log scale)")
+    style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
+    style.title(panel, "a", "after one epoch")
+
+
+def _over_epochs(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> None:
+    rows = task0_rows(recovery)
+    seq = points[points["arm"] == "seq"]
+    for point in ("trough", "end"):
+        chosen = rows.merge(seq.loc[seq["point"] == point, ["seed", "arm", "checkpoint"]], on=["seed", "arm", "checkpoint"])
+        look = style.Look(style.SEQUENTIAL, _MARKERS[point], f"seq, {point}")
+        fill = _fill(point, style.SEQUENTIAL)
+        style.draw_curve(panel, chosen[chosen["start"] == "task1"], "epochs", look, markers=5, markerfacecolor=fill)
+        shuffled = chosen[chosen["start"] == "shuffled"]
+        if point == "end" and len(shuffled):
+            style.draw_curve(panel, shuffled, "epochs", style.CONTROLS["shuffled"], markers=5, band=False, **_line_only("shuffled"))
+    for start in ("pretrained", "random"):
+        style.draw_curve(
+            panel, rows[rows["start"] == start], "epochs", style.CONTROLS[start], markers=5, band=start == "pretrained", **_line_only(start)
+        )
+    panel.axvline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
+    panel.set_xlabel("recovery epochs on task0_train")
+    panel.tick_params(labelleft=False)
+    style.title(panel, "b", "epoch by epoch")
+
+
+def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> None:
+    """One row an arm; the trough is an open marker."""
+    rows = summary.rename(columns={"spurious_share": "value", "spurious_share_low": "low", "spurious_share_high": "high"})
+    for place, arm in enumerate(arms):
+        for offset, (point, marker) in enumerate(_MARKERS.items()):
+            cell = over_seeds(rows[(rows["arm"] == arm) & (rows["point"] == point)], ["arm"])
+            look, y = style.arm_look(arm), place + 0.22 * (offset - 1)
+            if cell.empty or np.isnan(cell["value"].iloc[0]):
+                panel.text(0.02, y, f"{point}: undefined (no drop)", fontsize=6, va="center", color="#666666")
+                continue
+            value, low, high = cell[["value", "low", "high"]].to_numpy(dtype=float)[0]
+            panel.hlines(y, low, high, color=look.color, linewidth=1.1)
+            panel.plot(value, y, marker=marker, color=look.color, markerfacecolor=_fill(point, look.color), linestyle="none")
+    panel.set_yticks(range(len(arms)), [style.arm_look(arm).label for arm in arms])
+    panel.set_ylim(len(arms) - 0.5, -0.5)
+    panel.grid(axis="y", visible=False)
+    panel.axvline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
+    panel.set_xlabel("spurious share of the drop")
+    style.title(panel, "c", "spurious share")
+
+
+def _fill(point: str, color: str) -> str:
+    return "white" if point == "trough" else color
+
+
+def _control_line(name: str) -> dict[str, Any]:
+    look = style.CONTROLS[name]
+    dash = {"pretrained": (0, (4, 1.5)), "random": (0, (1, 1)), "shuffled": (0, (3, 1, 1, 1)), "control": ":"}[name]
+    return {"color": look.color, "marker": "" if name == "control" else look.marker, "linestyle": dash, "linewidth": 1.0}
+
+
+def _line_only(name: str) -> dict[str, Any]:
+    return {key: value for key, value in _control_line(name).items() if key in ("linestyle", "linewidth")}

@@ -1,0 +1,119 @@
+"""Gates: what a study must reach before its later results mean anything, checked on the measured tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from forgetting.command import StageError
+from forgetting.config import TROUGH_WITHIN, GateThresholds, Run
+from forgetting.tables import METRICS, RECOVERY, atomic, read_table
+
+ADVICE = {
+    "biography_first_token": "pretrain longer (pretrain.steps) or raise pretrain.optimizer.learning_rate",
+    "task0_before": "pretrain longer, or change task0.epochs and task0.optimizer.learning_rate; choose them on task0_val",
+    "control": "control persons are answered better than the floor: a leak in the data, or too few persons to tell",
+    "sequential_trough": "raise task1.optimizer.learning_rate or lower task1.batch_size: the collapse must come within 150 steps and one epoch",
+    "sequential_task1_end": "raise task1.steps",
+    "recovery_from_150": "lower task1.optimizer.learning_rate or recover longer: at this rate the early forgetting is real",
+}
+
+
+class GateError(StageError):
+    """A gate that failed; the message has the numbers and what to change."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One number held against its threshold. `floor` is what a predictor without knowledge reaches (NaN where none applies)."""
+
+    gate: str
+    value: float
+    low: float
+    high: float
+    comparison: str
+    threshold: float
+    floor: float
+    step: int
+
+    @property
+    def passed(self) -> bool:
+        return self.value >= self.threshold if self.comparison == ">=" else self.value <= self.threshold
+
+    def __str__(self) -> str:
+        word = "passed" if self.passed else "FAILED"
+        return f"{word}: {self.gate} is {self.value:.3f} [{self.low:.3f}, {self.high:.3f}], must be {self.comparison} {self.threshold:g} (floor {self.floor:.3f})"
+
+
+def task0_gates(run: Run, floors: Path, pretrain: Path, task0: Path) -> list[Gate]:
+    """The gates before Task 1: knowledge in biographies, Task 0 accuracy of held-out persons, control persons at chance."""
+    limits: GateThresholds = run.need("gate_thresholds")
+    floor, before, after = (read_table(path, METRICS) for path in (floors, pretrain, task0))
+    biography = _row(before, "pretrained", "first_token_hard")
+    accuracy = _row(after, "task0_test", "exact_match")
+    exact_floor = _row(floor, "task0_test", "exact_match")["value"]
+    return [
+        _gate("biography_first_token", biography, ">=", limits.biography_first_token, float("nan")),
+        _gate("task0_before", accuracy, ">=", limits.task0_before, exact_floor),
+        _control_gate("control after Task 0", _row(after, "control", "exact_match"), floor, limits),
+    ]
+
+
+def task1_gates(run: Run, floors: Path, task1: Path, recovery: Path, controls: Path) -> list[Gate]:
+    """The gates on `seq`: collapse, Task 1 learned, recovery from step 150, control persons at chance in Task 1 and in every probe."""
+    limits: GateThresholds = run.need("gate_thresholds")
+    floor, curve = (read_table(path, METRICS) for path in (floors, task1))
+    probes = pd.concat([read_table(path, RECOVERY) for path in (recovery, controls)], ignore_index=True)
+    exact_floor = _row(floor, "task0_test", "exact_match")["value"]
+    early = curve[curve["step"] <= TROUGH_WITHIN]
+    of_task0 = early[_where(early, "task0_test", "exact_match")]
+    trough = of_task0.loc[of_task0["value"].idxmin()]
+    one_epoch = probes[(probes["start"] == "task1") & (probes["epochs"] == 1.0)]
+    checkpoint = one_epoch.loc[one_epoch["checkpoint"] <= TROUGH_WITHIN, "checkpoint"].max()
+    recovered = _row(one_epoch[one_epoch["checkpoint"] == checkpoint], "task0_test", "exact_match")
+    gates = [
+        _gate("sequential_trough", trough, "<=", limits.sequential_trough, exact_floor),
+        _gate("sequential_task1_end", _row(curve, "task1", "exact_match"), ">=", limits.sequential_task1_end, exact_floor),
+        _gate("recovery_from_150", recovered, ">=", limits.recovery_from_150, exact_floor),
+    ]
+    for name, frame in (("control during Task 1", curve), ("control during recovery", probes)):
+        rows = frame[_where(frame, "control", "exact_match")]
+        gates.append(_control_gate(name, rows.loc[rows["value"].idxmax()], floor, limits))
+    return gates
+
+
+def _where(frame: pd.DataFrame, group: str, metric: str) -> pd.Series:
+    return (frame["group"] == group) & (frame["attribute"] == "all") & (frame["metric"] == metric)
+
+
+def _row(frame: pd.DataFrame, group: str, metric: str) -> pd.Series:
+    """The row of the last step of a group's micro-average."""
+    rows = frame[_where(frame, group, metric)]
+    return rows.loc[rows["step"].idxmax()]
+
+
+def _gate(name: str, row: pd.Series, comparison: str, threshold: float, floor: float) -> Gate:
+    return Gate(name, row["value"], row["low"], row["high"], comparison, threshold, float(floor), int(row["step"]))
+
+
+def _control_gate(name: str, row: pd.Series, floors: pd.DataFrame, limits: GateThresholds) -> Gate:
+    floor = _row(floors, "control", "exact_match")
+    return _gate(name, row, "<=", floor["value"] + limits.control_above_floor, floor["value"])
+
+
+def settle(gates: list[Gate], run: Run, output: Path) -> None:
+    """Print every gate and write them as JSON. Raises GateError when one failed and `gates: stop` is set; then nothing is written."""
+    for gate in gates:
+        print(gate, flush=True)
+    failed = [gate for gate in gates if not gate.passed]
+    if failed and run.gates == "stop":
+        lines = [f"  {gate}\n    {ADVICE[gate.gate.split(' ')[0]]}" for gate in failed]
+        raise GateError(
+            f"seed {run.seed}: {len(failed)} of {len(gates)} gates failed; set `gates: warn` to go on all the same\n" + "\n".join(lines)
+        )
+    rows = [asdict(gate) | {"passed": bool(gate.passed), "scale": run.scale, "seed": run.seed} for gate in gates]
+    with atomic(output) as part:
+        part.write_text(json.dumps(rows, indent=2) + "\n")

@@ -1,0 +1,87 @@
+"""GPT-NeoX models: building, loading and saving."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers.utils import logging as transformers_logging
+
+from forgetting.command import StageError
+from forgetting.config import Model
+
+WEIGHTS = "model.safetensors"
+transformers_logging.disable_progress_bar()  # a bar for every checkpoint would bury the lines of a job's log
+
+
+class CheckpointError(StageError):
+    """A checkpoint that is missing or damaged; the message names the file."""
+
+
+def pick_device() -> torch.device:
+    """CUDA when the job was given a device, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def build_model(config: Model, vocabulary_size: int, seed: int) -> GPTNeoXForCausalLM:
+    """A model with random float32 weights that depend on `seed` alone."""
+    torch.manual_seed(seed)
+    return GPTNeoXForCausalLM(
+        GPTNeoXConfig(
+            vocab_size=vocabulary_size,
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            intermediate_size=4 * config.hidden_size,
+            max_position_embeddings=config.max_positions,
+            initializer_range=config.initializer_range,
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": config.rotary_fraction},
+            bos_token_id=0,
+            eos_token_id=0,
+            tie_word_embeddings=False,
+            attn_implementation="sdpa",
+        )
+    )
+
+
+def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path) -> None:
+    """Write `config.json` and `model.safetensors`, which `AutoModelForCausalLM.from_pretrained` opens; all or nothing."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        model.save_pretrained(part)
+        move(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Move every file of `source` into `target`, weights last, so that a folder with weights is complete."""
+    target.mkdir(parents=True, exist_ok=True)
+    for file in sorted(source.iterdir(), key=lambda path: path.name == WEIGHTS):
+        os.replace(file, target / file.name)
+    source.rmdir()
+
+
+def load_checkpoint(folder: str | Path) -> GPTNeoXForCausalLM:
+    """A saved model in float32 and evaluation mode, on the CPU. Raises CheckpointError naming a missing or truncated file."""
+    load_weights(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True)
+    return model.eval()
+
+
+def load_weights(folder: str | Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint by name. Raises CheckpointError naming a missing or truncated file."""
+    path = Path(folder) / WEIGHTS
+    try:
+        return safetensors.torch.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None
+

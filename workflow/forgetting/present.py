@@ -1,0 +1,54 @@
+"""The command line that all figure and table scripts share: one flag for each kind of input, and `--output`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from forgetting.summary import read_gates
+from forgetting.tables import FEATURE_POINTS, FEATURES, LANDSCAPE, METRICS, RECOVERY, RECOVERY_FACTS, WEIGHTS, read_tables
+
+Result = TypeVar("Result")
+
+_FACTS_IN_USE = ["seed", "arm", "step", "start", "checkpoint", "epochs", "person", "group", "attribute", "exact_match"]
+INPUTS: dict[str, tuple[Callable[[list[str]], Any], str]] = {
+    "metrics": (partial(read_tables, schema=METRICS), "metrics.parquet of the Task 1 runs"),
+    "recovery": (partial(read_tables, schema=RECOVERY), "metrics.parquet of the recovery probes and their controls"),
+    "recovery_facts": (partial(read_tables, schema=RECOVERY_FACTS, columns=_FACTS_IN_USE), "facts.parquet of the same"),
+    "floors": (partial(read_tables, schema=METRICS), "floors.parquet of the data"),
+    "landscape": (partial(read_tables, schema=LANDSCAPE), "landscape.parquet of the views"),
+    "weights": (partial(read_tables, schema=WEIGHTS), "weights.parquet of the views"),
+    "features": (partial(read_tables, schema=FEATURES), "features.parquet of the views"),
+    "points": (partial(read_tables, schema=FEATURE_POINTS), "feature_points.parquet of the views"),
+    "gates": (read_gates, "the files of the gates (JSON)"),
+}
+"""Name of an input: how its files are read, and what they are. Each takes one file a run; tables list arms in that order."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "matched_accuracy": {"type": float, "default": 0.99, "help": "Task 1 accuracy at which arms are compared (default 0.99)"},
+    "axes": {"choices": ("orthogonal", "reference"), "default": "orthogonal", "help": "axes of the landscape (default orthogonal)"},
+}
+
+
+def present(
+    description: str | None,
+    make: Callable[..., Result],
+    save: Callable[[Result, Sequence[str]], None],
+    inputs: Sequence[str],
+    options: Sequence[str] = (),
+) -> None:
+    """Parse the command line, read the inputs, `make` the result of them and `save` it. A bad file is one message and exit code 1."""
+    parser = argparse.ArgumentParser(description=description)
+    for name in inputs:
+        parser.add_argument(f"--{name.replace('_', '-')}", nargs="+", required=True, metavar="FILE", help=INPUTS[name][1])
+    for name in options:
+        parser.add_argument(f"--{name.replace('_', '-')}", **OPTIONS[name])
+    parser.add_argument("--output", nargs="+", required=True, metavar="PATH", help="the files to write, or one stem for all formats")
+    given = vars(parser.parse_args())
+    try:
+        read = {name: INPUTS[name][0](given[name]) for name in inputs}
+        save(make(**read, **{name: given[name] for name in options}), given["output"])
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

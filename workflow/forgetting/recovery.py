@@ -1,0 +1,145 @@
+"""The recovery probe and its controls: is the forgetting spurious (science §4)?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import AutoConfig, GPTNeoXForCausalLM
+
+from forgetting.config import TROUGH_WITHIN, Recovery, Run
+from forgetting.model import load_checkpoint, pick_device
+from forgetting.statistics import summarise
+from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table, write_table
+from forgetting.tokens import Questions
+from forgetting.training.batches import QuestionBatches, epoch_steps
+from forgetting.training.loop import Plan, train
+from forgetting.training.resume import Scratch
+from forgetting.training.measurements import evaluate_facts, facts_frame
+
+PROBED_GROUPS = ("task0_test", "control")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One recovery run: from which weights, on which answers, for how many epochs.
+
+    start: task1, pretrained, random, or shuffled (from Task 1 weights, with the answers of `task0_train` shuffled among its persons).
+    """
+
+    start: str
+    checkpoint: int
+    folder: Path
+    epochs: float
+
+
+class Prober:
+    """Trains one epoch or more on `task0_train` and measures `task0_test` and `control`; finished probes are kept in the scratch folder."""
+
+    def __init__(self, run: Run, data: Path, scratch_folder: Path) -> None:
+        self.run = run
+        self.config: Recovery = run.need("recovery")
+        questions = Questions.load(data / "qa.parquet")
+        self.train_questions = questions.of_groups("task0_train")
+        if not len(self.train_questions):
+            raise TableError(f"{data / 'qa.parquet'}: has no task0_train persons to recover with")
+        self.measured = questions.of_groups(*PROBED_GROUPS).first_persons(run.evaluation.persons_per_group)
+        self.scratch = Scratch(scratch_folder, run)
+
+    def facts(self, probe: Probe) -> pd.DataFrame:
+        """RECOVERY_FACTS rows of one probe, trained now or read back when an earlier job finished it."""
+        path = self.scratch.folder / f"{probe.start}-{probe.checkpoint}-{probe.epochs}.parquet"
+        if path.exists():
+            return read_table(path, RECOVERY_FACTS)
+        frame = self._train(probe)
+        write_table(frame, path, RECOVERY_FACTS)
+        final = frame[(frame["step"] == frame["step"].max()) & (frame["group"] == "task0_test")]["exact_match"].mean()
+        print(f"{probe.start} from step {probe.checkpoint}, {probe.epochs:g} epochs: task0_test exact match {final:.3f}", flush=True)
+        return frame
+
+    def _train(self, probe: Probe) -> pd.DataFrame:
+        model = self._model(probe).to(pick_device())
+        questions = self.train_questions.with_shuffled_answers(self.run.seed) if probe.start == "shuffled" else self.train_questions
+        size = self.config.batch_size
+        steps = {epoch_steps(len(questions), size, epochs): epochs for epochs in self._evaluated_epochs(probe.epochs)}
+        plan = Plan(
+            max(steps),
+            QuestionBatches(questions, size, self.run.seed),
+            self.config.optimizer,
+            self.config.schedule,
+            frozenset(steps),
+            lambda step: evaluate_facts(model, self.measured, self.run.evaluation.batch_size),
+            self.run.precision,
+        )
+        history = train(model, plan)
+        frames = [
+            facts_frame(found, self.measured).assign(step=int(step), epochs=steps[int(step)]) for step, found in history.evaluations.items()
+        ]
+        return pd.concat(frames, ignore_index=True).assign(
+            scale=self.run.scale,
+            seed=self.run.seed,
+            stage="recovery",
+            arm=self.run.arm,
+            start=probe.start,
+            checkpoint=probe.checkpoint,
+        )
+
+    def _evaluated_epochs(self, longest: float) -> list[float]:
+        """0, the reported epochs, and for a probe of more than one epoch an even grid, from which savings are interpolated."""
+        reported = {0.0, *(epochs for epochs in self.config.epochs if epochs <= longest)}
+        if longest > 1:
+            reported.update(np.arange(1, round(longest * self.config.evaluations_per_epoch) + 1) / self.config.evaluations_per_epoch)
+        return sorted(reported)
+
+    def _model(self, probe: Probe) -> GPTNeoXForCausalLM:
+        if probe.start != "random":
+            return load_checkpoint(probe.folder)
+        torch.manual_seed(self.run.seed + 1)
+        return GPTNeoXForCausalLM(AutoConfig.from_pretrained(probe.folder, attn_implementation="sdpa", dtype=torch.float32))
+
+    def write(self, probes: list[Probe], output: Path) -> None:
+        """Run every probe and write metrics.parquet and facts.parquet."""
+        facts = pd.concat([self.facts(probe) for probe in probes], ignore_index=True)
+        keys = ["scale", "seed", "stage", "arm", "step", "start", "checkpoint", "epochs"]
+        write_table(facts, output / "facts.parquet", RECOVERY_FACTS)
+        write_table(summarise(facts, keys), output / "metrics.parquet", RECOVERY)
+        self.scratch.remove()
+
+
+def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int], scratch_folder: Path, output: Path) -> None:
+    """Probe the end of Task 0 (checkpoint 0) and the Task 1 checkpoints `steps` of one arm.
+
+    The trough, the early-stop point (`matched`) and the end are recovered for the longest of `recovery.epochs`, everything else for one
+    epoch; trough and end also with shuffled answers.
+    """
+    metrics = read_table(task1 / "metrics.parquet", METRICS)
+    prober = Prober(run, data, scratch_folder)
+    longest = max(prober.config.epochs)
+    folders = {0: task0 / "model"} | {step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps}
+    trough, end = trough_checkpoint(metrics, steps), max(steps)
+    long = {trough, end}
+    early_stop = metrics.loc[metrics["metric"] == "early_stop_step", "value"].item()
+    if not np.isnan(early_stop):
+        folders[int(early_stop)] = task1 / "checkpoints" / "matched"
+        long.add(int(early_stop))
+    probes = [Probe("task1", step, folder, longest if step in long else 1.0) for step, folder in sorted(folders.items())]
+    probes += [Probe("shuffled", step, folders[step], 1.0) for step in sorted({trough, end})]
+    prober.write(probes, output)
+
+
+def trough_checkpoint(metrics: pd.DataFrame, steps: list[int]) -> int:
+    """The kept checkpoint within the first 150 steps at which Task 0 exact match is lowest (the first such)."""
+    wanted = {"group": "task0_test", "attribute": "all", "metric": "exact_match"}
+    rows = metrics[(metrics[list(wanted)] == pd.Series(wanted)).all(axis=1)].set_index("step")["value"]
+    early = [step for step in steps if step <= TROUGH_WITHIN] or [min(steps)]
+    return int(rows.loc[early].idxmin())
+
+
+def recover_controls(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
+    """The same probe from the pretrained model, which never saw a question, and from random weights."""
+    prober = Prober(run, data, scratch_folder)
+    longest = max(prober.config.epochs)
+    prober.write([Probe("pretrained", 0, start, longest), Probe("random", 0, start, longest)], output)

@@ -1,0 +1,153 @@
+"""Intervals for proportions and means of questions that come in clusters: a person's six questions are not independent.
+
+All intervals are 95 %. No function here needs torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+CONFIDENCE = 0.95
+Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+PROPORTIONS = ("exact_match", "first_token_hard")
+MEANS = ("first_token_soft", "answer_nll")
+
+Floats = NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    value: float
+    low: float
+    high: float
+
+
+def wilson(successes: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
+    """Lower and upper end of the Wilson score interval of `successes` out of `n`; both may be arrays, and need not be whole numbers."""
+    count = np.asarray(n, dtype=float)
+    share = np.asarray(successes, dtype=float) / count
+    centre = share + Z**2 / (2 * count)
+    half = Z * np.sqrt(share * (1 - share) / count + (Z / (2 * count)) ** 2)
+    scale = 1 + Z**2 / count
+    return np.clip((centre - half) / scale, 0, 1), np.clip((centre + half) / scale, 0, 1)
+
+
+def clustered_wilson(values: ArrayLike, clusters: ArrayLike) -> Interval:
+    """Mean of 0/1 `values` with a Wilson interval for clustered answers.
+
+    The interval is Wilson's at the effective sample size p (1 - p) / v, where v is the cluster-robust variance of the mean. That size is
+    kept between the number of clusters and the number of values, and is the number of clusters when all values are equal. `clusters` names
+    the cluster (the person) of each value.
+    """
+    rows = pd.DataFrame({"value": np.asarray(values, dtype=float), "cluster": np.asarray(clusters)})
+    if rows.empty:
+        raise ValueError("clustered_wilson needs at least one value")
+    totals = rows.groupby("cluster")["value"].agg(["sum", "size"])
+    moments = _Moments.of(totals["sum"].to_numpy(), totals["size"].to_numpy(), np.zeros(len(totals), dtype=int), 1)
+    low, high = moments.proportion_interval()
+    return Interval(float(moments.mean[0]), float(low[0]), float(high[0]))
+
+
+def summarise(facts: pd.DataFrame, keys: Sequence[str] = ()) -> pd.DataFrame:
+    """Means of all metrics by group and attribute, with intervals clustered by person.
+
+    `facts` has columns `keys`, person, group, attribute and the four metrics (as the FACTS table). Returned are rows with columns `keys`,
+    group, attribute (each one, and "all" for the micro-average), metric, value, n (questions), low, high. Proportions carry
+    `clustered_wilson` intervals, the other metrics a normal interval with the cluster-robust variance (NaN for a single person).
+    """
+    metrics = [*PROPORTIONS, *MEANS]
+    index = [*keys, "group", "attribute"]
+    answers = facts[[*index, "person", *metrics]].astype(dict.fromkeys(metrics, float))
+    answers = pd.concat([answers, answers.assign(attribute="all")], ignore_index=True)
+    grouped = answers.groupby([*index, "person"], sort=False, observed=True)[metrics]
+    totals, sizes = grouped.sum(), grouped.size().to_numpy()
+    rows = totals.index.droplevel("person")
+    code, names = pd.factorize(rows)
+    labels = pd.MultiIndex.from_tuples(names, names=index).to_frame(index=False)
+    parts = []
+    for metric in metrics:
+        moments = _Moments.of(totals[metric].to_numpy(), sizes, code, len(labels))
+        low, high = moments.proportion_interval() if metric in PROPORTIONS else moments.normal_interval()
+        parts.append(labels.assign(metric=metric, value=moments.mean, n=moments.n.astype("int64"), low=low, high=high))
+    return pd.concat(parts, ignore_index=True)
+
+
+def person_bootstrap(n_persons: int, draws: int, seed: int) -> Floats:
+    """How often each person is drawn in each bootstrap sample: (draws, n_persons), every row sums to `n_persons`."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(n_persons, np.full(n_persons, 1 / n_persons), size=draws).astype(float)
+
+
+def t_interval(values: ArrayLike) -> Interval:
+    """Mean over independent replicates (seeds) with Student's t interval; NaN ends for a single replicate. NaN values are left out."""
+    sample = np.asarray(values, dtype=float)
+    sample = sample[~np.isnan(sample)]
+    if sample.size == 0:
+        return Interval(np.nan, np.nan, np.nan)
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Interval(mean, np.nan, np.nan)
+    half = float(_t_quantile(sample.size)) * float(sample.std(ddof=1)) / np.sqrt(sample.size)
+    return Interval(mean, mean - half, mean + half)
+
+
+def over_seeds(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """One row for each combination of `by`, with columns `by`, value, low, high.
+
+    With several values in column `seed`: mean and Student's t interval over the seeds, for the combinations that every seed has. With one
+    seed the rows keep their own interval (that of the persons).
+    """
+    by = list(by)
+    seeds = frame["seed"].nunique()
+    if seeds <= 1:
+        return frame[[*by, "value", "low", "high"]].sort_values(by, ignore_index=True)
+    rows = frame.groupby(by, observed=True)["value"].agg(["mean", "std", "count", "size"]).reset_index()
+    rows = rows[rows["size"] == seeds]
+    half = _t_quantile(rows["count"].to_numpy()) * rows["std"] / np.sqrt(rows["count"])
+    return rows.assign(value=rows["mean"], low=rows["mean"] - half, high=rows["mean"] + half)[[*by, "value", "low", "high"]].reset_index(
+        drop=True
+    )
+
+
+def _t_quantile(replicates: ArrayLike) -> Floats:
+    """Student's t quantile for the mean of that many replicates; NaN for a single one."""
+    degrees = np.asarray(replicates, dtype=float) - 1
+    return stdtrit(np.where(degrees > 0, degrees, np.nan), (1 + CONFIDENCE) / 2)
+
+
+class _Moments(NamedTuple):
+    """Mean of clustered values, by cell: number of values and clusters, and the cluster-robust variance of the mean."""
+
+    mean: Floats
+    n: Floats
+    clusters: Floats
+    variance: Floats
+
+    @classmethod
+    def of(cls, totals: ArrayLike, sizes: ArrayLike, cell: NDArray[np.intp], cells: int) -> _Moments:
+        """From the sum and the number of the values in each cluster, and the cell that the cluster belongs to."""
+        total, size = np.asarray(totals, dtype=float), np.asarray(sizes, dtype=float)
+        n: Floats = np.bincount(cell, size, cells).astype(float)
+        mean = np.bincount(cell, total, cells) / n
+        clusters = np.bincount(cell, minlength=cells).astype(float)
+        squares = np.bincount(cell, (total - mean[cell] * size) ** 2, cells)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = squares / n**2 * clusters / (clusters - 1)
+        return cls(mean, n, clusters, variance)
+
+    def proportion_interval(self) -> tuple[Floats, Floats]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            effective = self.mean * (1 - self.mean) / self.variance
+        effective = np.where(np.isnan(effective), self.clusters, effective)
+        effective = np.clip(effective, self.clusters, self.n)
+        return wilson(self.mean * effective, effective)
+
+    def normal_interval(self) -> tuple[Floats, Floats]:
+        half = Z * np.sqrt(self.variance)
+        return self.mean - half, self.mean + half

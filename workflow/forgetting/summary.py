@@ -1,0 +1,203 @@
+"""The tables of the study: frames of plain numbers (CSV), and the same formatted for reading (Markdown, LaTeX).
+
+pandas writes Markdown with tabulate and LaTeX with jinja2; Snakemake installs both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forgetting.outputs import output_paths, write_formats
+from forgetting.statistics import t_interval
+from forgetting.views.performance import collapse_by_rate, curve, method_summary
+from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
+
+FORMATS = ("csv", "md", "tex")
+_WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "seeds", "seed")
+_TITLES = {
+    "learned": "Task 1 learned",
+    "task1_final": "Task 1 final",
+    "before": "Task 0 before",
+    "final": "Task 0 final",
+    "matched": "Task 0 at matched Task 1",
+    "area": "area above, steps 0-150",
+    "rate": "learning rate",
+}
+
+
+def methods_table(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
+    """One row an arm, without and with early stop, then the two floors. Accuracies are exact match; columns as in `method_summary`."""
+    runs = method_summary(metrics, matched_accuracy)
+    values = [
+        "learned",
+        "before",
+        "trough",
+        "trough_step",
+        "rebound",
+        "final",
+        "matched",
+        "matched_step",
+        "task1_final",
+        "forgetting",
+        "backward_transfer",
+    ]
+    values += ["final_average", "area", "steps", "seconds"]
+    table = combine_seeds(runs, ["arm", "early_stop"], values)
+    table["early_stop"] = table["early_stop"].map({True: "yes", False: "no"})
+    control = metrics[metrics["arm"] == metrics["arm"].iloc[0]].groupby("seed")
+    at_end = [curve(run, "control")["value"].iloc[-1] for _, run in control]
+    modal = {group: task0_rows(floors, group)["value"].mean() for group in ("task0_test", "task1")}
+    last = [
+        {"arm": "floor: modal answer", "final": modal["task0_test"], "task1_final": modal["task1"]},
+        {"arm": "floor: control persons", "final": np.mean(at_end)},
+    ]
+    return pd.concat([table, pd.DataFrame(last)], ignore_index=True)
+
+
+def recovery_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> pd.DataFrame:
+    """One row an arm and point (trough, matched, end): accuracies before, dropped and recovered, the controls, and what follows."""
+    points = probe_points(metrics, recovery)
+    runs = recovery_summary(recovery_facts, points).merge(_probe_accuracies(recovery, points), on=["seed", "arm", "point"])
+    values = ["checkpoint", "learned", "before", "dropped", "recovered", "control_persons", "pretrained", "random", "shuffled"]
+    values += ["spurious_share", "savings", "kept", "lost_and_recovered", "never_recovered"]
+    return combine_seeds(runs, ["arm", "point"], values)
+
+
+def learning_rate_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> pd.DataFrame:
+    """One row a learning rate: collapse, rebound, and what recovery brings back from the trough and from where Task 1 was learned."""
+    runs = collapse_by_rate(metrics)
+    wide = [runs.loc[runs["name"] == "before", ["seed", "arm", "rate", "learned"]]]
+    wide += [_named(runs[runs["name"] == name], name) for name in ("before", "trough", "peak")]
+    points = probe_points(metrics, recovery)
+    probes = recovery_summary(recovery_facts, points).merge(_probe_accuracies(recovery, points), on=["seed", "arm", "point"])
+    values = ["learned", "before", "trough", "peak"]
+    for point in ("trough", "matched"):
+        columns = [name for name in probes if name.startswith(("recovered", "spurious_share"))]
+        chosen = probes.loc[probes["point"] == point, ["seed", "arm", *columns]]
+        wide.append(chosen.rename(columns={name: f"{point}_{name}" for name in columns}))
+        values += [f"{point}_recovered", f"{point}_spurious_share"]
+    wide.append(probes.loc[probes["point"] == "end", ["seed", "arm", "pretrained", "pretrained_low", "pretrained_high"]])
+    table = wide[0]
+    for part in wide[1:]:
+        table = table.merge(part, on=["seed", "arm"], how="left")
+    return combine_seeds(table.sort_values("rate"), ["rate", "arm"], [*values, "pretrained"])
+
+
+def gates_table(gates: pd.DataFrame) -> pd.DataFrame:
+    """One row a seed and gate, from the entries that `forgetting.gates` writes."""
+    threshold = gates["comparison"] + gates["threshold"].map(" {:g}".format)
+    table = gates.assign(threshold=threshold, passed=gates["passed"].map({True: "yes", False: "NO"}))
+    return table[["seed", "gate", "value", "low", "high", "threshold", "floor", "step", "passed"]]
+
+
+def read_gates(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """The entries of gate files (lists of objects). Raises ValueError that names a file that is not one."""
+    frames = []
+    for path in map(Path, paths):
+        try:
+            frames.append(pd.DataFrame(json.loads(path.read_text())))
+        except ValueError as error:
+            raise ValueError(f"{path}: not a list of gates ({error})") from None
+    return pd.concat(frames, ignore_index=True)
+
+
+def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+    """One row for each combination of `keys`: each value with its interval (`_low`, `_high`), and how many seeds there are.
+
+    With several seeds: mean and Student's t interval over the seeds where the value is defined. With one: the value and its interval, if
+    it has one. Steps and the share of seeds that learned Task 1 go without; interval columns that would be empty are left out.
+    """
+    rows: list[dict[str, Any]] = []
+    for key, group in runs.groupby(list(keys), sort=False):
+        row: dict[str, Any] = dict(zip(keys, key, strict=True)) | {"seeds": len(group)}
+        for name in values:
+            if len(group) > 1:
+                interval = tuple(t_interval(group[name]))
+            else:
+                interval = tuple(group[end].iloc[0] if end in group else np.nan for end in (name, f"{name}_low", f"{name}_high"))
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, interval), strict=True))
+            if _is_whole(name) or name == "learned":
+                del row[f"{name}_low"], row[f"{name}_high"]
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    empty = [name for name in table if name.endswith(("_low", "_high")) and table[name].isna().all()]
+    return table.drop(columns=empty)
+
+
+def formatted(table: pd.DataFrame) -> pd.DataFrame:
+    """The table for reading: text cells, a value with its interval in one cell, readable column names."""
+    ends = {name for name in table if name.removesuffix("_low").removesuffix("_high") in table and name.endswith(("_low", "_high"))}
+    ends |= {"low", "high"} & set(table) if "value" in table else set()
+    columns = {}
+    for name in table:
+        if name in ends:
+            continue
+        low, high = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
+        lows, highs = (table[end] if end in table else [np.nan] * len(table) for end in (low, high))
+        columns[_TITLES.get(name, name.replace("_", " "))] = [_cell(name, *cell) for cell in zip(table[name], lows, highs, strict=True)]
+    return pd.DataFrame(columns)
+
+
+def save_table(table: pd.DataFrame, outputs: Sequence[str | Path]) -> None:
+    """Write the given files, or a stem as csv (plain numbers), md and tex (formatted)."""
+    reading = formatted(table)
+
+    def write(path: Path, kind: str) -> None:
+        if kind == "csv":
+            table.to_csv(path, index=False, float_format="%.6g")
+        elif kind == "md":
+            path.write_text(reading.to_markdown(index=False, disable_numparse=True) + "\n")
+        else:
+            path.write_text(reading.to_latex(index=False, escape=True))
+
+    write_formats(output_paths(outputs, FORMATS), write)
+
+
+def _cell(name: str, value: Any, low: float, high: float) -> str:
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return "-"
+    if name == "learned":
+        return f"{100 * value:.0f} %"
+    if name == "rate":
+        return f"{value:.3g}"
+    places = 0 if _is_whole(name) else 3
+    text = f"{value:.{places}f}"
+    return text if pd.isna(low) or pd.isna(high) else f"{text} [{low:.{places}f}, {high:.{places}f}]"
+
+
+def _is_whole(name: str) -> bool:
+    return name.rsplit("_", 1)[-1] in _WHOLE_NUMBERS
+
+
+def _named(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """seed, arm and the value columns, renamed after what the value is."""
+    return rows[["seed", "arm", "value", "low", "high"]].rename(columns={"value": name, "low": f"{name}_low", "high": f"{name}_high"})
+
+
+def _probe_accuracies(recovery: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+    """For each seed, arm and point: exact match before, dropped, recovered, of control persons, and after one epoch from each control."""
+    test, control = task0_rows(recovery), task0_rows(recovery, "control")
+    one_epoch, from_task1 = np.isclose(test["epochs"], 1), test["start"] == "task1"
+    table = points[["seed", "arm", "point", "checkpoint"]]
+    at_point, of_run = ["seed", "arm", "checkpoint"], ["seed", "arm"]
+    parts = [
+        (test[from_task1 & (test["epochs"] == 0) & (test["checkpoint"] == 0)], "before", of_run),
+        (test[from_task1 & (test["epochs"] == 0)], "dropped", at_point),
+        (test[from_task1 & one_epoch], "recovered", at_point),
+        (control[(control["start"] == "task1") & np.isclose(control["epochs"], 1)], "control_persons", at_point),
+        (test[(test["start"] == "shuffled") & one_epoch], "shuffled", at_point),
+        (test[(test["start"] == "pretrained") & one_epoch], "pretrained", ["seed"]),
+        (test[(test["start"] == "random") & one_epoch], "random", ["seed"]),
+    ]
+    for rows, name, keys in parts:
+        chosen = rows.rename(columns={"value": name, "low": f"{name}_low", "high": f"{name}_high"})
+        table = table.merge(chosen[[*keys, name, f"{name}_low", f"{name}_high"]], on=keys, how="left")
+    return table.drop(columns="checkpoint")

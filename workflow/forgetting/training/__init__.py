@@ -1,0 +1,1 @@
+"""One training loop for every stage: batches, loss, optimizer, schedule, resuming."""

@@ -1,0 +1,142 @@
+"""Batches as a function of the step alone, so that a resumed job sees the very same ones."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forgetting.biography.rendering import Ragged, Renderer, sentence_orders
+from forgetting.config import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE, Data, Pretrain
+from forgetting.tokens import Questions, pad
+from forgetting.training.loss import answer_positions
+
+
+@dataclass(frozen=True)
+class Batch:
+    """ids (B, T); row, position (m,): the m tokens whose outputs predict `ids[row, position + 1]`; documents (B, T) or None: the document that
+    each token belongs to, where attention must not cross documents."""
+
+    ids: Tensor
+    row: Tensor
+    position: Tensor
+    documents: Tensor | None = None
+
+
+class Batches(ABC):
+    """`batch(step)` for step = 0, 1, ...: a pure function of the step."""
+
+    @abstractmethod
+    def batch(self, step: int) -> Batch: ...
+
+
+class EpochOrder:
+    """Which rows make up the batch of a step when every epoch is a new random order; batches run on over the end of an epoch."""
+
+    def __init__(self, rows: int, batch_size: int, seed: int) -> None:
+        self.rows, self.batch_size, self.seed = rows, batch_size, seed
+        self._permutation = lru_cache(maxsize=2)(self._draw)
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, 2, epoch]).permutation(self.rows)
+
+    def at(self, step: int) -> np.ndarray:
+        """(batch_size,) row numbers."""
+        return self.between(step * self.batch_size, (step + 1) * self.batch_size)
+
+    def between(self, start: int, stop: int) -> np.ndarray:
+        """Row numbers of the draws `start` ... `stop - 1`, counted over all epochs."""
+        draws = np.arange(start, stop)
+        epochs = draws // self.rows
+        return np.array([self._permutation(epoch)[draw % self.rows] for epoch, draw in zip(epochs, draws, strict=True)], dtype=np.int64)
+
+
+class QuestionBatches(Batches):
+    """Questions in a new random order every epoch, with the loss on answer and end token."""
+
+    def __init__(self, questions: Questions, batch_size: int, seed: int) -> None:
+        self.questions = questions
+        self.order = EpochOrder(len(questions), batch_size, seed)
+
+    def batch(self, step: int) -> Batch:
+        return question_batch(self.questions, self.rows_at(step))
+
+    def rows_at(self, step: int) -> np.ndarray:
+        """(batch_size,) which questions the batch of a step holds."""
+        return self.order.at(step)
+
+
+def question_batch(questions: Questions, rows: np.ndarray) -> Batch:
+    """The questions at `rows`, cut to the longest of them."""
+    index = torch.from_numpy(rows)
+    prompt, answer = questions.prompt_length[index], questions.answer_length[index]
+    row, position = answer_positions(prompt, answer)
+    return Batch(questions.ids[index, : int((prompt + answer).max())], row, position)
+
+
+class BiographyBatches(Batches):
+    """Biographies in a new random order every epoch; with `fresh`, also with new templates and sentence orders.
+
+    `packing: document` gives one biography a row; `packing: stream` cuts the epoch's biographies, one after the other, into rows of
+    `sequence_length`, within which attention stays in a document unless `attention: packed`.
+    """
+
+    def __init__(self, config: Pretrain, data: Data, renderer: Renderer, persons: np.ndarray, fixed: Ragged, seed: int, end_token: int) -> None:
+        self.config, self.data, self.renderer, self.persons, self.fixed, self.seed = config, data, renderer, persons, fixed, seed
+        self.end_token = end_token
+        self._epoch_rows = lru_cache(maxsize=2)(self._render)
+        rows = len(persons) if config.fresh else len(fixed)
+        if config.packing == "stream":
+            rows = max(1, int(self._epoch_rows(0).offsets[-1]) // config.sequence_length)
+        self.rows_per_epoch = rows
+        self.order = EpochOrder(rows, config.batch_size, seed)
+
+    def _render(self, epoch: int) -> Ragged:
+        """All biographies of an epoch, in reading order."""
+        if not self.config.fresh:
+            if self.config.packing == "document":
+                return self.fixed
+            order = np.random.default_rng([self.seed, 3, epoch]).permutation(len(self.fixed))
+            return self.fixed.take(order[:, None])
+        generator = np.random.default_rng([self.seed, 3, epoch])
+        templates = generator.integers(0, TEMPLATES_PER_ATTRIBUTE, (len(self.persons), len(ATTRIBUTES)))
+        order = sentence_orders(len(self.persons), self.data.permute, generator)
+        persons = generator.permutation(self.persons)
+        return self.renderer.biographies(persons, templates, order, self.data.full_name)[0]
+
+    def batch(self, step: int) -> Batch:
+        index = np.arange(step * self.config.batch_size, (step + 1) * self.config.batch_size)
+        epochs, numbers = index // self.rows_per_epoch, self.order.at(step)
+        if self.config.packing == "document":
+            return self._documents([self._epoch_rows(epoch) for epoch in epochs], numbers)
+        return self._stream(epochs, numbers)
+
+    def _documents(self, sources: list[Ragged], numbers: np.ndarray) -> Batch:
+        rows = Ragged.from_arrays([source[number][: self.config.sequence_length] for source, number in zip(sources, numbers, strict=True)])
+        ids = pad(rows, np.arange(len(rows)))
+        predicts = torch.arange(ids.shape[1] - 1) < torch.from_numpy(rows.lengths - 1)[:, None]
+        row, position = predicts.nonzero(as_tuple=True)
+        return Batch(ids, row, position)
+
+    def _stream(self, epochs: np.ndarray, numbers: np.ndarray) -> Batch:
+        length = self.config.sequence_length
+        cut = []
+        for epoch, number in zip(epochs, numbers, strict=True):
+            tokens = self._epoch_rows(epoch).tokens
+            # A fresh epoch can be a few tokens shorter than the first one, whose length fixed the number of rows.
+            start = min(number * length, len(tokens) - length)
+            cut.append(tokens[start : start + length])
+        ids = torch.from_numpy(np.stack(cut).astype(np.int64))
+        ends = ids == self.end_token
+        row, position = (~ends[:, :-1]).nonzero(as_tuple=True)
+        documents = ends.cumsum(1) - ends.long() if self.config.attention == "document" else None
+        return Batch(ids, row, position, documents)
+
+
+def epoch_steps(questions: int, batch_size: int, epochs: float) -> int:
+    """Optimizer steps in `epochs` passes over `questions`, rounded up."""
+    return int(np.ceil(round(epochs * questions / batch_size, 6)))

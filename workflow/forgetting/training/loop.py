@@ -1,0 +1,175 @@
+"""The training loop that every stage shares."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.command import StageError
+from forgetting.config import Optimizer, Schedule
+from forgetting.training.batches import Batch, Batches
+from forgetting.training.loss import linear_cross_entropy
+from forgetting.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
+from forgetting.training.resume import Preemption, Scratch
+
+SECONDS_BETWEEN_STATES = 120
+SECONDS_BETWEEN_LINES = 10
+
+
+class TrainingError(StageError):
+    """Training that cannot go on; the message says at which step and why."""
+
+
+@dataclass
+class Plan:
+    """What one training job does.
+
+    At every step of `evaluate_at` (0 = before the first update), `evaluate(step)` returns rows that are added to the history; it may read and
+    save the model but not change it. `trainable` chooses parameters by name; all others are frozen and no optimizer ever sees them.
+    """
+
+    steps: int
+    batches: Batches
+    optimizer: Optimizer
+    schedule: Schedule
+    evaluate_at: frozenset[int]
+    evaluate: Callable[[int], Any]
+    precision: str = "float32"
+    trainable: Callable[[str], bool] = lambda name: True
+
+
+@dataclass
+class History:
+    """What a job has measured so far, as plain values that a saved state can hold."""
+
+    evaluations: dict[str, Any] = field(default_factory=dict)
+    steps: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    learning_rates: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    tokens: int = 0
+
+
+def freeze(model: nn.Module, trainable: Callable[[str], bool]) -> list[tuple[str, nn.Parameter]]:
+    """Switch gradients of the other parameters off and return the trainable ones with their names."""
+    chosen = []
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(trainable(name))
+        if parameter.requires_grad:
+            chosen.append((name, parameter))
+    return chosen
+
+
+def batch_loss(model: GPTNeoXForCausalLM, batch: Batch, precision: str = "float32") -> Tensor:
+    """Mean next-token loss (nats) over the predicted tokens of a batch."""
+    device = next(model.parameters()).device
+    ids, row, position = batch.ids.to(device), batch.row.to(device), batch.position.to(device)
+    mask, places = None, None
+    if batch.documents is not None:
+        documents = batch.documents.to(device)
+        causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=device).tril()
+        mask = ((documents[:, :, None] == documents[:, None, :]) & causal)[:, None]
+        starts = torch.zeros_like(documents)
+        starts[:, 1:] = (documents[:, 1:] != documents[:, :-1]) * torch.arange(1, ids.shape[1], device=device)
+        places = torch.arange(ids.shape[1], device=device) - starts.cummax(1).values
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        hidden = model.gpt_neox(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False).last_hidden_state
+        weight = model.get_output_embeddings().weight
+        return linear_cross_entropy(hidden[row, position].float(), weight, ids[row, position + 1])
+
+
+def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None) -> History:
+    """Run `plan` on `model` in place, resuming from `scratch` when it holds a state; without one, nothing is saved and nothing printed.
+
+    The result is the same whether or not the job was interrupted. Raises TrainingError when the loss is no longer finite.
+    """
+    parameters = freeze(model, plan.trainable)
+    tensors = [parameter for _, parameter in parameters]
+    optimizers = build_optimizer(parameters, plan.optimizer)
+    history, first, done = History(), 0, -1
+    if scratch and (saved := scratch.load(model, optimizers)):
+        first = done = saved[0]
+        history = History(**saved[1])
+        print(f"resuming at step {first}", flush=True)
+    preemption, clock = Preemption(active=scratch is not None), _Clock(plan.steps, first)
+    for step in range(first, plan.steps + 1):
+        if step in plan.evaluate_at and step != done:
+            started = time.perf_counter()
+            model.eval()
+            history.evaluations[str(step)] = plan.evaluate(step)
+            model.train()
+            clock.exclude(time.perf_counter() - started)
+        if scratch and (preemption.requested or clock.state_is_due()):
+            history.seconds += clock.seconds_since_state()
+            scratch.save(step, model, optimizers, vars(history))
+            if preemption.requested:
+                preemption.leave(step)
+        if step == plan.steps:
+            break
+        factor = learning_rate_factor(plan.schedule, step, plan.steps)
+        set_learning_rate(optimizers, factor)
+        batch = plan.batches.batch(step)
+        loss = batch_loss(model, batch, plan.precision)
+        loss.backward()
+        nn.utils.clip_grad_norm_(tensors, plan.optimizer.gradient_clip)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        history.tokens += batch.ids.numel()
+        if step + 1 in plan.evaluate_at or clock.line_is_due():
+            value = loss.item()
+            if not math.isfinite(value):
+                raise TrainingError(f"the loss is {value} at step {step + 1}: lower the learning rate")
+            history.steps.append(step + 1)
+            history.losses.append(value)
+            history.learning_rates.append(factor * plan.optimizer.learning_rate)
+            if scratch:
+                clock.line(step + 1, value, history.tokens)
+    history.seconds += clock.seconds_since_state()
+    preemption.release()
+    model.eval()
+    return history
+
+
+class _Clock:
+    """When to print a line and when to save a state; time spent in evaluation is kept apart."""
+
+    def __init__(self, steps: int, first: int) -> None:
+        now = time.perf_counter()
+        self.steps, self.first = steps, first
+        self.start = self.last_line = self.last_state = self.last_count = now
+        self.excluded = 0.0
+        self.tokens_at_line = 0
+
+    def exclude(self, seconds: float) -> None:
+        self.excluded += seconds
+
+    def state_is_due(self) -> bool:
+        return time.perf_counter() - self.last_state > SECONDS_BETWEEN_STATES
+
+    def seconds_since_state(self) -> float:
+        """Training seconds since the last call, evaluation not counted."""
+        now = time.perf_counter()
+        seconds = now - self.last_count - self.excluded
+        self.last_count = self.last_state = now
+        self.excluded = 0.0
+        return seconds
+
+    def line_is_due(self) -> bool:
+        return time.perf_counter() - self.last_line > SECONDS_BETWEEN_LINES
+
+    def line(self, step: int, loss: float, tokens: int) -> None:
+        now = time.perf_counter()
+        if now - self.last_line < SECONDS_BETWEEN_LINES and step != self.steps:
+            return
+        rate = (tokens - self.tokens_at_line) / (now - self.last_line)
+        left = (now - self.start) / max(1, step - self.first) * (self.steps - step)
+        print(f"step {step}/{self.steps}  loss {loss:.4f}  {rate:,.0f} tokens/s  {left:.0f} s left", flush=True)
+        self.last_line, self.tokens_at_line = now, tokens

@@ -1,0 +1,55 @@
+"""Next-token loss that computes logits only where a token is predicted, and never all of them at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ROWS_AT_ONCE = 512
+
+
+def answer_positions(prompt_length: Tensor, answer_length: Tensor) -> tuple[Tensor, Tensor]:
+    """(question, position) of every token whose output predicts an answer token; position + 1 is where that token stands."""
+    question = torch.repeat_interleave(torch.arange(len(prompt_length), device=prompt_length.device), answer_length)
+    first = answer_length.cumsum(0) - answer_length
+    within = torch.arange(len(question), device=prompt_length.device) - first[question]
+    return question, prompt_length[question] - 1 + within
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Cross-entropy of `hidden @ weight.T`, in slices of rows that stay in the cache; gradients are made in the same pass."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        total = hidden.new_zeros(())
+        buffer = hidden.new_empty(min(ROWS_AT_ONCE, len(hidden)), len(weight))
+        for start in range(0, len(hidden), ROWS_AT_ONCE):
+            rows, labels = hidden[start : start + ROWS_AT_ONCE], target[start : start + ROWS_AT_ONCE, None]
+            logits = torch.mm(rows, weight.T, out=buffer[: len(rows)])
+            logits.sub_(logits.amax(1, keepdim=True))
+            right = logits.gather(1, labels)
+            normaliser = logits.exp_().sum(1, keepdim=True)
+            total += (normaliser.log() - right).sum()
+            probability = logits.div_(normaliser)
+            probability.scatter_add_(1, labels, torch.full_like(right, -1.0))
+            torch.mm(probability, weight, out=grad_hidden[start : start + ROWS_AT_ONCE])
+            grad_weight.addmm_(probability.T, rows)
+        ctx.save_for_backward(grad_hidden.div_(len(hidden)), grad_weight.div_(len(hidden)))
+        return total / len(hidden)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_output: Tensor) -> tuple[Tensor, Tensor, None]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        return grad_hidden * grad_output[0], grad_weight * grad_output[0], None
+
+
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy (nats) of the logits `hidden` (n, d) @ `weight` (V, d).T against `target` (n,).
+
+    On the CPU at laptop scale this takes less than half the time of `torch.nn.functional.cross_entropy` on whole logits
+    (`benchmarks/`). Differentiable once.
+    """
+    return _LinearCrossEntropy.apply(hidden, weight, target)

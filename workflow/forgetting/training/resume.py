@@ -1,0 +1,88 @@
+"""Training state that survives a killed job and never leaks into a run with another config."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from forgetting.config import Run
+from forgetting.tables import atomic
+
+STATE = "state.pt"
+
+
+def digest(run: Run) -> str:
+    """What a saved state must have been made with to be resumed: the whole config of the run."""
+    return hashlib.sha256(json.dumps(run.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+class Scratch:
+    """A folder beside the declared outputs, which Snakemake deletes when a job dies: it holds the state to resume from, and finished
+    checkpoints until the whole job is done."""
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self.folder, self.mark = folder, digest(run)
+        mark_file = folder / "digest"
+        if not mark_file.exists() or mark_file.read_text() != self.mark:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            with atomic(mark_file) as part:
+                part.write_text(self.mark)
+
+    def save(self, step: int, model: nn.Module, optimizers: list[torch.optim.Optimizer], history: dict[str, Any]) -> None:
+        """Replace the saved state, atomically."""
+        state = {
+            "step": step,
+            "model": model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+            "history": history,
+        }
+        with atomic(self.folder / STATE) as part:
+            torch.save(state, part)
+
+    def load(self, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> tuple[int, dict[str, Any]] | None:
+        """Restore a saved state into `model` and `optimizers`; the step and the history, or None when nothing usable is saved."""
+        path = self.folder / STATE
+        if not path.exists():
+            return None
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+        except Exception as error:  # a damaged archive raises many kinds
+            print(f"{path}: cannot be read ({error}); starting afresh", flush=True)
+            return None
+        model.load_state_dict(state["model"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        return state["step"], state["history"]
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Preemption:
+    """When active, notices SIGTERM, so that the loop can save and leave between two steps."""
+
+    def __init__(self, active: bool) -> None:
+        self.requested = False
+        self._previous = signal.signal(signal.SIGTERM, self._request) if active else None
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+
+    def leave(self, step: int) -> None:
+        """End the process as one that was terminated."""
+        print(f"terminated at step {step}, state saved; run again to resume", flush=True)
+        sys.exit(128 + signal.SIGTERM)
+
+    def release(self) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGTERM, self._previous)

@@ -1,0 +1,41 @@
+"""Task 0: the pretrained model learns to answer questions (science §2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from forgetting.config import Run, Task0
+from forgetting.model import load_checkpoint, pick_device, save_checkpoint
+from forgetting.tokens import Questions
+from forgetting.training.batches import QuestionBatches, epoch_steps
+from forgetting.training.loop import Plan, train
+from forgetting.training.measurements import evaluate_facts, write_measurements
+from forgetting.training.resume import Scratch
+
+
+def finetune_task0(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
+    """Teach the pretrained model to answer questions about `task0_train`; writes model/, metrics.parquet and facts.parquet."""
+    config: Task0 = run.need("task0")
+    questions = Questions.load(data / "qa.parquet")
+    batches = QuestionBatches(questions.of_groups("task0_train"), config.batch_size, run.seed)
+    steps = epoch_steps(len(batches.questions), config.batch_size, config.epochs)
+    evaluate_at = frozenset(np.linspace(0, steps, max(2, round(config.epochs)) + 1).round().astype(int).tolist())
+
+    scratch = Scratch(scratch_folder, run)
+    model = load_checkpoint(start).to(pick_device())
+    measured = questions.first_persons(run.evaluation.persons_per_group)
+    plan = Plan(
+        steps,
+        batches,
+        config.optimizer,
+        config.schedule,
+        evaluate_at,
+        lambda step: evaluate_facts(model, measured, run.evaluation.batch_size),
+        run.precision,
+    )
+    history = train(model, plan, scratch)
+    write_measurements(history, model, measured, run, "task0", output)
+    save_checkpoint(model, output / "model")
+    scratch.remove()

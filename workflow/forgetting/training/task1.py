@@ -1,0 +1,76 @@
+"""Task 1 under one method (science §2, §6)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from forgetting.config import Run, Task1, checkpoint_steps, evaluation_steps
+from forgetting.methods import build_method
+from forgetting.model import WEIGHTS, load_checkpoint, move, pick_device, save_checkpoint
+from forgetting.tokens import Questions
+from forgetting.training.batches import QuestionBatches
+from forgetting.training.loop import Plan, train
+from forgetting.training.measurements import evaluate_facts, write_measurements
+from forgetting.training.resume import Scratch
+
+
+def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
+    """Train on Task 1 by the arm's method; writes checkpoints/step-*/, checkpoints/matched/, metrics.parquet and facts.parquet.
+
+    `matched` holds the weights at the first evaluation at which Task 1 exact match is at least `early_stop_accuracy`, the end when there is none: as
+    an early stop changes nothing before it, these are the weights of the early-stopped arm.
+    """
+    config: Task1 = run.need("task1")
+    arm = run.need("method")
+    questions = Questions.load(data / "qa.parquet")
+    method = build_method(arm, run.seed)
+    task1 = QuestionBatches(questions.of_groups("task1"), config.batch_size, run.seed)
+    steps = arm.steps or config.steps
+    keep = checkpoint_steps(config, steps)
+
+    scratch = Scratch(scratch_folder, run)
+    checkpoints = scratch.folder / "checkpoints"
+    model = load_checkpoint(start).to(pick_device())
+    measured = questions.first_persons(run.evaluation.persons_per_group)
+    of_task1 = torch.from_numpy(measured.group == "task1")
+
+    def evaluate(step: int) -> dict[str, torch.Tensor]:
+        if step in keep:
+            save_checkpoint(model, checkpoints / f"step-{step:06d}")
+        facts = evaluate_facts(model, measured, run.evaluation.batch_size)
+        reached = facts["exact_match"][of_task1].float().mean().item() >= config.early_stop_accuracy
+        if (reached or step == steps) and not (checkpoints / "matched" / WEIGHTS).exists():
+            save_checkpoint(model, checkpoints / "matched")
+        return facts
+
+    optimizer = config.optimizer.model_copy(update={"learning_rate": arm.learning_rate or config.optimizer.learning_rate})
+    plan = Plan(
+        steps,
+        method.batches(task1, questions.of_groups("task0_train")),
+        optimizer,
+        config.schedule,
+        frozenset(evaluation_steps(config, steps)),
+        evaluate,
+        run.precision,
+        method.trainable,
+    )
+    history = train(model, plan, scratch)
+    accuracy = config.early_stop_accuracy
+    write_measurements(history, model, measured, run, "task1", output, lambda metrics: early_stop_metric(metrics, accuracy))
+    for folder in checkpoints.iterdir():
+        move(folder, output / "checkpoints" / folder.name)
+    scratch.remove()
+
+
+def early_stop_metric(metrics: pd.DataFrame, accuracy: float) -> pd.DataFrame:
+    """One row: the first step at which Task 1 exact match is at least `accuracy`, NaN when it never is."""
+    rows = metrics[(metrics["group"] == "task1") & (metrics["attribute"] == "all") & (metrics["metric"] == "exact_match")]
+    reached = rows.loc[rows["value"] >= accuracy, "step"]
+    value = float(reached.min()) if len(reached) else float("nan")
+    return pd.DataFrame(
+        [(int(rows["step"].max()), "task1", "all", "early_stop_step", value, 1, float("nan"), float("nan"))],
+        columns=["step", "group", "attribute", "metric", "value", "n", "low", "high"],
+    )

@@ -1,0 +1,117 @@
+"""What the model views read: the checkpoints of one arm, and fixed subsets of questions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.model import load_checkpoint, load_weights
+from forgetting.tokens import Questions
+
+ALIGNMENT_STEP = 150
+OUTPUT_EMBEDDING = "output_embedding.weight"
+_STEP_FOLDER = re.compile(r"step-(\d+)")
+_OUTPUT_EMBEDDING_NAMES = ("embed_out.weight", "lm_head.weight")
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Folders of one Task 1 run by step; step 0 is the end of Task 0. Nothing is read before it is asked for."""
+
+    folders: Mapping[int, Path]
+
+    @classmethod
+    def find(cls, task0: str | Path, task1: str | Path) -> Self:
+        """`task0` is the model after Task 0, `task1` the folder that holds `step-000150` and the like (`matched` is passed over).
+
+        Raises ValueError that names the folder when it holds fewer than two steps, since no plane and no pair of updates needs less.
+        """
+        found = {int(match[1]): path for path in Path(task1).glob("step-*") if (match := _STEP_FOLDER.fullmatch(path.name))}
+        if len(found) < 2:
+            raise ValueError(f"{task1}: the views need at least two checkpoints step-*, found {len(found)}")
+        return cls({0: Path(task0)} | dict(sorted(found.items())))
+
+    @property
+    def steps(self) -> list[int]:
+        return sorted(self.folders)
+
+    @property
+    def last(self) -> int:
+        return self.steps[-1]
+
+    @property
+    def alignment(self) -> int:
+        """Step 150, where the alignment direction ends; in a run too short for it, the last checkpoint up to 150 before the end."""
+        inside = [step for step in self.steps[1:-1] if step <= ALIGNMENT_STEP]
+        if not inside:
+            raise ValueError(
+                f"the views need a checkpoint between step 1 and {min(ALIGNMENT_STEP, self.last - 1)}, found steps {self.steps}"
+            )
+        return inside[-1]
+
+    @property
+    def stage_steps(self) -> dict[str, int]:
+        """Steps of the checkpoints task0, task1_early (the alignment step) and task1_end."""
+        return {"task0": 0, "task1_early": self.alignment, "task1_end": self.last}
+
+    @property
+    def stages(self) -> dict[str, Path]:
+        """Folders of the same."""
+        return {name: self.folders[step] for name, step in self.stage_steps.items()}
+
+    def weights(self, step: int) -> dict[str, Tensor]:
+        return read_weights(self.folders[step])
+
+
+def read_model(folder: str | Path, device: torch.device) -> GPTNeoXForCausalLM:
+    """A saved model in evaluation mode on `device`."""
+    model = load_checkpoint(folder)
+    nn.Module.to(model, device)
+    return model
+
+
+def read_weights(folder: str | Path) -> dict[str, Tensor]:
+    """Weights by name; the output embedding, which transformers has named in two ways, is `output_embedding.weight`."""
+    return {uniform_name(name): weight for name, weight in load_weights(folder).items()}
+
+
+def uniform_name(name: str) -> str:
+    return OUTPUT_EMBEDDING if name in _OUTPUT_EMBEDDING_NAMES else name
+
+
+def parameter_vector(weights: Mapping[str, Tensor], names: Iterable[str]) -> Tensor:
+    """All named weights as one float32 vector (P,), in the order of `names`. Raises ValueError that names a missing one."""
+    try:
+        return torch.cat([weights[name].reshape(-1).float() for name in names])
+    except KeyError as error:
+        raise ValueError(f"a checkpoint has no weight {error.args[0]!r}; it has {sorted(weights)[:3]} and so on") from None
+
+
+def attention_heads(folder: str | Path) -> int:
+    """Number of attention heads of a saved model. Raises ValueError that names the file when it does not say."""
+    path = Path(folder) / "config.json"
+    try:
+        return int(json.loads(path.read_text())["num_attention_heads"])
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: no readable number of attention heads ({error!r})") from None
+
+
+def evenly_spaced_persons(questions: Questions, persons: int) -> Questions:
+    """All questions of at most `persons` persons (at least one), evenly spaced over those there are.
+
+    Whole persons, because every n-th question may belong to the same few attributes.
+    """
+    everyone = np.unique(questions.person)
+    if persons >= len(everyone):
+        return questions
+    chosen = np.linspace(0, len(everyone) - 1, max(1, persons)).round().astype(int)
+    return questions.of_persons(everyone[chosen])

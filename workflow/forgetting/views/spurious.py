@@ -1,0 +1,150 @@
+"""Is the forgetting spurious? Numbers from the recovery probe (science §4), with intervals from a bootstrap over persons.
+
+`facts` are rows of RECOVERY_FACTS. *Before* is the model after Task 0 (checkpoint 0), *dropped* a later Task 1 checkpoint, *recovered* that
+checkpoint after one epoch on `task0_train`. All are scored on `task0_test`: persons whose questions no task was trained on.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from forgetting.config import TROUGH_WITHIN
+from forgetting.statistics import CONFIDENCE, Interval, person_bootstrap
+from forgetting.views.performance import crossings, early_stop_step
+
+DRAWS = 2000
+SMALLEST_DROP = 0.02
+"""With a smaller drop than this (in exact match) there was nothing to recover, and the share is undefined."""
+RELEARNED = 0.9
+"""The accuracy at which savings are measured."""
+POINTS = ("trough", "matched", "end")
+
+
+class Transitions(NamedTuple):
+    """Shares of the facts that were known before Task 1; they add up to 1."""
+
+    kept: float
+    lost_and_recovered: float
+    never_recovered: float
+
+
+def probe_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
+    """Which checkpoints of each run are its trough, its match and its end: columns seed, arm, point, checkpoint, learned.
+
+    trough: lowest Task 0 exact match among the checkpoints of the first 150 steps. matched: where Task 1 was learned (where it never was,
+    `learned` is False and the checkpoint is the last one). end: the last checkpoint.
+    """
+    dropped = task0_rows(recovery[(recovery["start"] == "task1") & (recovery["epochs"] == 0) & (recovery["checkpoint"] > 0)])
+    rows = []
+    for (seed, arm), run in dropped.groupby(["seed", "arm"], sort=False):
+        stop = early_stop_step(metrics[(metrics["seed"] == seed) & (metrics["arm"] == arm)])
+        run = run.sort_values("checkpoint")
+        early = run[run["checkpoint"] <= max(TROUGH_WITHIN, run["checkpoint"].min())]
+        end = int(run["checkpoint"].max())
+        learned = not np.isnan(stop)
+        rows.append((seed, arm, "trough", int(early.loc[early["value"].idxmin(), "checkpoint"]), learned))
+        rows.append((seed, arm, "matched", int(stop) if learned else end, learned))
+        rows.append((seed, arm, "end", end, learned))
+    return pd.DataFrame(rows, columns=["seed", "arm", "point", "checkpoint", "learned"])
+
+
+def task0_rows(metrics: pd.DataFrame, group: str = "task0_test", metric: str = "exact_match") -> pd.DataFrame:
+    """The micro-averages of one group and metric."""
+    return metrics[(metrics["group"] == group) & (metrics["metric"] == metric) & (metrics["attribute"] == "all")]
+
+
+def spurious_share(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFrame, seed: int = 0) -> Interval:
+    """(recovered - dropped) / (before - dropped) of the exact match, with a person-bootstrap interval; NaN when nothing dropped.
+
+    Each argument holds the facts of one evaluation (columns person, exact_match) of the same persons.
+    """
+    stages = np.stack([accuracy_by_person(facts) for facts in (before, dropped, recovered)], axis=1)
+    weights = person_bootstrap(len(stages), DRAWS, seed) / len(stages)
+    return _with_percentiles(_share(stages.mean(axis=0)[None]), _share(weights @ stages))
+
+
+def savings(pretrained: pd.DataFrame, task1: pd.DataFrame, seed: int = 0) -> Interval:
+    """Steps that the pretrained model needs to reach 90 % exact match, divided by the steps that the Task 1 model needs; person bootstrap.
+
+    Each argument holds the facts of one recovery (columns person, step, exact_match). Crossings are linear between evaluations. NaN where
+    either never reaches 90 %; infinite where the Task 1 model starts above it.
+    """
+    curves = [accuracy_by_person_and_step(facts) for facts in (pretrained, task1)]
+    persons = curves[0].index
+    weights = person_bootstrap(len(persons), DRAWS, seed) / len(persons)
+    uniform = np.full((1, len(persons)), 1 / len(persons))
+    point, draws = (
+        _ratio(*(crossings(frame.columns, rows @ frame.loc[persons].to_numpy(), RELEARNED) for frame in curves))
+        for rows in (uniform, weights)
+    )
+    return _with_percentiles(point, draws)
+
+
+def transitions(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFrame) -> Transitions:
+    """What became of the facts answered right before Task 1: right all along, wrong and right again after recovery, wrong for good."""
+    known, still, again = (facts.set_index(["person", "attribute"])["exact_match"] for facts in (before, dropped, recovered))
+    known = known[known]
+    still, again = still.loc[known.index], again.loc[known.index]
+    if known.empty:
+        return Transitions(np.nan, np.nan, np.nan)
+    return Transitions(float(still.mean()), float((~still & again).mean()), float((~still & ~again).mean()))
+
+
+def accuracy_by_person(facts: pd.DataFrame) -> np.ndarray:
+    """Exact match of each person, (persons,), in the order of the persons' numbers; every person has as many questions."""
+    return facts.groupby("person")["exact_match"].mean().to_numpy(dtype=float)
+
+
+def accuracy_by_person_and_step(facts: pd.DataFrame) -> pd.DataFrame:
+    """Exact match, one row a person and one column a step, both in ascending order."""
+    return facts.groupby(["person", "step"])["exact_match"].mean().unstack("step").astype(float)
+
+
+def recovery_summary(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+    """One row for each row of `points`, with spurious share, savings (and their intervals) and per-fact transitions added."""
+    test = facts[facts["group"] == "task0_test"]
+    pretrained = {seed: rows for seed, rows in test[test["start"] == "pretrained"].groupby("seed")}
+    from_task1 = test[test["start"] == "task1"]
+    runs = {key: rows for key, rows in from_task1.groupby(["seed", "arm"])}
+    rows = []
+    for point in points.to_dict("records"):
+        run = runs[point["seed"], point["arm"]]
+        probe = run[run["checkpoint"] == point["checkpoint"]]
+        stages = (run[(run["checkpoint"] == 0) & (run["epochs"] == 0)], probe[probe["epochs"] == 0], probe[np.isclose(probe["epochs"], 1)])
+        if any(stage.empty for stage in stages):
+            raise ValueError(
+                f"no recovery of arm {point['arm']!r}, seed {point['seed']}, from checkpoint {point['checkpoint']} (or from 0)"
+            )
+        share = spurious_share(*stages)
+        saved = savings(pretrained[point["seed"]], probe) if point["seed"] in pretrained else Interval(np.nan, np.nan, np.nan)
+        intervals = {"spurious_share": share, "savings": saved}
+        ends = {
+            f"{name}{end}": value for name, triple in intervals.items() for end, value in zip(("", "_low", "_high"), triple, strict=True)
+        }
+        rows.append({**point, **ends, **transitions(*stages)._asdict()})
+    return pd.DataFrame(rows)
+
+
+def _share(stages: np.ndarray) -> np.ndarray:
+    """(rows, 3) accuracies before, dropped, recovered -> the share of the drop that came back, NaN below the smallest drop."""
+    before, dropped, recovered = stages.T
+    drop = before - dropped
+    return np.divide(recovered - dropped, drop, out=np.full(len(drop), np.nan), where=drop >= SMALLEST_DROP)
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return numerator / denominator
+
+
+def _with_percentiles(point: np.ndarray, draws: np.ndarray) -> Interval:
+    """The percentile interval of the defined draws; no interval when the number is undefined, or in more than 5 % of the draws."""
+    defined = draws[~np.isnan(draws)]
+    if np.isnan(point[0]) or len(defined) < CONFIDENCE * len(draws):
+        return Interval(float(point[0]), np.nan, np.nan)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail], method="inverted_cdf")
+    return Interval(float(point[0]), float(low), float(high))

@@ -1,0 +1,27 @@
+# What can be deleted without losing a result.
+
+
+rule clean_scratch:
+    """Delete the saved states of interrupted training; finished jobs have none."""
+    log:
+        f"{ROOT}/logs/clean_scratch.log",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        folders=seeds(f"{SEED}/scratch"),
+    shell:
+        "rm -rfv {params.folders} > {log} 2>&1"
+
+
+rule clean_checkpoints:
+    """Delete the weights of Task 1 (most of the disk space); metrics, views and figures stay."""
+    log:
+        f"{ROOT}/logs/clean_checkpoints.log",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        folders=per_arm(f"{SEED}/task1/{{arm}}/checkpoints", STUDY.every_arm),
+    shell:
+        "rm -rfv {params.folders} > {log} 2>&1"

@@ -1,0 +1,187 @@
+"""The validated study, paths, the code a script depends on, and job sizes, for the other files here. This one has no rules."""
+
+import ast
+import functools
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.18")  # the first version that compares small inputs by checksum
+
+# Jobs use the interpreter that runs Snakemake and the library beside this file, whether or not an environment is active.
+sys.path.insert(0, "workflow")
+os.environ.update(
+    PATH=os.pathsep.join(filter(None, [str(Path(sys.executable).parent), os.environ.get("PATH")])),
+    PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
+)
+
+from forgetting.config import ConfigError, checkpoint_steps, load_study
+
+try:
+    STUDY = load_study(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+ROOT = f"results/{STUDY.scale}"
+SEED = f"{ROOT}/seed{{seed}}"
+LOGS = f"{ROOT}/logs/seed{{seed}}"
+BENCHMARKS = f"{ROOT}/benchmarks/seed{{seed}}"
+TOKENS_PER_QUESTION = 40
+"""Upper estimate of prompt, answer and EOS; job sizes only."""
+
+
+def require_writable(folder):
+    """Stop before any job starts when nothing could be written below `folder`."""
+    for path in [Path(folder).absolute(), *Path(folder).absolute().parents]:
+        if path.exists():
+            if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+                raise WorkflowError(f"cannot write results: {path} is not a folder that you may write to")
+            return
+
+
+require_writable(ROOT)
+
+RESOURCES = sorted(str(path) for path in Path("resources").rglob("*") if path.is_file())
+
+
+@functools.cache
+def imported(path):
+    """Files of the library that one Python file imports, found by reading it; nothing is executed."""
+    files = set()
+    for node in ast.walk(ast.parse(Path(path).read_text(), filename=path)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = Path(path).relative_to("workflow").parts[: -node.level] if node.level else ()
+            origin = ".".join([*parents, *filter(None, [node.module])])
+            names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            for depth in range(1, len(parts) + 1):
+                base = Path("workflow", *parts[:depth])
+                files.update(str(file) for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file())
+    return files
+
+
+@functools.cache
+def code(script):
+    """Library files that a script imports, directly or not: inputs of its rule, so that an edit (never a touch) reruns it."""
+    found, queue = set(), [script] if Path(script).is_file() else []
+    while queue:
+        new = imported(queue.pop()) - found
+        found |= new
+        queue.extend(new)
+    return sorted(found)
+
+
+def model_files(folder):
+    """The files of one saved model."""
+    return [f"{folder}/config.json", f"{folder}/model.safetensors"]
+
+
+def steps_of(arm):
+    """Optimizer steps of a Task 1 run."""
+    return STUDY.methods[arm].steps or STUDY.task1.steps
+
+
+def checkpoint_names(steps):
+    """Folder names of the checkpoints of a Task 1 run of this many steps."""
+    return [
+        *(f"step-{step:06d}" for step in checkpoint_steps(STUDY.task1, steps)),
+        "matched",
+    ]
+
+
+def task1_checkpoints(wildcards):
+    """The files of every checkpoint of the arm."""
+    names = checkpoint_names(steps_of(wildcards.arm))
+    return [file for name in names for file in model_files(f"{SEED}/task1/{{arm}}/checkpoints/{name}".format(**wildcards))]
+
+
+def one_of(names):
+    """Pattern of a wildcard that may only be one of `names`."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def seeds(path):
+    """The path once for every seed."""
+    return expand(path, seed=STUDY.seeds)
+
+
+def per_arm(path, arms):
+    """The path once for every seed and arm."""
+    return expand(path, seed=STUDY.seeds, arm=arms)
+
+
+def run_text(stage, seed, arm=None):
+    """What one job gets as its config.json."""
+    return json.dumps(STUDY.run(stage, int(seed), arm), indent=1)
+
+
+# Job sizes. They decide what a cluster is asked for, never a result.
+PARAMETERS = 12 * STUDY.model.layers * STUDY.model.hidden_size**2 + 2 * STUDY.tokenizer.vocabulary_size * STUDY.model.hidden_size
+FLOPS_PER_SECOND = 3e13 if STUDY.gpus_per_job else 1e10
+ACCELERATOR = {"gpu": STUDY.gpus_per_job} if STUDY.gpus_per_job else {}
+
+
+def memory(tokens_per_batch):
+    """mem_mb of a torch job: interpreter, six copies of the weights, four of the logits; more at each attempt."""
+    megabytes = 2000 + (6 * PARAMETERS + 4 * tokens_per_batch * STUDY.tokenizer.vocabulary_size) * 4 // 10**6
+    return lambda wildcards, attempt: attempt * megabytes
+
+
+def runtime(tokens):
+    """Minutes of a torch job that trains on this many tokens (6 operations a weight and token); more at each attempt."""
+    minutes = 20 + int(6 * PARAMETERS * tokens / FLOPS_PER_SECOND / 60)
+    return lambda wildcards, attempt: attempt * minutes
+
+
+def questions(persons):
+    """Tokens of all questions about this many persons."""
+    return persons * 6 * TOKENS_PER_QUESTION
+
+
+EVALUATION_BATCH = STUDY.evaluation.batch_size * TOKENS_PER_QUESTION
+
+FIGURES = (
+    "performance",
+    "recovery",
+    "learning_rate",
+    "landscape",
+    "weight_update",
+    "features",
+    "frontier",
+    "freeze_depth",
+)
+TABLES = ("methods", "recovery_table", "learning_rate_table", "gates")
+
+
+def figure_files():
+    """Every figure in every format."""
+    return expand(
+        f"{ROOT}/figures/{{name}}.{{format}}",
+        name=FIGURES,
+        format=("pdf", "png", "svg"),
+    )
+
+
+def table_files():
+    """Every table in every format."""
+    return expand(f"{ROOT}/tables/{{name}}.{{format}}", name=TABLES, format=("csv", "md", "tex"))
+
+
+def gate_files():
+    """The verdict of every gate."""
+    return seeds(
+        [
+            f"{ROOT}/gates/seed{{seed}}-task0.json",
+            f"{ROOT}/gates/seed{{seed}}-task1.json",
+        ]
+    )

@@ -1,0 +1,29 @@
+# Persons, biographies, questions and the tokenizer: no torch.
+
+
+rule make_data:
+    """Draw persons, write biographies and questions, train the tokenizer, compute the floors and the dataset card."""
+    input:
+        script="workflow/scripts/data.py",
+        library=code("workflow/scripts/data.py"),
+        config=f"{SEED}/data/config.json",
+        resources=RESOURCES,
+    output:
+        people=f"{SEED}/data/people.parquet",
+        questions=f"{SEED}/data/qa.parquet",
+        biographies=f"{SEED}/data/biographies.arrow",
+        floors=f"{SEED}/data/floors.parquet",
+        card=multiext(f"{SEED}/data/card", ".json", ".md"),
+        tokenizer=multiext(f"{SEED}/data/tokenizer/tokenizer", ".json", "_config.json"),
+    log:
+        f"{LOGS}/data.log",
+    benchmark:
+        f"{BENCHMARKS}/data.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: attempt * (1000 + STUDY.data.groups.total // 50),
+        runtime=lambda wildcards, attempt: attempt * (10 + STUDY.data.groups.total // 5000),
+    shell:
+        "python {input.script} --config {input.config} --resources resources --output $(dirname {output.questions}) > {log} 2>&1"

@@ -1,0 +1,114 @@
+# Task 0, the gate in front of Task 1, and Task 1 for every arm.
+
+
+rule task0:
+    """Teach the pretrained model to answer questions about the persons of task0_train."""
+    input:
+        script="workflow/scripts/task0.py",
+        library=code("workflow/scripts/task0.py"),
+        config=f"{SEED}/task0/config.json",
+        data=rules.make_data.output,
+        start=rules.pretrain.output.model,
+    output:
+        model=model_files(f"{SEED}/task0/model"),
+        metrics=f"{SEED}/task0/metrics.parquet",
+        facts=f"{SEED}/task0/facts.parquet",
+    log:
+        f"{LOGS}/task0.log",
+    benchmark:
+        f"{BENCHMARKS}/task0.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.task0
+    resources:
+        **ACCELERATOR,
+        mem_mb=memory(EVALUATION_BATCH),
+        runtime=runtime(3 * STUDY.task0.epochs * questions(STUDY.data.groups.task0_train)),
+    params:
+        scratch=f"{SEED}/scratch/task0",
+    shell:
+        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
+        "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+
+
+# Two rules ask the same of Task 0. This one stands in the way of Task 1, so it reruns only when the models do: a threshold
+# or a changed check must not train every arm again, hence ancient() and a param that Snakemake does not record (it takes `input`).
+# An ancient() gate in front of Task 1 would not do: Snakemake then overlooks, in the same run, what else is out of date behind it.
+rule check_task0:
+    """Stop before Task 1 when the model does not know its persons, or knows the control persons."""
+    input:
+        script=ancient("workflow/scripts/gates.py"),
+        floors=rules.make_data.output.floors,
+        pretrain=rules.pretrain.output.metrics,
+        task0=rules.task0.output.metrics,
+    output:
+        f"{SEED}/task0/check.json",
+    log:
+        f"{LOGS}/check-task0.log",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        config=lambda wildcards, input: run_text("gates", wildcards.seed),
+    shell:
+        "printf '%s' {params.config:q} | python {input.script} task0 --config /dev/stdin --floors {input.floors} "
+        "--pretrain {input.pretrain} --task0 {input.task0} --output {output} 2>&1 | tee {log}"
+
+
+rule gate_task0:
+    """Record what pretraining and Task 0 had to reach, and what they reached."""
+    input:
+        script="workflow/scripts/gates.py",
+        library=code("workflow/scripts/gates.py"),
+        config=f"{SEED}/gates/config.json",
+        floors=rules.make_data.output.floors,
+        pretrain=rules.pretrain.output.metrics,
+        task0=rules.task0.output.metrics,
+    output:
+        f"{ROOT}/gates/seed{{seed}}-task0.json",
+    log:
+        f"{LOGS}/gate-task0.log",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    shell:
+        "python {input.script} task0 --config {input.config} --floors {input.floors} --pretrain {input.pretrain} "
+        "--task0 {input.task0} --output {output} > {log} 2>&1"
+
+
+# The outputs of a rule are fixed names, so arms that run for different numbers of steps need a rule each.
+for steps in sorted(set(map(steps_of, STUDY.every_arm))):
+
+    rule:
+        """Train one arm on the questions about new persons, evaluating every group densely."""
+        name:
+            "task1" if steps == STUDY.task1.steps else f"task1_{steps}_steps"
+        input:
+            script="workflow/scripts/task1.py",
+            library=code("workflow/scripts/task1.py"),
+            config=f"{SEED}/task1/{{arm}}/config.json",
+            data=rules.make_data.output,
+            start=rules.task0.output.model,
+            check=rules.check_task0.output,
+        output:
+            checkpoints=[file for name in checkpoint_names(steps) for file in model_files(f"{SEED}/task1/{{arm}}/checkpoints/{name}")],
+            metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
+            facts=f"{SEED}/task1/{{arm}}/facts.parquet",
+        log:
+            f"{LOGS}/task1/{{arm}}.log",
+        benchmark:
+            f"{BENCHMARKS}/task1/{{arm}}.tsv"
+        wildcard_constraints:
+            arm=one_of(arm for arm in STUDY.every_arm if steps_of(arm) == steps),
+        conda:
+            "../envs/forgetting.yaml"
+        threads: STUDY.threads.task1
+        resources:
+            **ACCELERATOR,
+            mem_mb=memory(EVALUATION_BATCH),
+            runtime=runtime(4 * steps * STUDY.task1.batch_size * TOKENS_PER_QUESTION),
+        params:
+            scratch=f"{SEED}/scratch/task1/{{arm}}",
+        shell:
+            "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
+            "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"

@@ -1,0 +1,31 @@
+# Pretraining on biographies.
+
+
+rule pretrain:
+    """Train a GPT-NeoX from random weights on the biographies."""
+    input:
+        script="workflow/scripts/pretrain.py",
+        library=code("workflow/scripts/pretrain.py"),
+        config=f"{SEED}/pretrain/config.json",
+        data=rules.make_data.output,
+        resources=RESOURCES,
+    output:
+        model=model_files(f"{SEED}/pretrain/model"),
+        late=model_files(f"{SEED}/pretrain/late"),
+        metrics=f"{SEED}/pretrain/metrics.parquet",
+    log:
+        f"{LOGS}/pretrain.log",
+    benchmark:
+        f"{BENCHMARKS}/pretrain.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.pretrain
+    resources:
+        **ACCELERATOR,
+        mem_mb=memory(STUDY.pretrain.batch_size * STUDY.pretrain.sequence_length),
+        runtime=runtime(STUDY.pretrain.steps * STUDY.pretrain.batch_size * STUDY.pretrain.sequence_length),
+    params:
+        scratch=f"{SEED}/scratch/pretrain",
+    shell:
+        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --resources resources "
+        "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"

@@ -1,0 +1,95 @@
+# The recovery probe of science section 4, its controls, and the gate on both.
+
+
+rule recovery:
+    """Train on Task 0 again from every Task 1 checkpoint of an arm: what comes back was forgotten only spuriously."""
+    input:
+        script="workflow/scripts/recovery.py",
+        library=code("workflow/scripts/recovery.py"),
+        config=f"{SEED}/recovery/{{arm}}/config.json",
+        data=rules.make_data.output,
+        start=rules.task0.output.model,
+        task0=rules.task0.output.metrics,
+        task0_facts=rules.task0.output.facts,
+        checkpoints=task1_checkpoints,
+        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
+        facts=f"{SEED}/task1/{{arm}}/facts.parquet",
+    output:
+        metrics=f"{SEED}/recovery/{{arm}}/metrics.parquet",
+        facts=f"{SEED}/recovery/{{arm}}/facts.parquet",
+    log:
+        f"{LOGS}/recovery/{{arm}}.log",
+    benchmark:
+        f"{BENCHMARKS}/recovery/{{arm}}.tsv"
+    wildcard_constraints:
+        arm=one_of(STUDY.recovery.arms),
+    # The longest jobs: start them before the remaining arms of Task 1.
+    priority: 1
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.recovery
+    resources:
+        **ACCELERATOR,
+        mem_mb=memory(EVALUATION_BATCH),
+        runtime=lambda wildcards, attempt: runtime(
+            (2 * len(checkpoint_steps(STUDY.task1, steps_of(wildcards.arm))) + 12 * max(STUDY.recovery.epochs))
+            * questions(STUDY.data.groups.task0_train)
+        )(wildcards, attempt),
+    params:
+        steps=lambda wildcards: checkpoint_steps(STUDY.task1, steps_of(wildcards.arm)),
+        scratch=f"{SEED}/scratch/recovery/{{arm}}",
+    shell:
+        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --task0 $(dirname {input.task0}) "
+        "--task1 $(dirname {input.metrics}) --steps {params.steps} "
+        "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+
+
+rule recovery_controls:
+    """The same probe from the pretrained model that never saw a question, and from random weights."""
+    input:
+        script="workflow/scripts/recovery_controls.py",
+        library=code("workflow/scripts/recovery_controls.py"),
+        config=f"{SEED}/recovery/controls/config.json",
+        data=rules.make_data.output,
+        start=rules.pretrain.output.model,
+    output:
+        metrics=f"{SEED}/recovery/controls/metrics.parquet",
+        facts=f"{SEED}/recovery/controls/facts.parquet",
+    log:
+        f"{LOGS}/recovery/controls.log",
+    benchmark:
+        f"{BENCHMARKS}/recovery/controls.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.recovery
+    resources:
+        **ACCELERATOR,
+        mem_mb=memory(EVALUATION_BATCH),
+        runtime=runtime(6 * max(STUDY.recovery.epochs) * questions(STUDY.data.groups.task0_train)),
+    params:
+        scratch=f"{SEED}/scratch/recovery/controls",
+    shell:
+        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
+        "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+
+
+rule gate_task1:
+    """Stop when sequential training does not show the phenomenon: collapse, Task 1 learned, recovery."""
+    input:
+        script="workflow/scripts/gates.py",
+        library=code("workflow/scripts/gates.py"),
+        config=f"{SEED}/gates/config.json",
+        floors=rules.make_data.output.floors,
+        task1=f"{SEED}/task1/seq/metrics.parquet",
+        recovery=f"{SEED}/recovery/seq/metrics.parquet",
+        controls=rules.recovery_controls.output.metrics,
+    output:
+        f"{ROOT}/gates/seed{{seed}}-task1.json",
+    log:
+        f"{LOGS}/gate-task1.log",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    shell:
+        "python {input.script} task1 --config {input.config} --floors {input.floors} --task1 {input.task1} "
+        "--recovery {input.recovery} --controls {input.controls} --output {output} 2>&1 | tee {log}"

@@ -1,0 +1,51 @@
+# The config of each job, written to the folder of its results: a job depends on these values and on no others.
+
+
+rule run_config:
+    """Write the part of the config that one stage of a seed depends on."""
+    output:
+        f"{SEED}/{{stage}}/config.json",
+    log:
+        f"{LOGS}/config/{{stage}}.log",
+    wildcard_constraints:
+        stage="data|pretrain|task0|gates",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        text=lambda wildcards: run_text(wildcards.stage, wildcards.seed),
+    shell:
+        "printf '%s\\n' {params.text:q} > {output} 2> {log}"
+
+
+rule run_config_of_arm:
+    """Write the part of the config that one stage of an arm depends on."""
+    output:
+        f"{SEED}/{{stage}}/{{arm}}/config.json",
+    log:
+        f"{LOGS}/config/{{stage}}-{{arm}}.log",
+    wildcard_constraints:
+        stage="task1|recovery|views",
+        arm=one_of([*STUDY.every_arm, "controls"]),
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        text=lambda wildcards: run_text(wildcards.stage, wildcards.seed, wildcards.arm),
+    shell:
+        "printf '%s\\n' {params.text:q} > {output} 2> {log}"
+
+
+rule study_config:
+    """Write the whole resolved config of the study."""
+    output:
+        f"{ROOT}/config.json",
+    log:
+        f"{ROOT}/logs/config.log",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        text=STUDY.model_dump_json(indent=1),
+    shell:
+        "printf '%s\\n' {params.text:q} > {output} 2> {log}"

@@ -1,0 +1,10 @@
+"""Figure: Task 0 and Task 1 against the number of frozen layers."""
+
+from __future__ import annotations
+
+from forgetting.figures.freeze_depth import draw
+from forgetting.figures.style import save_figure
+from forgetting.present import present
+
+if __name__ == "__main__":
+    present(__doc__, draw, save_figure, inputs=("metrics", "recovery", "floors"), options=("matched_accuracy",))

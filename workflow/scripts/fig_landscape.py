@@ -1,0 +1,10 @@
+"""Figure: losses of both tasks on the plane of a Task 1 run."""
+
+from __future__ import annotations
+
+from forgetting.figures.landscape import draw
+from forgetting.figures.style import save_figure
+from forgetting.present import present
+
+if __name__ == "__main__":
+    present(__doc__, draw, save_figure, inputs=("landscape",), options=("axes",))

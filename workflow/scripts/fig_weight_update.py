@@ -1,0 +1,10 @@
+"""Figure: angles between the weight updates of the stages, beside their ranks."""
+
+from __future__ import annotations
+
+from forgetting.figures.style import save_figure
+from forgetting.figures.weight_update import draw
+from forgetting.present import present
+
+if __name__ == "__main__":
+    present(__doc__, draw, save_figure, inputs=("weights",))

@@ -1,0 +1,34 @@
+"""Check the gates of one seed, before Task 1 (`task0`) or after it (`task1`)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from forgetting.command import run_command
+from forgetting.config import load_run
+from forgetting.gates import settle, task0_gates, task1_gates
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("when", choices=("task0", "task1"))
+    parser.add_argument("--config", type=Path, required=True, help="config.json of the gates")
+    parser.add_argument("--floors", type=Path, required=True, help="floors.parquet")
+    parser.add_argument("--pretrain", type=Path, help="metrics.parquet of pretraining (task0)")
+    parser.add_argument("--task0", type=Path, help="metrics.parquet of Task 0 (task0)")
+    parser.add_argument("--task1", type=Path, help="metrics.parquet of seq (task1)")
+    parser.add_argument("--recovery", type=Path, help="metrics.parquet of the recovery of seq (task1)")
+    parser.add_argument("--controls", type=Path, help="metrics.parquet of the recovery controls (task1)")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    a = parser.parse_args()
+    run = load_run(a.config)
+    if a.when == "task0":
+        gates = task0_gates(run, a.floors, a.pretrain, a.task0)
+    else:
+        gates = task1_gates(run, a.floors, a.task1, a.recovery, a.controls)
+    settle(gates, run, a.output)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,9 @@
+"""Table: every arm, without and with early stop."""
+
+from __future__ import annotations
+
+from forgetting.present import present
+from forgetting.summary import methods_table, save_table
+
+if __name__ == "__main__":
+    present(__doc__, methods_table, save_table, inputs=("metrics", "floors"), options=("matched_accuracy",))

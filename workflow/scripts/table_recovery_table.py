@@ -1,0 +1,9 @@
+"""Table: what recovery brings back from the trough, from matched accuracy and from the end, with controls."""
+
+from __future__ import annotations
+
+from forgetting.present import present
+from forgetting.summary import recovery_table, save_table
+
+if __name__ == "__main__":
+    present(__doc__, recovery_table, save_table, inputs=("metrics", "recovery", "recovery_facts"))

@@ -1,0 +1,37 @@
+"""How the residual stream at the last prompt token moves between the training stages, and what a linear probe reads from it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from forgetting.command import run_command
+from forgetting.config import load_run
+from forgetting.model import pick_device
+from forgetting.tables import FEATURE_POINTS, FEATURES, write_table
+from forgetting.tokens import Questions
+from forgetting.views.features import feature_points, features, residual_streams, view_questions
+from forgetting.views.inputs import Checkpoints
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
+    parser.add_argument("--pretrained", type=Path, required=True, help="folder of the pretrained model")
+    parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
+    parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
+    parser.add_argument("--output", type=Path, required=True, help="features.parquet")
+    parser.add_argument("--output-points", type=Path, required=True, help="feature_points.parquet")
+    arguments = parser.parse_args()
+
+    run = load_run(arguments.config)
+    questions = view_questions(run, Questions.load(arguments.questions))
+    task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
+    states = residual_streams({"pretrained": arguments.pretrained} | task1.stages, questions, run.evaluation.batch_size, pick_device())
+    write_table(features(run, states, questions), arguments.output, FEATURES)
+    write_table(feature_points(run, states, task1.stage_steps, questions), arguments.output_points, FEATURE_POINTS)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,33 @@
+"""Losses on the plane of one Task 1 run, and its trajectory in that plane."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from forgetting.command import run_command
+from forgetting.config import load_run
+from forgetting.model import pick_device
+from forgetting.tables import LANDSCAPE, write_table
+from forgetting.tokens import Questions
+from forgetting.views.inputs import Checkpoints
+from forgetting.views.landscape import landscape
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
+    parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
+    parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
+    parser.add_argument("--output", type=Path, required=True, help="landscape.parquet")
+    arguments = parser.parse_args()
+
+    run = load_run(arguments.config)
+    checkpoints = Checkpoints.find(arguments.task0, arguments.checkpoints)
+    table = landscape(run, checkpoints, Questions.load(arguments.questions), pick_device())
+    write_table(table, arguments.output, LANDSCAPE)
+
+
+if __name__ == "__main__":
+    run_command(main)

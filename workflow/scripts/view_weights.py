@@ -1,0 +1,35 @@
+"""Angles, ranks and norms of the weight updates of the training stages, matrix by matrix."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from forgetting.command import run_command
+from forgetting.config import load_run
+from forgetting.model import pick_device
+from forgetting.tables import WEIGHTS, write_table
+from forgetting.views.inputs import Checkpoints, attention_heads, read_weights
+from forgetting.views.weights import weight_updates
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
+    parser.add_argument("--pretrained-late", type=Path, required=True, help="folder of the model late in pretraining")
+    parser.add_argument("--pretrained", type=Path, required=True, help="folder of the pretrained model")
+    parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
+    parser.add_argument("--output", type=Path, required=True, help="weights.parquet")
+    arguments = parser.parse_args()
+
+    run = load_run(arguments.config)
+    task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
+    folders = {"pretrained_late": arguments.pretrained_late, "pretrained": arguments.pretrained} | task1.stages
+    weights = {name: read_weights(folder) for name, folder in folders.items()}
+    table = weight_updates(run, weights, attention_heads(arguments.task0), pick_device())
+    write_table(table, arguments.output, WEIGHTS)
+
+
+if __name__ == "__main__":
+    run_command(main)
