@@ -6,20 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from forgetting.config import Optimizer, Schedule
 from forgetting.evaluation import answer_loss, biography_first_token, score
 from forgetting.tokens import Biographies, Questions
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
-from forgetting.config import Optimizer, Schedule
 
 
 @pytest.fixture
 def half_trained(tiny_model, tiny_questions):
     """A model that answers some questions right, so that agreement is not agreement on zeros."""
     questions = tiny_questions.of_groups("task0_train")
-    plan = Plan(
-        150, QuestionBatches(questions, 12, 0), Optimizer(learning_rate=1e-2), Schedule(), frozenset({150}), lambda step: None
-    )
+    plan = Plan(150, QuestionBatches(questions, 12, 0), Optimizer(learning_rate=1e-2), Schedule(), frozenset({150}), lambda step: None)
     train(tiny_model, plan)
     return tiny_model
 

@@ -7,15 +7,15 @@ import datasets
 import numpy as np
 import pandas as pd
 import pytest
+from tests.conftest import RESOURCES, TINY_GROUPS
 from transformers import AutoTokenizer
 
 from forgetting.biography.dataset import build_data
+from forgetting.biography.rendering import Ragged
 from forgetting.biography.tokenizer import END_OF_TEXT
 from forgetting.config import ATTRIBUTES, PRETRAINED_GROUPS, Data, Groups, Pools, Run, Tokenizer
 from forgetting.floors import modal_answer_floors
-from forgetting.biography.rendering import Ragged
 from forgetting.tables import METRICS, QUESTIONS, read_table
-from tests.conftest import RESOURCES, TINY_GROUPS
 
 
 def test_every_row_keeps_the_token_boundary_rule(tiny_data: Path) -> None:

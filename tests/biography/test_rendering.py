@@ -61,7 +61,7 @@ def test_pieces_give_the_tokens_of_the_whole_text(world) -> None:
 
 
 def test_no_doubled_full_stop_after_a_value_that_ends_in_one(world) -> None:
-    templates, _, tokenizer, renderer = world
+    _, _, tokenizer, renderer = world
     chosen = np.repeat(np.arange(50)[:, None], 6, axis=1)
     rows, _ = renderer.biographies(np.zeros(50, dtype=int), chosen, sentence_orders(50, False, np.random.default_rng(0)))
     for row in range(len(rows)):

@@ -42,7 +42,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 def test_figures_through_slurm(cluster: dict[str, str], tmp_path: Path) -> None:
     clone = clone_to(tmp_path / "clone")
     command = ("--profile", "slurm", "figures", "--configfile", "config/smoke.yaml", "tests/slurm/tiny.yaml")
-    done = snakemake(*command, cwd=clone, env=cluster, timeout=1200)
+    sooner = ("--slurm-init-seconds-before-status-checks", "4")  # by default each level of the graph waits for 40 seconds
+    done = snakemake(*command, *sooner, cwd=clone, env=cluster, timeout=1200)
     assert done.returncode == 0, done.stdout[-6000:]
     assert (clone / "results/smoke/figures/performance.pdf").stat().st_size
     jobs = subprocess.run(

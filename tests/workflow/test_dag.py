@@ -83,6 +83,21 @@ def test_figures_and_data_import_no_torch() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.parametrize(("rule", "script"), [("make_data", "data"), ("task1", "task1"), ("view_features",) * 2, ("fig_landscape",) * 2])
+def test_all_code_that_a_script_imports_is_input(clone: Path, rule: str, script: str) -> None:
+    program = (
+        "import runpy, sys; sys.path[:0] = ['workflow']; runpy.run_path(sys.argv[1])\n"
+        "print(*(module.__file__ for name, module in sys.modules.items() if name.partition('.')[0] == 'forgetting'), sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", program, f"workflow/scripts/{script}.py"], cwd=clone, text=True, capture_output=True)
+    imported = {str(Path(line).resolve().relative_to(clone.resolve())) for line in done.stdout.split()}
+    assert imported, done.stderr[-2000:]
+    plan = snakemake("-n", "all", cwd=clone).stdout
+    block = re.search(rf"rule {rule}:\n    input: (.+)", plan)
+    assert block
+    assert imported <= set(block[1].split(", "))
+
+
 def test_lint_and_format() -> None:
     assert (done := snakemake("--lint", cwd=ROOT)).returncode == 0, done.stdout
     files = ["Snakefile", *map(str, sorted((ROOT / "workflow" / "rules").glob("*.smk")))]

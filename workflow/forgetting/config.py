@@ -164,14 +164,19 @@ class Task1(Strict):
 
 
 class Recovery(Strict):
-    """One epoch from every checkpoint, and up to max(`epochs`) from the trough and the end, on `task0_train`."""
+    """Training on `task0_train` from Task 1 checkpoints.
+
+    Each of `arms` is recovered from its trough, its early-stop point and its end, for the longest of `epochs`; those that are also in
+    `curve_arms` from every other checkpoint too, for one epoch.
+    """
 
     batch_size: Count
     optimizer: Optimizer
     schedule: Schedule = Schedule()
     epochs: list[Positive] = [0.25, 0.5, 1.0, 2.0, 5.0]
-    evaluations_per_epoch: Count = 8
+    evaluations_per_epoch: Count = 4
     arms: list[str]
+    curve_arms: list[str]
 
     @model_validator(mode="after")
     def _one_epoch_is_measured(self) -> Recovery:
@@ -276,12 +281,15 @@ class StudyConfig(Strict):
                 raise ValueError(f"arm {name!r} freezes {depth} layers, but the model has {self.model.layers}")
         if "seq" not in self.arms:
             raise ValueError("arms must contain 'seq', which every other arm is compared with")
-        if "seq" not in self.recovery.arms:
-            raise ValueError("recovery.arms must contain 'seq', which the gates are checked on")
+        if "seq" not in self.recovery.curve_arms:
+            raise ValueError("recovery.curve_arms must contain 'seq', which the gates are checked on")
         for key, arms in (("recovery.arms", self.recovery.arms), ("views.arms", self.views.arms)):
             for name in arms:
                 if name not in self.every_arm:
                     raise ValueError(f"{key} names {name!r}, which is neither in arms nor in learning_rate_arms")
+        for name in self.recovery.curve_arms:
+            if name not in self.recovery.arms:
+                raise ValueError(f"recovery.curve_arms names {name!r}, which is not in recovery.arms")
         return self
 
     @property
@@ -305,10 +313,12 @@ class StudyConfig(Strict):
             "gates": ("gates", "gate_thresholds"),
         }[stage]
         whole = self.model_dump(mode="json")
-        slice_ = {"scale": self.scale, "seed": seed, "stage": stage} | {key: whole[key] for key in sections}
-        for key in ("recovery", "views"):
-            if key in slice_:
-                del slice_[key]["arms"]
+        slice_: dict[str, Any] = {"scale": self.scale, "seed": seed, "stage": stage} | {key: whole[key] for key in sections}
+        if stage == "views":
+            del slice_["views"]["arms"]
+        if stage == "recovery":
+            del slice_["recovery"]["arms"], slice_["recovery"]["curve_arms"]
+            slice_["recovery"]["curve"] = arm in self.recovery.curve_arms
         if arm is not None:
             slice_["arm"] = arm
         if stage == "task1":
@@ -348,6 +358,8 @@ class Run(Strict):
 
 class RecoveryRun(Recovery):
     arms: list[str] = []
+    curve_arms: list[str] = []
+    curve: bool = False
 
 
 class ViewsRun(Views):
@@ -373,7 +385,8 @@ def checkpoint_steps(task1: Task1, steps: int) -> list[int]:
 
 
 def evaluation_steps(task1: Task1, steps: int) -> list[int]:
-    """Steps of a Task 1 run of length `steps` at which it is evaluated: 0, every stride, then every `evaluate_later`, and every checkpoint."""
+    """Steps of a Task 1 run of length `steps` at which it is evaluated: 0, every stride, then every `evaluate_later`, and every
+    checkpoint."""
     found, start = {0, *checkpoint_steps(task1, steps)}, 0
     for until, every in [*task1.evaluate, (steps, task1.evaluate_later)]:
         found.update(range(start, until + 1, every))

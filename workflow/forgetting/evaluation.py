@@ -1,6 +1,7 @@
 """The metrics of science §3, each from one teacher-forced forward pass.
 
-Greedy decoding gives exactly the right answer when, and only when, every token of the answer is the most likely one after the right tokens before
+Greedy decoding gives exactly the right answer when, and only when, every token of the answer is the most likely one after the right
+tokens before
 it. So nothing is generated.
 """
 
@@ -42,7 +43,8 @@ def _answer_log_probabilities(
 
 
 def score(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> pd.DataFrame:
-    """One row a question: person, group, attribute, exact_match, first_token_hard, first_token_soft (probability), answer_nll (mean nats a token)."""
+    """One row a question: person, group, attribute, exact_match, first_token_hard, first_token_soft (probability), answer_nll (mean
+    nats a token)."""
     count = len(questions)
     exact, first_hard = np.empty(count, dtype=bool), np.empty(count, dtype=bool)
     first_soft, nll = np.empty(count, dtype=np.float32), np.empty(count, dtype=np.float32)

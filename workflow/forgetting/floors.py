@@ -13,7 +13,8 @@ from forgetting.statistics import wilson
 def modal_answer_floors(people: pd.DataFrame, answers: Ragged) -> pd.DataFrame:
     """Accuracy of always giving the most frequent answer of `task0_train`, for each group, attribute and "all".
 
-    `answers` holds the answer tokens of every (person, attribute), person by person. `exact_match`: the modal value is right; `first_token_hard`:
+    `answers` holds the answer tokens of every (person, attribute), person by person. `exact_match`: the modal value is right;
+    `first_token_hard`:
     the modal first token of the answers is right. Columns group, attribute, metric, value, n, low, high (Wilson, 95 %).
     """
     train = (people["group"] == "task0_train").to_numpy()

@@ -16,7 +16,7 @@ ADVICE = {
     "biography_first_token": "pretrain longer (pretrain.steps) or raise pretrain.optimizer.learning_rate",
     "task0_before": "pretrain longer, or change task0.epochs and task0.optimizer.learning_rate; choose them on task0_val",
     "control": "control persons are answered better than the floor: a leak in the data, or too few persons to tell",
-    "sequential_trough": "raise task1.optimizer.learning_rate or lower task1.batch_size: the collapse must come within 150 steps and one epoch",
+    "sequential_trough": "raise task1.optimizer.learning_rate: the collapse must come within 150 steps and one epoch",
     "sequential_task1_end": "raise task1.steps",
     "recovery_from_150": "lower task1.optimizer.learning_rate or recover longer: at this rate the early forgetting is real",
 }
@@ -45,7 +45,8 @@ class Gate:
 
     def __str__(self) -> str:
         word = "passed" if self.passed else "FAILED"
-        return f"{word}: {self.gate} is {self.value:.3f} [{self.low:.3f}, {self.high:.3f}], must be {self.comparison} {self.threshold:g} (floor {self.floor:.3f})"
+        interval = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{word}: {self.gate} is {interval}, must be {self.comparison} {self.threshold:g} (floor {self.floor:.3f})"
 
 
 def task0_gates(run: Run, floors: Path, pretrain: Path, task0: Path) -> list[Gate]:

@@ -84,4 +84,3 @@ def load_weights(folder: str | Path) -> dict[str, Tensor]:
         return safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None
-

@@ -10,15 +10,15 @@ import pandas as pd
 import torch
 from transformers import AutoConfig, GPTNeoXForCausalLM
 
-from forgetting.config import TROUGH_WITHIN, Recovery, Run
+from forgetting.config import TROUGH_WITHIN, RecoveryRun, Run
 from forgetting.model import load_checkpoint, pick_device
 from forgetting.statistics import summarise
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table, write_table
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
-from forgetting.training.resume import Scratch
 from forgetting.training.measurements import evaluate_facts, facts_frame
+from forgetting.training.resume import Scratch
 
 PROBED_GROUPS = ("task0_test", "control")
 
@@ -41,7 +41,7 @@ class Prober:
 
     def __init__(self, run: Run, data: Path, scratch_folder: Path) -> None:
         self.run = run
-        self.config: Recovery = run.need("recovery")
+        self.config: RecoveryRun = run.need("recovery")
         questions = Questions.load(data / "qa.parquet")
         self.train_questions = questions.of_groups("task0_train")
         if not len(self.train_questions):
@@ -73,6 +73,7 @@ class Prober:
             frozenset(steps),
             lambda step: evaluate_facts(model, self.measured, self.run.evaluation.batch_size),
             self.run.precision,
+            schedule_steps=epoch_steps(len(questions), size, 1.0),
         )
         history = train(model, plan)
         frames = [
@@ -110,17 +111,19 @@ class Prober:
 
 
 def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int], scratch_folder: Path, output: Path) -> None:
-    """Probe the end of Task 0 (checkpoint 0) and the Task 1 checkpoints `steps` of one arm.
+    """Probe one arm, whose Task 1 checkpoints are at `steps`.
 
-    The trough, the early-stop point (`matched`) and the end are recovered for the longest of `recovery.epochs`, everything else for one
-    epoch; trough and end also with shuffled answers.
+    The trough, the early-stop point (`matched`) and the end are recovered for the longest of `recovery.epochs`, trough and end also with
+    shuffled answers; the end of Task 0 (checkpoint 0), and for an arm with a curve every other checkpoint, for one epoch.
     """
     metrics = read_table(task1 / "metrics.parquet", METRICS)
     prober = Prober(run, data, scratch_folder)
     longest = max(prober.config.epochs)
-    folders = {0: task0 / "model"} | {step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps}
     trough, end = trough_checkpoint(metrics, steps), max(steps)
     long = {trough, end}
+    folders = {0: task0 / "model"} | {
+        step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps if prober.config.curve or step in long
+    }
     early_stop = metrics.loc[metrics["metric"] == "early_stop_step", "value"].item()
     if not np.isnan(early_stop):
         folders[int(early_stop)] = task1 / "checkpoints" / "matched"

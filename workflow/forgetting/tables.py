@@ -55,26 +55,39 @@ LANDSCAPE = pa.schema(
 )
 """`kind` is grid (a point of the plane: losses are set) or trajectory (a checkpoint at `step` projected onto the plane:
 `in_plane` is the share of its displacement's norm that lies in the plane, NaN at the origin; losses are NaN). `step` of a grid point is -1.
-alpha, beta: L2 distance from the origin (orthogonal axes) or units of the two displacements (axes: reference). Losses: nats per answer token."""
+alpha, beta: L2 distance from the origin (orthogonal axes) or units of the two displacements (axes: reference). Losses: nats per answer
+token."""
 WEIGHTS = pa.schema(
     [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("former", pa.string()), ("latter", pa.string())]
     + [("layer", pa.int32()), ("component", pa.string()), ("metric", pa.string()), ("value", pa.float64()), ("chance", pa.float64())]
 )
-"""One number on the updates `former` and `latter` of one matrix. Updates: pretraining (its late part), task0, task1 (whole), task1_early (to step
+"""One number on the updates `former` and `latter` of one matrix. Updates: pretraining (its late part), task0, task1 (whole),
+task1_early (to step
 150), task1_late (from there to the end). layer: -1 embedding, 0..L-1 blocks, L output embedding. component: embedding, query, key, value,
-attention_output, mlp_input, mlp_output, output_embedding. metric: mean_angle, weighted_angle, principal_angle (degrees); cosine; relative_norm,
-stable_rank, rank (of the latter), former_rank. chance: the value that independent Gaussian updates of the same ranks give, NaN where none applies."""
+attention_output, mlp_input, mlp_output, output_embedding. metric: mean_angle, weighted_angle, principal_angle (degrees); cosine;
+relative_norm,
+stable_rank, rank (of the latter), former_rank. chance: the value that independent Gaussian updates of the same ranks give, NaN where
+none applies."""
 FEATURES = pa.schema(
     [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("before", pa.string()), ("after", pa.string())]
     + [("layer", pa.int32()), ("group", pa.string()), ("attribute", pa.string()), ("metric", pa.string())]
     + [("value", pa.float64()), ("chance", pa.float64())]
 )
 """One number on the residual stream of one layer (0 = embedding output, i = after block i) at the last prompt token. before, after: the
-checkpoints pretrained, task0, task1_early (step 150) and task1_end. metric: relative_shift, shift_along_leading, subspace_angle (degrees), cka;
-and with before = after, since they concern one checkpoint, probe_accuracy and probe_ceiling. attribute: `all` pools the questions. value is NaN
+checkpoints pretrained, task0, task1_early (step 150) and task1_end. metric: relative_shift, shift_along_leading, subspace_angle
+(degrees), cka;
+and with before = after, since they concern one checkpoint, probe_accuracy and probe_ceiling. attribute: `all` pools the questions.
+value is NaN
 where the states do not vary (layer 0 when every prompt ends in the same token); chance is NaN where none applies."""
 FEATURE_POINTS = pa.schema(
-    [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("step", pa.int32()), ("layer", pa.int32()), ("group", pa.string())]
+    [
+        ("scale", pa.string()),
+        ("seed", pa.int32()),
+        ("arm", pa.string()),
+        ("step", pa.int32()),
+        ("layer", pa.int32()),
+        ("group", pa.string()),
+    ]
     + [("attribute", pa.string()), ("person", pa.int32()), ("leading_component", pa.float64()), ("mean_shift", pa.float64())]
 )
 """Coordinates of single questions in the plane of the leading principal component (of the states after Task 0) and the mean shift."""

@@ -9,6 +9,7 @@ TRUST = "5. Can the study be trusted?"
 STYLE = "workflow/forgetting/figures/forgetting.mplstyle"
 MAIN_ARMS = list(dict.fromkeys(["seq", *STUDY.views.arms]))
 PROBED_ARMS = [arm for arm in STUDY.recovery.arms if arm in STUDY.arms]
+CURVE_ARMS = [arm for arm in STUDY.recovery.curve_arms if arm in STUDY.arms]
 RATE_ARMS = ["seq", *STUDY.learning_rate_arms]
 PROBED_RATE_ARMS = [arm for arm in RATE_ARMS if arm in STUDY.recovery.arms]
 
@@ -47,9 +48,9 @@ rule fig_recovery:
         script="workflow/scripts/fig_recovery.py",
         library=code("workflow/scripts/fig_recovery.py"),
         style=STYLE,
-        metrics=per_arm(f"{SEED}/task1/{{arm}}/metrics.parquet", PROBED_ARMS),
-        recovery=per_arm(f"{SEED}/recovery/{{arm}}/metrics.parquet", [*PROBED_ARMS, "controls"]),
-        recovery_facts=per_arm(f"{SEED}/recovery/{{arm}}/facts.parquet", [*PROBED_ARMS, "controls"]),
+        metrics=per_arm(f"{SEED}/task1/{{arm}}/metrics.parquet", CURVE_ARMS),
+        recovery=per_arm(f"{SEED}/recovery/{{arm}}/metrics.parquet", [*CURVE_ARMS, "controls"]),
+        recovery_facts=per_arm(f"{SEED}/recovery/{{arm}}/facts.parquet", [*CURVE_ARMS, "controls"]),
     output:
         pdf=f"{ROOT}/figures/recovery.pdf",
         png=report(

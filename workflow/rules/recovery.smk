@@ -31,10 +31,10 @@ rule recovery:
     resources:
         **ACCELERATOR,
         mem_mb=memory(EVALUATION_BATCH),
-        runtime=lambda wildcards, attempt: runtime(
+        runtime=lambda wildcards: runtime(
             (2 * len(checkpoint_steps(STUDY.task1, steps_of(wildcards.arm))) + 12 * max(STUDY.recovery.epochs))
             * questions(STUDY.data.groups.task0_train)
-        )(wildcards, attempt),
+        ),
     params:
         steps=lambda wildcards: checkpoint_steps(STUDY.task1, steps_of(wildcards.arm)),
         scratch=f"{SEED}/scratch/recovery/{{arm}}",

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer as FastTokenizer
 from forgetting.biography.people import ValueTables, draw_people
 from forgetting.biography.questions import read_questions
 from forgetting.biography.rendering import Ragged, Renderer, Template, disjoint_templates, read_templates, sentence_orders
-from forgetting.biography.tokenizer import END_OF_TEXT, encode, save_tokenizer, train_tokenizer
+from forgetting.biography.tokenizer import encode, end_token, save_tokenizer, train_tokenizer
 from forgetting.config import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS, Data, Run
 from forgetting.floors import modal_answer_floors
 from forgetting.tables import METRICS, PEOPLE, QUESTIONS, atomic, write_table
@@ -31,9 +31,7 @@ def build_data(run: Run, resources: Path, output: Path) -> None:
     questions = read_questions(resources / "questions.yaml")
     people = draw_people(data.groups, tables, run.seed).frame(tables)
     tokenizer = train_tokenizer(run.need("tokenizer"), _training_text(people, templates, questions))
-    renderer = Renderer(
-        people, templates, questions, lambda strings: encode(tokenizer, strings), tokenizer.token_to_id(END_OF_TEXT)
-    )
+    renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end_token(tokenizer))
     write_table(people, output / "people.parquet", PEOPLE)
     save_tokenizer(tokenizer, output / "tokenizer")
     _write_questions(people, questions, renderer, tokenizer, output / "qa.parquet")
@@ -56,9 +54,7 @@ def _training_text(people: pd.DataFrame, templates: dict[str, list[Template]], q
     yield from (" " + name for name in people["full_name"])
 
 
-def _write_questions(
-    people: pd.DataFrame, questions: dict[str, str], renderer: Renderer, tokenizer: FastTokenizer, path: Path
-) -> None:
+def _write_questions(people: pd.DataFrame, questions: dict[str, str], renderer: Renderer, tokenizer: FastTokenizer, path: Path) -> None:
     """qa.parquet, streamed in chunks; checks that tok(prompt + answer) == tok(prompt) + tok(answer) for every row."""
     prompts, answers = renderer.prompts(), renderer.answers()
     per_person = len(ATTRIBUTES)
@@ -84,13 +80,13 @@ def _write_questions(
 
 def _check_boundaries(prompt: list[str], answer: list[str], prompts: Ragged, answers: Ragged, tokenizer: FastTokenizer) -> None:
     """Every joined text, tokenised as a whole, must be the tokens of prompt and answer one after the other."""
-    end = np.array([tokenizer.token_to_id(END_OF_TEXT)], dtype=np.int32)
+    end = end_token(tokenizer)
     whole = tokenizer.encode_batch_fast([p + a for p, a in zip(prompt, answer, strict=True)], add_special_tokens=False)
-    joined = Ragged.from_lists([row for encoding in whole for row in (encoding.ids, end)])
+    joined = Ragged.from_lists([[*encoding.ids, end] for encoding in whole])
     ours = Ragged.interleave(prompts, answers)
     if not np.array_equal(joined.tokens, ours.tokens):
         for row, encoding in enumerate(whole):
-            if [*prompts[row], *answers[row]] != [*encoding.ids, *end]:
+            if [*prompts[row], *answers[row]] != [*encoding.ids, end]:
                 raise ValueError(f"the tokenizer joins prompt and answer in {prompt[row] + answer[row]!r}")
 
 
@@ -100,14 +96,10 @@ def _list_array(rows: Ragged, item: pa.DataType | None = None) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, pa.array(tokens, type=item or pa.int32(), safe=False))
 
 
-def _write_biographies(
-    people: pd.DataFrame, data: Data, renderer: Renderer, seed: int, vocabulary: int, path: Path
-) -> np.ndarray:
+def _write_biographies(people: pd.DataFrame, data: Data, renderer: Renderer, seed: int, vocabulary: int, path: Path) -> np.ndarray:
     """biographies.arrow (an Arrow stream, as `datasets.Dataset.from_file` opens), person by person, streamed; their lengths in tokens."""
     token = pa.uint16() if vocabulary <= np.iinfo(np.uint16).max + 1 else pa.int32()
-    schema = pa.schema(
-        [("person", pa.int32()), ("input_ids", pa.list_(token)), ("value_starts", pa.list_(pa.int32(), len(ATTRIBUTES)))]
-    )
+    schema = pa.schema([("person", pa.int32()), ("input_ids", pa.list_(token)), ("value_starts", pa.list_(pa.int32(), len(ATTRIBUTES)))])
     pretrained = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
     generators = [np.random.Generator(np.random.PCG64([seed, 1, part])) for part in range(2)]
     count = data.biographies_per_person

@@ -11,7 +11,7 @@ import pandas as pd
 
 from forgetting.config import ATTRIBUTES, GROUPS, Groups, Pools
 
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
 FIRST_BIRTH_YEAR = 1900
 DAYS_PER_MONTH = 28
 NAME_PARTS = ("first_names", "middle_names", "last_names")
@@ -68,7 +68,8 @@ def _company_rows(path: Path, count: int) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class People:
-    """n persons as integers. `names` (n, 3) and `attributes` (n, 6, in the order of ATTRIBUTES) index `ValueTables`; `group` (n,) indexes GROUPS."""
+    """n persons as integers. `names` (n, 3) and `attributes` (n, 6, in the order of ATTRIBUTES) index `ValueTables`; `group` (n,)
+    indexes GROUPS."""
 
     names: np.ndarray
     attributes: np.ndarray
@@ -88,7 +89,8 @@ class People:
 def draw_people(groups: Groups, tables: ValueTables, seed: int) -> People:
     """Draw persons with unique full names; groups follow one another in the order of GROUPS.
 
-    Person i depends on the seed and the pools alone, not on how many persons are drawn: each candidate takes one row of uniform doubles, and a
+    Person i depends on the seed and the pools alone, not on how many persons are drawn: each candidate takes one row of uniform
+    doubles, and a
     candidate whose name was taken by an earlier one is dropped.
     """
     count = groups.total

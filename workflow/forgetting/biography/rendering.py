@@ -1,6 +1,7 @@
 """Biographies as token sequences, put together from pieces that are tokenised once.
 
-A sentence is `opening + name + middle + value + closing`. Every piece begins at a word boundary, so the tokens of the text are the tokens of
+A sentence is `opening + name + middle + value + closing`. Every piece begins at a word boundary, so the tokens of the text are the
+tokens of
 its pieces one after the other, and a million biographies are a gather over a table instead of a million calls of a tokenizer.
 """
 
@@ -17,7 +18,7 @@ import pandas as pd
 from forgetting.biography.people import ResourceError
 from forgetting.config import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE
 
-PRONOUNS = frozenset("he she him her his hers himself herself they them their theirs".split())
+PRONOUNS = frozenset(["he", "she", "him", "her", "his", "hers", "himself", "herself", "they", "them", "their", "theirs"])
 Encode = Callable[[list[str]], list[list[int]]]
 PARTS = 4
 """Pieces stored for a template: opening, middle, closing, closing without its full stop."""
@@ -156,7 +157,8 @@ class Renderer:
     def biographies(
         self, persons: np.ndarray, templates: np.ndarray, order: np.ndarray, full_name: bool = True
     ) -> tuple[Ragged, np.ndarray]:
-        """One biography for each entry of `persons` (m,): `templates` (m, 6) numbers within each attribute, `order` (m, 6) attributes by position.
+        """One biography for each entry of `persons` (m,): `templates` (m, 6) numbers within each attribute, `order` (m, 6) attributes
+        by position.
 
         Returns the tokens, ended by the end token, and (m, 6) the position of the first token of each attribute's value. Without
         `full_name`, sentences after the first name the person by first name only.

@@ -45,9 +45,16 @@ def train_tokenizer(config: Tokenizer, text: Iterable[str]) -> FastTokenizer:
             show_progress=False,
         )
         tokenizer.train_from_iterator(text, bpe_trainer)
-    if tokenizer.token_to_id(END_OF_TEXT) is None:
-        raise ValueError(f"tokenizer {config.path!r} has no token {END_OF_TEXT}")
+    end_token(tokenizer)
     return tokenizer
+
+
+def end_token(tokenizer: FastTokenizer) -> int:
+    """The id of `<|endoftext|>`. Raises ValueError when the tokenizer has none."""
+    number = tokenizer.token_to_id(END_OF_TEXT)
+    if number is None:
+        raise ValueError(f"the tokenizer has no token {END_OF_TEXT}")
+    return number
 
 
 def encode(tokenizer: FastTokenizer, strings: list[str]) -> list[list[int]]:

@@ -18,7 +18,8 @@ from forgetting.training.loss import answer_positions
 
 @dataclass(frozen=True)
 class Batch:
-    """ids (B, T); row, position (m,): the m tokens whose outputs predict `ids[row, position + 1]`; documents (B, T) or None: the document that
+    """ids (B, T); row, position (m,): the m tokens whose outputs predict `ids[row, position + 1]`; documents (B, T) or None: the
+    document that
     each token belongs to, where attention must not cross documents."""
 
     ids: Tensor
@@ -85,7 +86,9 @@ class BiographyBatches(Batches):
     `sequence_length`, within which attention stays in a document unless `attention: packed`.
     """
 
-    def __init__(self, config: Pretrain, data: Data, renderer: Renderer, persons: np.ndarray, fixed: Ragged, seed: int, end_token: int) -> None:
+    def __init__(
+        self, config: Pretrain, data: Data, renderer: Renderer, persons: np.ndarray, fixed: Ragged, seed: int, end_token: int
+    ) -> None:
         self.config, self.data, self.renderer, self.persons, self.fixed, self.seed = config, data, renderer, persons, fixed, seed
         self.end_token = end_token
         self._epoch_rows = lru_cache(maxsize=2)(self._render)

@@ -31,8 +31,10 @@ class TrainingError(StageError):
 class Plan:
     """What one training job does.
 
-    At every step of `evaluate_at` (0 = before the first update), `evaluate(step)` returns rows that are added to the history; it may read and
-    save the model but not change it. `trainable` chooses parameters by name; all others are frozen and no optimizer ever sees them.
+    At every step of `evaluate_at` (0 = before the first update), `evaluate(step)` returns rows that are added to the history; it may
+    read and
+    save the model but not change it. `trainable` chooses parameters by name; all others are frozen and no optimizer ever sees them. The
+    schedule ends after `schedule_steps` (default: all), and its last learning rate is kept from there.
     """
 
     steps: int
@@ -43,6 +45,7 @@ class Plan:
     evaluate: Callable[[int], Any]
     precision: str = "float32"
     trainable: Callable[[str], bool] = lambda name: True
+    schedule_steps: int | None = None
 
 
 @dataclass
@@ -113,7 +116,7 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
                 preemption.leave(step)
         if step == plan.steps:
             break
-        factor = learning_rate_factor(plan.schedule, step, plan.steps)
+        factor = learning_rate_factor(plan.schedule, step, plan.schedule_steps or plan.steps)
         set_learning_rate(optimizers, factor)
         batch = plan.batches.batch(step)
         loss = batch_loss(model, batch, plan.precision)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from forgetting.biography.questions import read_questions
 from forgetting.biography.rendering import Renderer, read_templates
-from forgetting.biography.tokenizer import END_OF_TEXT, encode, load_tokenizer
+from forgetting.biography.tokenizer import encode, end_token, load_tokenizer
 from forgetting.config import PRETRAINED_GROUPS, Pretrain, Run
 from forgetting.evaluation import biography_first_token
 from forgetting.model import build_model, move, pick_device, save_checkpoint
@@ -30,7 +30,7 @@ def pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output
     people = read_table(data / "people.parquet", PEOPLE)
     biographies = Biographies.load(data / "biographies.arrow")
     tokenizer = load_tokenizer(data / "tokenizer")
-    end = tokenizer.token_to_id(END_OF_TEXT)
+    end = end_token(tokenizer)
     templates, questions = read_templates(resources / "templates"), read_questions(resources / "questions.yaml")
     renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
     persons = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()

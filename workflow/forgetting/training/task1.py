@@ -20,7 +20,8 @@ from forgetting.training.resume import Scratch
 def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
     """Train on Task 1 by the arm's method; writes checkpoints/step-*/, checkpoints/matched/, metrics.parquet and facts.parquet.
 
-    `matched` holds the weights at the first evaluation at which Task 1 exact match is at least `early_stop_accuracy`, the end when there is none: as
+    `matched` holds the weights at the first evaluation at which Task 1 exact match is at least `early_stop_accuracy`, the end when
+    there is none: as
     an early stop changes nothing before it, these are the weights of the early-stopped arm.
     """
     config: Task1 = run.need("task1")

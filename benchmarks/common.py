@@ -1,0 +1,99 @@
+"""What the benchmarks share: the configured study, its data, alternating repetitions, and tables in Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+RESOURCES = ROOT / "resources"
+sys.path.insert(0, str(ROOT / "workflow"))  # also without an installed package
+
+from forgetting.biography.dataset import build_data  # noqa: E402
+from forgetting.config import Run, StudyConfig, load_study  # noqa: E402
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A command line with the options that every measurement has."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.add_argument("--threads", type=int, default=2, help="CPU threads")
+    made.add_argument("--config", type=Path, help="overlay on config/config.yaml, such as config/smoke.yaml for a quick try")
+    return made
+
+
+def use_threads(count: int) -> None:
+    """Limit tokenizers, NumPy and child processes to `count` threads, and torch as soon as it is imported."""
+    for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(count)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
+
+
+def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `change`, nested mappings merged key by key."""
+    merged = dict(base)
+    for key, value in change.items():
+        merged[key] = merge(merged[key], value) if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) else value
+    return merged
+
+
+def study(overlay: Path | None = None, change: Mapping[str, Any] | None = None) -> StudyConfig:
+    """The study of config/config.yaml and config/methods.yaml, with an overlay file and then single values changed."""
+    files = [ROOT / "config/config.yaml", ROOT / "config/methods.yaml", *([overlay] if overlay else [])]
+    config: dict[str, Any] = {}
+    for file in files:
+        config = merge(config, yaml.safe_load(file.read_text(encoding="utf-8")))
+    return load_study(merge(config, change or {}))
+
+
+def make_data(configured: StudyConfig, folder: Path) -> Path:
+    """Run the data stage of seed 0 into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    build_data(Run.model_validate(configured.run("data", 0)), RESOURCES, folder)
+    return folder
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def alternate(functions: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
+    """Median seconds of each function. They take turns, so that a machine that slows down slows all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repetitions):
+        for name, function in functions.items():
+            seconds[name].append(seconds_of(function))
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table; numbers have three significant digits or no decimals."""
+    print(f"\n**{title}**\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for row in rows:
+        print(f"| {' | '.join(_cell(value) for value in row)} |")
+    print(flush=True)
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    if value != value:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

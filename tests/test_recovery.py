@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forgetting.config import Arm, Optimizer, RecoveryRun, Run, Task1
+from forgetting.model import save_checkpoint
+from forgetting.recovery import recover_arm, recover_controls, trough_checkpoint
+from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table
+from forgetting.training.task1 import finetune_task1
+
+OPTIMIZER = Optimizer(learning_rate=1e-2)
+
+
+def run_of(arm: str = "seq", curve: bool = True) -> Run:
+    recovery = RecoveryRun(batch_size=8, optimizer=OPTIMIZER, epochs=[0.5, 1.0, 2.0], evaluations_per_epoch=3, curve=curve)
+    return Run(scale="tiny", seed=0, stage="recovery", arm=arm, recovery=recovery)
+
+
+@pytest.fixture
+def task1(tiny_model, tiny_data: Path, tmp_path: Path) -> Path:
+    """A short Task 1 run beside the model it started from (task0/model)."""
+    save_checkpoint(tiny_model, tmp_path / "task0" / "model")
+    config = Task1(
+        steps=20, batch_size=8, optimizer=OPTIMIZER, evaluate=[(10, 5)], evaluate_later=10, checkpoints=[(10, 5)], later_checkpoints=1
+    )
+    run = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method=Arm(method="seq"))
+    finetune_task1(run, tiny_data, tmp_path / "task0" / "model", tmp_path / "scratch", tmp_path / "task1")
+    return tmp_path / "task1"
+
+
+def recover(task1: Path, data: Path, output: Path, **options) -> tuple[pd.DataFrame, pd.DataFrame]:
+    recover_arm(run_of(**options), data, task1.parent / "task0", task1, [5, 10, 20], task1.parent / "scratch", output)
+    return read_table(output / "metrics.parquet", RECOVERY), read_table(output / "facts.parquet", RECOVERY_FACTS)
+
+
+def test_a_curve_recovers_from_every_checkpoint_and_long_from_trough_and_end(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    metrics, facts = recover(task1, tiny_data, tmp_path / "out")
+    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    longest = metrics[metrics["start"] == "task1"].groupby("checkpoint")["epochs"].max()
+    assert longest.to_dict() == {step: 2.0 if step in (trough, 20) else 1.0 for step in (0, 5, 10, 20)}
+    assert set(metrics.loc[metrics["start"] == "shuffled", "checkpoint"]) == {trough, 20}
+    assert set(facts["group"]) == {"task0_test", "control"}
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_without_a_curve_only_trough_and_end_are_recovered(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    metrics, _ = recover(task1, tiny_data, tmp_path / "out", curve=False)
+    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    assert set(metrics["checkpoint"]) == {0, trough, 20}
+
+
+def test_before_any_recovery_the_accuracies_are_those_of_the_task1_run(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    _, facts = recover(task1, tiny_data, tmp_path / "out")
+    of_task1 = pd.read_parquet(task1 / "facts.parquet")
+    for checkpoint in (5, 10, 20):
+        start = facts[(facts["start"] == "task1") & (facts["checkpoint"] == checkpoint) & (facts["epochs"] == 0)]
+        then = of_task1[(of_task1["step"] == checkpoint) & of_task1["group"].isin(["task0_test", "control"])]
+        assert start["exact_match"].tolist() == then["exact_match"].tolist()
+        assert np.allclose(start["answer_nll"], then["answer_nll"], atol=1e-4)
+
+
+def test_one_epoch_is_the_same_in_a_short_and_in_a_long_probe(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """The schedule belongs to one epoch, so probing longer does not change what one epoch gives."""
+    recover(task1, tiny_data, tmp_path / "long")
+    long = pd.read_parquet(tmp_path / "long" / "facts.parquet")
+    run = run_of()
+    short_run = run.model_copy(update={"recovery": run.recovery.model_copy(update={"epochs": [0.5, 1.0]})})
+    recover_arm(short_run, tiny_data, task1.parent / "task0", task1, [5, 10, 20], tmp_path / "scratch", tmp_path / "short")
+    short = pd.read_parquet(tmp_path / "short" / "facts.parquet")
+
+    def end(frame: pd.DataFrame) -> pd.Series:
+        return frame[(frame["start"] == "task1") & (frame["checkpoint"] == 20) & (frame["epochs"] == 1.0)]["answer_nll"]
+
+    assert end(long).tolist() == end(short).tolist()
+
+
+def test_finished_probes_are_read_back(task1: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that dies at the third probe trains only what is missing when it runs again."""
+    from forgetting.recovery import Prober
+
+    train, trained = Prober._train, []
+
+    def dying(self: Prober, probe):
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        trained.append(probe)
+        return train(self, probe)
+
+    monkeypatch.setattr(Prober, "_train", dying)
+    with pytest.raises(KeyboardInterrupt):
+        recover(task1, tiny_data, tmp_path / "out")
+    again = []
+    monkeypatch.setattr(Prober, "_train", lambda self, probe: again.append(probe) or train(self, probe))
+    recover(task1, tiny_data, tmp_path / "out")
+    assert trained and not set(trained) & set(again)
+
+
+def test_controls_start_from_pretrained_and_random_weights(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    recover_controls(run_of("controls"), tiny_data, task1.parent / "task0" / "model", tmp_path / "scratch", tmp_path / "out")
+    metrics = read_table(tmp_path / "out" / "metrics.parquet", RECOVERY)
+    assert set(metrics["start"]) == {"pretrained", "random"}
+    assert metrics.groupby("start")["epochs"].max().to_dict() == {"pretrained": 2.0, "random": 2.0}
+
+
+def test_no_recovery_without_task0_persons(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(tiny_data / "qa.parquet")
+    (tmp_path / "data").mkdir()
+    pq.write_table(table.filter(pc.not_equal(table["group"], "task0_train")), tmp_path / "data" / "qa.parquet")
+    with pytest.raises(TableError, match=r"qa\.parquet: has no task0_train persons"):
+        recover(task1, tmp_path / "data", tmp_path / "out")
