@@ -9,17 +9,25 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import yaml
+from tokenizers import Tokenizer as FastTokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 RESOURCES = ROOT / "resources"
 sys.path.insert(0, str(ROOT / "workflow"))  # also without an installed package
 
 from forgetting.biography.dataset import build_data  # noqa: E402
-from forgetting.config import Run, StudyConfig, load_study  # noqa: E402
+from forgetting.biography.questions import read_questions  # noqa: E402
+from forgetting.biography.rendering import Renderer, Template, read_templates  # noqa: E402
+from forgetting.biography.tokenizer import encode, end_of_text, load_tokenizer  # noqa: E402
+from forgetting.config import PRETRAINED_GROUPS, Run, StudyConfig, load_study  # noqa: E402
+from forgetting.tables import PEOPLE, read_table  # noqa: E402
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -60,6 +68,32 @@ def make_data(configured: StudyConfig, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     build_data(Run.model_validate(configured.run("data", 0)), RESOURCES, folder)
     return folder
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The files of a data stage, opened: persons, tokenizer, templates, and what renders biographies as tokens."""
+
+    people: pd.DataFrame
+    tokenizer: FastTokenizer
+    end: int
+    templates: dict[str, list[Template]]
+    renderer: Renderer
+
+    @classmethod
+    def of(cls, folder: Path) -> Opened:
+        people = read_table(folder / "people.parquet", PEOPLE)
+        tokenizer = load_tokenizer(folder / "tokenizer")
+        end = end_of_text(tokenizer)
+        templates, questions = read_templates(RESOURCES / "templates"), read_questions(RESOURCES / "questions.yaml")
+        return cls(
+            people, tokenizer, end, templates, Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
+        )
+
+    @property
+    def pretrained(self) -> np.ndarray:
+        """Numbers of the persons whose biographies are trained on."""
+        return self.people.index[self.people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
 
 
 def seconds_of(function: Callable[[], object]) -> float:

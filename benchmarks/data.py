@@ -6,14 +6,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import RESOURCES, alternate, make_data, parser, peak_memory, print_table, seconds_of, study, use_threads
-from tokenizers import Tokenizer as FastTokenizer
+from common import Opened, alternate, make_data, parser, peak_memory, print_table, seconds_of, study, use_threads
 
-from forgetting.biography.questions import read_questions
-from forgetting.biography.rendering import Renderer, read_templates
-from forgetting.biography.tokenizer import END_OF_TEXT, encode, load_tokenizer
+from forgetting.biography.tokenizer import encode
 from forgetting.config import ATTRIBUTES, GROUPS, TEMPLATES_PER_ATTRIBUTE
-from forgetting.tables import PEOPLE, read_table
 
 PERSONS = (50_000, 10_000, 40_000, 80_000, 20_000)
 TARGET_SECONDS, TARGET_MEMORY = 60, 4
@@ -52,12 +48,8 @@ def main() -> None:
 
 def compare(folder: Path, sample: int, repetitions: int) -> None:
     """The same biographies both ways; stops when their tokens differ."""
-    people = read_table(folder / "people.parquet", PEOPLE)
-    tokenizer = load_tokenizer(folder / "tokenizer")
-    end = tokenizer.token_to_id(END_OF_TEXT)
-    templates = read_templates(RESOURCES / "templates")
-    questions = read_questions(RESOURCES / "questions.yaml")
-    renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
+    data = Opened.of(folder)
+    people, renderer = data.people, data.renderer
     generator = np.random.default_rng(0)
     persons = generator.integers(0, len(people), sample)
     numbers = generator.integers(0, TEMPLATES_PER_ATTRIBUTE, (sample, len(ATTRIBUTES)))
@@ -68,9 +60,9 @@ def compare(folder: Path, sample: int, repetitions: int) -> None:
     def rendered_text() -> list[list[int]]:
         texts = []
         for person, chosen, places in zip(persons, numbers, order, strict=True):
-            sentences = (templates[ATTRIBUTES[at]][chosen[at]].fill(names[person], values[person, at]) for at in places)
+            sentences = (data.templates[ATTRIBUTES[at]][chosen[at]].fill(names[person], values[person, at]) for at in places)
             texts.append("".join(sentences))
-        return [[*encoding.ids, end] for encoding in batch_encode(tokenizer, texts)]
+        return [[*row, data.end] for row in encode(data.tokenizer, texts)]
 
     ours = renderer.biographies(persons, numbers, order)[0]
     if any(ours[row].tolist() != tokens for row, tokens in enumerate(rendered_text())):
@@ -81,10 +73,6 @@ def compare(folder: Path, sample: int, repetitions: int) -> None:
     baseline = next(iter(seconds.values()))
     rows = [[name, sample / took, baseline / took] for name, took in seconds.items()]
     print_table(f"The same tokens of {sample:,} biographies", ["way", "biographies/s", "ratio"], rows)
-
-
-def batch_encode(tokenizer: FastTokenizer, texts: list[str]) -> list:
-    return tokenizer.encode_batch_fast(texts, add_special_tokens=False)
 
 
 if __name__ == "__main__":

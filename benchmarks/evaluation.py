@@ -11,7 +11,7 @@ import torch
 from common import alternate, make_data, parser, print_table, study, use_threads
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.biography.tokenizer import END_OF_TEXT, load_tokenizer
+from forgetting.biography.tokenizer import end_of_text, load_tokenizer
 from forgetting.config import Optimizer, Schedule
 from forgetting.evaluation import score
 from forgetting.model import build_model, load_checkpoint
@@ -71,7 +71,7 @@ def main() -> None:
             tokenizer = load_tokenizer(data / "tokenizer")
             model = build_model(configured.model, tokenizer.get_vocab_size(), seed=0)
             learn_some(model, questions, arguments.train_steps)
-        model.generation_config.eos_token_id = load_tokenizer(data / "tokenizer").token_to_id(END_OF_TEXT)
+        model.generation_config.eos_token_id = end_of_text(load_tokenizer(data / "tokenizer"))
     compare(model, questions, batch_size, arguments.single, arguments.repetitions, arguments.threads)
 
 
@@ -81,9 +81,8 @@ def compare(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int, si
     theirs = generated_exact_match(model, questions, batch_size)
     if not np.array_equal(ours, theirs):
         raise SystemExit(f"error: exact match differs on {np.sum(ours != theirs)} of {len(questions)} questions")
-    print(
-        f"equal exact match on {len(questions)} questions, {ours.sum()} of them right; longest answer {questions.answer_length.max()} tokens"
-    )
+    longest = int(questions.answer_length.max())
+    print(f"equal exact match on {len(questions)} questions, {ours.sum()} of them right; longest answer {longest} tokens")
 
     few = questions.select(np.linspace(0, len(questions) - 1, min(single, len(questions))).astype(int))
     counts = {f"generate, batches of {batch_size}": len(questions), "ours: one forward pass": len(questions)}

@@ -69,6 +69,15 @@ def test_a_changed_config_never_resumes_an_old_state(tiny_model, tmp_path: Path)
     assert Scratch(tmp_path, RUN.model_copy(update={"seed": 1})).load(tiny_model, []) is None
 
 
+def test_changed_input_files_never_resume_an_old_state(tiny_model, tmp_path: Path) -> None:
+    start = tmp_path / "model.safetensors"
+    start.write_bytes(b"old")
+    Scratch(tmp_path / "scratch", RUN, [start]).save(5, tiny_model, [], {})
+    assert Scratch(tmp_path / "scratch", RUN, [start]).load(tiny_model, []) == (5, {})
+    start.write_bytes(b"new")
+    assert Scratch(tmp_path / "scratch", RUN, [start]).load(tiny_model, []) is None
+
+
 def test_a_truncated_state_starts_afresh(tiny_model, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scratch = Scratch(tmp_path, RUN)
     scratch.save(5, tiny_model, [], {})

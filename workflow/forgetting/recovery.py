@@ -11,7 +11,7 @@ import torch
 from transformers import AutoConfig, GPTNeoXForCausalLM
 
 from forgetting.config import TROUGH_WITHIN, RecoveryRun, Run
-from forgetting.model import load_checkpoint, pick_device
+from forgetting.model import WEIGHTS, load_checkpoint, pick_device
 from forgetting.statistics import summarise
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table, write_table
 from forgetting.tokens import Questions
@@ -37,9 +37,12 @@ class Probe:
 
 
 class Prober:
-    """Trains one epoch or more on `task0_train` and measures `task0_test` and `control`; finished probes are kept in the scratch folder."""
+    """Trains one epoch or more on `task0_train` and measures `task0_test` and `control`.
 
-    def __init__(self, run: Run, data: Path, scratch_folder: Path) -> None:
+    Finished probes are kept in the scratch folder, and read back as long as the file `start`, which stands for the weights, is the same.
+    """
+
+    def __init__(self, run: Run, data: Path, start: Path, scratch_folder: Path) -> None:
         self.run = run
         self.config: RecoveryRun = run.need("recovery")
         questions = Questions.load(data / "qa.parquet")
@@ -47,7 +50,7 @@ class Prober:
         if not len(self.train_questions):
             raise TableError(f"{data / 'qa.parquet'}: has no task0_train persons to recover with")
         self.measured = questions.of_groups(*PROBED_GROUPS).first_persons(run.evaluation.persons_per_group)
-        self.scratch = Scratch(scratch_folder, run)
+        self.scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start])
 
     def facts(self, probe: Probe) -> pd.DataFrame:
         """RECOVERY_FACTS rows of one probe, trained now or read back when an earlier job finished it."""
@@ -117,7 +120,7 @@ def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int]
     shuffled answers; the end of Task 0 (checkpoint 0), and for an arm with a curve every other checkpoint, for one epoch.
     """
     metrics = read_table(task1 / "metrics.parquet", METRICS)
-    prober = Prober(run, data, scratch_folder)
+    prober = Prober(run, data, task1 / "facts.parquet", scratch_folder)
     longest = max(prober.config.epochs)
     trough, end = trough_checkpoint(metrics, steps), max(steps)
     long = {trough, end}
@@ -143,6 +146,6 @@ def trough_checkpoint(metrics: pd.DataFrame, steps: list[int]) -> int:
 
 def recover_controls(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
     """The same probe from the pretrained model, which never saw a question, and from random weights."""
-    prober = Prober(run, data, scratch_folder)
+    prober = Prober(run, data, start / WEIGHTS, scratch_folder)
     longest = max(prober.config.epochs)
     prober.write([Probe("pretrained", 0, start, longest), Probe("random", 0, start, longest)], output)

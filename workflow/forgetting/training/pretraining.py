@@ -36,7 +36,7 @@ def pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output
     persons = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
     batches = BiographyBatches(config, run.need("data"), renderer, persons, biographies.rows, run.seed, end)
 
-    scratch = Scratch(scratch_folder, run)
+    scratch = Scratch(scratch_folder, run, [data / "people.parquet", data / "biographies.arrow"])
     model = build_model(run.need("model"), tokenizer.get_vocab_size(), run.seed).to(pick_device())
     late = round(config.late_fraction * config.steps)
     group_of_person = people["group"].to_numpy()

@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,17 +21,21 @@ from forgetting.tables import atomic
 STATE = "state.pt"
 
 
-def digest(run: Run) -> str:
-    """What a saved state must have been made with to be resumed: the whole config of the run."""
-    return hashlib.sha256(json.dumps(run.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+def digest(run: Run, inputs: Sequence[Path]) -> str:
+    """What a saved state must have been made with to be resumed: the whole config of the run, and the content of its input files."""
+    whole = hashlib.sha256(json.dumps(run.model_dump(mode="json"), sort_keys=True).encode())
+    for path in inputs:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
 
 
 class Scratch:
     """A folder beside the declared outputs, which Snakemake deletes when a job dies: it holds the state to resume from, and finished
     checkpoints until the whole job is done."""
 
-    def __init__(self, folder: Path, run: Run) -> None:
-        self.folder, self.mark = folder, digest(run)
+    def __init__(self, folder: Path, run: Run, inputs: Sequence[Path] = ()) -> None:
+        self.folder, self.mark = folder, digest(run, inputs)
         mark_file = folder / "digest"
         if not mark_file.exists() or mark_file.read_text() != self.mark:
             shutil.rmtree(folder, ignore_errors=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from forgetting.config import Run, Task0
-from forgetting.model import load_checkpoint, pick_device, save_checkpoint
+from forgetting.model import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
@@ -23,8 +23,8 @@ def finetune_task0(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     steps = epoch_steps(len(batches.questions), config.batch_size, config.epochs)
     evaluate_at = frozenset(np.linspace(0, steps, max(2, round(config.epochs)) + 1).round().astype(int).tolist())
 
-    scratch = Scratch(scratch_folder, run)
     model = load_checkpoint(start).to(pick_device())
+    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS])
     measured = questions.first_persons(run.evaluation.persons_per_group)
     plan = Plan(
         steps,

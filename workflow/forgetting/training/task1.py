@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -32,9 +33,9 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     steps = arm.steps or config.steps
     keep = checkpoint_steps(config, steps)
 
-    scratch = Scratch(scratch_folder, run)
-    checkpoints = scratch.folder / "checkpoints"
     model = load_checkpoint(start).to(pick_device())
+    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS])
+    checkpoints = scratch.folder / "checkpoints"
     measured = questions.first_persons(run.evaluation.persons_per_group)
     of_task1 = torch.from_numpy(measured.group == "task1")
 
@@ -61,6 +62,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     history = train(model, plan, scratch)
     accuracy = config.early_stop_accuracy
     write_measurements(history, model, measured, run, "task1", output, lambda metrics: early_stop_metric(metrics, accuracy))
+    shutil.rmtree(output / "checkpoints", ignore_errors=True)  # an older config may have left other steps there
     for folder in checkpoints.iterdir():
         move(folder, output / "checkpoints" / folder.name)
     scratch.remove()

@@ -1,0 +1,127 @@
+"""What a finished study cost, rule by rule, from the files that Snakemake wrote; and its wall time on other machines, computed."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import heapq
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import ROOT, print_table, study
+
+from forgetting.config import StudyConfig
+
+EARLIER = {"pretrain": "data", "task0": "pretrain", "recovery_controls": "pretrain"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One measured job. seconds, cpu_seconds: wall and processor time. memory: largest resident size, MB."""
+
+    seed: str
+    rule: str
+    arm: str
+    seconds: float
+    cpu_seconds: float
+    memory: float
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        return self.seed, self.rule, self.arm
+
+    @property
+    def needs(self) -> tuple[str, str, str] | None:
+        """The job that must end before this one starts; all its other inputs are made before that one."""
+        if self.rule == "data":
+            return None
+        if self.rule in EARLIER:
+            return self.seed, EARLIER[self.rule], ""
+        return (self.seed, "task0", "") if self.rule == "task1" else (self.seed, "task1", self.arm)
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """Every `seed*/**/*.tsv` below `folder`: <rule>.tsv, <rule>/<arm>.tsv, or views/<arm>/<view>.tsv. Stops when there is none."""
+    jobs = []
+    for path in sorted(folder.glob("seed*/**/*.tsv")):
+        seed, *parts = path.relative_to(folder).with_suffix("").parts
+        if parts[0] == "views":
+            rule, arm = f"view_{parts[2]}", parts[1]
+        elif parts == ["recovery", "controls"]:
+            rule, arm = "recovery_controls", ""
+        else:
+            rule, arm = parts[0], "/".join(parts[1:])
+        with path.open(encoding="utf-8") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                jobs.append(Job(seed, rule, arm, *(_number(row[key]) for key in ("s", "cpu_time", "max_rss"))))
+    if not jobs:
+        raise SystemExit(f"error: no benchmark files below {folder}: run the study first")
+    return jobs
+
+
+def _number(text: str) -> float:
+    """Snakemake writes `-` or NA for what it could not measure."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def threads_of(job: Job, configured: StudyConfig, cores: int) -> int:
+    """Cores that Snakemake reserves for a job."""
+    stage = "views" if job.rule.startswith("view_") else job.rule.removesuffix("_controls")
+    return min(getattr(configured.threads, stage, 1), cores)
+
+
+def wall_seconds(jobs: list[Job], configured: StudyConfig, cores: int) -> float:
+    """List scheduling: whenever cores are free, start the waiting job with the longest chain behind it. Seconds are used as measured."""
+    followers: dict[tuple[str, str, str] | None, list[Job]] = {}
+    known = {job.name for job in jobs}
+    for job in jobs:
+        followers.setdefault(job.needs if job.needs in known else None, []).append(job)
+
+    def seconds_to_end(job: Job) -> float:
+        return job.seconds + max(map(seconds_to_end, followers.get(job.name, [])), default=0.0)
+
+    ready = list(followers.get(None, []))
+    running: list[tuple[float, tuple[str, str, str], Job]] = []
+    now, free = 0.0, cores
+    while ready or running:
+        ready.sort(key=seconds_to_end, reverse=True)
+        for job in list(ready):
+            if threads_of(job, configured, cores) <= free:
+                free -= threads_of(job, configured, cores)
+                heapq.heappush(running, (now + job.seconds, job.name, job))
+                ready.remove(job)
+        now, _, ended = heapq.heappop(running)
+        free += threads_of(ended, configured, cores)
+        ready += followers.get(ended.name, [])
+    return now
+
+
+def main() -> None:
+    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    command.add_argument("results", type=Path, nargs="?", default=ROOT / "results/laptop", help="folder of one scale's results")
+    command.add_argument("--cores", type=int, nargs="+", default=[2, 8], help="machines to compute the wall time of")
+    command.add_argument("--config", type=Path, help="overlay that the study ran with; its threads are read")
+    arguments = command.parse_args()
+    configured = study(arguments.config)
+    jobs = read_jobs(arguments.results / "benchmarks")
+    rows = []
+    for rule in dict.fromkeys(job.rule for job in sorted(jobs, key=lambda job: -job.seconds)):
+        of_rule = [job for job in jobs if job.rule == rule]
+        seconds = [job.seconds for job in of_rule]
+        rows.append([rule, len(of_rule), sum(seconds), max(seconds), sum(job.cpu_seconds for job in of_rule)])
+        rows[-1].append(max(job.memory for job in of_rule))
+    total = [sum(row[column] for row in rows) for column in (1, 2, 4)]
+    rows.append(["all", total[0], total[1], max(job.seconds for job in jobs), total[2], max(job.memory for job in jobs)])
+    columns = ["rule", "jobs", "seconds", "longest job, seconds", "core-seconds", "peak memory of a job, MB"]
+    print_table(f"Cost of {arguments.results.name}, measured", columns, rows)
+    print("Core-seconds are sampled by Snakemake and miss the last moments of a job. Figures, tables and the report are not in it.")
+    estimates = [[cores, wall_seconds(jobs, configured, cores) / 60] for cores in arguments.cores]
+    print_table("Wall time, COMPUTED by list scheduling of the measured seconds", ["cores", "minutes"], estimates)
+    print("Computed as if a job took as long as measured, whatever else runs and however many threads it gets; starting jobs is not in it.")
+
+
+if __name__ == "__main__":
+    main()
