@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "workflow"))  # also without an installed package
 from forgetting.biography.dataset import build_data  # noqa: E402
 from forgetting.biography.questions import read_questions  # noqa: E402
 from forgetting.biography.rendering import Renderer, Template, read_templates  # noqa: E402
-from forgetting.biography.tokenizer import encode, end_of_text, load_tokenizer  # noqa: E402
+from forgetting.biography.tokenizer import encode, end_token, load_tokenizer  # noqa: E402
 from forgetting.config import PRETRAINED_GROUPS, Run, StudyConfig, load_study  # noqa: E402
 from forgetting.tables import PEOPLE, read_table  # noqa: E402
 
@@ -84,7 +84,7 @@ class Opened:
     def of(cls, folder: Path) -> Opened:
         people = read_table(folder / "people.parquet", PEOPLE)
         tokenizer = load_tokenizer(folder / "tokenizer")
-        end = end_of_text(tokenizer)
+        end = end_token(tokenizer)
         templates, questions = read_templates(RESOURCES / "templates"), read_questions(RESOURCES / "questions.yaml")
         return cls(
             people, tokenizer, end, templates, Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)

@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import Opened, alternate, make_data, parser, peak_memory, print_table, seconds_of, study, use_threads
 
+from common import Opened, alternate, make_data, parser, peak_memory, print_table, seconds_of, study, use_threads
 from forgetting.biography.tokenizer import encode
 from forgetting.config import ATTRIBUTES, GROUPS, TEMPLATES_PER_ATTRIBUTE
 

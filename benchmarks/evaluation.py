@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import alternate, make_data, parser, print_table, study, use_threads
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.biography.tokenizer import end_of_text, load_tokenizer
+from common import alternate, make_data, parser, print_table, study, use_threads
+from forgetting.biography.tokenizer import end_token, load_tokenizer
 from forgetting.config import Optimizer, Schedule
 from forgetting.evaluation import score
 from forgetting.model import build_model, load_checkpoint
@@ -71,7 +71,7 @@ def main() -> None:
             tokenizer = load_tokenizer(data / "tokenizer")
             model = build_model(configured.model, tokenizer.get_vocab_size(), seed=0)
             learn_some(model, questions, arguments.train_steps)
-        model.generation_config.eos_token_id = end_of_text(load_tokenizer(data / "tokenizer"))
+        model.generation_config.eos_token_id = end_token(load_tokenizer(data / "tokenizer"))
     compare(model, questions, batch_size, arguments.single, arguments.repetitions, arguments.threads)
 
 

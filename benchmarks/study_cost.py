@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import ROOT, print_table, study
-
 from forgetting.config import StudyConfig
 
 EARLIER = {"pretrain": "data", "task0": "pretrain", "recovery_controls": "pretrain"}
@@ -107,14 +106,12 @@ def main() -> None:
     arguments = command.parse_args()
     configured = study(arguments.config)
     jobs = read_jobs(arguments.results / "benchmarks")
+    rules = dict.fromkeys(job.rule for job in sorted(jobs, key=lambda job: -job.seconds))
+    parts = {rule: [job for job in jobs if job.rule == rule] for rule in rules} | {"all": jobs}
     rows = []
-    for rule in dict.fromkeys(job.rule for job in sorted(jobs, key=lambda job: -job.seconds)):
-        of_rule = [job for job in jobs if job.rule == rule]
-        seconds = [job.seconds for job in of_rule]
-        rows.append([rule, len(of_rule), sum(seconds), max(seconds), sum(job.cpu_seconds for job in of_rule)])
-        rows[-1].append(max(job.memory for job in of_rule))
-    total = [sum(row[column] for row in rows) for column in (1, 2, 4)]
-    rows.append(["all", total[0], total[1], max(job.seconds for job in jobs), total[2], max(job.memory for job in jobs)])
+    for rule, part in parts.items():
+        seconds = [job.seconds for job in part]
+        rows.append([rule, len(part), sum(seconds), max(seconds), sum(job.cpu_seconds for job in part), max(job.memory for job in part)])
     columns = ["rule", "jobs", "seconds", "longest job, seconds", "core-seconds", "peak memory of a job, MB"]
     print_table(f"Cost of {arguments.results.name}, measured", columns, rows)
     print("Core-seconds are sampled by Snakemake and miss the last moments of a job. Figures, tables and the report are not in it.")

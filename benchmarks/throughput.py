@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import Opened, make_data, parser, print_table, study, use_threads
 from torch import Tensor
 from torch.nn import functional
 from transformers import GPTNeoXForCausalLM
 
+from common import Opened, make_data, parser, print_table, study, use_threads
 from forgetting.command import _keep_freed_memory
 from forgetting.config import StudyConfig
 from forgetting.model import build_model

@@ -1,7 +1,9 @@
 """What each choice of the pretraining recipe saves: training time until the persons are known, one choice changed at a time.
 
-A variant trains until biography first-token accuracy, on renderings of the benchmark's own, reaches the gate, or to the step limit; then it learns
-Task 0. The step limit is also the length of the schedule. Variants with other batches get the limit that makes as many tokens.
+A variant trains until biography first-token accuracy, on renderings of the benchmark's own, reaches the gate, or to the step
+limit;
+then it learns Task 0. The step limit is also the length of the schedule. Variants with other batches get the limit that makes as many
+tokens.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Opened, make_data, parser, print_table, study, use_threads
 from transformers import GPTNeoXForCausalLM
 
+from common import Opened, make_data, parser, print_table, study, use_threads
 from forgetting.biography.rendering import disjoint_templates, sentence_orders
 from forgetting.command import _keep_freed_memory
 from forgetting.config import StudyConfig
