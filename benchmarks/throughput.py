@@ -24,7 +24,7 @@ from torch.nn import functional
 from transformers import GPTNeoXForCausalLM
 
 from common import Opened, make_data, parser, print_table, study, use_threads
-from forgetting.command import _keep_freed_memory
+from forgetting.command import keep_freed_memory
 from forgetting.config import StudyConfig
 from forgetting.model import build_model
 from forgetting.tokens import Biographies
@@ -154,7 +154,7 @@ def measure(name: str, configured: StudyConfig, folder: Path, steps: int) -> dic
     """Run one variant in this process."""
     uses_trainer, chunked, keeps_memory = VARIANTS[name]
     if keeps_memory:
-        _keep_freed_memory()
+        keep_freed_memory()
     if not chunked:
         loop.linear_cross_entropy = whole_logits_loss
     batches, vocabulary, making = make_batches(configured, folder, WARM_UP + steps + 1)

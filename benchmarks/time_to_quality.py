@@ -22,7 +22,7 @@ from transformers import GPTNeoXForCausalLM
 
 from common import Opened, make_data, parser, print_table, study, use_threads
 from forgetting.biography.rendering import disjoint_templates, sentence_orders
-from forgetting.command import _keep_freed_memory
+from forgetting.command import keep_freed_memory
 from forgetting.config import StudyConfig
 from forgetting.evaluation import biography_first_token, score
 from forgetting.model import build_model, pick_device
@@ -159,7 +159,7 @@ def main() -> None:
     command.add_argument("--seeds", type=int, default=1, help="repetitions, each with every variant; medians are printed")
     arguments = command.parse_args()
     use_threads(arguments.threads)
-    _keep_freed_memory()
+    keep_freed_memory()
     configured = study(arguments.config)
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(configured, Path(name))

@@ -31,11 +31,14 @@ def recovery(path: Path, rows: list[tuple[str, int, float, str, float]]) -> Path
 
 @pytest.fixture
 def floors(tmp_path: Path) -> Path:
-    return metrics(tmp_path / "floors.parquet", [(0, "task0_test", "exact_match", 0.01), (0, "control", "exact_match", 0.0)])
+    return metrics(
+        tmp_path / "floors.parquet",
+        [(0, group, "exact_match", value) for group, value in (("task0_test", 0.01), ("control", 0.0), ("task1", 0.02))],
+    )
 
 
 def run_of(gates: str = "stop") -> Run:
-    return Run(scale="t", seed=0, stage="gates", gates=gates, gate_thresholds=GateThresholds())
+    return Run(scale="t", seed=0, stage="gates", gates=gates, gate_thresholds=GateThresholds(), task1_epoch_steps=150)
 
 
 def before_task1(tmp_path: Path, floors: Path, accuracy: float, control: float = 0.0):
@@ -81,9 +84,13 @@ def test_gates_of_the_sequential_arm(tmp_path: Path, floors: Path) -> None:
         [("task1", 100, 1.0, "task0_test", 0.5), ("task1", 150, 1.0, "task0_test", 0.93), ("task1", 150, 5.0, "task0_test", 0.99)]
         + [("task1", 2000, 1.0, "task0_test", 0.7), ("task1", 150, 1.0, "control", 0.02)],
     )
-    controls = recovery(tmp_path / "controls.parquet", [("pretrained", 0, 1.0, "control", 0.05)])
+    controls = recovery(
+        tmp_path / "controls.parquet", [("pretrained", 0, 1.0, group, value) for group, value in (("control", 0.05), ("task0_test", 0.85))]
+    )
     gates = {gate.gate: gate for gate in task1_gates(run_of(), floors, curve, probes, controls)}
     assert (gates["sequential_trough"].value, gates["sequential_trough"].step, gates["sequential_trough"].passed) == (0.2, 80, False)
     assert gates["sequential_task1_end"].value == 0.995 and gates["sequential_task1_end"].passed
+    assert (gates["recovery_from_150"].step, gates["recovery_from_150"].control) == (150, 0.85)
+    assert gates["sequential_task1_end"].floor == 0.02
     assert gates["recovery_from_150"].value == 0.93 and gates["recovery_from_150"].passed
     assert gates["control during Task 1"].passed and not gates["control during recovery"].passed

@@ -145,5 +145,6 @@ def test_over_seeds_averages_what_every_seed_has() -> None:
     merged = over_seeds(frame, ["step"])
     assert merged["step"].tolist() == [0]
     np.testing.assert_allclose(merged.loc[0, ["value", "low", "high"]].astype(float), t_interval([0.9, 1.0, 0.8]))
+    assert over_seeds(frame[frame["seed"] == 0], ["step"], seeds=3).empty
     single = over_seeds(frame[frame["seed"] == 0], ["step"])
     assert single[["value", "low", "high"]].to_numpy().tolist() == [[0.9, 0.0, 1.0], [0.1, 0.0, 1.0]]

@@ -11,6 +11,7 @@ from forgetting.statistics import t_interval
 from forgetting.summary import combine_seeds, formatted, gates_table, read_gates, save_table
 
 GATE = {"gate": "task0_before", "value": 0.97, "low": 0.9, "high": 0.99, "comparison": ">=", "threshold": 0.95, "floor": 0.02, "step": 9}
+GATE |= {"control": None}
 RUNS = pd.DataFrame(
     {"seed": [0, 1, 2], "arm": "seq", "before": [0.9, 1.0, 0.8], "before_low": 0.1, "before_high": 1.0, "trough_step": [100.0, 110, 120]}
 )
@@ -31,6 +32,15 @@ def test_cells_hold_value_and_interval_and_a_dash_for_what_is_not_defined() -> N
     table = pd.DataFrame({"arm": ["seq", "freeze-1"], "before": [0.9, np.nan], "before_low": [0.8, np.nan], "before_high": [0.95, np.nan]})
     table["trough_step"] = [110.0, np.nan]
     assert formatted(table).to_numpy().tolist() == [["seq", "0.900 [0.800, 0.950]", "110"], ["freeze-1", "-", "-"]]
+
+
+def test_infinite_savings_are_words_and_make_a_median() -> None:
+    runs = pd.DataFrame({"seed": [0, 1, 2], "arm": "seq", "savings": [4.0, np.inf, 2.0], "savings_low": 1.0, "savings_high": np.inf})
+    table = combine_seeds(runs, ["arm"], ["savings"])
+    assert table.loc[0, "savings"] == 4 and "savings_low" not in table
+    most = combine_seeds(runs.assign(savings=[np.inf, np.inf, 2.0]), ["arm"], ["savings"])
+    single = combine_seeds(runs[runs["seed"] == 1], ["arm"], ["savings"])
+    assert formatted(most)["savings"].tolist() == formatted(single)["savings"].tolist() == ["starts above 90 %"]
 
 
 def test_three_formats_are_written_and_csv_keeps_numbers(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def task1_metrics(facts: pd.DataFrame, arm: str, threshold: float = 0.99) -> pd.
     extra = [
         first | {"step": 0, "group": "train", "attribute": "all", "metric": "learning_rate", "value": RATES.get(arm, 1e-4)},
         first | {"step": int(facts["step"].max()), "group": "train", "attribute": "all", "metric": "seconds", "value": 120.0},
+        first | {"step": int(facts["step"].max()), "group": "train", "attribute": "all", "metric": "trained_parameters", "value": 3348736},
         first
         | {
             "step": int(facts["step"].max()),
@@ -155,7 +156,7 @@ def landscape(seed: int, arm: str, points: int = 15) -> pd.DataFrame:
     path = pd.DataFrame(
         {"kind": "trajectory", "step": steps, "alpha": 2 * (1 - np.exp(-steps / 60)), "beta": 4 * np.maximum(steps - 150, 0) / 3850}
     )
-    path["in_plane"] = np.where(steps > 0, 0.85, np.nan)
+    path["in_plane"] = np.select([steps == 0, np.isin(steps, [150, steps[-1]])], [np.nan, 1.0], 0.6 + 0.3 * steps / 4000)
     return pd.concat([grid, path], ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
 
 
@@ -239,7 +240,7 @@ def write_tree(root: Path, seeds: tuple[int, ...] = (0,), steps: np.ndarray = ST
             ):
                 write_table(maker(seed, arm), folder / f"views/{arm}/{name}.parquet", schema)
         gate = {"gate": "task0_before", "value": 0.97, "low": 0.95, "high": 0.98, "comparison": ">=", "threshold": 0.95, "floor": np.nan}
-        gate |= {"step": 60, "passed": True, "scale": SCALE, "seed": seed}
+        gate |= {"control": None, "step": 60, "passed": True, "scale": SCALE, "seed": seed}
         (root / "gates").mkdir(exist_ok=True)
         (root / f"gates/seed{seed}-task0.json").write_text(json.dumps([gate]))
 

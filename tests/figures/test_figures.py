@@ -13,7 +13,9 @@ import pytest
 import synthetic
 from matplotlib.figure import Figure
 
-from forgetting.figures import style
+from forgetting.figures import freeze_depth, style
+from forgetting.figures.features import probe_over_ceiling
+from forgetting.figures.landscape import least_in_plane
 from forgetting.present import INPUTS
 
 FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")
@@ -44,7 +46,7 @@ def files(tree: Path, name: str) -> list[str]:
 def drawn(tree: Path, name: str) -> Figure:
     draw = import_module(f"forgetting.figures.{name}").draw
     frames = {key: INPUTS[key][0](files(tree, key)) for key in inspect.signature(draw).parameters if key in INPUTS}
-    options = {"matched_accuracy": 0.9} if "matched_accuracy" in inspect.signature(draw).parameters else {}
+    options = {key: value for key, value in {"matched_accuracy": 0.9, "energy": 0.95}.items() if key in inspect.signature(draw).parameters}
     return draw(**frames, **options)
 
 
@@ -67,6 +69,39 @@ def test_three_formats_and_the_same_bytes_twice(tree: Path, tmp_path: Path) -> N
     for kind in ("pdf", "png", "svg"):
         assert (tmp_path / f"first/frontier.{kind}").read_bytes() == (tmp_path / f"second/frontier.{kind}").read_bytes()
     assert len(list((tmp_path / "first").iterdir())) == 3
+
+
+def test_share_in_the_plane_is_the_smallest_of_those_that_do_not_span_it() -> None:
+    path = pd.DataFrame({"step": [400, 0, 60, 100, 150, 2000], "in_plane": [0.7, np.nan, 0.8, 0.9, 1.0, 1.0]})
+    assert least_in_plane(path, "orthogonal") == 0.7
+    reference = path.assign(in_plane=[0.7, 0.5, 0.8, np.nan, 1.0, 1.0])
+    assert least_in_plane(reference, "reference") == 0.5  # the end of Task 0 is not a corner
+    assert np.isnan(least_in_plane(path[path["step"].isin([0, 150, 2000])], "orthogonal"))
+
+
+def test_landscape_labels_the_share_and_weight_update_its_energy(tree: Path) -> None:
+    assert "path at least 60 % in the plane" in drawn(tree, "landscape").axes[0].get_ylabel()
+    assert any("with 95 %" in axes.get_xlabel() for axes in drawn(tree, "weight_update").axes)
+
+
+def test_probe_is_drawn_relative_to_what_it_could_reach() -> None:
+    keys = {"seed": 0, "arm": "seq", "before": "task0", "after": "task0", "layer": [1, 1, 2], "group": "task0_test"}
+    keys |= {"attribute": ["major", "birthday", "major"]}
+    parts = [pd.DataFrame(keys | {"metric": "probe_accuracy", "value": [0.1, 0.7, 0.0], "chance": 0.1})]
+    parts += [pd.DataFrame(keys | {"metric": "probe_ceiling", "value": [0.2, 1.0, 0.0], "chance": np.nan})]
+    rows = probe_over_ceiling(pd.concat(parts))
+    np.testing.assert_allclose(rows[["value", "chance"]], [[0.8 / 1.2, 0.2 / 1.2], [np.nan, np.nan]])
+
+
+def test_one_seed_that_stopped_is_no_point_of_two_seeds(tmp_path: Path) -> None:
+    synthetic.write_tree(tmp_path, (0, 1), STEPS, CHECKPOINTS)
+    frames = {name: INPUTS[name][0](files(tmp_path, name)) for name in ("metrics", "recovery", "floors")}
+    metrics = frames["metrics"]
+    unlearned = (metrics["metric"] == "early_stop_step") & (metrics["arm"] == "seq") & (metrics["seed"] == 1)
+    figure = freeze_depth.draw(frames["metrics"].assign(value=metrics["value"].mask(unlearned)), frames["recovery"], frames["floors"], 0.9)
+    stopped = [line for line in figure.axes[1].lines if line.get_color() == freeze_depth._STOPPED.color]
+    assert stopped and all(-1 not in np.round(np.asarray(line.get_xdata(), dtype=float)) for line in stopped)
+    assert "not learned in every seed" in figure.get_supxlabel().replace("\n", " ")
 
 
 def test_an_arm_looks_the_same_everywhere_and_unlike_the_others() -> None:

@@ -104,14 +104,15 @@ def test_shift_plane_reads_the_planted_shift():
     assert shift_plane(before, before)[1][:, 1].norm() == 0
 
 
-def test_view_questions_are_of_both_groups_and_limited(run, questions):
-    assert set(view_questions(run, questions).group) == {"task0_test", "task1"}
-    limited = run.model_copy(update={"evaluation": run.evaluation.model_copy(update={"persons_per_group": 3})})
-    assert len(np.unique(view_questions(limited, questions).person)) == 6
+def test_view_questions_are_all_of_both_groups_or_a_limited_number(questions):
+    everyone = view_questions(questions)
+    assert set(everyone.group) == {"task0_test", "task1"}
+    assert len(np.unique(everyone.person)) == 20
+    assert len(np.unique(view_questions(questions, most_persons=3).person)) == 6
 
 
 def test_features_tables(run, checkpoints, questions, tmp_path):
-    asked = view_questions(run, questions)
+    asked = view_questions(questions)
     streams = residual_streams({"pretrained": checkpoints.folders[50]} | checkpoints.stages, asked, 16, CPU)
     write_table(features(run, streams, asked), tmp_path / "features.parquet", FEATURES)
     write_table(feature_points(run, streams, checkpoints.stage_steps, asked), tmp_path / "points.parquet", FEATURE_POINTS)

@@ -123,6 +123,13 @@ def test_collapse_by_rate_reads_rate_trough_and_peak() -> None:
     assert rows.loc["peak", "step"] == 400
 
 
+def test_the_peak_is_found_where_a_sum_of_floats_would_pass_it() -> None:
+    low, high = 4 / 360, 11 / 360
+    assert low + (high - low) > high
+    rows = collapse_by_rate(metrics_of({0: 1.0, 100: low, 200: high, 800: 0.0}, TASK1, stop=400)).set_index("name")
+    assert (rows.loc["peak", "step"], rows.loc["peak", "value"]) == (200, high)
+
+
 def test_missing_group_is_named() -> None:
     with pytest.raises(ValueError, match="control"):
         curve(metrics_of(TASK0, TASK1, stop=400), "control")

@@ -105,6 +105,16 @@ def test_probe_points_and_their_summary() -> None:
     assert np.isnan(summary.loc["trough", "savings"])  # no pretrained control among the facts
 
 
+def test_trough_is_the_checkpoint_that_the_recovery_job_marked() -> None:
+    """The early stop at step 100 is lower than any kept checkpoint, but was not the trough that was recovered at length."""
+    metrics, recovery, _ = probe_tables()
+    at_stop = recovery[recovery["checkpoint"] == 150].assign(checkpoint=100, value=0.05)
+    recovery = pd.concat([recovery, at_stop])
+    assert probe_points(metrics, recovery).set_index("point").loc["trough", "checkpoint"] == 100
+    shuffled = recovery[recovery["checkpoint"].isin([150, 300])].assign(start="shuffled")
+    assert probe_points(metrics, pd.concat([recovery, shuffled])).set_index("point").loc["trough", "checkpoint"] == 150
+
+
 def test_unlearned_task_is_matched_at_its_end_and_says_so() -> None:
     metrics, recovery, _ = probe_tables()
     points = probe_points(metrics.assign(value=np.nan), recovery).set_index("point")

@@ -6,28 +6,19 @@ import os
 import sys
 from collections.abc import Callable
 
-from forgetting.biography.people import ResourceError
-from forgetting.config import ConfigError
-from forgetting.tables import TableError
-
-
-class StageError(RuntimeError):
-    """A stage that cannot go on, for a reason that its user can act on."""
-
-
-EXPECTED = (ConfigError, ResourceError, TableError, StageError, OSError)
+from forgetting.errors import StudyError
 
 
 def run_command(main: Callable[[], None]) -> None:
     """Call `main`; an error that its user can act on becomes one message and exit code 1, any other keeps its traceback."""
-    _keep_freed_memory()
+    keep_freed_memory()
     try:
         main()
-    except EXPECTED as error:
+    except (StudyError, OSError) as error:
         sys.exit(f"error: {error}")
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Ask the GNU C library not to give freed blocks back to the system.
 
     A training step frees and asks for the same large buffers; without this each one is mapped anew and filled with zeros by the kernel.

@@ -7,10 +7,13 @@ stage depends on, so that a changed key invalidates exactly the stages that read
 from __future__ import annotations
 
 import json
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from forgetting.errors import StudyError
 
 Count = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -198,7 +201,7 @@ class Landscape(Strict):
 
 
 class Views(Strict):
-    arms: list[str]
+    arms: Annotated[list[str], Field(min_length=1)]
     landscape: Landscape = Landscape()
     energy: Fraction = 0.99
     principal_rank: Count = 8
@@ -273,6 +276,10 @@ class StudyConfig(Strict):
     def _arms_exist_and_fit(self) -> StudyConfig:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds has a value twice: {self.seeds}")
+        lists = {"arms": self.arms, "learning_rate_arms": self.learning_rate_arms, "views.arms": self.views.arms}
+        for key, names in (lists | {"recovery.arms": self.recovery.arms, "recovery.curve_arms": self.recovery.curve_arms}).items():
+            if len(set(names)) != len(names):
+                raise ValueError(f"{key} has a name twice: {names}")
         for name in self.every_arm:
             if name not in self.methods:
                 raise ValueError(f"arm {name!r} is not an entry of config/methods.yaml")
@@ -319,6 +326,10 @@ class StudyConfig(Strict):
         if stage == "recovery":
             del slice_["recovery"]["arms"], slice_["recovery"]["curve_arms"]
             slice_["recovery"]["curve"] = arm in self.recovery.curve_arms
+        if stage == "pretrain":
+            del slice_["evaluation"]["persons_per_group"]
+        if stage == "gates":
+            slice_["task1_epoch_steps"] = ceil(len(ATTRIBUTES) * self.data.groups.task1 / self.task1.batch_size)
         if arm is not None:
             slice_["arm"] = arm
         if stage == "task1":
@@ -347,6 +358,7 @@ class Run(Strict):
     method: Arm | None = None
     gates: Literal["stop", "warn"] = "stop"
     gate_thresholds: GateThresholds | None = None
+    task1_epoch_steps: Count | None = None
 
     def need(self, section: str) -> Any:
         """The named section; a ValueError that names it when this run's config has none."""
@@ -394,7 +406,7 @@ def evaluation_steps(task1: Task1, steps: int) -> list[int]:
     return sorted(step for step in found if step <= steps)
 
 
-class ConfigError(ValueError):
+class ConfigError(StudyError):
     """A configuration that no study can be run with; the message names every offending key."""
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from forgetting.command import StageError
 from forgetting.config import TROUGH_WITHIN, GateThresholds, Run
+from forgetting.errors import StudyError
 from forgetting.tables import METRICS, RECOVERY, atomic, read_table
 
 ADVICE = {
@@ -22,13 +22,16 @@ ADVICE = {
 }
 
 
-class GateError(StageError):
+class GateError(StudyError):
     """A gate that failed; the message has the numbers and what to change."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One number held against its threshold. `floor` is what a predictor without knowledge reaches (NaN where none applies)."""
+    """One number held against its threshold, at an optimizer step (for a recovery: the Task 1 step it starts from).
+
+    floor: what a predictor without knowledge reaches (None where none applies). control: the same recovery from the pretrained model.
+    """
 
     gate: str
     value: float
@@ -36,8 +39,9 @@ class Gate:
     high: float
     comparison: str
     threshold: float
-    floor: float
+    floor: float | None
     step: int
+    control: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -46,7 +50,9 @@ class Gate:
     def __str__(self) -> str:
         word = "passed" if self.passed else "FAILED"
         interval = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-        return f"{word}: {self.gate} is {interval}, must be {self.comparison} {self.threshold:g} (floor {self.floor:.3f})"
+        beside = "" if self.floor is None else f"; floor {self.floor:.3f}"
+        beside += "" if self.control is None else f"; from the pretrained model {self.control:.3f}"
+        return f"{word}: {self.gate} is {interval}, must be {self.comparison} {self.threshold:g}{beside}"
 
 
 def task0_gates(run: Run, floors: Path, pretrain: Path, task0: Path) -> list[Gate]:
@@ -57,7 +63,7 @@ def task0_gates(run: Run, floors: Path, pretrain: Path, task0: Path) -> list[Gat
     accuracy = _row(after, "task0_test", "exact_match")
     exact_floor = _row(floor, "task0_test", "exact_match")["value"]
     return [
-        _gate("biography_first_token", biography, ">=", limits.biography_first_token, float("nan")),
+        _gate("biography_first_token", biography, ">=", limits.biography_first_token, None),
         _gate("task0_before", accuracy, ">=", limits.task0_before, exact_floor),
         _control_gate("control after Task 0", _row(after, "control", "exact_match"), floor, limits),
     ]
@@ -69,16 +75,24 @@ def task1_gates(run: Run, floors: Path, task1: Path, recovery: Path, controls: P
     floor, curve = (read_table(path, METRICS) for path in (floors, task1))
     probes = pd.concat([read_table(path, RECOVERY) for path in (recovery, controls)], ignore_index=True)
     exact_floor = _row(floor, "task0_test", "exact_match")["value"]
-    early = curve[curve["step"] <= TROUGH_WITHIN]
+    early = curve[curve["step"] <= min(TROUGH_WITHIN, run.need("task1_epoch_steps"))]
     of_task0 = early[_where(early, "task0_test", "exact_match")]
     trough = of_task0.loc[of_task0["value"].idxmin()]
     one_epoch = probes[(probes["start"] == "task1") & (probes["epochs"] == 1.0)]
-    checkpoint = one_epoch.loc[one_epoch["checkpoint"] <= TROUGH_WITHIN, "checkpoint"].max()
+    checkpoint = int(one_epoch.loc[one_epoch["checkpoint"] <= TROUGH_WITHIN, "checkpoint"].max())
+    pretrained = _row(probes[(probes["start"] == "pretrained") & (probes["epochs"] == 1.0)], "task0_test", "exact_match")["value"]
     recovered = _row(one_epoch[one_epoch["checkpoint"] == checkpoint], "task0_test", "exact_match")
+    recovery_gate = _gate("recovery_from_150", recovered, ">=", limits.recovery_from_150, exact_floor)
     gates = [
         _gate("sequential_trough", trough, "<=", limits.sequential_trough, exact_floor),
-        _gate("sequential_task1_end", _row(curve, "task1", "exact_match"), ">=", limits.sequential_task1_end, exact_floor),
-        _gate("recovery_from_150", recovered, ">=", limits.recovery_from_150, exact_floor),
+        _gate(
+            "sequential_task1_end",
+            _row(curve, "task1", "exact_match"),
+            ">=",
+            limits.sequential_task1_end,
+            _row(floor, "task1", "exact_match")["value"],
+        ),
+        replace(recovery_gate, step=checkpoint, control=float(pretrained)),
     ]
     for name, frame in (("control during Task 1", curve), ("control during recovery", probes)):
         rows = frame[_where(frame, "control", "exact_match")]
@@ -96,8 +110,10 @@ def _row(frame: pd.DataFrame, group: str, metric: str) -> pd.Series:
     return rows.loc[rows["step"].idxmax()]
 
 
-def _gate(name: str, row: pd.Series, comparison: str, threshold: float, floor: float) -> Gate:
-    return Gate(name, row["value"], row["low"], row["high"], comparison, threshold, float(floor), int(row["step"]))
+def _gate(name: str, row: pd.Series, comparison: str, threshold: float, floor: float | None) -> Gate:
+    return Gate(
+        name, row["value"], row["low"], row["high"], comparison, threshold, None if floor is None else float(floor), int(row["step"])
+    )
 
 
 def _control_gate(name: str, row: pd.Series, floors: pd.DataFrame, limits: GateThresholds) -> Gate:

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -13,14 +14,15 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from forgetting.command import StageError
 from forgetting.config import Model
+from forgetting.errors import StudyError
+from forgetting.tables import atomic
 
 WEIGHTS = "model.safetensors"
 transformers_logging.disable_progress_bar()  # a bar for every checkpoint would bury the lines of a job's log
 
 
-class CheckpointError(StageError):
+class CheckpointError(StudyError):
     """A checkpoint that is missing or damaged; the message names the file."""
 
 
@@ -57,22 +59,34 @@ def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path) -> None:
     part.mkdir(parents=True)
     try:
         model.save_pretrained(part)
-        move(part, folder)
+        (part / "generation_config.json").unlink(missing_ok=True)  # nothing here generates
+        publish(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def move(source: Path, target: Path) -> None:
-    """Move every file of `source` into `target`, weights last, so that a folder with weights is complete."""
+def publish(source: Path, target: Path) -> None:
+    """Give every file of `source` a second name in `target`, weights last, so that a folder with weights is complete.
+
+    The source stays, so a job that dies while it finishes can finish again. Where the file system has no hard links, files are copied.
+    """
     target.mkdir(parents=True, exist_ok=True)
     for file in sorted(source.iterdir(), key=lambda path: path.name == WEIGHTS):
-        os.replace(file, target / file.name)
-    source.rmdir()
+        with atomic(target / file.name) as part:
+            try:
+                os.link(file, part)
+            except OSError:
+                shutil.copyfile(file, part)
 
 
 def load_checkpoint(folder: str | Path) -> GPTNeoXForCausalLM:
     """A saved model in float32 and evaluation mode, on the CPU. Raises CheckpointError naming a missing or truncated file."""
-    load_weights(folder)
+    path = Path(folder) / WEIGHTS
+    try:
+        with safetensors.safe_open(path, framework="pt"):  # checks the header against the size of the file
+            pass
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True)
     return model.eval()
 

@@ -28,6 +28,7 @@ INPUTS: dict[str, tuple[Callable[[list[str]], Any], str]] = {
 """Name of an input: how its files are read, and what they are. Each takes one file a run; tables list arms in that order."""
 OPTIONS: dict[str, dict[str, Any]] = {
     "matched_accuracy": {"type": float, "default": 0.99, "help": "Task 1 accuracy at which arms are compared (default 0.99)"},
+    "energy": {"type": float, "default": 0.99, "help": "share of an update's squared norm that a rank counts (default 0.99)"},
     "axes": {"choices": ("orthogonal", "reference"), "default": "orthogonal", "help": "axes of the landscape (default orthogonal)"},
 }
 

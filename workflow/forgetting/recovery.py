@@ -21,6 +21,8 @@ from forgetting.training.measurements import evaluate_facts, facts_frame
 from forgetting.training.resume import Scratch
 
 PROBED_GROUPS = ("task0_test", "control")
+RANDOM_START_SEED = 1_000_003
+"""Added to the seed of the study, so that no random start is another seed's initialisation of pretraining."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Prober:
     def _model(self, probe: Probe) -> GPTNeoXForCausalLM:
         if probe.start != "random":
             return load_checkpoint(probe.folder)
-        torch.manual_seed(self.run.seed + 1)
+        torch.manual_seed(RANDOM_START_SEED + self.run.seed)
         return GPTNeoXForCausalLM(AutoConfig.from_pretrained(probe.folder, attn_implementation="sdpa", dtype=torch.float32))
 
     def write(self, probes: list[Probe], output: Path) -> None:

@@ -97,14 +97,15 @@ def t_interval(values: ArrayLike) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def over_seeds(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def over_seeds(frame: pd.DataFrame, by: Sequence[str], seeds: int | None = None) -> pd.DataFrame:
     """One row for each combination of `by`, with columns `by`, value, low, high.
 
     With several values in column `seed`: mean and Student's t interval over the seeds, for the combinations that every seed has. With one
-    seed the rows keep their own interval (that of the persons).
+    seed the rows keep their own interval (that of the persons). `seeds`: how many there are in the study, for a frame from which rows were
+    taken out, since what is left may know of fewer.
     """
     by = list(by)
-    seeds = frame["seed"].nunique()
+    seeds = frame["seed"].nunique() if seeds is None else seeds
     if seeds <= 1:
         return frame[[*by, "value", "low", "high"]].sort_values(by, ignore_index=True)
     rows = frame.groupby(by, observed=True)["value"].agg(["mean", "std", "count", "size"]).reset_index()

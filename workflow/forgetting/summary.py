@@ -16,10 +16,10 @@ import pandas as pd
 from forgetting.outputs import output_paths, write_formats
 from forgetting.statistics import t_interval
 from forgetting.views.performance import collapse_by_rate, curve, method_summary
-from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
+from forgetting.views.spurious import RELEARNED, probe_points, recovery_summary, task0_rows
 
 FORMATS = ("csv", "md", "tex")
-_WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "seeds", "seed")
+_WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "seeds", "seed")
 _TITLES = {
     "learned": "Task 1 learned",
     "task1_final": "Task 1 final",
@@ -28,6 +28,7 @@ _TITLES = {
     "matched": "Task 0 at matched Task 1",
     "area": "area above, steps 0-150",
     "rate": "learning rate",
+    "trained_parameters": "Trained parameters",
 }
 
 
@@ -47,7 +48,7 @@ def methods_table(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy:
         "forgetting",
         "backward_transfer",
     ]
-    values += ["final_average", "area", "steps", "seconds"]
+    values += ["final_average", "area", "steps", "seconds", "trained_parameters"]
     table = combine_seeds(runs, ["arm", "early_stop"], values)
     table["early_stop"] = table["early_stop"].map({True: "yes", False: "no"})
     control = metrics[metrics["arm"] == metrics["arm"].iloc[0]].groupby("seed")
@@ -57,7 +58,8 @@ def methods_table(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy:
         {"arm": "floor: modal answer", "final": modal["task0_test"], "task1_final": modal["task1"]},
         {"arm": "floor: control persons", "final": np.mean(at_end)},
     ]
-    return pd.concat([table, pd.DataFrame(last)], ignore_index=True)
+    table = pd.concat([table, pd.DataFrame(last)], ignore_index=True)
+    return table.astype({"trained_parameters": "Int64"})  # every digit, also beside the floors, which have none
 
 
 def recovery_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +95,7 @@ def gates_table(gates: pd.DataFrame) -> pd.DataFrame:
     """One row a seed and gate, from the entries that `forgetting.gates` writes."""
     threshold = gates["comparison"] + gates["threshold"].map(" {:g}".format)
     table = gates.assign(threshold=threshold, passed=gates["passed"].map({True: "yes", False: "NO"}))
-    return table[["seed", "gate", "value", "low", "high", "threshold", "floor", "step", "passed"]]
+    return table[["seed", "gate", "value", "low", "high", "threshold", "floor", "control", "step", "passed"]]
 
 
 def read_gates(paths: Sequence[str | Path]) -> pd.DataFrame:
@@ -111,16 +113,19 @@ def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str]
     """One row for each combination of `keys`: each value with its interval (`_low`, `_high`), and how many seeds there are.
 
     With several seeds: mean and Student's t interval over the seeds where the value is defined. With one: the value and its interval, if
-    it has one. Steps and the share of seeds that learned Task 1 go without; interval columns that would be empty are left out.
+    it has one. Infinite savings have no mean: where a seed has them, the value is the median over seeds, without an interval. Steps and the
+    share of seeds that learned Task 1 go without; interval columns that would be empty are left out.
     """
     rows: list[dict[str, Any]] = []
     for key, group in runs.groupby(list(keys), sort=False):
         row: dict[str, Any] = dict(zip(keys, key, strict=True)) | {"seeds": len(group)}
         for name in values:
-            if len(group) > 1:
-                interval = tuple(t_interval(group[name]))
-            else:
+            if len(group) == 1:
                 interval = tuple(group[end].iloc[0] if end in group else np.nan for end in (name, f"{name}_low", f"{name}_high"))
+            elif np.isinf(group[name].astype(float)).any():
+                interval = (np.nanmedian(group[name]), np.nan, np.nan)
+            else:
+                interval = tuple(t_interval(group[name]))
             row |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, interval), strict=True))
             if _is_whole(name) or name == "learned":
                 del row[f"{name}_low"], row[f"{name}_high"]
@@ -168,8 +173,10 @@ def _cell(name: str, value: Any, low: float, high: float) -> str:
         return f"{100 * value:.0f} %"
     if name == "rate":
         return f"{value:.3g}"
+    if np.isinf(value):
+        return f"starts above {100 * RELEARNED:.0f} %"
     places = 0 if _is_whole(name) else 3
-    text = f"{value:.{places}f}"
+    text = f"{value:,.{places}f}"
     return text if pd.isna(low) or pd.isna(high) else f"{text} [{low:.{places}f}, {high:.{places}f}]"
 
 

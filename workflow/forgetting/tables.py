@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from forgetting.errors import StudyError
+
 _RUN = [("scale", pa.string()), ("seed", pa.int32()), ("stage", pa.string()), ("arm", pa.string()), ("step", pa.int32())]
 _START = [("start", pa.string()), ("checkpoint", pa.int32()), ("epochs", pa.float64())]
 _METRIC = [
@@ -93,7 +95,7 @@ FEATURE_POINTS = pa.schema(
 """Coordinates of single questions in the plane of the leading principal component (of the states after Task 0) and the mean shift."""
 
 
-class TableError(ValueError):
+class TableError(StudyError):
     """A table that is missing, truncated or of another shape; the message names the file."""
 
 

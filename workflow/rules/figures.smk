@@ -147,8 +147,10 @@ rule fig_weight_update:
     localrule: True
     conda:
         "../envs/forgetting.yaml"
+    params:
+        energy=STUDY.views.energy,
     shell:
-        "python {input.script} --weights {input.weights} --output {output} > {log} 2>&1"
+        "python {input.script} --weights {input.weights} --energy {params.energy} --output {output} > {log} 2>&1"
 
 
 rule fig_features:

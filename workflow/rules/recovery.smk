@@ -9,8 +9,6 @@ rule recovery:
         config=f"{SEED}/recovery/{{arm}}/config.json",
         data=rules.make_data.output,
         start=rules.task0.output.model,
-        task0=rules.task0.output.metrics,
-        task0_facts=rules.task0.output.facts,
         checkpoints=task1_checkpoints,
         metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
         facts=f"{SEED}/task1/{{arm}}/facts.parquet",
@@ -39,7 +37,7 @@ rule recovery:
         steps=lambda wildcards: checkpoint_steps(STUDY.task1, steps_of(wildcards.arm)),
         scratch=f"{SEED}/scratch/recovery/{{arm}}",
     shell:
-        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --task0 $(dirname {input.task0}) "
+        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --task0 $(dirname $(dirname {input.start[0]})) "
         "--task1 $(dirname {input.metrics}) --steps {params.steps} "
         "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
 

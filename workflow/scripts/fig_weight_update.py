@@ -7,4 +7,4 @@ from forgetting.figures.weight_update import draw
 from forgetting.present import present
 
 if __name__ == "__main__":
-    present(__doc__, draw, save_figure, inputs=("weights",))
+    present(__doc__, draw, save_figure, inputs=("weights",), options=("energy",))

@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     run = load_run(arguments.config)
-    questions = view_questions(run, Questions.load(arguments.questions))
+    questions = view_questions(Questions.load(arguments.questions))
     task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
     states = residual_streams({"pretrained": arguments.pretrained} | task1.stages, questions, run.evaluation.batch_size, pick_device())
     write_table(features(run, states, questions), arguments.output, FEATURES)

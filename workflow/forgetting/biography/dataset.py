@@ -17,6 +17,7 @@ from forgetting.biography.questions import read_questions
 from forgetting.biography.rendering import Ragged, Renderer, Template, disjoint_templates, read_templates, sentence_orders
 from forgetting.biography.tokenizer import encode, end_token, save_tokenizer, train_tokenizer
 from forgetting.config import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS, Data, Run
+from forgetting.errors import StudyError
 from forgetting.floors import modal_answer_floors
 from forgetting.tables import METRICS, PEOPLE, QUESTIONS, atomic, write_table
 
@@ -87,7 +88,7 @@ def _check_boundaries(prompt: list[str], answer: list[str], prompts: Ragged, ans
     if not np.array_equal(joined.tokens, ours.tokens):
         for row, encoding in enumerate(whole):
             if [*prompts[row], *answers[row]] != [*encoding.ids, end]:
-                raise ValueError(f"the tokenizer joins prompt and answer in {prompt[row] + answer[row]!r}")
+                raise StudyError(f"the tokenizer joins prompt and answer in {prompt[row] + answer[row]!r}")
 
 
 def _list_array(rows: Ragged, item: pa.DataType | None = None) -> pa.ListArray:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.config import ATTRIBUTES, GROUPS, Groups, Pools
+from forgetting.errors import StudyError
 
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
 FIRST_BIRTH_YEAR = 1900
@@ -17,7 +18,7 @@ DAYS_PER_MONTH = 28
 NAME_PARTS = ("first_names", "middle_names", "last_names")
 
 
-class ResourceError(ValueError):
+class ResourceError(StudyError):
     """A resource file that is missing or too short; the message names it."""
 
 

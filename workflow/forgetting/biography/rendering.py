@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ class Ragged:
     @classmethod
     def from_lists(cls, rows: Sequence[Sequence[int]]) -> Ragged:
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        return cls(np.fromiter((token for row in rows for token in row), dtype=np.int32, count=int(offsets[-1])), offsets)
+        return cls(np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(offsets[-1])), offsets)
 
     @classmethod
     def from_arrays(cls, rows: Sequence[np.ndarray]) -> Ragged:

@@ -10,6 +10,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as FastTokenizer
 
 from forgetting.config import Tokenizer
+from forgetting.errors import StudyError
 
 END_OF_TEXT = "<|endoftext|>"
 UNKNOWN = "<|unknown|>"
@@ -50,21 +51,21 @@ def train_tokenizer(config: Tokenizer, text: Iterable[str]) -> FastTokenizer:
 
 
 def end_token(tokenizer: FastTokenizer) -> int:
-    """The id of `<|endoftext|>`. Raises ValueError when the tokenizer has none."""
+    """The id of `<|endoftext|>`. Raises StudyError when the tokenizer has none."""
     number = tokenizer.token_to_id(END_OF_TEXT)
     if number is None:
-        raise ValueError(f"the tokenizer has no token {END_OF_TEXT}")
+        raise StudyError(f"the tokenizer has no token {END_OF_TEXT}")
     return number
 
 
 def encode(tokenizer: FastTokenizer, strings: list[str]) -> list[list[int]]:
-    """Token ids of each string. Raises ValueError that shows the first string with an unknown word."""
+    """Token ids of each string. Raises StudyError that shows the first string with an unknown word."""
     rows = [encoding.ids for encoding in tokenizer.encode_batch_fast(strings, add_special_tokens=False)]
     unknown = tokenizer.token_to_id(UNKNOWN)
     if unknown is not None:
         for string, row in zip(strings, rows, strict=True):
             if unknown in row:
-                raise ValueError(f"the tokenizer's vocabulary is too small for {string!r}: raise tokenizer.vocabulary_size")
+                raise StudyError(f"the tokenizer's vocabulary is too small for {string!r}: raise tokenizer.vocabulary_size")
     return rows
 
 
@@ -85,9 +86,9 @@ def save_tokenizer(tokenizer: FastTokenizer, folder: Path) -> None:
 
 
 def load_tokenizer(folder: Path) -> FastTokenizer:
-    """Open a saved tokenizer. Raises ValueError that names a missing or broken file."""
+    """Open a saved tokenizer. Raises StudyError that names a missing or broken file."""
     path = folder / "tokenizer.json"
     try:
         return FastTokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception
-        raise ValueError(f"{path}: cannot be read as a tokenizer ({error})") from None
+        raise StudyError(f"{path}: cannot be read as a tokenizer ({error})") from None

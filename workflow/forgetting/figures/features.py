@@ -18,11 +18,12 @@ _EARLY, _END = "task1_early", "task1_end"
 _STAGES: dict[str, dict[str, Any]] = {_EARLY: {"linestyle": "-"}, _END: {"linestyle": "--"}}
 _REFERENCE = style.Look("#1A1A1A", "P", "Task 0 training itself (probe: after Task 0)")
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": ":", "linewidth": 1.0}
+_PROBE = ("probe_accuracy", "probe_ceiling")
 _PANELS = {
     "relative_shift": ("size of the shift", "shift / spread before"),
     "shift_along_leading": ("its direction", "share in leading plane"),
     "cka": ("similarity", "linear CKA"),
-    "probe_accuracy": ("linear probe", "accuracy"),
+    "probe_accuracy": ("linear probe", "probe accuracy /\nbest possible"),
 }
 
 
@@ -31,8 +32,9 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     arms = style.arm_order(features["arm"])
     columns = max(len(_PANELS), len(arms))
     figure, axes = style.new_figure(2, columns, height=4.9, height_ratios=[1, 1.15])
+    measured = pd.concat([features[features["metric"] != "probe_accuracy"], probe_over_ceiling(features)])
     for letter, panel, (metric, (text, label)) in zip("abcd", axes[0], _PANELS.items(), strict=False):
-        _by_layer(panel, features[(features["metric"] == metric) & (features["group"] == _GROUP)], arms)
+        _by_layer(panel, measured[(measured["metric"] == metric) & (measured["group"] == _GROUP)], arms)
         style.title(panel, letter, text)
         panel.set(xlabel="layer", ylabel=label)
     for panel in axes[0, :1]:
@@ -52,19 +54,29 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     seeds = features["seed"].nunique()
     lines = "One seed, no intervals." if seeds == 1 else style.interval_note(features)
     style.small_print(
-        figure, f"{lines} Layer 0: embedding. Probe: mean of the attributes. Panels e: first seed, last layer, one question a person."
+        figure,
+        f"{lines} Layer 0: embedding. Probe: all attributes; best possible: share of the tested values that the fitted half has. "
+        "Panels e: first seed, last layer, one question a person.",
     )
     return figure
 
 
+def probe_over_ceiling(features: pd.DataFrame) -> pd.DataFrame:
+    """The mean probe_accuracy (and its chance) over the attributes, divided by the mean probe_ceiling; NaN where that is 0.
+
+    That is the share of right answers among the questions that the probes could answer; a mean of the attributes' own quotients would give
+    those with hardly any such question as much weight as the others.
+    """
+    keys = ["seed", "arm", "before", "after", "layer", "group"]
+    means = {name: rows.groupby(keys)[["value", "chance"]].mean() for name, rows in features.groupby("metric") if name in _PROBE}
+    accuracy, ceiling = (means[name] for name in _PROBE)
+    quotient = accuracy.div(ceiling["value"].where(ceiling["value"] > 0), axis=0)
+    return quotient.reset_index().assign(metric="probe_accuracy", attribute="all")
+
+
 def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
     """Lines over the layers; for the probe, `before` and `after` name the same checkpoint."""
-    rows = rows[(rows["attribute"] == "all") | (rows["metric"] == "probe_accuracy")]
-    rows = (
-        rows.groupby(["seed", "arm", "before", "after", "layer"], as_index=False)[["value", "chance"]]
-        .mean()
-        .assign(low=np.nan, high=np.nan)
-    )
+    rows = rows[rows["attribute"] == "all"].assign(low=np.nan, high=np.nan)
     own = rows["before"] == rows["after"]
     reference = rows[(rows["arm"] == arms[0]) & (rows["after"] == "task0") & ((rows["before"] == "pretrained") | own)]
     style.draw_curve(panel, reference, "layer", _REFERENCE, markers=20, linewidth=1.0)

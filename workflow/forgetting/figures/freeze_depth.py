@@ -29,15 +29,16 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ma
     summary = method_summary(rows, matched_accuracy)
     summary["depth"] = summary["arm"].map(depth)
     full, stopped = summary[~summary["early_stop"]], summary[summary["early_stop"]]
+    seeds = metrics["seed"].nunique()
     figure, axes = style.new_figure(1, 2, height=3.8, width_ratios=[1.4, 1], sharex=True)
     first, second = axes[0]
-    _series(first, full, "trough", _TROUGH, -0.09)
-    _series(first, stopped, "final", _STOPPED, 0.0)
-    _series(first, full, "final", _END, 0.09)
+    _series(first, full, "trough", _TROUGH, -0.09, seeds)
+    _series(first, stopped, "final", _STOPPED, 0.0, seeds)
+    _series(first, full, "final", _END, 0.09, seeds)
     _recovered(first, rows, recovery, depth)
     style.draw_floor(first, floors, "task0_test", "exact_match")
-    _series(second, stopped, "task1_final", _STOPPED, 0.0)
-    _series(second, full, "task1_final", _END, 0.09)
+    _series(second, stopped, "task1_final", _STOPPED, 0.0, seeds)
+    _series(second, full, "task1_final", _END, 0.09, seeds)
     _finish(first, second, sorted(depth.values()), matched_accuracy)
     looks = [_TROUGH, _STOPPED, _END, *_RECOVERED.values()]
     handles = [style.line_handle(look.label, look.color, marker=look.marker) for look in looks]
@@ -45,7 +46,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ma
     style.note(
         figure,
         metrics,
-        "+n: the embedding and the n bottom layers are frozen. No point with early stop where Task 1 was never learned; "
+        f"+n: the embedding and the n bottom layers are frozen. No point with early stop where Task 1 was {style.unlearned(seeds)}; "
         "recovery is drawn for the arms that were probed.",
     )
     return figure
@@ -56,10 +57,10 @@ def _depth(arm: str) -> int | None:
     return -1 if arm == "seq" else style.freeze_depth(arm)
 
 
-def _series(panel: Axes, summary: pd.DataFrame, column: str, look: style.Look, shift: float) -> None:
+def _series(panel: Axes, summary: pd.DataFrame, column: str, look: style.Look, shift: float, seeds: int) -> None:
     """Points with bars, moved sideways a little so that they do not hide each other."""
     named = {column: "value", f"{column}_low": "low", f"{column}_high": "high"}
-    points = over_seeds(summary[["seed", "depth", *named]].rename(columns=named).dropna(subset="value"), ["depth"])
+    points = over_seeds(summary[["seed", "depth", *named]].rename(columns=named).dropna(subset="value"), ["depth"], seeds)
     points = points.assign(place=points["depth"] + shift)
     panel.plot(points["place"], points["value"], color=look.color, linewidth=0.9)
     style.error_bars(panel, points, "place", look)
@@ -71,7 +72,7 @@ def _recovered(panel: Axes, metrics: pd.DataFrame, recovery: pd.DataFrame, depth
     rows = points.merge(rows, on=["seed", "arm", "checkpoint"]).assign(depth=lambda frame: frame["arm"].map(depth))
     for point, look in _RECOVERED.items():
         chosen = rows[(rows["point"] == point) & (rows["learned"] | (point == "end"))]
-        merged = over_seeds(chosen, ["depth"]).assign(place=lambda frame: frame["depth"] + 0.18)
+        merged = over_seeds(chosen, ["depth"], metrics["seed"].nunique()).assign(place=lambda frame: frame["depth"] + 0.18)
         style.error_bars(panel, merged, "place", look, linestyle=":", linewidth=0.9)
 
 

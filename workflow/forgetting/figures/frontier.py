@@ -56,19 +56,20 @@ def _path(panel: Axes, run: pd.DataFrame, look: style.Look) -> None:
 
 
 def _stop(panel: Axes, stopped: pd.DataFrame, look: style.Look) -> None:
-    stopped = stopped.dropna(subset="final")
-    if len(stopped):
+    """A star at the mean over seeds, where every seed stopped."""
+    if stopped["final"].notna().all():
         star: dict[str, Any] = {"marker": "*", "markersize": 9, "markeredgecolor": "#222222", "markeredgewidth": 0.5, "linestyle": "none"}
         panel.plot(stopped["task1_final"].mean(), stopped["final"].mean(), color=look.color, clip_on=False, zorder=5, **star)
 
 
 def _matched(panel: Axes, summary: pd.DataFrame, arms: list[str], matched_accuracy: float) -> None:
     """Task 0 at matched Task 1 accuracy, one row an arm."""
+    missing = "not reached" if summary["seed"].nunique() == 1 else "not reached in every seed"
     for place, arm in enumerate(arms):
         rows = summary[summary["arm"] == arm].rename(columns={"matched": "value", "matched_low": "low", "matched_high": "high"})
         point = over_seeds(rows, ["arm"])[["value", "low", "high"]].to_numpy(dtype=float)[0] if rows["value"].notna().all() else None
         if point is None:
-            panel.text(0.02, place, "not reached", fontsize=6.5, va="center", color="#666666")
+            panel.text(0.02, place, missing, fontsize=6.5, va="center", color="#666666")
             continue
         look = style.arm_look(arm)
         panel.hlines(place, point[1], point[2], color=look.color, linewidth=1.1)

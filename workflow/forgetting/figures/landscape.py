@@ -13,6 +13,7 @@ from forgetting.config import TROUGH_WITHIN
 from forgetting.figures import style
 
 _LOSSES = {"task0_loss": "Task 0, held-out", "task1_loss": "Task 1", "mean_loss": "mean of both"}
+_REFERENCE_ORIGIN = 100  # as in views/landscape.py, which needs torch
 _OUTLINE = [effects.withStroke(linewidth=2.2, foreground="white")]
 
 
@@ -31,9 +32,9 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
         for panel, loss in zip(row, _LOSSES, strict=True):
             contours = _contours(panel, run[run["kind"] == "grid"], loss, levels)
             _trajectory(panel, run[run["kind"] == "trajectory"].sort_values("step"), style.arm_look(arm))
-        path = run[run["kind"] == "trajectory"]
-        inside = path.loc[path["step"].idxmax(), "in_plane"]
-        row[0].set_ylabel(f"{style.arm_look(arm).label} ({100 * inside:.0f} % in the plane)\nbeta: after step {TROUGH_WITHIN}")
+        share = least_in_plane(run[run["kind"] == "trajectory"], axes)
+        inside = "" if np.isnan(share) else f"\npath at least {np.floor(100 * share):.0f} % in the plane"
+        row[0].set_ylabel(f"{style.arm_look(arm).label}{inside}\nbeta: after step {TROUGH_WITHIN}")
     for letter, panel, text in zip("abc", panels[0], _LOSSES.values(), strict=True):
         style.title(panel, letter, text)
     for panel in panels[-1]:
@@ -44,9 +45,22 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
     style.small_print(
         figure,
         f"Seed {seed}. Axes: {unit}. Circle: after Task 0; triangle: step {TROUGH_WITHIN}; square: end of the run. "
-        "In the plane: share of the norm of the whole displacement to the end.",
+        "In the plane: smallest share of a checkpoint's displacement, over those that do not span the plane.",
     )
     return figure
+
+
+def least_in_plane(path: pd.DataFrame, axes: str) -> float:
+    """Smallest share in the plane over the checkpoints of one path that do not span it; NaN when there are none.
+
+    The origin (the end of Task 0, or with reference axes the checkpoint nearest to step 100), the alignment step and the end span it, so
+    they lie in it whatever the path does.
+    """
+    steps = sorted(path["step"])
+    bend = max(step for step in steps[1:-1] if step <= TROUGH_WITHIN)
+    before = [step for step in steps if step < bend]
+    origin = 0 if axes == "orthogonal" else min(before, key=lambda step: abs(step - _REFERENCE_ORIGIN))
+    return float(path.loc[~path["step"].isin([origin, bend, steps[-1]]), "in_plane"].min())
 
 
 def loss_levels(losses: np.ndarray, count: int = 16) -> np.ndarray:

@@ -44,7 +44,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     third.axhline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
     _finish(first, second, third)
     control = style.line_handle("control: pretrained only", style.CONTROLS["pretrained"].color, linestyle=(0, (4, 1.5)))
-    unmatched = style.line_handle("Task 1 never learned: its end", _DARK, marker="D", markerfacecolor="white", linestyle="none")
+    text = f"Task 1 {style.unlearned(metrics['seed'].nunique())}: its end"
+    unmatched = style.line_handle(text, _DARK, marker="D", markerfacecolor="white", linestyle="none")
     handles = [style.line_handle(look.label, look.color, marker=look.marker) for look in (_BEFORE, _PEAK, _TROUGH, _MATCHED)]
     style.legend(figure, [*handles, unmatched, control, style.FLOOR_HANDLE], columns=4)
     style.note(figure, metrics, "No point where nothing dropped (the share is then undefined).")

@@ -35,8 +35,11 @@ _RANKS = {
 }
 
 
-def draw(weights: pd.DataFrame) -> Figure:
-    """One row an arm; columns: four pairs of updates, then the ranks. Frame: WEIGHTS. Of several seeds the mean is drawn."""
+def draw(weights: pd.DataFrame, energy: float) -> Figure:
+    """One row an arm; columns: four pairs of updates, then the ranks. Of several seeds the mean is drawn.
+
+    Frame: WEIGHTS. `energy`: the share of an update's squared norm by which its rank was counted.
+    """
     arms = style.arm_order(weights["arm"])
     angles = weights[weights["metric"] == "mean_angle"].assign(value=lambda rows: rows["value"] - rows["chance"])
     limit = max(float(np.nanmax(np.abs(angles["value"]))), 1e-6)
@@ -53,7 +56,7 @@ def draw(weights: pd.DataFrame) -> Figure:
         panel.set_xlim(0, 1.08 * weights.loc[weights["metric"].isin(["rank", "former_rank"]), "value"].max())
     for letter, panel, text in zip("abcde", axes[0], [*PAIRS.values(), "ranks"], strict=True):
         style.title(panel, letter, text)
-    axes[-1, -1].set_xlabel("directions with 99 %\nof the energy")
+    axes[-1, -1].set_xlabel(f"directions with {100 * energy:g} %\nof the energy")
     scale = figure.colorbar(axes[0, 0].collections[0], ax=axes[:, : len(PAIRS)], location="bottom", shrink=0.5, aspect=40)
     scale.set_label("mean angle minus chance (degrees); negative: the updates share directions")
     style.legend(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from forgetting.biography.rendering import Ragged, Renderer, sentence_orders
 from forgetting.config import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE, Data, Pretrain
+from forgetting.errors import StudyError
 from forgetting.tokens import Questions, pad
 from forgetting.training.loss import answer_positions
 
@@ -93,6 +94,9 @@ class BiographyBatches(Batches):
         self.end_token = end_token
         self._epoch_rows = lru_cache(maxsize=2)(self._render)
         rows = len(persons) if config.fresh else len(fixed)
+        longest = int(fixed.lengths.max())
+        if config.packing == "document" and longest > config.sequence_length:
+            raise StudyError(f"pretrain.sequence_length {config.sequence_length} would cut biographies, which have up to {longest} tokens")
         if config.packing == "stream":
             rows = max(1, int(self._epoch_rows(0).offsets[-1]) // config.sequence_length)
         self.rows_per_epoch = rows

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.command import StageError
 from forgetting.config import Optimizer, Schedule
+from forgetting.errors import StudyError
 from forgetting.training.batches import Batch, Batches
 from forgetting.training.loss import linear_cross_entropy
 from forgetting.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
@@ -23,7 +23,7 @@ SECONDS_BETWEEN_STATES = 120
 SECONDS_BETWEEN_LINES = 10
 
 
-class TrainingError(StageError):
+class TrainingError(StudyError):
     """Training that cannot go on; the message says at which step and why."""
 
 
@@ -101,7 +101,7 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
         first = done = saved[0]
         history = History(**saved[1])
         print(f"resuming at step {first}", flush=True)
-    preemption, clock = Preemption(active=scratch is not None), _Clock(plan.steps, first)
+    preemption, clock = Preemption(active=scratch is not None), _Clock(plan.steps, first, history.tokens)
     for step in range(first, plan.steps + 1):
         if step in plan.evaluate_at and step != done:
             started = time.perf_counter()
@@ -144,12 +144,12 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
 class _Clock:
     """When to print a line and when to save a state; time spent in evaluation is kept apart."""
 
-    def __init__(self, steps: int, first: int) -> None:
+    def __init__(self, steps: int, first: int, tokens: int) -> None:
         now = time.perf_counter()
         self.steps, self.first = steps, first
         self.start = self.last_line = self.last_state = self.last_count = now
         self.excluded = 0.0
-        self.tokens_at_line = 0
+        self.tokens_at_line = tokens
 
     def exclude(self, seconds: float) -> None:
         self.excluded += seconds

@@ -12,7 +12,7 @@ from forgetting.biography.rendering import Renderer, read_templates
 from forgetting.biography.tokenizer import encode, end_token, load_tokenizer
 from forgetting.config import PRETRAINED_GROUPS, Pretrain, Run
 from forgetting.evaluation import biography_first_token
-from forgetting.model import build_model, move, pick_device, save_checkpoint
+from forgetting.model import build_model, pick_device, publish, save_checkpoint
 from forgetting.statistics import clustered_wilson
 from forgetting.tables import METRICS, PEOPLE, read_table, write_table
 from forgetting.tokens import Biographies
@@ -63,6 +63,6 @@ def pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output
     columns = ["step", "group", "attribute", "metric", "value", "n", "low", "high"]
     metrics = pd.concat([pd.DataFrame(rows, columns=columns), training_metrics(history, model)], ignore_index=True)
     write_table(of_run(metrics, run, "pretrain"), output / "metrics.parquet", METRICS)
-    move(scratch.folder / "late", output / "late")
+    publish(scratch.folder / "late", output / "late")
     save_checkpoint(model, output / "model")
     scratch.remove()

@@ -22,9 +22,11 @@ STATE = "state.pt"
 
 
 def digest(run: Run, inputs: Sequence[Path]) -> str:
-    """What a saved state must have been made with to be resumed: the whole config of the run, and the content of its input files."""
+    """What a saved state must have been made with to be resumed: the run's whole config, its input files and the code, by content."""
     whole = hashlib.sha256(json.dumps(run.model_dump(mode="json"), sort_keys=True).encode())
-    for path in inputs:
+    package = Path(__file__).parents[1]
+    code = sorted(path for path in package.rglob("*.py") if path.parent.name not in ("figures", "views"))
+    for path in [*code, *inputs]:
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()
@@ -38,10 +40,14 @@ class Scratch:
         self.folder, self.mark = folder, digest(run, inputs)
         mark_file = folder / "digest"
         if not mark_file.exists() or mark_file.read_text() != self.mark:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            with atomic(mark_file) as part:
-                part.write_text(self.mark)
+            self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """Empty the folder: nothing of another config, input or code, or of a damaged state, may be mixed into this run."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        with atomic(self.folder / "digest") as part:
+            part.write_text(self.mark)
 
     def save(self, step: int, model: nn.Module, optimizers: list[torch.optim.Optimizer], history: dict[str, Any]) -> None:
         """Replace the saved state, atomically."""
@@ -63,6 +69,7 @@ class Scratch:
             state = torch.load(path, weights_only=True, map_location="cpu")
         except Exception as error:  # a damaged archive raises many kinds
             print(f"{path}: cannot be read ({error}); starting afresh", flush=True)
+            self._start_afresh()
             return None
         model.load_state_dict(state["model"])
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):

@@ -10,7 +10,7 @@ import torch
 
 from forgetting.config import Run, Task1, checkpoint_steps, evaluation_steps
 from forgetting.methods import build_method
-from forgetting.model import WEIGHTS, load_checkpoint, move, pick_device, save_checkpoint
+from forgetting.model import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
@@ -43,7 +43,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
         if step in keep:
             save_checkpoint(model, checkpoints / f"step-{step:06d}")
         facts = evaluate_facts(model, measured, run.evaluation.batch_size)
-        reached = facts["exact_match"][of_task1].float().mean().item() >= config.early_stop_accuracy
+        reached = facts["exact_match"][of_task1].double().mean().item() >= config.early_stop_accuracy
         if (reached or step == steps) and not (checkpoints / "matched" / WEIGHTS).exists():
             save_checkpoint(model, checkpoints / "matched")
         return facts
@@ -64,7 +64,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     write_measurements(history, model, measured, run, "task1", output, lambda metrics: early_stop_metric(metrics, accuracy))
     shutil.rmtree(output / "checkpoints", ignore_errors=True)  # an older config may have left other steps there
     for folder in checkpoints.iterdir():
-        move(folder, output / "checkpoints" / folder.name)
+        publish(folder, output / "checkpoints" / folder.name)
     scratch.remove()
 
 

@@ -29,6 +29,8 @@ PAIRS = (("pretrained", "task0"), ("task0", "task1_early"), ("task0", "task1_end
 GROUPS = ("task0_test", "task1")
 POINTS_GROUP, POINTS_ATTRIBUTE = "task0_test", "university"
 POINTS_CHECKPOINTS = ("task0", "task1_early", "task1_end")
+MOST_PERSONS = 2000
+"""Of a group: the states of every layer at a checkpoint are held in memory (1 GB with twelve layers of width 768)."""
 NOT_A_NUMBER = float("nan")
 _CONSTANT = 1e-6
 """States whose deviation is below this share of their norm differ by rounding only."""
@@ -69,12 +71,12 @@ def residual_streams(folders: Mapping[str, Path], questions: Questions, batch_si
     return {name: residual_stream(read_model(folder, device), questions, batch_size) for name, folder in folders.items()}
 
 
-def view_questions(run: Run, questions: Questions) -> Questions:
-    """Those of both groups, about at most `evaluation.persons_per_group` persons each."""
-    persons = run.evaluation.persons_per_group
-    groups = [questions.of_groups(group) for group in GROUPS]
-    if persons is not None:
-        groups = [evenly_spaced_persons(group, persons) for group in groups]
+def view_questions(questions: Questions, most_persons: int = MOST_PERSONS) -> Questions:
+    """Those of both groups, about all persons of each, or about `most_persons` evenly spaced ones.
+
+    `evaluation.persons_per_group` is no limit here: a probe can only name values that occur in its fitted half, so few persons bound it.
+    """
+    groups = [evenly_spaced_persons(questions.of_groups(group), most_persons) for group in GROUPS]
     return questions.of_persons(np.concatenate([group.person for group in groups]))
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
+from forgetting.errors import StudyError
 from forgetting.model import load_checkpoint, load_weights
 from forgetting.tokens import Questions
 
@@ -33,11 +34,11 @@ class Checkpoints:
     def find(cls, task0: str | Path, task1: str | Path) -> Self:
         """`task0` is the model after Task 0, `task1` the folder that holds `step-000150` and the like (`matched` is passed over).
 
-        Raises ValueError that names the folder when it holds fewer than two steps, since no plane and no pair of updates needs less.
+        Raises StudyError that names the folder when it holds fewer than two steps, since no plane and no pair of updates needs less.
         """
         found = {int(match[1]): path for path in Path(task1).glob("step-*") if (match := _STEP_FOLDER.fullmatch(path.name))}
         if len(found) < 2:
-            raise ValueError(f"{task1}: the views need at least two checkpoints step-*, found {len(found)}")
+            raise StudyError(f"{task1}: the views need at least two checkpoints step-*, found {len(found)}")
         return cls({0: Path(task0)} | dict(sorted(found.items())))
 
     @property
@@ -53,7 +54,7 @@ class Checkpoints:
         """Step 150, where the alignment direction ends; in a run too short for it, the last checkpoint up to 150 before the end."""
         inside = [step for step in self.steps[1:-1] if step <= ALIGNMENT_STEP]
         if not inside:
-            raise ValueError(
+            raise StudyError(
                 f"the views need a checkpoint between step 1 and {min(ALIGNMENT_STEP, self.last - 1)}, found steps {self.steps}"
             )
         return inside[-1]
@@ -89,20 +90,20 @@ def uniform_name(name: str) -> str:
 
 
 def parameter_vector(weights: Mapping[str, Tensor], names: Iterable[str]) -> Tensor:
-    """All named weights as one float32 vector (P,), in the order of `names`. Raises ValueError that names a missing one."""
+    """All named weights as one float32 vector (P,), in the order of `names`. Raises StudyError that names a missing one."""
     try:
         return torch.cat([weights[name].reshape(-1).float() for name in names])
     except KeyError as error:
-        raise ValueError(f"a checkpoint has no weight {error.args[0]!r}; it has {sorted(weights)[:3]} and so on") from None
+        raise StudyError(f"a checkpoint has no weight {error.args[0]!r}; it has {sorted(weights)[:3]} and so on") from None
 
 
 def attention_heads(folder: str | Path) -> int:
-    """Number of attention heads of a saved model. Raises ValueError that names the file when it does not say."""
+    """Number of attention heads of a saved model. Raises StudyError that names the file when it does not say."""
     path = Path(folder) / "config.json"
     try:
         return int(json.loads(path.read_text())["num_attention_heads"])
     except (OSError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: no readable number of attention heads ({error!r})") from None
+        raise StudyError(f"{path}: no readable number of attention heads ({error!r})") from None
 
 
 def evenly_spaced_persons(questions: Questions, persons: int) -> Questions:

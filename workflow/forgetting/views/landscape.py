@@ -19,6 +19,7 @@ from tqdm import tqdm
 from transformers import GPTNeoXForCausalLM
 
 from forgetting.config import Run
+from forgetting.errors import StudyError
 from forgetting.evaluation import answer_loss
 from forgetting.tokens import Questions
 from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, parameter_vector, read_model, uniform_name
@@ -40,7 +41,7 @@ class Plane:
     def orthogonal(cls, start: Tensor, bend: Tensor, end: Tensor) -> Self:
         """Through three points; the origin is `start`, alpha points to `bend`, beta is what remains of `end - bend` (Gram-Schmidt).
 
-        Both directions have length 1, so alpha and beta are L2 distances. Raises ValueError when the points lie on one line.
+        Both directions have length 1, so alpha and beta are L2 distances. Raises StudyError when the points lie on one line.
         """
         first, second = bend - start, end - bend
         shortest = _DEGENERATE * _norm(second)
@@ -50,14 +51,14 @@ class Plane:
                 second = second - _inner(first, second) * first
         length = _norm(second)
         if _norm(first) == 0 or length <= shortest:
-            raise ValueError("the three checkpoints that should span the landscape lie on one line; is the learning rate zero?")
+            raise StudyError("the three checkpoints that should span the landscape lie on one line; is the learning rate zero?")
         return cls(start, first, second / length)
 
     @classmethod
     def reference(cls, start: Tensor, bend: Tensor, end: Tensor) -> Self:
         """As the paper: the two displacements themselves, neither orthogonal nor of length 1, from `start` (step 100).
 
-        Raises ValueError when the points lie on one line.
+        Raises StudyError when the points lie on one line.
         """
         cls.orthogonal(start, bend, end)  # refuses such points
         return cls(start, bend - start, end - bend)

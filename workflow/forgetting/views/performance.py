@@ -113,7 +113,8 @@ def early_stop_step(metrics: pd.DataFrame) -> float:
 
 
 def method_summary(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
-    """One row a seed, arm and `early_stop` (False, True): learned (was Task 1 ever), and columns as in `_run_summary`.
+    """One row a seed, arm and `early_stop` (False, True): learned (was Task 1 ever), columns as in `_run_summary`, seconds and
+    trained_parameters (NaN where the metrics do not say).
 
     An early-stopped run is the beginning of the full one, so its row is read off the same curves. Where Task 1 was never learned there is
     nothing to stop, and the row with early stop holds NaN.
@@ -124,10 +125,12 @@ def method_summary(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFra
         full = _run_summary(run, matched_accuracy)
         stopped = dict.fromkeys(full, np.nan) if np.isnan(stop) else _run_summary(run[run["step"] <= stop], matched_accuracy)
         seconds = run.loc[run["metric"] == "seconds"].sort_values("step")
+        trained = run.loc[run["metric"] == "trained_parameters", "value"]
         for early, summary in ((False, full), (True, stopped)):
             within = seconds[seconds["step"] <= stop] if early else seconds
             spent = float(within["value"].iloc[-1]) if len(within) else np.nan
-            rows.append({"seed": seed, "arm": arm, "early_stop": early, "learned": not np.isnan(stop), **summary, "seconds": spent})
+            cost = {"seconds": spent, "trained_parameters": trained.iloc[-1] if len(trained) else np.nan}
+            rows.append({"seed": seed, "arm": arm, "early_stop": early, "learned": not np.isnan(stop), **summary, **cost})
     return pd.DataFrame(rows)
 
 
@@ -139,8 +142,8 @@ def collapse_by_rate(metrics: pd.DataFrame) -> pd.DataFrame:
         learned = not np.isnan(early_stop_step(run))
         task0 = curve(run, "task0_test")
         lowest = trough(task0)
-        peak = lowest.value + rebound(task0, lowest)
-        highest = task0[(task0["step"] >= lowest.step) & (task0["value"] >= peak)].iloc[0]
+        later = task0[task0["step"] >= lowest.step]
+        highest = later.loc[later["value"].idxmax()]
         for name, point in (("before", at_step(task0, 0)), ("trough", lowest), ("peak", at_step(task0, highest["step"]))):
             rows.append({"seed": seed, "arm": arm, "rate": rate, "learned": learned, "name": name, **point._asdict()})
     return pd.DataFrame(rows)

@@ -34,18 +34,21 @@ class Transitions(NamedTuple):
 def probe_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
     """Which checkpoints of each run are its trough, its match and its end: columns seed, arm, point, checkpoint, learned.
 
-    trough: lowest Task 0 exact match among the checkpoints of the first 150 steps. matched: where Task 1 was learned (where it never was,
-    `learned` is False and the checkpoint is the last one). end: the last checkpoint.
+    trough: the checkpoint that the recovery job took for it, which is the earlier of the two that it also recovers with shuffled answers;
+    without such rows the lowest Task 0 exact match among the checkpoints of the first 150 steps. matched: where Task 1 was learned (where
+    it never was, `learned` is False and the checkpoint is the last one). end: the last checkpoint.
     """
     dropped = task0_rows(recovery[(recovery["start"] == "task1") & (recovery["epochs"] == 0) & (recovery["checkpoint"] > 0)])
+    marked = recovery[recovery["start"] == "shuffled"].groupby(["seed", "arm"])["checkpoint"].min().to_dict()
     rows = []
     for (seed, arm), run in dropped.groupby(["seed", "arm"], sort=False):
         stop = early_stop_step(metrics[(metrics["seed"] == seed) & (metrics["arm"] == arm)])
-        run = run.sort_values("checkpoint")
+        run = run.sort_values("checkpoint", ignore_index=True)
         early = run[run["checkpoint"] <= max(TROUGH_WITHIN, run["checkpoint"].min())]
+        trough = marked.get((seed, arm), early.loc[early["value"].idxmin(), "checkpoint"])
         end = int(run["checkpoint"].max())
         learned = not np.isnan(stop)
-        rows.append((seed, arm, "trough", int(early.loc[early["value"].idxmin(), "checkpoint"]), learned))
+        rows.append((seed, arm, "trough", int(trough), learned))
         rows.append((seed, arm, "matched", int(stop) if learned else end, learned))
         rows.append((seed, arm, "end", end, learned))
     return pd.DataFrame(rows, columns=["seed", "arm", "point", "checkpoint", "learned"])
