@@ -87,14 +87,17 @@ def _over_epochs(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> N
 
 
 def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> None:
-    """One row an arm; the trough is an open marker."""
+    """One row an arm; the trough is an open marker. No early stop is drawn for an arm that did not learn Task 1 in every seed."""
     rows = summary.rename(columns={"spurious_share": "value", "spurious_share_low": "low", "spurious_share_high": "high"})
+    learned = rows["learned"].astype(bool).groupby([rows["arm"], rows["point"]]).transform("all")
+    rows = rows[learned | (rows["point"] != "matched")]
     for place, arm in enumerate(arms):
         for offset, (point, marker) in enumerate(_MARKERS.items()):
             cell = over_seeds(rows[(rows["arm"] == arm) & (rows["point"] == point)], ["arm"])
             look, y = style.arm_look(arm), place + 0.22 * (offset - 1)
             if cell.empty or np.isnan(cell["value"].iloc[0]):
-                panel.text(0.02, y, f"{point}: undefined (no drop)", fontsize=6, va="center", color="#666666")
+                text = "Task 1 never learned" if cell.empty else f"{point}: undefined (no drop)"
+                panel.text(0.02, y, text, transform=panel.get_yaxis_transform(), fontsize=6, va="center", color="#666666")
                 continue
             value, low, high = cell[["value", "low", "high"]].to_numpy(dtype=float)[0]
             panel.hlines(y, low, high, color=look.color, linewidth=1.1)
