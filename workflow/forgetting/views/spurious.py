@@ -20,7 +20,6 @@ SMALLEST_DROP = 0.02
 """With a smaller drop than this (in exact match) there was nothing to recover, and the share is undefined."""
 RELEARNED = 0.9
 """The accuracy at which savings are measured."""
-POINTS = ("trough", "matched", "end")
 
 
 class Transitions(NamedTuple):
