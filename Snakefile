@@ -1,6 +1,7 @@
 """The study at a glance: what is configured, which rule files make it, and the names to ask for.
 
 snakemake --cores 8 all                 the whole study at laptop scale
+snakemake --cores 8 methods             every method of the paper, compared
 snakemake --list-target-rules           the names of everything that can be asked for
 snakemake --cores 8 all --configfile config/smoke.yaml
 """
@@ -19,6 +20,7 @@ report: "workflow/report/workflow.rst"
 wildcard_constraints:
     seed=one_of(map(str, STUDY.seeds)),
     arm=one_of(STUDY.every_arm),
+    weight="[^/]+",
 
 
 rule all:
@@ -38,8 +40,8 @@ include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/recovery.smk"
 include: "workflow/rules/views.smk"
+include: "workflow/rules/comparison.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/clean.smk"
 
@@ -60,6 +62,15 @@ rule tables:
     """All tables, each as CSV, Markdown and LaTeX."""
     input:
         table_files(),
+
+
+rule methods:
+    """The full comparison of methods: all families and their grids, the choice, figures, tables, and a report of its own."""
+    input:
+        f"{ROOT}/methods_report.html",
+        gate_files(),
+        figure_files(COMPARISON_FIGURES),
+        table_files(COMPARISON_TABLES),
 
 
 rule gates:

@@ -56,7 +56,7 @@ class Steps(Batches):
         return self.batches[step]
 
 
-def whole_logits_loss(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+def whole_logits_loss(hidden: Tensor, weight: Tensor, target: Tensor, share: None = None) -> Tensor:
     """What `linear_cross_entropy` replaces."""
     return functional.cross_entropy(hidden @ weight.T, target)
 

@@ -48,3 +48,33 @@ def tiny_questions(tiny_data: Path):
     from forgetting.tokens import Questions
 
     return Questions.load(tiny_data / "qa.parquet")
+
+
+@pytest.fixture
+def tiny_setting(tiny_model, tiny_data: Path, tiny_questions):
+    """What a method is given before Task 1: `tiny_model` as theta*, batches of 8 questions."""
+    from forgetting.biography.tokenizer import load_tokenizer
+    from forgetting.config import Optimizer, Task1
+    from forgetting.methods.base import Setting
+    from forgetting.training.batches import QuestionBatches
+    from forgetting.training.task1 import held_out_names
+
+    training = Task1(
+        steps=80,
+        batch_size=8,
+        optimizer=Optimizer(learning_rate=1e-2, weight_decay=0.1),
+        evaluate=[(10, 5)],
+        evaluate_later=20,
+        checkpoints=[(10, 5)],
+        later_checkpoints=1,
+    )
+    return Setting(
+        model=tiny_model,
+        task0_train=tiny_questions.of_groups("task0_train"),
+        task1=QuestionBatches(tiny_questions.of_groups("task1"), 8, 0),
+        training=training,
+        precision="float32",
+        seed=0,
+        tokenizer=load_tokenizer(tiny_data / "tokenizer"),
+        held_out=held_out_names(tiny_data),
+    )

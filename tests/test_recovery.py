@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forgetting.config import Arm, Optimizer, RecoveryRun, Run, Task1
+from forgetting.arms import Sequential
+from forgetting.config import Optimizer, RecoveryRun, Run, Task1
 from forgetting.model import save_checkpoint
 from forgetting.recovery import recover_arm, recover_controls, trough_checkpoint
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table
@@ -15,8 +16,8 @@ from forgetting.training.task1 import finetune_task1
 OPTIMIZER = Optimizer(learning_rate=1e-2)
 
 
-def run_of(arm: str = "seq", curve: bool = True) -> Run:
-    recovery = RecoveryRun(batch_size=8, optimizer=OPTIMIZER, epochs=[0.5, 1.0, 2.0], evaluations_per_epoch=3, curve=curve)
+def run_of(arm: str = "seq", probe: str = "curve") -> Run:
+    recovery = RecoveryRun(batch_size=8, optimizer=OPTIMIZER, epochs=[0.5, 1.0, 2.0], evaluations_per_epoch=3, probe=probe)
     return Run(scale="tiny", seed=0, stage="recovery", arm=arm, recovery=recovery)
 
 
@@ -27,7 +28,7 @@ def task1(tiny_model, tiny_data: Path, tmp_path: Path) -> Path:
     config = Task1(
         steps=20, batch_size=8, optimizer=OPTIMIZER, evaluate=[(10, 5)], evaluate_later=10, checkpoints=[(10, 5)], later_checkpoints=1
     )
-    run = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method=Arm(method="seq"))
+    run = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method=Sequential(method="seq"))
     finetune_task1(run, tiny_data, tmp_path / "task0" / "model", tmp_path / "scratch", tmp_path / "task1")
     return tmp_path / "task1"
 
@@ -47,10 +48,15 @@ def test_a_curve_recovers_from_every_checkpoint_and_long_from_trough_and_end(tas
     assert not (tmp_path / "scratch").exists()
 
 
-def test_without_a_curve_only_trough_and_end_are_recovered(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
-    metrics, _ = recover(task1, tiny_data, tmp_path / "out", curve=False)
+@pytest.mark.parametrize(("probe", "longest", "shuffled"), [("long", 2.0, True), ("short", 1.0, False)])
+def test_without_a_curve_only_trough_and_end_are_recovered(
+    task1: Path, tiny_data: Path, tmp_path: Path, probe: str, longest: float, shuffled: bool
+) -> None:
+    metrics, _ = recover(task1, tiny_data, tmp_path / "out", probe=probe)
     trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
-    assert set(metrics["checkpoint"]) == {0, trough, 20}
+    found = metrics[metrics["start"] == "task1"].groupby("checkpoint")["epochs"].max()
+    assert found.to_dict() == {0: 0.0, trough: longest, 20: longest}
+    assert ("shuffled" in set(metrics["start"])) == shuffled
 
 
 def test_before_any_recovery_the_accuracies_are_those_of_the_task1_run(task1: Path, tiny_data: Path, tmp_path: Path) -> None:

@@ -11,10 +11,48 @@ from scipy.stats import norm
 
 from forgetting.config import ATTRIBUTES
 from forgetting.statistics import summarise
-from forgetting.tables import FACTS, FEATURE_POINTS, FEATURES, LANDSCAPE, METRICS, RECOVERY, RECOVERY_FACTS, WEIGHTS, write_table
+from forgetting.tables import (
+    CHOICE,
+    FACTS,
+    FEATURE_POINTS,
+    FEATURES,
+    FISHER,
+    LANDSCAPE,
+    METRICS,
+    RECOVERY,
+    RECOVERY_FACTS,
+    WEIGHTS,
+    write_table,
+)
 
 SCALE = "synthetic"
 ARMS = ("seq", "replay-5", "replay-20", "freeze-0", "freeze-1", "freeze-2", "freeze-3", "freeze-4")
+FAMILIES = {
+    "seq": ["seq"],
+    "replay": [f"replay-{share}" for share in (1, 5, 10, 20, 50)],
+    "replay-ratio": [f"replay-ratio-{share}" for share in (1, 5, 10, 20, 50)],
+    "ewc": ["ewc-1e-2", "ewc-1e-1", "ewc-1e0", "ewc-1e1", "ewc-1e2"],
+    "ewc-batch": ["ewc-batch-1e0"],
+    "lamol": ["lamol-5", "lamol-20"],
+    "task-vector": [*(f"task-vector-0.{tenth}" for tenth in range(1, 9)), "task-vector-end-0.2"],
+    "projection": ["projection-exact", "projection-gpm-97", "projection-gpm-99", "projection-reference"],
+    "freeze": [f"freeze-{depth}" for depth in range(5)],
+    "freeze-as-released": ["freeze-as-released-2"],
+    "joint": ["joint"],
+}
+CHOSEN = ("seq", "replay-20", "replay-ratio-50", "ewc-1e1", "ewc-batch-1e0", "lamol-20", "task-vector-0.4", "projection-gpm-99")
+CHOSEN += ("freeze-3", "freeze-as-released-2", "joint")
+UNLEARNED = ("freeze-4", "ewc-1e2", "freeze-as-released-2", "task-vector-0.6", "task-vector-0.7", "task-vector-0.8")
+KEPT = {
+    "joint": 0.96,
+    "replay-50": 0.9,
+    "replay-20": 0.85,
+    "replay-ratio-50": 0.86,
+    "replay-ratio-20": 0.8,
+    "lamol-20": 0.4,
+    "ewc-1e1": 0.3,
+}
+"""Task 0 accuracy at the end of those arms that keep more than the others."""
 RATES = {"seq-lr-1e-5": 1e-5, "seq-lr-3e-5": 3e-5, "seq": 1e-4, "seq-lr-3e-4": 3e-4, "seq-lr-1e-3": 1e-3}
 PROBED = ("seq", "replay-20", "freeze-2", *(arm for arm in RATES if arm != "seq"))
 VIEWED = ("seq", "replay-20", "freeze-2")
@@ -29,18 +67,18 @@ PERSONS = {"task0_train": 15, "task0_val": 10, "task0_test": 40, "task1": 40, "c
 def task0_accuracy(arm: str, step: np.ndarray) -> np.ndarray:
     """Early collapse, rebound, slow loss: faster at a high rate, slower the deeper the freeze, milder with replay."""
     speed = RATES.get(arm, 1e-4) / 1e-4
-    depth = float(arm.removeprefix("freeze-")) if arm.startswith("freeze-") else -1.0
-    bottom = {"replay-5": 0.35, "replay-20": 0.55}.get(arm, 0.08 + 0.12 * (depth + 1))
+    depth = float(arm.rsplit("-", 1)[1]) if arm.startswith("freeze-") else -1.0
+    bottom = {"replay-5": 0.35, "replay-20": 0.55, "joint": 0.8}.get(arm, 0.08 + 0.12 * (depth + 1))
     collapse = 1 - (1 - bottom) * (1 - np.exp(-step * speed / (25 + 12 * (depth + 1))))
     rebound = 0.2 / speed**0.5 * np.exp(-(((step - 700) / 400) ** 2))
-    end = 0.85 if arm == "replay-20" else 0.16
+    end = KEPT.get(arm, 0.16 + 0.1 * np.random.default_rng(sum(map(ord, arm))).uniform() if arm not in ARMS else 0.16)
     slow = (end - bottom) * (1 - np.exp(-step / 1500))
     return np.clip(0.97 * collapse + rebound + slow, 0.01, 0.99)
 
 
 def task1_accuracy(arm: str, step: np.ndarray) -> np.ndarray:
     speed = RATES.get(arm, 1e-4) / 1e-4
-    half = {"freeze-4": 9000.0, "freeze-3": 1800.0}.get(arm, 900.0) / speed**0.8
+    half = (9000.0 if arm in UNLEARNED else {"freeze-3": 1800.0}.get(arm, 900.0)) / speed**0.8
     return np.clip(1.02 / (1 + (np.maximum(step, 1) / half) ** -3.5), 0, 1)
 
 
@@ -51,7 +89,7 @@ def recovered_accuracy(start: str, arm: str, checkpoint: int, epochs: float) -> 
         "shuffled": (0.12, 0.25, 2.0),
         "task1": (
             float(task0_accuracy(arm, np.array(checkpoint))),
-            0.96 - {"seq": 0.3, "freeze-2": 0.2}.get(arm, 0.05) * checkpoint / 4000,
+            0.96 - {"seq": 0.3, "freeze-2": 0.2, "lamol-20": 0.4}.get(arm, 0.05) * checkpoint / 4000,
             4.0,
         ),
     }[start]
@@ -105,13 +143,14 @@ class World:
             evaluations.append(self.answers(levels).assign(step=step))
         return pd.concat(evaluations).assign(scale=SCALE, seed=self.seed, stage="task1", arm=arm)
 
-    def recovery(self, arm: str, starts: dict[str, tuple[int, ...]]) -> pd.DataFrame:
+    def recovery(self, arm: str, starts: dict[str, tuple[int, ...]], short: bool = False) -> pd.DataFrame:
         offset = 0.02 * np.random.default_rng([self.seed, len(arm), 1]).normal()
         evaluations = []
         for start, checkpoints in starts.items():
             for checkpoint in checkpoints:
                 long = start != "task1" or 0 < checkpoint <= 150 or checkpoint >= 2600
-                for epochs in EPOCHS if long else [value for value in EPOCHS if value <= 1]:
+                epochs_seen = [value for value in EPOCHS if value <= 1] if short or not long else EPOCHS
+                for epochs in (0,) if short and checkpoint == 0 else epochs_seen:
                     level = float(np.clip(recovered_accuracy(start, arm, checkpoint, epochs) + offset * min(1, epochs), 0, 1))
                     run = {"start": start, "checkpoint": checkpoint, "epochs": epochs, "step": round(epochs * STEPS_PER_EPOCH)}
                     evaluations.append(self.answers({"task0_test": level, "control": 0.01}).assign(**run))
@@ -124,13 +163,13 @@ def task1_metrics(facts: pd.DataFrame, arm: str, threshold: float = 0.99) -> pd.
     learned = metrics[(metrics["group"] == "task1") & (metrics["attribute"] == "all") & (metrics["metric"] == "exact_match")]
     reached = learned.loc[learned["value"] >= threshold, "step"]
     first = metrics.iloc[0][keys].to_dict()
-    extra = [
+    end = int(facts["step"].max())
+    extra = [first | {"step": end, "group": "train", "attribute": "all", "metric": name, "value": value} for name, value in costs(arm, end)]
+    extra += [
         first | {"step": 0, "group": "train", "attribute": "all", "metric": "learning_rate", "value": RATES.get(arm, 1e-4)},
-        first | {"step": int(facts["step"].max()), "group": "train", "attribute": "all", "metric": "seconds", "value": 120.0},
-        first | {"step": int(facts["step"].max()), "group": "train", "attribute": "all", "metric": "trained_parameters", "value": 3348736},
         first
         | {
-            "step": int(facts["step"].max()),
+            "step": end,
             "group": "task1",
             "attribute": "all",
             "metric": "early_stop_step",
@@ -138,6 +177,28 @@ def task1_metrics(facts: pd.DataFrame, arm: str, threshold: float = 0.99) -> pd.
         },
     ]
     return pd.concat([metrics, pd.DataFrame(extra).assign(n=1, low=np.nan, high=np.nan)], ignore_index=True)
+
+
+def costs(arm: str, steps: int) -> list[tuple[str, float]]:
+    """The rows of group "train" at the end: none for a task vector, which is not trained."""
+    if arm.startswith("task-vector"):
+        return []
+    rows = 32 if arm.startswith("replay-") and "ratio" not in arm else 16
+    prepared = 900 if arm.startswith(("ewc", "projection", "lamol")) else 0
+    found = {"seconds": 0.03 * steps * (1 + rows / 16), "trained_parameters": 3348736, "trained_rows": rows * steps}
+    found |= {"prepared_rows": prepared, "preparation_seconds": prepared / 20, "stored_bytes": 4 * 3348736 if prepared else 0}
+    if arm.startswith("lamol"):
+        passed = {
+            "generated": 1.0,
+            "parsed": 0.97,
+            "distinct": 0.55,
+            "real_question": 0.3,
+            "right_answer": 0.27,
+            "held_out": 0.02,
+            "used": 0.53,
+        }
+        found |= {f"pseudo_{name}": round(480 * share) for name, share in passed.items()}
+    return list(found.items())
 
 
 def floors(seed: int) -> pd.DataFrame:
@@ -178,6 +239,21 @@ def weights(seed: int, arm: str) -> pd.DataFrame:
     return frame.assign(scale=SCALE, seed=seed, arm=arm)
 
 
+def fisher(seed: int) -> pd.DataFrame:
+    """Mean diagonal Fisher information of the same matrices as `weights`, and a little related to their angles."""
+    frame = weights(seed, "seq")
+    rows = frame[(frame["former"] == "task1_early") & (frame["latter"] == "task1_late") & (frame["metric"] == "mean_angle")]
+    noise = np.random.default_rng([seed, 4]).normal(size=len(rows))
+    found = np.exp(-12 + 0.1 * rows["value"] + 0.5 * noise - 3 * rows["component"].str.endswith("embedding"))
+    return rows[["layer", "component"]].assign(scale=SCALE, seed=seed, fisher=found, weights=16384)
+
+
+def choice(families: dict[str, list[str]]) -> pd.DataFrame:
+    rows = [(family, arm, arm in CHOSEN, arm not in UNLEARNED) for family, arms in families.items() for arm in arms]
+    frame = pd.DataFrame(rows, columns=["family", "arm", "chosen", "learned"])
+    return frame.assign(scale=SCALE, criterion=0.5, reason="Task 0 validation exact match at matched Task 1")
+
+
 def features(seed: int, arm: str) -> pd.DataFrame:
     rows = []
     size = {"seq": 1.0, "replay-20": 0.7}.get(arm, 0.4)
@@ -213,20 +289,30 @@ def feature_points(seed: int, arm: str) -> pd.DataFrame:
     return pd.concat(clouds, ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
 
 
-def write_tree(root: Path, seeds: tuple[int, ...] = (0,), steps: np.ndarray = STEPS, checkpoints: tuple[int, ...] = CHECKPOINTS) -> None:
-    """Write `root`/seed<k>/... for every seed, and `root`/gates."""
+def write_tree(
+    root: Path,
+    seeds: tuple[int, ...] = (0,),
+    steps: np.ndarray = STEPS,
+    checkpoints: tuple[int, ...] = CHECKPOINTS,
+    families: dict[str, list[str]] = FAMILIES,
+) -> None:
+    """Write `root`/seed<k>/... for every seed, `root`/gates and `root`/comparison."""
+    write_table(choice(families), root / "comparison/choice.parquet", CHOICE)
+    compared = [arm for arms in families.values() for arm in arms]
     keys = ["scale", "seed", "stage", "arm", "step"]
     for seed in seeds:
         world, folder = World(seed), root / f"seed{seed}"
         write_table(floors(seed), folder / "data/floors.parquet", METRICS)
-        for arm in dict.fromkeys([*ARMS, *RATES]):
-            facts = world.task1(arm, steps)
+        write_table(fisher(seed), folder / "views/fisher.parquet", FISHER)
+        for arm in dict.fromkeys([*ARMS, *RATES, *compared]):
+            facts = world.task1(arm, checkpoint_grid(steps, checkpoints) if arm.startswith("task-vector") else steps)
             write_table(facts, folder / f"task1/{arm}/facts.parquet", FACTS)
             write_table(task1_metrics(facts, arm), folder / f"task1/{arm}/metrics.parquet", METRICS)
         probes = {arm: world.recovery(arm, {"task1": checkpoints, "shuffled": (150, 4000)}) for arm in PROBED}
+        probes |= {arm: world.recovery(arm, {"task1": (0, 150, 4000)}, short=True) for arm in compared if arm not in PROBED}
         for arm, stop in stops(folder).items():
-            if arm in probes and stop not in checkpoints:
-                probes[arm] = pd.concat([probes[arm], world.recovery(arm, {"task1": (stop,)})])
+            if arm in probes and stop not in set(probes[arm]["checkpoint"]):
+                probes[arm] = pd.concat([probes[arm], world.recovery(arm, {"task1": (stop,)}, short=arm not in PROBED)])
         probes["controls"] = world.recovery("controls", {"pretrained": (0,), "random": (0,)})
         for arm, facts in probes.items():
             write_table(facts, folder / f"recovery/{arm}/facts.parquet", RECOVERY_FACTS)
@@ -243,6 +329,11 @@ def write_tree(root: Path, seeds: tuple[int, ...] = (0,), steps: np.ndarray = ST
         gate |= {"control": None, "step": 60, "passed": True, "scale": SCALE, "seed": seed}
         (root / "gates").mkdir(exist_ok=True)
         (root / f"gates/seed{seed}-task0.json").write_text(json.dumps([gate]))
+
+
+def checkpoint_grid(steps: np.ndarray, checkpoints: tuple[int, ...]) -> np.ndarray:
+    """Where a task vector, which needs the weights of `seq`, is scored: the checkpoints, among the evaluations."""
+    return np.intersect1d(steps, checkpoints)
 
 
 def stops(folder: Path) -> dict[str, int]:

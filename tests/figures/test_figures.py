@@ -11,14 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from scipy import stats
 
 from forgetting.figures import freeze_depth, style
 from forgetting.figures.features import probe_over_ceiling
+from forgetting.figures.fisher_angle import correlation, joined
 from forgetting.figures.landscape import least_in_plane
+from forgetting.figures.pseudo_examples import yields
 from forgetting.present import INPUTS
 
 FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")
+FIGURES += ("method_comparison", "replay_share", "task_vector", "fisher_angle", "pseudo_examples")
 STEPS = np.array([0, 20, 60, 100, 150, 800, 2000, 4000])
 CHECKPOINTS = (0, 60, 150, 4000)
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
@@ -29,17 +34,33 @@ PATTERNS = {
     "floors": "seed*/data/floors.parquet",
     "points": "seed*/views/*/feature_points.parquet",
     "gates": "gates/*.json",
+    "fisher": "seed*/views/fisher.parquet",
+    "choice": "comparison/choice.parquet",
 }
+KEPT = (
+    *synthetic.CHOSEN,
+    *synthetic.ARMS,
+    "replay-ratio-5",
+    "ewc-1e2",
+    "lamol-5",
+    "task-vector-0.2",
+    "task-vector-0.8",
+    "task-vector-end-0.2",
+)
+SMALL_GRID = {family: [arm for arm in arms if arm in KEPT] for family, arms in synthetic.FAMILIES.items()}
+PAPER = SCRIPTS.parents[1] / "resources/paper_results.yaml"
 
 
-@pytest.fixture(scope="module", params=[(0,), (0, 1)], ids=["one seed", "two seeds"])
+@pytest.fixture(scope="module", params=[(0,), (0, 1, 2)], ids=["one seed", "three seeds"])
 def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("results")
-    synthetic.write_tree(root, request.param, STEPS, CHECKPOINTS)
+    synthetic.write_tree(root, request.param, STEPS, CHECKPOINTS, SMALL_GRID)
     return root
 
 
 def files(tree: Path, name: str) -> list[str]:
+    if name == "paper":
+        return [str(PAPER)]
     return [str(path) for path in sorted(tree.glob(PATTERNS.get(name, f"seed*/views/*/{name}.parquet")))]
 
 
@@ -94,7 +115,7 @@ def test_probe_is_drawn_relative_to_what_it_could_reach() -> None:
 
 
 def test_one_seed_that_stopped_is_no_point_of_two_seeds(tmp_path: Path) -> None:
-    synthetic.write_tree(tmp_path, (0, 1), STEPS, CHECKPOINTS)
+    synthetic.write_tree(tmp_path, (0, 1), STEPS, CHECKPOINTS, SMALL_GRID)
     frames = {name: INPUTS[name][0](files(tmp_path, name)) for name in ("metrics", "recovery", "floors")}
     metrics = frames["metrics"]
     unlearned = (metrics["metric"] == "early_stop_step") & (metrics["arm"] == "seq") & (metrics["seed"] == 1)
@@ -113,12 +134,66 @@ def test_an_arm_looks_the_same_everywhere_and_unlike_the_others() -> None:
     assert style.main_arms(arms) == ["seq", "replay-20", "freeze-2"]
 
 
+def test_families_differ_in_marker_and_colour() -> None:
+    arms = {family: names[len(names) // 2] for family, names in synthetic.FAMILIES.items()} | {"end": "task-vector-end-0.2"}
+    looks = [style.arm_look(arm) for arm in arms.values()]
+    colors = np.array([to_rgb(look.color) for look in looks])
+    distance = np.linalg.norm(colors[:, None] - colors, axis=-1) + 9 * np.eye(len(colors))
+    assert len({look.marker for look in looks}) == len(looks)
+    assert distance.min() > 0.12
+    grid = [style.arm_look(arm) for names in synthetic.FAMILIES.values() for arm in names]
+    assert len({look[:2] for look in grid}) == len({look.label for look in grid}) == len(grid)
+    assert style.arm_order(reversed(list(arms.values())))[0] == "seq"
+    assert style.arm_order(["ewc-1e1", "ewc-1e-2", "replay-ratio-5", "replay-50"]) == ["replay-50", "replay-ratio-5", "ewc-1e-2", "ewc-1e1"]
+
+
+def test_arms_that_never_learned_are_marked_and_have_no_matched_point(tree: Path) -> None:
+    panel = drawn(tree, "method_comparison").axes[1]
+    labels = [text.get_text() for text in panel.get_yticklabels()]
+    assert [label for label in labels if label.endswith("†")] == ["freeze 2, as released †"]
+    matched = [line for line in drawn(tree, "task_vector").axes[0].lines if line.get_marker() == "P"]
+    np.testing.assert_allclose(np.asarray(matched[0].get_xdata(), dtype=float), [0, 0.2, 0.4])
+
+
+def test_correlation_agrees_with_scipy() -> None:
+    x = np.random.default_rng(0).normal(size=26)
+    y = 0.6 * x + np.random.default_rng(1).normal(size=26)
+    found = correlation(x, y)
+    method = stats.BootstrapMethod(n_resamples=9999, method="percentile")
+    expected = stats.pearsonr(x, y)
+    assert found.value == pytest.approx(expected.statistic)
+    np.testing.assert_allclose(found[1:], expected.confidence_interval(method=method), atol=0.04)
+    assert np.isnan(correlation(np.ones(5), np.arange(5.0))).all()
+    assert np.isnan(correlation([1, 2], [1, 2])).all()
+
+
+def test_angles_meet_fisher_by_seed_and_matrix() -> None:
+    keys = {"arm": "seq", "former": "task1_early", "latter": "task1_late", "metric": "mean_angle", "component": "query"}
+    weights = pd.DataFrame({"seed": [0, 1, 0], "layer": [0, 0, 1], "value": [10.0, 20.0, np.nan], "chance": [12.0, 24.0, 5.0]} | keys)
+    fisher = pd.DataFrame({"seed": [0, 1, 0], "layer": [0, 0, 1], "component": "query", "fisher": [1e-4, 1e-2, 1.0]})
+    rows = joined(pd.concat([weights, weights.assign(arm="replay-20"), weights.assign(former="task0")]), fisher)
+    np.testing.assert_allclose(rows[["fisher", "angle", "chance", "excess"]], [[1e-3, 15, 18, -3]])
+    with pytest.raises(ValueError, match="no matrix"):
+        joined(weights.assign(arm="replay-20"), fisher)
+
+
+def test_yield_is_a_share_of_what_was_generated() -> None:
+    counts = {"generated": 200, "parsed": 150, "used": 20, "unknown": 7}
+    rows = [{"seed": 0, "arm": "lamol-20", "group": "train", "metric": f"pseudo_{name}", "value": float(n)} for name, n in counts.items()]
+    empty = [row | {"arm": "lamol-5", "value": 0.0} for row in rows]
+    found = yields(pd.DataFrame(rows + empty))
+    assert dict(zip(found["check"], found["value"], strict=True)) == {"parsed": 0.75, "used": 0.1}
+    expected = [stats.binomtest(count, 200).proportion_ci(method="wilson") for count in (150, 20)]
+    np.testing.assert_allclose(found[["low", "high"]], expected)
+
+
 def test_bands_are_the_t_interval_over_seeds() -> None:
     frame = pd.DataFrame({"seed": [0, 1], "step": [0, 0], "value": [0.4, 0.6], "low": 0.0, "high": 1.0})
     assert "Student" in style.interval_note(frame)
     assert "clustered by person" in style.interval_note(frame[frame["seed"] == 0])
 
 
+@pytest.mark.parametrize("tree", [(0, 1, 2)], ids=["three seeds"], indirect=True)
 def test_all_scripts_run_where_torch_cannot_be_imported(tree: Path, tmp_path: Path) -> None:
     scripts = [path for kind in ("fig", "table") for path in sorted(SCRIPTS.glob(f"{kind}_*.py"))]
     (tmp_path / "torch.py").write_text("raise ImportError('figures and tables must not need torch')")
@@ -128,9 +203,12 @@ def test_all_scripts_run_where_torch_cannot_be_imported(tree: Path, tmp_path: Pa
         flags = [part for name in wanted for part in (f"--{name.replace('_', '-')}", *files(tree, name))]
         lines += [f"sys.argv = {[str(script), *flags, '--output', str(tmp_path / script.stem / 'result')]}"]
         lines += [f"runpy.run_path({str(script)!r}, run_name='__main__')"]
-    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, env=environment(tmp_path), check=False)
+    (tmp_path / "all.py").write_text("\n".join(lines))
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "all.py")], capture_output=True, text=True, env=environment(tmp_path), check=False
+    )
     assert done.returncode == 0, done.stderr
-    assert [len(list((tmp_path / script.stem).iterdir())) for script in scripts] == [3] * 12
+    assert [len(list((tmp_path / script.stem).iterdir())) for script in scripts] == [3] * 20
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -1,54 +1,104 @@
-"""What each Task 1 method promises."""
+"""What every Task 1 method promises, and what `seq`, `replay`, `joint` and `freeze` do."""
 
 from __future__ import annotations
 
+import ast
+from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from forgetting.config import Arm, Optimizer, Run, Schedule, Task1
+from forgetting import methods
+from forgetting.arms import AnyArm, Arm, Freeze, Joint, Replay, Sequential
+from forgetting.config import Run, Schedule
 from forgetting.methods import build_method
-from forgetting.methods.replay import stored_persons
+from forgetting.methods.base import Method, Setting
+from forgetting.methods.freeze import frozen_layers
+from forgetting.methods.replay import question_bytes, stored_persons
 from forgetting.model import load_checkpoint, load_weights, save_checkpoint
 from forgetting.tables import METRICS, read_table
 from forgetting.tokens import Questions
-from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, freeze, train
 from forgetting.training.optimizer import build_optimizer
 from forgetting.training.task1 import finetune_task1
 
-TRAINING = Optimizer(learning_rate=1e-2, weight_decay=0.1)
+SEQ = Sequential(method="seq")
 
 
-def trained(model, method, questions: Questions, steps: int = 6):
-    """`model` after some steps of Task 1 under `method`."""
-    batches = method.batches(QuestionBatches(questions.of_groups("task1"), 8, 0), questions.of_groups("task0_train"))
-    train(model, Plan(steps, batches, TRAINING, Schedule(), frozenset({steps}), lambda step: None, "float32", method.trainable))
+def weights(model) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("layers", [0, 1, 2])
-def test_frozen_tensors_are_bit_identical_and_absent_from_the_optimizer(tiny_model, tiny_questions, layers: int) -> None:
-    before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
-    method = build_method(Arm(method="freeze", layers=layers), seed=0)
-    after = trained(tiny_model, method, tiny_questions)
+def prepared(arm: Arm, setting: Setting) -> Method:
+    method = build_method(arm)
+    method.before_task(setting)
+    return method
+
+
+def trained(arm: Arm, setting: Setting, steps: int = 6) -> dict[str, torch.Tensor]:
+    """The weights after some steps of Task 1 under a method."""
+    method = prepared(arm, setting)
+    plan = Plan(steps, method.batches(), setting.training.optimizer, Schedule(), frozenset({steps}), lambda step: None, hooks=method)
+    train(setting.model, plan)
+    return weights(setting.model)
+
+
+def test_every_method_has_knobs_and_a_file() -> None:
+    """One file a method; only the task vector, which trains nothing, is no `Method`."""
+    names = {get_args(knobs.model_fields["method"].annotation)[0] for knobs in get_args(get_args(AnyArm)[0])}
+    files = {path.stem for path in Path(methods.__path__[0]).glob("*.py")} - {"__init__", "base"}
+    assert names == files
+    for name in names - {"task_vector"}:
+        tree = ast.parse((Path(methods.__path__[0]) / f"{name}.py").read_text())
+        assert any(isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "METHOD" for node in tree.body), name
+
+
+@pytest.mark.parametrize(
+    "arm", [Freeze(method="freeze", layers=n) for n in (0, 1, 2)] + [Freeze(method="freeze", layers=1, rule="as_released")]
+)
+def test_frozen_tensors_are_bit_identical_and_absent_from_the_optimizer(tiny_setting: Setting, arm: Freeze) -> None:
+    model = tiny_setting.model
+    before = weights(model)
+    after = trained(arm, tiny_setting)
     frozen = {
-        name for name in before if name.startswith("gpt_neox.embed_in") or any(f"gpt_neox.layers.{i}." in name for i in range(layers))
+        name for name in before if name.startswith("gpt_neox.embed_in") or any(f"gpt_neox.layers.{i}." in name for i in range(arm.layers))
     }
     for name in before:
         assert torch.equal(before[name], after[name]) == (name in frozen), name
+    parameters = freeze(model, prepared(arm, tiny_setting).trainable)
     owned = {
-        id(p) for o in build_optimizer(freeze(tiny_model, method.trainable), TRAINING) for group in o.param_groups for p in group["params"]
+        id(p) for o in build_optimizer(parameters, tiny_setting.training.optimizer) for group in o.param_groups for p in group["params"]
     }
-    assert not any(id(p) in owned for name, p in tiny_model.named_parameters() if name in frozen)
+    assert not any(id(p) in owned for name, p in model.named_parameters() if name in frozen)
 
 
-def test_layer_1_does_not_freeze_layers_10_and_11() -> None:
-    method = build_method(Arm(method="freeze", layers=2), seed=0)
-    trainable = [i for i in range(12) if method.trainable(f"gpt_neox.layers.{i}.mlp.dense_h_to_4h.weight")]
-    assert trainable == list(range(2, 12))
+def test_exact_layers_are_numbers_and_not_substrings() -> None:
+    assert frozen_layers(Freeze(method="freeze", layers=2), 12) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("bottom", "layers", "frozen"),
+    [
+        (1, 12, {0}),
+        (2, 12, {0, 1, 10, 11}),
+        (7, 12, {0, 1, 2, 3, 4, 5, 6, 10, 11}),
+        (2, 32, {0, 1, *range(10, 20)}),
+        (3, 32, {0, 1, 2, *range(10, 30)}),
+        (9, 32, {*range(9), *range(10, 32)}),
+        (1, 4, {0}),
+        (2, 4, {0, 1, 3}),
+        (2, 6, {0, 1, 5}),
+    ],
+)
+def test_as_released_freezes_what_the_reference_froze(bottom: int, layers: int, frozen: set[int]) -> None:
+    """Up to 12 and 32 layers: what its code selects, found by running the substring rule; below 10 layers: our generalisation."""
+    assert frozen_layers(Freeze(method="freeze", layers=bottom, rule="as_released"), layers) == frozen
+    if layers > 10:
+        found = {i for i in range(layers) if any(f"layers.{chosen}" in f"gpt_neox.layers.{i}.mlp" for chosen in range(bottom))}
+        assert found == frozen
 
 
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.5, 1.0])
@@ -60,55 +110,66 @@ def test_the_store_is_the_stated_share_of_persons(tiny_questions: Questions, sha
     assert set(stored) <= set(stored_persons(train_questions, 1.0, seed=0))
 
 
-@pytest.mark.parametrize(("mix", "share", "per_step"), [("batch", 0.25, 8.0), ("ratio", 0.5, 8 * 6 / 16), ("ratio", 0.25, 8 * 3 / 16)])
-def test_replay_batches_hold_exactly_the_stated_share(tiny_questions: Questions, mix: str, share: float, per_step: float) -> None:
-    method = build_method(Arm(method="replay", share=share, mix=mix), seed=0)
-    train_questions, task1 = tiny_questions.of_groups("task0_train"), tiny_questions.of_groups("task1")
-    batches = method.batches(QuestionBatches(task1, 8, 0), train_questions)
-    stored = set(stored_persons(train_questions, share, seed=0))
+@pytest.mark.parametrize(
+    ("arm", "share", "per_step"),
+    [
+        (Replay(method="replay", share=0.25, mix="batch"), 0.25, Fraction(8)),
+        (Replay(method="replay", share=0.5, mix="ratio"), 0.5, Fraction(8 * 6, 16)),
+        (Replay(method="replay", share=0.25, mix="ratio"), 0.25, Fraction(8 * 3, 16)),
+        (Joint(method="joint"), 1.0, Fraction(8 * 12, 16)),
+    ],
+)
+def test_mixed_batches_hold_exactly_the_stated_share(tiny_setting: Setting, arm: Arm, share: float, per_step: Fraction) -> None:
+    method = prepared(arm, tiny_setting)
+    batches = method.batches()
+    store = tiny_setting.task0_train.of_persons(stored_persons(tiny_setting.task0_train, share, seed=0))
     drawn = []
     for step in range(48):
         rows = batches.rows_at(step)
-        assert np.array_equal(rows[:8], QuestionBatches(task1, 8, 0).rows_at(step))
+        assert np.array_equal(rows[:8], tiny_setting.task1.rows_at(step))
+        assert abs(len(rows) - 8 - per_step) < 1
         assert len(batches.batch(step).ids) == len(rows)
         drawn.extend(batches.both.person[rows[8:]])
     assert len(drawn) == 48 * per_step
-    assert set(drawn) == stored
+    assert set(drawn) == set(store.person)
+    assert method.stored_bytes == question_bytes(store) == 4 * int((store.prompt_length + store.answer_length).sum())
 
 
-def test_all_arms_see_the_same_task1_questions_in_the_same_order(tiny_questions: Questions) -> None:
-    arms = [Arm(method="seq"), Arm(method="freeze", layers=1), Arm(method="replay", share=0.5, mix="batch")]
-    task1 = tiny_questions.of_groups("task1")
-    orders = []
-    for arm in arms:
-        batches = build_method(arm, seed=0).batches(QuestionBatches(task1, 8, 0), tiny_questions.of_groups("task0_train"))
-        orders.append([batches.rows_at(step)[:8].tolist() for step in range(30)])
-    assert orders[0] == orders[1] == orders[2]
+def test_all_arms_see_the_same_task1_questions_in_the_same_order(tiny_setting: Setting) -> None:
+    for arm in [SEQ, Freeze(method="freeze", layers=1), Replay(method="replay", share=0.5, mix="batch"), Joint(method="joint")]:
+        batches = prepared(arm, tiny_setting).batches()
+        for step in range(30):
+            assert batches.rows_at(step)[:8].tolist() == tiny_setting.task1.rows_at(step).tolist()
 
 
-def test_seq_is_plain_fine_tuning_bit_for_bit(tiny_model, tiny_questions: Questions) -> None:
-    start = {name: value.clone() for name, value in tiny_model.state_dict().items()}
-    method = trained(tiny_model, build_method(Arm(method="seq"), seed=0), tiny_questions)
-    tiny_model.load_state_dict(start)
-    train(
-        tiny_model,
-        Plan(6, QuestionBatches(tiny_questions.of_groups("task1"), 8, 0), TRAINING, Schedule(), frozenset({6}), lambda step: None),
-    )
-    assert all(torch.equal(method[name], value) for name, value in tiny_model.state_dict().items())
+def test_no_held_out_person_is_given_to_a_method(tiny_setting: Setting, tiny_questions: Questions) -> None:
+    assert set(tiny_setting.task0_train.group) == {"task0_train"}
+    assert len(tiny_setting.held_out) == len({*tiny_questions.person}) - 12
 
 
-def run_of(steps: int, threshold: float = 0.99) -> Run:
-    config = Task1(
-        steps=steps,
-        batch_size=8,
-        optimizer=TRAINING,
-        early_stop_accuracy=threshold,
-        evaluate=[(10, 5)],
-        evaluate_later=20,
-        checkpoints=[(10, 5)],
-        later_checkpoints=1,
-    )
-    return Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method=Arm(method="seq"))
+def test_seq_is_plain_fine_tuning_bit_for_bit(tiny_setting: Setting) -> None:
+    start = weights(tiny_setting.model)
+    by_method = trained(SEQ, tiny_setting)
+    tiny_setting.model.load_state_dict(start)
+    optimizer = tiny_setting.training.optimizer
+    train(tiny_setting.model, Plan(6, tiny_setting.task1, optimizer, Schedule(), frozenset({6}), lambda step: None))
+    assert all(torch.equal(by_method[name], value) for name, value in tiny_setting.model.state_dict().items())
+
+
+def test_a_freeze_that_freezes_nothing_is_seq_bit_for_bit(tiny_setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = weights(tiny_setting.model)
+    plain = trained(SEQ, tiny_setting)
+    tiny_setting.model.load_state_dict(start)
+    from forgetting.methods import freeze as module
+
+    monkeypatch.setattr(module.Freeze, "trainable", lambda self, name: True)
+    nothing = trained(Freeze(method="freeze", layers=0), tiny_setting)
+    assert all(torch.equal(plain[name], nothing[name]) for name in plain)
+
+
+def run_of(setting: Setting, steps: int, threshold: float = 0.99, every: bool = True) -> Run:
+    config = setting.training.model_copy(update={"steps": steps, "early_stop_accuracy": threshold})
+    return Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method=SEQ, every_checkpoint=every)
 
 
 @pytest.fixture
@@ -117,13 +178,15 @@ def start(tiny_model, tmp_path: Path) -> Path:
     return tmp_path / "start"
 
 
-def test_a_task1_job_writes_its_checkpoints_and_an_early_stop_is_a_prefix(start: Path, tiny_data: Path, tmp_path: Path) -> None:
+def test_a_task1_job_writes_its_checkpoints_and_an_early_stop_is_a_prefix(
+    tiny_setting: Setting, start: Path, tiny_data: Path, tmp_path: Path
+) -> None:
     """The early-stopped arm equals a run that really ends there."""
-    finetune_task1(run_of(80, threshold=0.02), tiny_data, start, tmp_path / "scratch", tmp_path / "whole")
+    finetune_task1(run_of(tiny_setting, 80, threshold=0.02), tiny_data, start, tmp_path / "scratch", tmp_path / "whole")
     metrics = read_table(tmp_path / "whole" / "metrics.parquet", METRICS)
     stopped = int(metrics.loc[metrics["metric"] == "early_stop_step", "value"].item())
     assert 0 < stopped < 80
-    finetune_task1(run_of(stopped, threshold=1.0), tiny_data, start, tmp_path / "scratch", tmp_path / "short")
+    finetune_task1(run_of(tiny_setting, stopped, threshold=1.0), tiny_data, start, tmp_path / "scratch", tmp_path / "short")
     early, ended = (load_weights(tmp_path / name) for name in ("whole/checkpoints/matched", f"short/checkpoints/step-{stopped:06d}"))
     assert all(torch.equal(early[name], ended[name]) for name in early)
     assert {folder.name for folder in (tmp_path / "whole" / "checkpoints").iterdir()} == {
@@ -136,9 +199,30 @@ def test_a_task1_job_writes_its_checkpoints_and_an_early_stop_is_a_prefix(start:
     load_checkpoint(tmp_path / "whole" / "checkpoints" / "step-000080")
 
 
-def test_an_early_stop_that_is_never_reached_is_recorded_as_such(start: Path, tiny_data: Path, tmp_path: Path) -> None:
-    finetune_task1(run_of(6, threshold=1.0), tiny_data, start, tmp_path / "scratch", tmp_path / "out")
+def test_an_early_stop_that_is_never_reached_is_recorded_as_such(
+    tiny_setting: Setting, start: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    finetune_task1(run_of(tiny_setting, 6, threshold=1.0), tiny_data, start, tmp_path / "scratch", tmp_path / "out")
     metrics = read_table(tmp_path / "out" / "metrics.parquet", METRICS)
     assert np.isnan(metrics.loc[metrics["metric"] == "early_stop_step", "value"].item())
     matched, end = (load_weights(tmp_path / "out" / "checkpoints" / name) for name in ("matched", "step-000006"))
     assert all(torch.equal(matched[name], end[name]) for name in matched)
+
+
+def test_an_arm_without_curve_or_view_keeps_three_checkpoints_and_the_same_measurements(
+    tiny_setting: Setting, start: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    for every in (True, False):
+        finetune_task1(run_of(tiny_setting, 160, every=every), tiny_data, start, tmp_path / "scratch", tmp_path / str(every))
+    assert {folder.name for folder in (tmp_path / "False" / "checkpoints").iterdir()} == {"step-000150", "step-000160", "matched"}
+    assert (tmp_path / "False" / "facts.parquet").read_bytes() == (tmp_path / "True" / "facts.parquet").read_bytes()
+
+
+def test_the_cost_of_a_run_is_recorded(start: Path, tiny_setting: Setting, tiny_data: Path, tmp_path: Path) -> None:
+    run = run_of(tiny_setting, 10).model_copy(update={"method": Replay(method="replay", share=0.5, mix="batch")})
+    finetune_task1(run, tiny_data, start, tmp_path / "scratch", tmp_path / "out")
+    rows = read_table(tmp_path / "out" / "metrics.parquet", METRICS).set_index("metric")["value"]
+    assert rows["trained_rows"] == 10 * 16
+    assert rows["prepared_rows"] == 0
+    assert rows["stored_bytes"] > 0
+    assert rows["trained_parameters"] == sum(p.numel() for p in tiny_setting.model.parameters())

@@ -32,3 +32,16 @@ def test_answer_positions_by_hand() -> None:
     question, position = answer_positions(torch.tensor([3, 2]), torch.tensor([2, 1]))
     assert question.tolist() == [0, 0, 1]
     assert position.tolist() == [2, 3, 1]
+
+
+def test_weighted_sum_equals_plain_cross_entropy_of_each_row() -> None:
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(ROWS_AT_ONCE + 100, 8, generator=generator, dtype=torch.float64).requires_grad_()
+    weight = torch.randn(11, 8, generator=generator, dtype=torch.float64).requires_grad_()
+    target = torch.randint(11, (len(hidden),), generator=generator)
+    share = torch.rand(len(hidden), generator=generator, dtype=torch.float64)
+    ours = linear_cross_entropy(hidden, weight, target, share)
+    found = torch.autograd.grad(ours, (hidden, weight))
+    plain = (torch.nn.functional.cross_entropy(hidden @ weight.T, target, reduction="none") * share).sum()
+    torch.testing.assert_close(ours, plain)
+    torch.testing.assert_close(found, torch.autograd.grad(plain, (hidden, weight)))

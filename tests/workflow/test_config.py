@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -11,7 +13,8 @@ from pydantic import BaseModel
 from snakemake.utils import update_config
 from tests.study import ROOT, snakemake
 
-from forgetting.config import Arm, ConfigError, StudyConfig, checkpoint_steps, load_study
+from forgetting.arms import AnyArm
+from forgetting.config import ConfigError, StudyConfig, checkpoint_steps, load_study
 
 BAD = {
     "unknown key": ("learning_rat=1", "learning_rat"),
@@ -25,10 +28,22 @@ BAD = {
     "no persons for recovery": ('data={"groups":{"task0_train":0}}', "data.groups.task0_train"),
     "unknown arm": ("arms=[seq,rehearse]", "rehearse"),
     "no seq": ("arms=[replay-20]", "seq"),
-    "recovery of an arm that does not run": ('recovery={"arms":["seq","replay-50"]}', "recovery.arms"),
-    "view of an arm that does not run": ('views={"arms":["replay-50"]}', "views.arms"),
-    "unknown method": ('methods={"seq":{"method":"sequential"}}', "methods.seq.method"),
-    "knob of another method": ('methods={"seq":{"share":0.1}}', "share"),
+    "recovery of an arm that does not run": ('recovery={"arms":["seq","freeze-9"]}', "recovery.arms"),
+    "view of an arm that does not run": ('views={"arms":["freeze-9"]}', "views.arms"),
+    "view of an arm that is not trained": ('views={"arms":["task-vector-0.2"]}', "task-vector-0.2"),
+    "unknown method": ('methods={"seq":{"method":"sequential"}}', "methods.seq"),
+    "knob of another method": ('methods={"seq":{"share":0.1}}', "methods.seq.seq.share"),
+    "missing knob": ('methods={"half":{"method":"replay","share":0.5}}', "methods.half.replay.mix"),
+    "unknown rule": ('methods={"projection-exact":{"rule":"svd"}}', "methods.projection-exact.gradient_projection.rule"),
+    "negative share": ('methods={"replay-5":{"share":-0.05}}', "methods.replay-5.replay.share"),
+    "share above one": ('methods={"replay-5":{"share":5}}', "methods.replay-5.replay.share"),
+    "negative depth": ('methods={"freeze-1":{"layers":-1}}', "methods.freeze-1.freeze.layers"),
+    "negative penalty": ('methods={"ewc-1e0":{"penalty":-1}}', "methods.ewc-1e0.ewc.penalty"),
+    "length of nothing": ('methods={"freeze-1":{"length":0}}', "methods.freeze-1.freeze.length"),
+    "empty grid": ('comparison={"families":{"ewc":[]}}', "comparison.families.ewc"),
+    "arm in two families": ('comparison={"families":{"again":["replay-5"]}}', "comparison.families"),
+    "unknown arm in a family": ('comparison={"families":{"mine":["mine-1"]}}', "mine-1"),
+    "early stop above one": ('task1={"early_stop_accuracy":1.2}', "task1.early_stop_accuracy"),
     "same seed twice": ("seeds=[1,1]", "seeds"),
     "scale is not a folder name": ("scale=../elsewhere", "scale"),
 }
@@ -89,7 +104,11 @@ def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 def test_every_key_is_documented() -> None:
     text = (ROOT / "config" / "README.md").read_text()
-    missing = [key for key in keys(StudyConfig) + keys(Arm) if not re.search(rf"[`.]{key.rpartition('.')[2]}`", text)]
+    missing = [
+        key
+        for key in [*keys(StudyConfig), *chain(*map(keys, get_args(get_args(AnyArm)[0])))]
+        if not re.search(rf"[`.]{key.rpartition('.')[2]}`", text)
+    ]
     assert not missing
 
 

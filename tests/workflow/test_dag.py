@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from tests.study import ROOT, clone_to, snakemake
 
-FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")
+FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier")
+COMPARISON = ("method_comparison", "freeze_depth", "replay_share", "task_vector", "fisher_angle", "pseudo_examples")
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +55,45 @@ def test_smoke(clone: Path) -> None:
     assert heavy(planned(clone, "all", "--configfile", "config/smoke.yaml")) <= 45
 
 
+def task1_jobs(jobs: Counter[str]) -> int:
+    """Jobs that train an arm; there is a rule for each length and for each choice of checkpoints."""
+    return sum(count for rule, count in jobs.items() if rule.startswith("task1"))
+
+
+def test_methods_trains_every_arm_of_the_comparison_once(clone: Path) -> None:
+    jobs = planned(clone, "methods")
+    assert task1_jobs(jobs) == 30  # 35 arms, 5 of which are task vectors of seq
+    assert jobs["task_vector"] == 5
+    assert jobs["recovery"] == 35
+    assert jobs["task0_lamol"] == jobs["choose"] == jobs["methods_report"] == 1
+    assert all(jobs[f"fig_{name}"] == 1 for name in COMPARISON)
+    assert not any(jobs[f"fig_{name}"] for name in FIGURES), "the figures of `all` are another target"
+
+
+def test_all_trains_few_arms(clone: Path) -> None:
+    jobs = planned(clone, "all")
+    assert task1_jobs(jobs) == 8
+    assert not {"task_vector", "task0_lamol", "choose"} & set(jobs)
+
+
+def test_an_edited_method_reruns_its_arms_alone(clone: Path) -> None:
+    plan = snakemake("-n", "methods", cwd=clone).stdout
+    blocks = re.findall(r"rule task1\w*:\n    input: (.+)\n(?:.*\n)*?    wildcards: seed=0, arm=(.+)", plan)
+    users = {arm for files, arm in blocks if "methods/ewc.py" in files}
+    assert users == {"ewc-1e-2", "ewc-1e-1", "ewc-1e0", "ewc-1e1", "ewc-1e2", "ewc-batch-1e0"}
+
+
 def test_paper_is_the_papers_study(clone: Path) -> None:
     jobs = planned(clone, "all", "--configfile", "config/paper.yaml")
-    assert jobs["task1"] == 22  # seq, 5 replay shares, 13 freeze depths, 3 further rates
+    assert task1_jobs(jobs) == 8  # seq, 2 replay shares, 2 freeze depths, 3 further rates
     assert jobs["recovery"] == 6
+    full = planned(clone, "methods", "--configfile", "config/paper.yaml")
+    assert task1_jobs(full) == 39  # 13 freeze depths, and as released at 2 and 7
 
 
-@pytest.mark.parametrize("target", ["data", "figures", "tables", "report", "gates", *(f"fig_{name}" for name in FIGURES)])
+@pytest.mark.parametrize(
+    "target", ["data", "figures", "tables", "report", "gates", "methods", *(f"fig_{name}" for name in (*FIGURES, *COMPARISON))]
+)
 def test_targets_by_name(clone: Path, target: str) -> None:
     listed = snakemake("--list-target-rules", cwd=clone).stdout
     assert re.search(rf"^{target} \(.+\)$", listed, re.M), f"{target} has no docstring or is no target rule"
@@ -68,13 +101,14 @@ def test_targets_by_name(clone: Path, target: str) -> None:
 
 def test_headline_figure_needs_few_runs(clone: Path) -> None:
     jobs = planned(clone, "fig_performance")
-    assert jobs["task1"] <= 3
+    assert task1_jobs(jobs) <= 3
     assert jobs["recovery"] == 1
     assert not any(rule.startswith("view_") for rule in jobs)
 
 
 def test_figures_and_data_import_no_torch() -> None:
-    light = [*(f"fig_{name}" for name in FIGURES), "data", "gates", "table_methods", "table_recovery_table", "table_gates"]
+    light = [*(f"fig_{name}" for name in (*FIGURES, *COMPARISON)), "data", "gates", "choose"]
+    light += ["table_methods", "table_recovery_table", "table_gates", "table_method_table", "table_choice_table", "table_grid_table"]
     program = (
         "import runpy, sys; sys.path[:0] = ['workflow']\nfor path in sys.argv[1:]: runpy.run_path(path)\nassert 'torch' not in sys.modules"
     )
@@ -83,7 +117,9 @@ def test_figures_and_data_import_no_torch() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize(("rule", "script"), [("make_data", "data"), ("task1", "task1"), ("view_features",) * 2, ("fig_landscape",) * 2])
+@pytest.mark.parametrize(
+    ("rule", "script"), [("make_data", "data"), ("task1_every_checkpoint", "task1"), ("view_features",) * 2, ("fig_landscape",) * 2]
+)
 def test_all_code_that_a_script_imports_is_input(clone: Path, rule: str, script: str) -> None:
     program = (
         "import runpy, sys; sys.path[:0] = ['workflow']; runpy.run_path(sys.argv[1])\n"

@@ -11,13 +11,12 @@ from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from forgetting.arms import AnyArm, Freeze, Lamol, TaskVector
 from forgetting.errors import StudyError
+from forgetting.strict import Count, Fraction, Positive, Strict
 
-Count = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 Stride = tuple[Annotated[int, Field(ge=0)], Count]
 
 ATTRIBUTES = ("birthday", "birth_city", "university", "major", "company_name", "company_city")
@@ -26,12 +25,6 @@ PRETRAINED_GROUPS = ("task0_train", "task0_val", "task0_test")
 TEMPLATES_PER_ATTRIBUTE = 50
 TROUGH_WITHIN = 150
 """Steps within which the lowest Task 0 accuracy counts as the early trough (science §3)."""
-
-
-class Strict(BaseModel):
-    """Refuses unknown keys and silent conversions, so a typing error never becomes a default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Groups(Strict):
@@ -170,13 +163,14 @@ class Recovery(Strict):
     """Training on `task0_train` from Task 1 checkpoints.
 
     Each of `arms` is recovered from its trough, its early-stop point and its end, for the longest of `epochs`; those that are also in
-    `curve_arms` from every other checkpoint too, for one epoch.
+    `curve_arms` from every other checkpoint too, for one epoch. The other arms of the comparison are recovered from the same three
+    points for one epoch, without controls of their own.
     """
 
     batch_size: Count
     optimizer: Optimizer
     schedule: Schedule = Schedule()
-    epochs: list[Positive] = [0.25, 0.5, 1.0, 2.0, 5.0]
+    epochs: list[Positive] = Field([0.25, 0.5, 1.0, 2.0, 5.0])
     evaluations_per_epoch: Count = 4
     arms: list[str]
     curve_arms: list[str]
@@ -219,6 +213,12 @@ class GateThresholds(Strict):
     recovery_from_150: Fraction = 0.90
 
 
+class Comparison(Strict):
+    """The full comparison of methods: the grid of each family, of which `task0_val` chooses one arm."""
+
+    families: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+
+
 class Threads(Strict):
     """CPU threads of one job of each stage. Snakemake lowers them to `--cores`; results agree across thread counts only up to rounding."""
 
@@ -229,31 +229,9 @@ class Threads(Strict):
     views: Count = 1
 
 
-class Arm(Strict):
-    """One entry of `config/methods.yaml`: a Task 1 method and its knobs."""
-
-    method: Literal["seq", "replay", "freeze"]
-    learning_rate: Positive | None = None
-    steps: Count | None = None
-    share: Annotated[float, Field(gt=0, le=1)] | None = None
-    mix: Literal["batch", "ratio"] | None = None
-    layers: Annotated[int, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _knobs_fit_the_method(self) -> Arm:
-        allowed = {"seq": set(), "replay": {"share", "mix"}, "freeze": {"layers"}}[self.method]
-        for knob in ("share", "mix", "layers"):
-            given = getattr(self, knob) is not None
-            if given and knob not in allowed:
-                raise ValueError(f"{knob} is not a knob of method {self.method!r}")
-            if not given and knob in allowed:
-                raise ValueError(f"method {self.method!r} needs {knob}")
-        return self
-
-
 class StudyConfig(Strict):
     scale: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
     gates: Literal["stop", "warn"] = "stop"
     precision: Literal["float32", "bf16"] = "float32"
     threads: Threads = Threads()
@@ -269,47 +247,69 @@ class StudyConfig(Strict):
     views: Views
     gate_thresholds: GateThresholds = GateThresholds()
     arms: Annotated[list[str], Field(min_length=1)]
-    learning_rate_arms: list[str] = []
-    methods: dict[str, Arm]
+    learning_rate_arms: list[str] = Field([])
+    comparison: Comparison
+    methods: dict[str, AnyArm]
 
     @model_validator(mode="after")
     def _arms_exist_and_fit(self) -> StudyConfig:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds has a value twice: {self.seeds}")
         lists = {"arms": self.arms, "learning_rate_arms": self.learning_rate_arms, "views.arms": self.views.arms}
-        for key, names in (lists | {"recovery.arms": self.recovery.arms, "recovery.curve_arms": self.recovery.curve_arms}).items():
+        lists |= {"recovery.arms": self.recovery.arms, "recovery.curve_arms": self.recovery.curve_arms}
+        for key, names in (lists | {"comparison.families": self.compared_arms}).items():
             if len(set(names)) != len(names):
                 raise ValueError(f"{key} has a name twice: {names}")
         for name in self.every_arm:
             if name not in self.methods:
                 raise ValueError(f"arm {name!r} is not an entry of config/methods.yaml")
-            depth = self.methods[name].layers
-            if depth is not None and depth > self.model.layers:
-                raise ValueError(f"arm {name!r} freezes {depth} layers, but the model has {self.model.layers}")
-        if "seq" not in self.arms:
-            raise ValueError("arms must contain 'seq', which every other arm is compared with")
+            arm = self.methods[name]
+            if isinstance(arm, Freeze) and arm.layers > self.model.layers:
+                raise ValueError(f"arm {name!r} freezes {arm.layers} layers, but the model has {self.model.layers}")
+        for key, names in {"arms": self.arms, "comparison.families": self.compared_arms}.items():
+            if "seq" not in names:
+                raise ValueError(f"{key} must contain 'seq', which every other arm is compared with")
         if "seq" not in self.recovery.curve_arms:
             raise ValueError("recovery.curve_arms must contain 'seq', which the gates are checked on")
-        for key, arms in (("recovery.arms", self.recovery.arms), ("views.arms", self.views.arms)):
-            for name in arms:
+        for key, names in (("recovery.arms", self.recovery.arms), ("views.arms", self.views.arms)):
+            for name in names:
                 if name not in self.every_arm:
-                    raise ValueError(f"{key} names {name!r}, which is neither in arms nor in learning_rate_arms")
+                    raise ValueError(f"{key} names {name!r}, which is in none of arms, learning_rate_arms and comparison.families")
         for name in self.recovery.curve_arms:
             if name not in self.recovery.arms:
                 raise ValueError(f"recovery.curve_arms names {name!r}, which is not in recovery.arms")
+        for name in self.task_vector_arms:
+            if name in {*self.recovery.curve_arms, *self.views.arms}:
+                raise ValueError(f"{name!r} is not trained, so it can be neither in recovery.curve_arms nor in views.arms")
         return self
+
+    @property
+    def compared_arms(self) -> list[str]:
+        """The arms of the full comparison, family by family."""
+        return [name for names in self.comparison.families.values() for name in names]
 
     @property
     def every_arm(self) -> list[str]:
         """All Task 1 runs of one seed, each once, in the order of the config."""
-        return list(dict.fromkeys([*self.arms, *self.learning_rate_arms]))
+        return list(dict.fromkeys([*self.arms, *self.learning_rate_arms, *self.compared_arms]))
 
     @property
-    def freeze_arms(self) -> list[str]:
-        return [name for name in self.arms if self.methods[name].method == "freeze"]
+    def task_vector_arms(self) -> list[str]:
+        return [name for name in self.every_arm if isinstance(self.methods[name], TaskVector)]
+
+    def keeps_every_checkpoint(self, arm: str) -> bool:
+        """Whether recovery curves or views need all checkpoints of an arm; of the others only step 150, the match and the end are kept."""
+        return arm in {*self.recovery.curve_arms, *self.views.arms}
+
+    def probe(self, arm: str) -> str:
+        """How the arm is recovered, see `Recovery`."""
+        if arm in self.recovery.curve_arms:
+            return "curve"
+        return "long" if arm in self.recovery.arms or arm == "controls" else "short"
 
     def run(self, stage: str, seed: int, arm: str | None = None) -> dict[str, Any]:
-        """The slice of the config that the result of one stage depends on, as plain JSON values."""
+        """The slice of the config that the result of one stage depends on, as plain JSON values. `arm` names one of Task 1; for `task0`,
+        an arm of LAMOL, which has its own."""
         sections = {
             "data": ("data", "tokenizer"),
             "pretrain": ("data", "model", "pretrain", "evaluation", "precision"),
@@ -324,18 +324,22 @@ class StudyConfig(Strict):
         if stage == "views":
             del slice_["views"]["arms"]
         if stage == "recovery":
+            assert arm is not None
             del slice_["recovery"]["arms"], slice_["recovery"]["curve_arms"]
-            slice_["recovery"]["curve"] = arm in self.recovery.curve_arms
+            slice_["recovery"]["probe"] = self.probe(arm)
         if stage == "pretrain":
             del slice_["evaluation"]["persons_per_group"]
         if stage == "gates":
             slice_["task1_epoch_steps"] = ceil(len(ATTRIBUTES) * self.data.groups.task1 / self.task1.batch_size)
-        if arm is not None:
-            slice_["arm"] = arm
+        if arm is None:
+            return slice_
+        if stage == "task0":
+            method = self.methods[arm]
+            assert isinstance(method, Lamol)
+            return slice_ | {"language_loss": method.language_loss}
         if stage == "task1":
-            assert arm is not None
-            slice_["method"] = whole["methods"][arm]
-        return slice_
+            slice_ |= {"method": whole["methods"][arm], "every_checkpoint": self.keeps_every_checkpoint(arm)}
+        return slice_ | {"arm": arm}
 
 
 class Run(Strict):
@@ -355,7 +359,9 @@ class Run(Strict):
     recovery: RecoveryRun | None = None
     evaluation: Evaluation = Evaluation()
     views: ViewsRun | None = None
-    method: Arm | None = None
+    method: AnyArm | None = None
+    every_checkpoint: bool = True
+    language_loss: Positive | None = None
     gates: Literal["stop", "warn"] = "stop"
     gate_thresholds: GateThresholds | None = None
     task1_epoch_steps: Count | None = None
@@ -369,36 +375,41 @@ class Run(Strict):
 
 
 class RecoveryRun(Recovery):
-    arms: list[str] = []
-    curve_arms: list[str] = []
-    curve: bool = False
+    arms: list[str] = Field([])
+    curve_arms: list[str] = Field([])
+    probe: Literal["curve", "long", "short"] = "long"
 
 
 class ViewsRun(Views):
-    arms: list[str] = []
+    arms: list[str] = Field([])
 
 
 Run.model_rebuild()
 
 
-def checkpoint_steps(task1: Task1, steps: int) -> list[int]:
+def arm_steps(task1: Task1, arm: AnyArm) -> int:
+    """Optimizer steps of a Task 1 run."""
+    return max(1, round(arm.length * task1.steps))
+
+
+def checkpoint_steps(task1: Task1, steps: int, every: bool = True) -> list[int]:
     """Steps of a Task 1 run of length `steps` at which weights are kept, ascending; step 0 is the model after Task 0.
 
-    Every `every`-th step of each stride; step 150, which views and gates refer to; `later_checkpoints` more, evenly
-    spaced between the last stride and the end; the end.
+    With `every`: every `every`-th step of each stride; step 150, which views and gates refer to; `later_checkpoints` more, evenly
+    spaced between the last stride and the end; the end. Without: step 150 and the end.
     """
     kept, start = {150, steps}, 0
-    for until, every in task1.checkpoints:
-        kept.update(range(start + every, until + 1, every))
+    for until, stride in task1.checkpoints if every else ():
+        kept.update(range(start + stride, until + 1, stride))
         start = until
-    for index in range(1, task1.later_checkpoints + 1):
+    for index in range(1, task1.later_checkpoints + 1) if every else ():
         kept.add(start + round(index * (steps - start) / task1.later_checkpoints))
     return sorted(step for step in kept if 0 < step <= steps)
 
 
 def evaluation_steps(task1: Task1, steps: int) -> list[int]:
     """Steps of a Task 1 run of length `steps` at which it is evaluated: 0, every stride, then every `evaluate_later`, and every
-    checkpoint."""
+    step at which an arm may keep a checkpoint."""
     found, start = {0, *checkpoint_steps(task1, steps)}, 0
     for until, every in [*task1.evaluate, (steps, task1.evaluate_later)]:
         found.update(range(start, until + 1, every))

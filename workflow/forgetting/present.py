@@ -8,8 +8,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from forgetting.comparison import read_paper
 from forgetting.summary import read_gates
-from forgetting.tables import FEATURE_POINTS, FEATURES, LANDSCAPE, METRICS, RECOVERY, RECOVERY_FACTS, WEIGHTS, read_tables
+from forgetting.tables import (
+    CHOICE,
+    FEATURE_POINTS,
+    FEATURES,
+    FISHER,
+    LANDSCAPE,
+    METRICS,
+    RECOVERY,
+    RECOVERY_FACTS,
+    WEIGHTS,
+    read_tables,
+)
 
 Result = TypeVar("Result")
 
@@ -23,11 +35,15 @@ INPUTS: dict[str, tuple[Callable[[list[str]], Any], str]] = {
     "weights": (partial(read_tables, schema=WEIGHTS), "weights.parquet of the views"),
     "features": (partial(read_tables, schema=FEATURES), "features.parquet of the views"),
     "points": (partial(read_tables, schema=FEATURE_POINTS), "feature_points.parquet of the views"),
+    "fisher": (partial(read_tables, schema=FISHER), "fisher.parquet of every seed"),
+    "choice": (partial(read_tables, schema=CHOICE), "choice.parquet of the comparison"),
+    "paper": (read_paper, "resources/paper_results.yaml"),
     "gates": (read_gates, "the files of the gates (JSON)"),
 }
 """Name of an input: how its files are read, and what they are. Each takes one file a run; tables list arms in that order."""
 OPTIONS: dict[str, dict[str, Any]] = {
     "matched_accuracy": {"type": float, "default": 0.99, "help": "Task 1 accuracy at which arms are compared (default 0.99)"},
+    "equal_steps": {"type": int, "help": "step at which the arms are compared (default: the last one that all of them reach)"},
     "energy": {"type": float, "default": 0.99, "help": "share of an update's squared norm that a rank counts (default 0.99)"},
     "axes": {"choices": ("orthogonal", "reference"), "default": "orthogonal", "help": "axes of the landscape (default orthogonal)"},
 }

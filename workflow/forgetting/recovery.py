@@ -118,23 +118,26 @@ class Prober:
 def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int], scratch_folder: Path, output: Path) -> None:
     """Probe one arm, whose Task 1 checkpoints are at `steps`.
 
-    The trough, the early-stop point (`matched`) and the end are recovered for the longest of `recovery.epochs`, trough and end also with
-    shuffled answers; the end of Task 0 (checkpoint 0), and for an arm with a curve every other checkpoint, for one epoch.
+    From the trough, the early-stop point (`matched`) and the end, for one epoch (probe: short) or for the longest of `recovery.epochs`,
+    trough and end then also with shuffled answers (long); from every other checkpoint for one epoch too (curve). The end of Task 0
+    (checkpoint 0) is scored as it is, in a curve also after one epoch.
     """
     metrics = read_table(task1 / "metrics.parquet", METRICS)
     prober = Prober(run, data, task1 / "facts.parquet", scratch_folder)
-    longest = max(prober.config.epochs)
+    kind = prober.config.probe
+    folders = {step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps}
     trough, end = trough_checkpoint(metrics, steps), max(steps)
-    long = {trough, end}
-    folders = {0: task0 / "model"} | {
-        step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps if prober.config.curve or step in long
-    }
+    main = {trough, end}
     early_stop = metrics.loc[metrics["metric"] == "early_stop_step", "value"].item()
     if not np.isnan(early_stop):
         folders[int(early_stop)] = task1 / "checkpoints" / "matched"
-        long.add(int(early_stop))
-    probes = [Probe("task1", step, folder, longest if step in long else 1.0) for step, folder in sorted(folders.items())]
-    probes += [Probe("shuffled", step, folders[step], 1.0) for step in sorted({trough, end})]
+        main.add(int(early_stop))
+    probes = [Probe("task1", 0, task0 / "model", 1.0 if kind == "curve" else 0.0)]
+    for step, folder in sorted(folders.items()):
+        if step in main or kind == "curve":
+            probes.append(Probe("task1", step, folder, max(prober.config.epochs) if step in main and kind != "short" else 1.0))
+    if kind != "short":
+        probes += [Probe("shuffled", step, folders[step], 1.0) for step in sorted({trough, end})]
     prober.write(probes, output)
 
 

@@ -19,7 +19,7 @@ from forgetting.views.performance import collapse_by_rate, curve, method_summary
 from forgetting.views.spurious import RELEARNED, probe_points, recovery_summary, task0_rows
 
 FORMATS = ("csv", "md", "tex")
-_WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "seeds", "seed")
+_WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "bytes", "seeds", "seed")
 _TITLES = {
     "learned": "Task 1 learned",
     "task1_final": "Task 1 final",
@@ -29,6 +29,11 @@ _TITLES = {
     "area": "area above, steps 0-150",
     "rate": "learning rate",
     "trained_parameters": "Trained parameters",
+    "stopped": "Task 0 with early stop",
+    "recovered": "after one recovery epoch",
+    "seconds_ratio": "seconds a step over seq",
+    "paper_percent": "paper: Task 0 after Task 1 (%)",
+    "paper_reliability": "paper: reliability of that number",
 }
 
 
@@ -65,7 +70,7 @@ def methods_table(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy:
 def recovery_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> pd.DataFrame:
     """One row an arm and point (trough, matched, end): accuracies before, dropped and recovered, the controls, and what follows."""
     points = probe_points(metrics, recovery)
-    runs = recovery_summary(recovery_facts, points).merge(_probe_accuracies(recovery, points), on=["seed", "arm", "point"])
+    runs = recovery_summary(recovery_facts, points).merge(probe_accuracies(recovery, points), on=["seed", "arm", "point"])
     values = ["checkpoint", "learned", "before", "dropped", "recovered", "control_persons", "pretrained", "random", "shuffled"]
     values += ["spurious_share", "savings", "kept", "lost_and_recovered", "never_recovered"]
     return combine_seeds(runs, ["arm", "point"], values)
@@ -77,7 +82,7 @@ def learning_rate_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_
     wide = [runs.loc[runs["name"] == "before", ["seed", "arm", "rate", "learned"]]]
     wide += [_named(runs[runs["name"] == name], name) for name in ("before", "trough", "peak")]
     points = probe_points(metrics, recovery)
-    probes = recovery_summary(recovery_facts, points).merge(_probe_accuracies(recovery, points), on=["seed", "arm", "point"])
+    probes = recovery_summary(recovery_facts, points).merge(probe_accuracies(recovery, points), on=["seed", "arm", "point"])
     values = ["learned", "before", "trough", "peak"]
     for point in ("trough", "matched"):
         columns = [name for name in probes if name.startswith(("recovered", "spurious_share"))]
@@ -136,16 +141,24 @@ def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str]
 
 
 def formatted(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for reading: text cells, a value with its interval in one cell, readable column names."""
+    """The table for reading: text cells, a value with its interval in one cell, readable column names.
+
+    Where a column `<name>_seeds` counts the seeds that reached `<name>`, the cell says so instead: not reached, or in how many.
+    """
     ends = {name for name in table if name.removesuffix("_low").removesuffix("_high") in table and name.endswith(("_low", "_high"))}
     ends |= {"low", "high"} & set(table) if "value" in table else set()
+    counts = {name for name in table if name.endswith("_seeds") and name.removesuffix("_seeds") in table}
     columns = {}
     for name in table:
-        if name in ends:
+        if name in ends | counts:
             continue
         low, high = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
         lows, highs = (table[end] if end in table else [np.nan] * len(table) for end in (low, high))
-        columns[_TITLES.get(name, name.replace("_", " "))] = [_cell(name, *cell) for cell in zip(table[name], lows, highs, strict=True)]
+        cells = [_cell(name, *cell) for cell in zip(table[name], lows, highs, strict=True)]
+        if f"{name}_seeds" in counts:
+            reached = zip(cells, table[f"{name}_seeds"], table["seeds"], strict=True)
+            cells = [_with_count(*cell) for cell in reached]
+        columns[_TITLES.get(name, name.replace("_", " ").replace("task0", "Task 0").replace("task1", "Task 1"))] = cells
     return pd.DataFrame(columns)
 
 
@@ -169,15 +182,24 @@ def _cell(name: str, value: Any, low: float, high: float) -> str:
         return value
     if pd.isna(value):
         return "-"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
     if name == "learned":
         return f"{100 * value:.0f} %"
-    if name == "rate":
-        return f"{value:.3g}"
+    if name in ("rate", "paper_percent"):
+        return f"{value:.4g}"
     if np.isinf(value):
         return f"starts above {100 * RELEARNED:.0f} %"
     places = 0 if _is_whole(name) else 3
     text = f"{value:,.{places}f}"
     return text if pd.isna(low) or pd.isna(high) else f"{text} [{low:.{places}f}, {high:.{places}f}]"
+
+
+def _with_count(cell: str, reached: float, seeds: float) -> str:
+    """A cell that says in how many of the seeds it was reached, where that is not in all."""
+    if pd.isna(reached) or reached == seeds:
+        return cell
+    return f"{cell} ({reached:.0f} of {seeds:.0f} seeds)" if reached else "not reached"
 
 
 def _is_whole(name: str) -> bool:
@@ -189,7 +211,7 @@ def _named(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     return rows[["seed", "arm", "value", "low", "high"]].rename(columns={"value": name, "low": f"{name}_low", "high": f"{name}_high"})
 
 
-def _probe_accuracies(recovery: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+def probe_accuracies(recovery: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """For each seed, arm and point: exact match before, dropped, recovered, of control persons, and after one epoch from each control."""
     test, control = task0_rows(recovery), task0_rows(recovery, "control")
     one_epoch, from_task1 = np.isclose(test["epochs"], 1), test["start"] == "task1"

@@ -94,6 +94,19 @@ FEATURE_POINTS = pa.schema(
 )
 """Coordinates of single questions in the plane of the leading principal component (of the states after Task 0) and the mean shift."""
 
+FISHER = pa.schema(
+    [("scale", pa.string()), ("seed", pa.int32()), ("layer", pa.int32()), ("component", pa.string())]
+    + [("fisher", pa.float64()), ("weights", pa.int64())]
+)
+"""Mean diagonal Fisher information of Task 0 in each matrix after Task 0 (squared gradient of an answer's log-likelihood, nats squared per
+weight squared, not normalised), and how many weights it has. layer, component: as in WEIGHTS."""
+CHOICE = pa.schema(
+    [("scale", pa.string()), ("family", pa.string()), ("arm", pa.string()), ("chosen", pa.bool_()), ("learned", pa.bool_())]
+    + [("criterion", pa.float64()), ("reason", pa.string())]
+)
+"""Every arm of the comparison, one row each; in each family one is chosen, on `task0_val` alone. learned: Task 1 reached the early-stop
+accuracy in every seed. criterion: mean over seeds of what the arms of the family were ranked by, which `reason` names."""
+
 
 class TableError(StudyError):
     """A table that is missing, truncated or of another shape; the message names the file."""

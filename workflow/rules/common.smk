@@ -20,7 +20,7 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
 )
 
-from forgetting.config import ConfigError, checkpoint_steps, load_study
+from forgetting.config import ConfigError, arm_steps, checkpoint_steps, load_study
 
 try:
     STUDY = load_study(config)
@@ -88,21 +88,47 @@ def model_files(folder):
 
 def steps_of(arm):
     """Optimizer steps of a Task 1 run."""
-    return STUDY.methods[arm].steps or STUDY.task1.steps
+    return arm_steps(STUDY.task1, STUDY.methods[arm])
 
 
-def checkpoint_names(steps):
-    """Folder names of the checkpoints of a Task 1 run of this many steps."""
-    return [
-        *(f"step-{step:06d}" for step in checkpoint_steps(STUDY.task1, steps)),
-        "matched",
-    ]
+def kept_steps(arm):
+    """Steps at which the weights of a Task 1 run are kept."""
+    return checkpoint_steps(STUDY.task1, steps_of(arm), STUDY.keeps_every_checkpoint(arm))
+
+
+def checkpoint_files(folder, steps):
+    """The files of the checkpoints that a Task 1 run in this folder keeps at these steps, and of the match."""
+    names = [*(f"step-{step:06d}" for step in steps), "matched"]
+    return [file for name in names for file in model_files(f"{folder}/checkpoints/{name}")]
 
 
 def task1_checkpoints(wildcards):
     """The files of every checkpoint of the arm."""
-    names = checkpoint_names(steps_of(wildcards.arm))
-    return [file for name in names for file in model_files(f"{SEED}/task1/{{arm}}/checkpoints/{name}".format(**wildcards))]
+    return checkpoint_files(f"{SEED}/task1/{{arm}}".format(**wildcards), kept_steps(wildcards.arm))
+
+
+def task0_folder(arm):
+    """Where the model stands that an arm starts from: LAMOL has a Task 0 of its own."""
+    method = STUDY.methods[arm]
+    return f"{SEED}/task0-lamol/{method.language_loss:g}" if method.method == "lamol" else f"{SEED}/task0"
+
+
+def task0_model(wildcards):
+    """The files of the model after the Task 0 of the arm."""
+    folder = task0_folder(wildcards.arm).format(**wildcards)
+    return model_files(f"{folder}/model")
+
+
+def lamol_arm(wildcards):
+    """An arm that starts from the Task 0 of LAMOL with this weight of the language-modelling loss."""
+    folder = f"{SEED}/task0-lamol/{wildcards.weight}"
+    return next(arm for arm in STUDY.every_arm if task0_folder(arm) == folder)
+
+
+def method_code(wildcards):
+    """The file of the arm's method and the library files that it imports."""
+    file = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}.py"
+    return [file, *code(file)]
 
 
 def one_of(names):
@@ -157,23 +183,31 @@ FIGURES = (
     "weight_update",
     "features",
     "frontier",
-    "freeze_depth",
 )
 TABLES = ("methods", "recovery_table", "learning_rate_table", "gates")
+COMPARISON_FIGURES = (
+    "method_comparison",
+    "freeze_depth",
+    "replay_share",
+    "task_vector",
+    "fisher_angle",
+    "pseudo_examples",
+)
+COMPARISON_TABLES = ("method_table", "choice_table", "grid_table")
 
 
-def figure_files():
-    """Every figure in every format."""
+def figure_files(names=FIGURES):
+    """Figures in every format."""
     return expand(
         f"{ROOT}/figures/{{name}}.{{format}}",
-        name=FIGURES,
+        name=names,
         format=("pdf", "png", "svg"),
     )
 
 
-def table_files():
-    """Every table in every format."""
-    return expand(f"{ROOT}/tables/{{name}}.{{format}}", name=TABLES, format=("csv", "md", "tex"))
+def table_files(names=TABLES):
+    """Tables in every format."""
+    return expand(f"{ROOT}/tables/{{name}}.{{format}}", name=names, format=("csv", "md", "tex"))
 
 
 def gate_files():

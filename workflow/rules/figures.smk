@@ -1,4 +1,5 @@
-# Figures: each as PDF, PNG and SVG. They read tables only, no weights and no torch.
+# Figures (PDF, PNG, SVG) and tables (CSV, Markdown, LaTeX). They read tables only, no weights and no torch.
+# One entry below is one rule: what it shows, where it stands in the report, and the files and options of its script.
 
 FORGETTING = "1. Is Task 0 forgotten?"
 SPURIOUS = "2. Is the forgetting spurious?"
@@ -6,235 +7,224 @@ MODEL = "3. What changes in the model?"
 METHODS = "4. Which method forgets less?"
 TRUST = "5. Can the study be trusted?"
 
-STYLE = "workflow/forgetting/figures/forgetting.mplstyle"
+
+def metrics_of(arms):
+    """What the Task 1 runs of some arms measured."""
+    return per_arm(f"{SEED}/task1/{{arm}}/metrics.parquet", arms)
+
+
+def recovery_of(arms):
+    """What the recovery probes of some arms measured."""
+    return per_arm(f"{SEED}/recovery/{{arm}}/metrics.parquet", arms)
+
+
+def recovery_facts_of(arms):
+    """The same, question by question."""
+    return per_arm(f"{SEED}/recovery/{{arm}}/facts.parquet", arms)
+
+
+def views_of(arms, table):
+    """One table of the views of some arms."""
+    return per_arm(f"{SEED}/views/{{arm}}/{table}.parquet", arms)
+
+
 MAIN_ARMS = list(dict.fromkeys(["seq", *STUDY.views.arms]))
 PROBED_ARMS = [arm for arm in STUDY.recovery.arms if arm in STUDY.arms]
 CURVE_ARMS = [arm for arm in STUDY.recovery.curve_arms if arm in STUDY.arms]
 RATE_ARMS = ["seq", *STUDY.learning_rate_arms]
 PROBED_RATE_ARMS = [arm for arm in RATE_ARMS if arm in STUDY.recovery.arms]
+COMPARED_ARMS = STUDY.compared_arms
 
 
-rule fig_performance:
-    """Accuracies on Task 0 and Task 1 against step, and the recovery curve."""
-    input:
-        script="workflow/scripts/fig_performance.py",
-        library=code("workflow/scripts/fig_performance.py"),
-        style=STYLE,
-        metrics=per_arm(f"{SEED}/task1/{{arm}}/metrics.parquet", MAIN_ARMS),
-        recovery=per_arm(f"{SEED}/recovery/{{arm}}/metrics.parquet", ["seq"]),
-        floors=seeds(rules.make_data.output.floors),
-    output:
-        pdf=f"{ROOT}/figures/performance.pdf",
-        png=report(
-            f"{ROOT}/figures/performance.png",
-            caption="../report/performance.rst",
-            category=FORGETTING,
-            labels={"figure": "performance"},
+def compared(*methods):
+    """The arms of the comparison that use one of these methods."""
+    return [arm for arm in COMPARED_ARMS if STUDY.methods[arm].method in methods]
+
+
+floors = seeds(rules.make_data.output.floors)
+choice = rules.choose.output
+paper = "resources/paper_results.yaml"
+matched = {"matched_accuracy": STUDY.task1.early_stop_accuracy}
+
+SHOWN = {
+    # The figures and tables of `all`.
+    "fig_performance": dict(
+        about="Accuracies on Task 0 and Task 1 against step, and the recovery curve.",
+        category=FORGETTING,
+        input=dict(metrics=metrics_of(MAIN_ARMS), recovery=recovery_of(["seq"]), floors=floors),
+    ),
+    "fig_recovery": dict(
+        about="What one epoch of recovery brings back, beside its controls.",
+        category=SPURIOUS,
+        input=dict(
+            metrics=metrics_of(CURVE_ARMS),
+            recovery=recovery_of([*CURVE_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*CURVE_ARMS, "controls"]),
         ),
-        svg=f"{ROOT}/figures/performance.svg",
-    log:
-        f"{ROOT}/logs/figures/performance.log",
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    shell:
-        "python {input.script} --metrics {input.metrics} --recovery {input.recovery} --floors {input.floors} "
-        "--output {output} > {log} 2>&1"
-
-
-rule fig_recovery:
-    """What one epoch of recovery brings back, beside its controls."""
-    input:
-        script="workflow/scripts/fig_recovery.py",
-        library=code("workflow/scripts/fig_recovery.py"),
-        style=STYLE,
-        metrics=per_arm(f"{SEED}/task1/{{arm}}/metrics.parquet", CURVE_ARMS),
-        recovery=per_arm(f"{SEED}/recovery/{{arm}}/metrics.parquet", [*CURVE_ARMS, "controls"]),
-        recovery_facts=per_arm(f"{SEED}/recovery/{{arm}}/facts.parquet", [*CURVE_ARMS, "controls"]),
-    output:
-        pdf=f"{ROOT}/figures/recovery.pdf",
-        png=report(
-            f"{ROOT}/figures/recovery.png",
-            caption="../report/recovery.rst",
-            category=SPURIOUS,
-            labels={"figure": "recovery"},
+    ),
+    "fig_learning_rate": dict(
+        about="Collapse and recovery against the learning rate of Task 1.",
+        category=SPURIOUS,
+        input=dict(
+            metrics=metrics_of(RATE_ARMS),
+            recovery=recovery_of([*PROBED_RATE_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*PROBED_RATE_ARMS, "controls"]),
+            floors=floors,
         ),
-        svg=f"{ROOT}/figures/recovery.svg",
-    log:
-        f"{ROOT}/logs/figures/recovery.log",
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    shell:
-        "python {input.script} --metrics {input.metrics} --recovery {input.recovery} --recovery-facts {input.recovery_facts} "
-        "--output {output} > {log} 2>&1"
-
-
-rule fig_learning_rate:
-    """Collapse and recovery against the learning rate of Task 1."""
-    input:
-        script="workflow/scripts/fig_learning_rate.py",
-        library=code("workflow/scripts/fig_learning_rate.py"),
-        style=STYLE,
-        metrics=per_arm(f"{SEED}/task1/{{arm}}/metrics.parquet", RATE_ARMS),
-        recovery=per_arm(f"{SEED}/recovery/{{arm}}/metrics.parquet", [*PROBED_RATE_ARMS, "controls"]),
-        recovery_facts=per_arm(f"{SEED}/recovery/{{arm}}/facts.parquet", [*PROBED_RATE_ARMS, "controls"]),
-        floors=seeds(rules.make_data.output.floors),
-    output:
-        pdf=f"{ROOT}/figures/learning_rate.pdf",
-        png=report(
-            f"{ROOT}/figures/learning_rate.png",
-            caption="../report/learning_rate.rst",
-            category=SPURIOUS,
-            labels={"figure": "learning rate"},
+    ),
+    "fig_landscape": dict(
+        about="Losses of both tasks on the plane of the Task 1 run.",
+        category=MODEL,
+        input=dict(landscape=views_of(STUDY.views.arms, "landscape")),
+        options=dict(axes=STUDY.views.landscape.axes),
+    ),
+    "fig_weight_update": dict(
+        about="Angles between the weight updates of the stages.",
+        category=MODEL,
+        input=dict(weights=views_of(STUDY.views.arms, "weights")),
+        options=dict(energy=STUDY.views.energy),
+    ),
+    "fig_features": dict(
+        about="How the residual stream moves between the stages.",
+        category=MODEL,
+        input=dict(features=views_of(STUDY.views.arms, "features"), points=views_of(STUDY.views.arms, "feature_points")),
+    ),
+    "fig_frontier": dict(
+        about="The arms of `all` on the Task 0 / Task 1 frontier.",
+        category=METHODS,
+        input=dict(metrics=metrics_of(STUDY.arms), floors=floors),
+        options=matched,
+    ),
+    "table_methods": dict(
+        about="Every arm of `all` at its trough, at matched Task 1 accuracy and at the end.",
+        category=METHODS,
+        input=dict(metrics=metrics_of(STUDY.arms), floors=floors),
+        options=matched,
+    ),
+    "table_recovery_table": dict(
+        about="Spurious share and savings of every probed arm, with intervals.",
+        category=SPURIOUS,
+        input=dict(
+            metrics=metrics_of(PROBED_ARMS),
+            recovery=recovery_of([*PROBED_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*PROBED_ARMS, "controls"]),
         ),
-        svg=f"{ROOT}/figures/learning_rate.svg",
-    log:
-        f"{ROOT}/logs/figures/learning_rate.log",
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    shell:
-        "python {input.script} --metrics {input.metrics} --recovery {input.recovery} --recovery-facts {input.recovery_facts} "
-        "--floors {input.floors} --output {output} > {log} 2>&1"
-
-
-rule fig_landscape:
-    """Losses of both tasks on the plane of the Task 1 run."""
-    input:
-        script="workflow/scripts/fig_landscape.py",
-        library=code("workflow/scripts/fig_landscape.py"),
-        style=STYLE,
-        landscape=per_arm(f"{SEED}/views/{{arm}}/landscape.parquet", STUDY.views.arms),
-    output:
-        pdf=f"{ROOT}/figures/landscape.pdf",
-        png=report(
-            f"{ROOT}/figures/landscape.png",
-            caption="../report/landscape.rst",
-            category=MODEL,
-            labels={"figure": "landscape"},
+    ),
+    "table_learning_rate_table": dict(
+        about="Collapse, rebound and spurious share at every learning rate.",
+        category=SPURIOUS,
+        input=dict(
+            metrics=metrics_of(RATE_ARMS),
+            recovery=recovery_of([*PROBED_RATE_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*PROBED_RATE_ARMS, "controls"]),
         ),
-        svg=f"{ROOT}/figures/landscape.svg",
-    log:
-        f"{ROOT}/logs/figures/landscape.log",
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    params:
-        axes=STUDY.views.landscape.axes,
-    shell:
-        "python {input.script} --landscape {input.landscape} --axes {params.axes} --output {output} > {log} 2>&1"
-
-
-rule fig_weight_update:
-    """Angles between the weight updates of the stages."""
-    input:
-        script="workflow/scripts/fig_weight_update.py",
-        library=code("workflow/scripts/fig_weight_update.py"),
-        style=STYLE,
-        weights=per_arm(f"{SEED}/views/{{arm}}/weights.parquet", STUDY.views.arms),
-    output:
-        pdf=f"{ROOT}/figures/weight_update.pdf",
-        png=report(
-            f"{ROOT}/figures/weight_update.png",
-            caption="../report/weight_update.rst",
-            category=MODEL,
-            labels={"figure": "weight update"},
+    ),
+    "table_gates": dict(
+        about="What the study had to reach, and what it reached.",
+        category=TRUST,
+        input=dict(gates=gate_files()),
+    ),
+    # Those of `methods`.
+    "fig_method_comparison": dict(
+        about="Every method on the frontier; the chosen arms at matched Task 1, before and after recovery.",
+        category=METHODS,
+        input=dict(
+            metrics=metrics_of(COMPARED_ARMS),
+            recovery=recovery_of([*COMPARED_ARMS, "controls"]),
+            floors=floors,
+            choice=choice,
         ),
-        svg=f"{ROOT}/figures/weight_update.svg",
-    log:
-        f"{ROOT}/logs/figures/weight_update.log",
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    params:
-        energy=STUDY.views.energy,
-    shell:
-        "python {input.script} --weights {input.weights} --energy {params.energy} --output {output} > {log} 2>&1"
-
-
-rule fig_features:
-    """How the residual stream moves between the stages."""
-    input:
-        script="workflow/scripts/fig_features.py",
-        library=code("workflow/scripts/fig_features.py"),
-        style=STYLE,
-        features=per_arm(f"{SEED}/views/{{arm}}/features.parquet", STUDY.views.arms),
-        points=per_arm(f"{SEED}/views/{{arm}}/feature_points.parquet", STUDY.views.arms),
-    output:
-        pdf=f"{ROOT}/figures/features.pdf",
-        png=report(
-            f"{ROOT}/figures/features.png",
-            caption="../report/features.rst",
-            category=MODEL,
-            labels={"figure": "features"},
+        options=matched,
+    ),
+    "fig_freeze_depth": dict(
+        about="Forgetting and recovery against the number of frozen layers.",
+        category=METHODS,
+        input=dict(
+            metrics=metrics_of(compared("seq", "freeze")),
+            recovery=recovery_of(compared("seq", "freeze")),
+            floors=floors,
         ),
-        svg=f"{ROOT}/figures/features.svg",
-    log:
-        f"{ROOT}/logs/figures/features.log",
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    shell:
-        "python {input.script} --features {input.features} --points {input.points} --output {output} > {log} 2>&1"
-
-
-rule fig_frontier:
-    """Every method on the Task 0 / Task 1 frontier."""
-    input:
-        script="workflow/scripts/fig_frontier.py",
-        library=code("workflow/scripts/fig_frontier.py"),
-        style=STYLE,
-        metrics=per_arm(f"{SEED}/task1/{{arm}}/metrics.parquet", STUDY.arms),
-        floors=seeds(rules.make_data.output.floors),
-    output:
-        pdf=f"{ROOT}/figures/frontier.pdf",
-        png=report(
-            f"{ROOT}/figures/frontier.png",
-            caption="../report/frontier.rst",
-            category=METHODS,
-            labels={"figure": "frontier"},
+        options=matched,
+    ),
+    "fig_replay_share": dict(
+        about="Early drop and final accuracy against the stored share.",
+        category=METHODS,
+        input=dict(metrics=metrics_of(compared("seq", "replay", "joint")), floors=floors),
+        options=matched,
+    ),
+    "fig_task_vector": dict(
+        about="Both tasks against how much of the task vector is taken back.",
+        category=METHODS,
+        input=dict(metrics=metrics_of(compared("seq", "task_vector")), floors=floors, paper=paper),
+        options=matched,
+    ),
+    "fig_fisher_angle": dict(
+        about="Fisher information of each matrix against the angle between its Task 1 updates.",
+        category=METHODS,
+        input=dict(weights=views_of(["seq"], "weights"), fisher=seeds(rules.view_fisher.output)),
+    ),
+    "fig_pseudo_examples": dict(
+        about="What the pseudo examples of LAMOL are worth.",
+        category=METHODS,
+        input=dict(metrics=metrics_of(compared("lamol")), paper=paper),
+    ),
+    "table_method_table": dict(
+        about="The chosen arm of every family at matched Task 1 and at equal steps, its cost, its recovery, and the paper's number.",
+        category=METHODS,
+        input=dict(
+            metrics=metrics_of(COMPARED_ARMS),
+            recovery=recovery_of([*COMPARED_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*COMPARED_ARMS, "controls"]),
+            floors=floors,
+            choice=choice,
+            paper=paper,
         ),
-        svg=f"{ROOT}/figures/frontier.svg",
-    log:
-        f"{ROOT}/logs/figures/frontier.log",
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    params:
-        accuracy=STUDY.task1.early_stop_accuracy,
-    shell:
-        "python {input.script} --metrics {input.metrics} --floors {input.floors} "
-        "--matched-accuracy {params.accuracy} --output {output} > {log} 2>&1"
+        options=matched | {"equal_steps": STUDY.task1.steps},
+    ),
+    "table_choice_table": dict(
+        about="Which arm stands for each family, and why.",
+        category=METHODS,
+        input=dict(choice=choice),
+    ),
+    "table_grid_table": dict(
+        about="Every arm of the comparison.",
+        category=METHODS,
+        input=dict(metrics=metrics_of(COMPARED_ARMS), choice=choice),
+        options=matched,
+    ),
+}
 
+for rule_name, shown in SHOWN.items():
+    kind, name = rule_name.split("_", 1)
+    stem = f"{ROOT}/{'figures' if kind == 'fig' else 'tables'}/{name}"
+    flags = " ".join(f"--{key.replace('_', '-')} {{input.{key}}}" for key in shown["input"])
+    choices = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in shown.get("options", {}).items())
+    main, *others = ("png", "pdf", "svg") if kind == "fig" else ("csv", "md", "tex")
 
-rule fig_freeze_depth:
-    """Forgetting and recovery against the number of frozen layers."""
-    input:
-        script="workflow/scripts/fig_freeze_depth.py",
-        library=code("workflow/scripts/fig_freeze_depth.py"),
-        style=STYLE,
-        metrics=per_arm(f"{SEED}/task1/{{arm}}/metrics.parquet", ["seq", *STUDY.freeze_arms]),
-        recovery=per_arm(
-            f"{SEED}/recovery/{{arm}}/metrics.parquet", [arm for arm in PROBED_ARMS if arm == "seq" or arm in STUDY.freeze_arms]
-        ),
-        floors=seeds(rules.make_data.output.floors),
-    output:
-        pdf=f"{ROOT}/figures/freeze_depth.pdf",
-        png=report(
-            f"{ROOT}/figures/freeze_depth.png",
-            caption="../report/freeze_depth.rst",
-            category=METHODS,
-            labels={"figure": "freeze depth"},
-        ),
-        svg=f"{ROOT}/figures/freeze_depth.svg",
-    log:
-        f"{ROOT}/logs/figures/freeze_depth.log",
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    params:
-        accuracy=STUDY.task1.early_stop_accuracy,
-    shell:
-        "python {input.script} --metrics {input.metrics} --recovery {input.recovery} --floors {input.floors} "
-        "--matched-accuracy {params.accuracy} --output {output} > {log} 2>&1"
+    rule:
+        name:
+            rule_name
+        input:
+            **shown["input"],
+            script=f"workflow/scripts/{rule_name}.py",
+            library=code(f"workflow/scripts/{rule_name}.py"),
+            style="workflow/forgetting/figures/forgetting.mplstyle" if kind == "fig" else [],
+        output:
+            report(
+                f"{stem}.{main}",
+                caption=f"../report/{name}.rst",
+                category=shown["category"],
+                labels={"figure" if kind == "fig" else "table": name.replace("_", " ")},
+            ),
+            [f"{stem}.{other}" for other in others],
+        log:
+            f"{ROOT}/logs/{stem.removeprefix(ROOT + '/')}.log",
+        localrule: True
+        conda:
+            "../envs/forgetting.yaml"
+        params:
+            choices=choices,
+        shell:
+            f"python {{input.script}} {flags} {{params.choices}} --output {{output}} > {{log}} 2>&1"
+
+    workflow.get_rule(rule_name).docstring = shown["about"]

@@ -76,22 +76,25 @@ rule gate_task0:
         "--task0 {input.task0} --output {output} > {log} 2>&1"
 
 
-# The outputs of a rule are fixed names, so arms that run for different numbers of steps need a rule each.
-for steps in sorted(set(map(steps_of, STUDY.every_arm))):
+# The outputs of a rule are fixed names, so arms that run for different numbers of steps or keep other checkpoints need a rule each.
+TRAINED_ARMS = [arm for arm in STUDY.every_arm if arm not in STUDY.task_vector_arms]
+
+for steps, every in sorted({(steps_of(arm), STUDY.keeps_every_checkpoint(arm)) for arm in TRAINED_ARMS}):
 
     rule:
         """Train one arm on the questions about new persons, evaluating every group densely."""
         name:
-            "task1" if steps == STUDY.task1.steps else f"task1_{steps}_steps"
+            ("task1" if steps == STUDY.task1.steps else f"task1_{steps}_steps") + ("_every_checkpoint" if every else "")
         input:
             script="workflow/scripts/task1.py",
             library=code("workflow/scripts/task1.py"),
+            method=method_code,
             config=f"{SEED}/task1/{{arm}}/config.json",
             data=rules.make_data.output,
-            start=rules.task0.output.model,
+            start=task0_model,
             check=rules.check_task0.output,
         output:
-            checkpoints=[file for name in checkpoint_names(steps) for file in model_files(f"{SEED}/task1/{{arm}}/checkpoints/{name}")],
+            checkpoints=checkpoint_files(f"{SEED}/task1/{{arm}}", checkpoint_steps(STUDY.task1, steps, every)),
             metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
             facts=f"{SEED}/task1/{{arm}}/facts.parquet",
         log:
@@ -99,7 +102,7 @@ for steps in sorted(set(map(steps_of, STUDY.every_arm))):
         benchmark:
             f"{BENCHMARKS}/task1/{{arm}}.tsv"
         wildcard_constraints:
-            arm=one_of(arm for arm in STUDY.every_arm if steps_of(arm) == steps),
+            arm=one_of(arm for arm in TRAINED_ARMS if (steps_of(arm), STUDY.keeps_every_checkpoint(arm)) == (steps, every)),
         conda:
             "../envs/forgetting.yaml"
         threads: STUDY.threads.task1
@@ -112,3 +115,67 @@ for steps in sorted(set(map(steps_of, STUDY.every_arm))):
         shell:
             "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
             "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+
+
+rule task0_lamol:
+    """Task 0 of LAMOL, which learns to make up questions while it learns to answer them."""
+    input:
+        script="workflow/scripts/task0_lamol.py",
+        library=code("workflow/scripts/task0_lamol.py"),
+        config=f"{SEED}/task0-lamol/{{weight}}/config.json",
+        data=rules.make_data.output,
+        start=rules.pretrain.output.model,
+    output:
+        model=model_files(f"{SEED}/task0-lamol/{{weight}}/model"),
+        metrics=f"{SEED}/task0-lamol/{{weight}}/metrics.parquet",
+        facts=f"{SEED}/task0-lamol/{{weight}}/facts.parquet",
+    log:
+        f"{LOGS}/task0-lamol/{{weight}}.log",
+    benchmark:
+        f"{BENCHMARKS}/task0-lamol/{{weight}}.tsv"
+    # The first of a chain of jobs, the rest of which train beside the other arms.
+    priority: 1
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.task1
+    resources:
+        **ACCELERATOR,
+        mem_mb=memory(EVALUATION_BATCH),
+        runtime=runtime(6 * STUDY.task0.epochs * questions(STUDY.data.groups.task0_train)),
+    params:
+        scratch=f"{SEED}/scratch/task0-lamol/{{weight}}",
+    shell:
+        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
+        "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+
+
+rule task_vector:
+    """Take part of the way from theta* back at every checkpoint of the sequential run; nothing is trained."""
+    input:
+        script="workflow/scripts/task_vector.py",
+        library=code("workflow/scripts/task_vector.py"),
+        config=f"{SEED}/task1/{{arm}}/config.json",
+        data=rules.make_data.output,
+        start=rules.task0.output.model,
+        base=checkpoint_files(f"{SEED}/task1/seq", kept_steps("seq")),
+        metrics=f"{SEED}/task1/seq/metrics.parquet",
+    output:
+        checkpoints=checkpoint_files(f"{SEED}/task1/{{arm}}", checkpoint_steps(STUDY.task1, STUDY.task1.steps, False)),
+        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
+        facts=f"{SEED}/task1/{{arm}}/facts.parquet",
+    log:
+        f"{LOGS}/task1/{{arm}}.log",
+    benchmark:
+        f"{BENCHMARKS}/task1/{{arm}}.tsv"
+    wildcard_constraints:
+        arm=one_of(STUDY.task_vector_arms),
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.task1
+    resources:
+        **ACCELERATOR,
+        mem_mb=memory(EVALUATION_BATCH),
+        runtime=runtime(len(kept_steps("seq")) * questions(sum(STUDY.data.groups.model_dump().values()))),
+    shell:
+        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
+        "--base $(dirname {input.metrics}) --output $(dirname {output.metrics}) > {log} 2>&1"

@@ -2,13 +2,13 @@
 
 
 rule recovery:
-    """Train on Task 0 again from every Task 1 checkpoint of an arm: what comes back was forgotten only spuriously."""
+    """Train on Task 0 again from Task 1 checkpoints of an arm: what comes back was forgotten only spuriously."""
     input:
         script="workflow/scripts/recovery.py",
         library=code("workflow/scripts/recovery.py"),
         config=f"{SEED}/recovery/{{arm}}/config.json",
         data=rules.make_data.output,
-        start=rules.task0.output.model,
+        start=task0_model,
         checkpoints=task1_checkpoints,
         metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
         facts=f"{SEED}/task1/{{arm}}/facts.parquet",
@@ -20,7 +20,7 @@ rule recovery:
     benchmark:
         f"{BENCHMARKS}/recovery/{{arm}}.tsv"
     wildcard_constraints:
-        arm=one_of(STUDY.recovery.arms),
+        arm=one_of(STUDY.every_arm),
     # The longest jobs: start them before the remaining arms of Task 1.
     priority: 1
     conda:
@@ -30,11 +30,10 @@ rule recovery:
         **ACCELERATOR,
         mem_mb=memory(EVALUATION_BATCH),
         runtime=lambda wildcards: runtime(
-            (2 * len(checkpoint_steps(STUDY.task1, steps_of(wildcards.arm))) + 12 * max(STUDY.recovery.epochs))
-            * questions(STUDY.data.groups.task0_train)
+            (2 * len(kept_steps(wildcards.arm)) + 12 * max(STUDY.recovery.epochs)) * questions(STUDY.data.groups.task0_train)
         ),
     params:
-        steps=lambda wildcards: checkpoint_steps(STUDY.task1, steps_of(wildcards.arm)),
+        steps=lambda wildcards: kept_steps(wildcards.arm),
         scratch=f"{SEED}/scratch/recovery/{{arm}}",
     shell:
         "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --task0 $(dirname $(dirname {input.start[0]})) "

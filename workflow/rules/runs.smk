@@ -36,6 +36,21 @@ rule run_config_of_arm:
         "printf '%s\\n' {params.text:q} > {output} 2> {log}"
 
 
+rule run_config_of_lamol:
+    """Write the part of the config that a Task 0 of LAMOL depends on."""
+    output:
+        f"{SEED}/task0-lamol/{{weight}}/config.json",
+    log:
+        f"{LOGS}/config/task0-lamol-{{weight}}.log",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        text=lambda wildcards: run_text("task0", wildcards.seed, lamol_arm(wildcards)),
+    shell:
+        "printf '%s\\n' {params.text:q} > {output} 2> {log}"
+
+
 rule study_config:
     """Write the whole resolved config of the study."""
     output:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.comparison import after_one_epoch
 from forgetting.figures import style
 from forgetting.statistics import over_seeds
 from forgetting.views.performance import method_summary
-from forgetting.views.spurious import probe_points, task0_rows
+from forgetting.views.spurious import probe_points
 
 _TROUGH = style.Look("#7FD9B8", "v", "lowest in the first 150 steps")
 _STOPPED = style.Look("#009E73", "D", "with early stop")
@@ -19,61 +21,76 @@ _RECOVERED = {
     "matched": style.Look("#0072B2", "P", "early stop, then one recovery epoch"),
     "end": style.Look("#56B4E9", "X", "end, then one recovery epoch"),
 }
+_SHIFTS = {"trough": -0.09, "stopped": 0.0, "end": 0.09, "recovered": 0.18}
+_RELEASED_SHIFT = 0.33
+"""Marks are moved sideways, so that they do not hide each other; those of the as-released arms stand to the right of the exact ones."""
 _TICKS = 8
 
 
 def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
-    """Frames: METRICS of the task1 runs (seq and freeze arms are used), RECOVERY, METRICS floors."""
+    """Frames: METRICS of the task1 runs (seq, freeze and freeze-as-released arms are used), RECOVERY, METRICS floors."""
     depth = {arm: place for arm in style.arm_order(metrics["arm"]) if (place := _depth(arm)) is not None}
+    released = {arm for arm in depth if style.arm_family(arm) == "freeze-as-released"}
     rows = metrics[metrics["arm"].isin(list(depth))]
     summary = method_summary(rows, matched_accuracy)
-    summary["depth"] = summary["arm"].map(depth)
-    full, stopped = summary[~summary["early_stop"]], summary[summary["early_stop"]]
+    summary = summary.assign(depth=summary["arm"].map(depth), released=summary["arm"].isin(list(released)))
     seeds = metrics["seed"].nunique()
-    figure, axes = style.new_figure(1, 2, height=3.8, width_ratios=[1.4, 1], sharex=True)
+    figure, axes = style.new_figure(1, 2, height=4.0, width_ratios=[1.4, 1], sharex=True)
     first, second = axes[0]
-    _series(first, full, "trough", _TROUGH, -0.09, seeds)
-    _series(first, stopped, "final", _STOPPED, 0.0, seeds)
-    _series(first, full, "final", _END, 0.09, seeds)
-    _recovered(first, rows, recovery, depth)
+    for of_rule in (False, True):
+        chosen = summary[summary["released"] == of_rule]
+        full, stopped = chosen[~chosen["early_stop"]], chosen[chosen["early_stop"]]
+        shown = [(first, full, "trough", _TROUGH, "trough"), (first, stopped, "final", _STOPPED, "stopped")]
+        shown += [(first, full, "final", _END, "end"), (second, stopped, "task1_final", _STOPPED, "stopped")]
+        shown += [(second, full, "task1_final", _END, "end")]
+        for panel, part, column, look, name in shown:
+            _series(panel, style.mean_of(part, column, ["depth"], seeds), look, _SHIFTS[name], of_rule)
+        if len(chosen):
+            _recovered(first, rows[rows["arm"].isin(list(released)) == of_rule], recovery, depth, of_rule)
     style.draw_floor(first, floors, "task0_test", "exact_match")
-    _series(second, stopped, "task1_final", _STOPPED, 0.0, seeds)
-    _series(second, full, "task1_final", _END, 0.09, seeds)
-    _finish(first, second, sorted(depth.values()), matched_accuracy)
+    _finish(first, second, sorted(set(depth.values())), matched_accuracy)
     looks = [_TROUGH, _STOPPED, _END, *_RECOVERED.values()]
     handles = [style.line_handle(look.label, look.color, marker=look.marker) for look in looks]
+    if released:
+        handles.append(style.line_handle("open: as released", marker="s", markerfacecolor="white", linestyle="none"))
     style.legend(figure, [*handles, style.FLOOR_HANDLE], columns=3)
-    style.note(
-        figure,
-        metrics,
-        f"+n: the embedding and the n bottom layers are frozen. No point with early stop where Task 1 was {style.unlearned(seeds)}; "
-        "recovery is drawn for the arms that were probed.",
-    )
+    style.note(figure, metrics, _remarks(summary, seeds))
     return figure
 
 
 def _depth(arm: str) -> int | None:
     """Place on the axis: -1 for `seq`, which freezes nothing; None for an arm that is not drawn."""
-    return -1 if arm == "seq" else style.freeze_depth(arm)
+    found = -1 if arm == "seq" else style.arm_knob(arm, "freeze")
+    found = style.arm_knob(arm, "freeze-as-released") if found is None else found
+    return None if found is None else int(found)
 
 
-def _series(panel: Axes, summary: pd.DataFrame, column: str, look: style.Look, shift: float, seeds: int) -> None:
-    """Points with bars, moved sideways a little so that they do not hide each other."""
-    named = {column: "value", f"{column}_low": "low", f"{column}_high": "high"}
-    points = over_seeds(summary[["seed", "depth", *named]].rename(columns=named).dropna(subset="value"), ["depth"], seeds)
-    points = points.assign(place=points["depth"] + shift)
-    panel.plot(points["place"], points["value"], color=look.color, linewidth=0.9)
-    style.error_bars(panel, points, "place", look)
+def _remarks(summary: pd.DataFrame, seeds: int) -> str:
+    """What the small print says beside the intervals."""
+    text = (
+        f"+n: the embedding and the n bottom layers are frozen. No point with early stop where Task 1 was {style.unlearned(seeds)}; "
+        "recovery is drawn for the arms that were probed."
+    )
+    if summary["released"].any():
+        text += " As released: the rule of the reference at the same n, which freezes other layers, too."
+    steps = summary.loc[~summary["early_stop"], "steps"]
+    return text if steps.nunique() < 2 else f"{text} The runs differ in length: {steps.min():,.0f} to {steps.max():,.0f} steps."
 
 
-def _recovered(panel: Axes, metrics: pd.DataFrame, recovery: pd.DataFrame, depth: dict[str, int]) -> None:
-    points = probe_points(metrics, recovery[recovery["arm"].isin(list(depth))])
-    rows = task0_rows(recovery[(recovery["start"] == "task1") & np.isclose(recovery["epochs"], 1)])
-    rows = points.merge(rows, on=["seed", "arm", "checkpoint"]).assign(depth=lambda frame: frame["arm"].map(depth))
+def _series(panel: Axes, points: pd.DataFrame, look: style.Look, shift: float, released: bool, **line: Any) -> None:
+    """Points of `value` with bars at their `depth`, moved sideways: open and by themselves for the as-released rule, else joined."""
+    kind: dict[str, Any] = {"markerfacecolor": "white"} if released else {"linestyle": "-", "linewidth": 0.9} | line
+    place = points["depth"] + shift + (_RELEASED_SHIFT if released else 0)
+    style.error_bars(panel, points.assign(place=place), "place", look, **kind)
+
+
+def _recovered(panel: Axes, metrics: pd.DataFrame, recovery: pd.DataFrame, depth: dict[str, int], released: bool) -> None:
+    points = probe_points(metrics, recovery[recovery["arm"].isin(metrics["arm"].unique())])
+    rows = after_one_epoch(points, recovery).assign(depth=lambda frame: frame["arm"].map(depth))
     for point, look in _RECOVERED.items():
         chosen = rows[(rows["point"] == point) & (rows["learned"] | (point == "end"))]
-        merged = over_seeds(chosen, ["depth"], metrics["seed"].nunique()).assign(place=lambda frame: frame["depth"] + 0.18)
-        style.error_bars(panel, merged, "place", look, linestyle=":", linewidth=0.9)
+        merged = over_seeds(chosen, ["depth"], metrics["seed"].nunique())
+        _series(panel, merged, look, _SHIFTS["recovered"], released, linestyle=":")
 
 
 def _finish(first: Axes, second: Axes, depths: list[int], matched_accuracy: float) -> None:

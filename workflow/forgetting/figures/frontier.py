@@ -22,7 +22,8 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     figure, axes = style.new_figure(1, 2, height=3.9, width_ratios=[1.7, 1])
     first, second = axes[0]
     for arm in arms:
-        _path(first, metrics[metrics["arm"] == arm], style.arm_look(arm))
+        style.draw_path(first, metrics[metrics["arm"] == arm], style.arm_look(arm).color)
+        _end(first, summary[(summary["arm"] == arm) & ~summary["early_stop"]], style.arm_look(arm))
         _stop(first, summary[(summary["arm"] == arm) & summary["early_stop"]], style.arm_look(arm))
     style.draw_floor(first, floors, "task0_test", "exact_match")
     style.accuracy_axis(first, f"Task 0 {_AXIS}")
@@ -39,20 +40,10 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     return figure
 
 
-def _path(panel: Axes, run: pd.DataFrame, look: style.Look) -> None:
-    rows = run[(run["metric"] == "exact_match") & (run["attribute"] == "all")]
-    task0, task1 = (over_seeds(rows[rows["group"] == group], ["step"]) for group in ("task0_test", "task1"))
-    both = task0.merge(task1, on="step", suffixes=("_0", "_1")).sort_values("step")
-    panel.plot(both["value_1"], both["value_0"], color=look.color, linewidth=1.0)
-    panel.plot(
-        both["value_1"].iloc[-1],
-        both["value_0"].iloc[-1],
-        color=look.color,
-        marker=look.marker,
-        markersize=5,
-        linestyle="none",
-        clip_on=False,
-    )
+def _end(panel: Axes, summary: pd.DataFrame, look: style.Look) -> None:
+    seeds = summary["seed"].nunique()
+    task0, task1 = (style.mean_of(summary, column, ["arm"], seeds)["value"] for column in ("final", "task1_final"))
+    panel.plot(task1, task0, color=look.color, marker=look.marker, markersize=5, linestyle="none", clip_on=False)
 
 
 def _stop(panel: Axes, stopped: pd.DataFrame, look: style.Look) -> None:

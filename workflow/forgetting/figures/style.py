@@ -1,14 +1,15 @@
 """The one look of all figures: what colour and marker an arm has, how an interval is drawn, and how a figure becomes files.
 
-An arm looks the same in every figure: `seq` is vermilion, `replay-*` blue, `freeze-*` a green ramp by depth, learning-rate arms a purple
-ramp by rate, controls are greys (after the palette of Okabe and Ito; the families differ in their markers, too).
+An arm looks the same in every figure. Each family of arms has a marker and a ramp of colours, on which its knob has a place (after the
+palette of Okabe and Ito): `seq` is vermilion, `replay-*` blue, `freeze-*` green by depth, learning-rate arms purple by rate; controls are
+greys.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,11 +35,6 @@ _STYLE_FILE = Path(__file__).parent / "forgetting.mplstyle"
 SEQUENTIAL = "#D55E00"
 MODAL_ANSWER = "#8C8C8C"
 CONTROL_PERSONS = "#5A5A5A"
-_REPLAY_RAMP = LinearSegmentedColormap.from_list("replay", ["#56B4E9", "#0072B2", "#003A5C"])
-_FREEZE_RAMP = LinearSegmentedColormap.from_list(
-    "freeze", [(0, "#B5EBD6"), (0.27, "#5FCFA5"), (0.43, "#0FA374"), (0.54, "#00704F"), (0.63, "#004A35"), (1, "#00140E")]
-)
-_RATE_RAMP = LinearSegmentedColormap.from_list("rate", ["#E3A8CB", "#A64D8A", "#4A1140"])
 
 
 class Look(NamedTuple):
@@ -58,52 +54,112 @@ CONTROLS = {
 }
 
 
+class _Family(NamedTuple):
+    """Arms whose names differ in one knob: what `pattern` finds in the name, a number but for the rule of a projection.
+
+    place: where on the ramp of `colors` (0 to 1) a knob is. label: legend text, with {} for the knob.
+    """
+
+    pattern: str
+    marker: str
+    colors: Sequence[str | tuple[float, str]]
+    label: str
+    place: Callable[[float], float] = lambda knob: 0.5
+
+
+def _log(low: float, high: float) -> Callable[[float], float]:
+    return lambda knob: float(np.interp(np.log10(max(knob, low)), np.log10([low, high]), [0, 1]))
+
+
+_NUMBER = r"([\d.]+)"
+_POWER = r"([\d.e+-]+)"
+_RULES = {"exact": 0.0, "reference": 101.0}
+_GREENS = [(0.0, "#B5EBD6"), (0.27, "#5FCFA5"), (0.43, "#0FA374"), (0.54, "#00704F"), (0.63, "#004A35"), (1.0, "#00140E")]
+_FAMILIES = {
+    "seq": _Family("seq()", "o", [SEQUENTIAL] * 2, "seq"),
+    "replay": _Family(f"replay-{_NUMBER}", "s", ["#56B4E9", "#0072B2", "#003A5C"], "replay {} %", _log(1, 50)),
+    "replay-ratio": _Family(f"replay-ratio-{_NUMBER}", "D", ["#8FDCE0", "#2BA5B5", "#0F5A66"], "replay {} %, ratio", _log(1, 50)),
+    "ewc": _Family(f"ewc-{_POWER}", "v", ["#F7CF7A", "#E69F00", "#8F5F00"], "EWC, λ {}", _log(1e-2, 1e2)),
+    "ewc-batch": _Family(f"ewc-batch-{_POWER}", "<", ["#D9B99B", "#B07D4F", "#6B431F"], "EWC batch, λ {}", _log(1e-2, 1e2)),
+    "lamol": _Family(f"lamol-{_NUMBER}", "p", ["#EBAECF", "#CC79A7", "#7D2F5C"], "LAMOL, γ {} %", _log(1, 50)),
+    "task-vector": _Family(f"task-vector-{_NUMBER}", ">", ["#E8DA4A", "#BDAE1A", "#6F6600"], "task vector, α {}", lambda alpha: alpha),
+    "task-vector-end": _Family(f"task-vector-end-{_NUMBER}", "H", ["#9C9648", "#5E5A2B"], "task vector, end {}", lambda end: end),
+    "projection": _Family(
+        r"projection-(exact|gpm-[\d.]+|reference)",
+        "h",
+        ["#B79AD9", "#6B4C9A", "#33204F"],
+        "projection {}",
+        lambda rule: float(np.interp(rule, [0, 90, 100, 101], [0, 0.2, 0.8, 1])),
+    ),
+    "freeze": _Family(r"freeze-(\d+)", "^", _GREENS, "freeze {}", lambda depth: float(np.log1p(depth) / np.log(13))),
+    "freeze-as-released": _Family(
+        r"freeze-as-released-(\d+)", "d", ["#C3DB7A", "#86A63B", "#4B6316"], "freeze {}, as released", lambda depth: depth / 12
+    ),
+    "joint": _Family("joint()", "X", ["#000000"] * 2, "joint"),
+    "seq-lr": _Family(f"seq-lr-{_POWER}", "D", ["#E3A8CB", "#A64D8A", "#4A1140"], "seq, rate {}", _log(1e-5, 1e-2)),
+}
+"""In the order of legends."""
+
+
+def arm_family(arm: str) -> str | None:
+    """The family of an arm, from its name; None for a name of another kind."""
+    return next((name for name, family in _FAMILIES.items() if re.fullmatch(family.pattern, arm)), None)
+
+
+def arm_knob(arm: str, family: str) -> float | None:
+    """The number in the name of an arm of this family; None for arms of other families."""
+    found = re.fullmatch(_FAMILIES[family].pattern, arm)
+    if found is None:
+        return None
+    return _RULES[found[1]] if found[1] in _RULES else float(found[1].removeprefix("gpm-") or 0)
+
+
 def arm_look(arm: str) -> Look:
     """Colour, marker and legend text of an arm, from its name alone (so that they are the same in every figure)."""
-    if arm == "seq":
-        return Look(SEQUENTIAL, "o", "seq")
-    if found := re.fullmatch(r"replay-([\d.]+)", arm):
-        share = float(found[1])
-        return Look(to_hex(_REPLAY_RAMP(np.clip(np.log10(max(share, 1)) / np.log10(50), 0, 1))), "s", f"replay {found[1]} %")
-    if found := re.fullmatch(r"freeze-(\d+)", arm):
-        depth = int(found[1])
-        return Look(to_hex(_FREEZE_RAMP(np.log1p(depth) / np.log(13))), "^", "freeze embedding" if depth == 0 else f"freeze {depth}")
-    if found := re.fullmatch(r"seq-lr-([\d.e+-]+)", arm):
-        return rate_look(float(found[1]))
-    return Look("#7A6A2F", "D", arm)
+    name = arm_family(arm)
+    if name is None:
+        return Look("#7A6A2F", "D", arm)
+    family, knob = _FAMILIES[name], arm_knob(arm, name)
+    assert knob is not None
+    if name == "seq-lr":
+        return rate_look(knob)
+    ramp = LinearSegmentedColormap.from_list(name, list(family.colors))
+    text = "freeze embedding" if arm == "freeze-0" else re.sub(family.pattern, family.label.replace("{}", r"\1"), arm)
+    return Look(to_hex(ramp(family.place(knob))), family.marker, text)
 
 
 def rate_look(rate: float) -> Look:
     """The look of a learning rate: light below 1e-5, dark above 1e-2."""
-    return Look(to_hex(_RATE_RAMP(np.clip((np.log10(rate) + 5) / 3, 0, 1))), "D", f"seq, rate {rate:.0e}".replace("e-0", "e-"))
+    family = _FAMILIES["seq-lr"]
+    ramp = LinearSegmentedColormap.from_list("rate", list(family.colors))
+    return Look(to_hex(ramp(family.place(rate))), family.marker, family.label.format(f"{rate:.0e}".replace("e-0", "e-")))
 
 
 def arm_order(arms: Iterable[str]) -> list[str]:
-    """Arms as legends list them: seq, replay by share, freeze by depth, learning rates, others."""
+    """Arms as legends list them: family by family, by their knob; others last."""
+    names = list(_FAMILIES)
 
     def place(arm: str) -> tuple[int, float, str]:
-        for family, pattern in enumerate((r"seq()", r"replay-([\d.]+)", r"freeze-(\d+)", r"seq-lr-([\d.e+-]+)")):
-            if found := re.fullmatch(pattern, arm):
-                return family, float(found[1] or 0), arm
-        return 4, 0.0, arm
+        family = arm_family(arm)
+        return (names.index(family), arm_knob(arm, family) or 0, arm) if family else (len(names), 0.0, arm)
 
     return sorted(set(arms), key=place)
 
 
 def freeze_depth(arm: str) -> int | None:
     """The number of frozen layers in the name of a freeze arm; None for other arms."""
-    found = re.fullmatch(r"freeze-(\d+)", arm)
-    return int(found[1]) if found else None
+    depth = arm_knob(arm, "freeze")
+    return None if depth is None else int(depth)
 
 
 def is_rate_arm(arm: str) -> bool:
-    return arm.startswith("seq-lr-")
+    return arm_family(arm) == "seq-lr"
 
 
 def main_arms(arms: Iterable[str]) -> list[str]:
     """The few arms that are drawn in full: seq, the largest replay, and the freeze arm of middle depth."""
     names = arm_order(arms)
-    replay = [arm for arm in names if arm.startswith("replay-")]
+    replay = [arm for arm in names if arm_family(arm) == "replay"]
     freeze = [arm for arm in names if freeze_depth(arm) is not None]
     return [arm for arm in names if arm == "seq"] + replay[-1:] + freeze[len(freeze) // 2 : len(freeze) // 2 + 1]
 
@@ -131,6 +187,14 @@ def draw_curve(axes: Axes, rows: pd.DataFrame, by: str, look: Look, *, markers: 
         axes.fill_between(merged[by], merged["low"], merged["high"], color=options["color"], alpha=0.16, linewidth=0)
 
 
+def draw_path(axes: Axes, run: pd.DataFrame, color: str, **line: Any) -> None:
+    """Task 0 against Task 1 exact match of one arm over time, from its METRICS rows (mean over seeds)."""
+    rows = run[(run["metric"] == "exact_match") & (run["attribute"] == "all")]
+    task0, task1 = (over_seeds(rows[rows["group"] == group], ["step"]) for group in ("task0_test", "task1"))
+    both = task0.merge(task1, on="step", suffixes=("_0", "_1")).sort_values("step")
+    axes.plot(both["value_1"], both["value_0"], color=color, **({"linewidth": 1.0} | line))
+
+
 def draw_floor(axes: Axes, floors: pd.DataFrame, group: str, metric: str) -> None:
     """Horizontal line: the accuracy of always giving the most frequent answer."""
     rows = floors[(floors["group"] == group) & (floors["metric"] == metric) & (floors["attribute"] == "all")]
@@ -143,6 +207,18 @@ def error_bars(axes: Axes, rows: pd.DataFrame, x: str, look: Look, **options: An
     beyond = np.nan_to_num(np.abs(rows[["low", "high"]].to_numpy(dtype=float) - rows["value"].to_numpy(dtype=float)[:, None]).T)
     settings: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none", "elinewidth": 1.0} | options
     axes.errorbar(rows[x], rows["value"], yerr=beyond, **settings)
+
+
+def mean_of(summary: pd.DataFrame, column: str, by: Sequence[str], seeds: int) -> pd.DataFrame:
+    """One column of a summary with its interval (`column`, `_low`, `_high`), over the seeds, if each has it: columns `by`, value, low,
+    high."""
+    named = {column: "value", f"{column}_low": "low", f"{column}_high": "high"}
+    return over_seeds(summary[["seed", *by, *named]].rename(columns=named).dropna(subset="value"), by, seeds)
+
+
+def draw_column(axes: Axes, summary: pd.DataFrame, column: str, by: str, look: Look, seeds: int, **line: Any) -> None:
+    """Points of a summary's column against its column `by`, joined by a line, with their bars."""
+    error_bars(axes, mean_of(summary, column, [by], seeds), by, look, **({"linestyle": "-", "linewidth": 0.9} | line))
 
 
 def line_handle(label: str, color: str = "#444444", **line: Any) -> Line2D:

@@ -1,26 +1,61 @@
-"""What a Task 1 method can do; plain sequential fine-tuning does none of it."""
+"""What a Task 1 method can do. Plain sequential fine-tuning does none of it."""
 
 from __future__ import annotations
 
-from forgetting.config import Arm
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.config import Task1
 from forgetting.tokens import Questions
 from forgetting.training.batches import Batches, QuestionBatches
+from forgetting.training.loop import Hooks
 
 
-class Method:
-    """Hooks around the shared training loop. Every method sees the same Task 1 questions in the same order."""
+@dataclass(frozen=True)
+class Setting:
+    """What there is before Task 1.
 
-    def __init__(self, arm: Arm, seed: int) -> None:
-        self.arm, self.seed = arm, seed
+    model: holds theta*, the weights after Task 0, and is the one that will be trained. task0_train: the only questions of Task 0 that a
+    method may store or learn from. task1: the batches of Task 1, which every arm sees in the same order. held_out: full names of the
+    persons whom no buffer may hold (all but those of task0_train).
+    """
 
-    def trainable(self, name: str) -> bool:
-        """Whether the optimizer owns the parameter called `name`; the others stay bit-identical."""
-        return True
+    model: GPTNeoXForCausalLM
+    task0_train: Questions
+    task1: QuestionBatches
+    training: Task1
+    precision: str
+    seed: int
+    tokenizer: Tokenizer
+    held_out: frozenset[str]
 
-    def batches(self, task1: QuestionBatches, task0_train: Questions) -> Batches:
-        """What is trained on, given the batches of Task 1 and the questions of Task 0 that may be stored."""
-        return task1
 
+class Method(Hooks):
+    """One Task 1 method: the hooks of the training loop, and what comes before, around and after them.
 
-class Sequential(Method):
-    """Cross-entropy on Task 1, nothing else (`seq`)."""
+    The training job calls, in this order: `before_task` once; `trainable`, `batches`; in every step `on_loss`, `on_gradient`, `on_update`;
+    `after_task` once. A resumed job calls `before_task` again with the same setting, so it must depend on nothing else.
+    """
+
+    stored_bytes: int = 0
+    """What the method keeps of Task 0, beside the model that it trains."""
+    prepared_rows: int = 0
+    """Questions that went through the model before Task 1."""
+
+    def __init__(self, arm: Any) -> None:
+        self.arm = arm
+
+    def before_task(self, setting: Setting) -> None:
+        """Prepare. An override calls this first, and may use the model but must leave its weights as they are."""
+        self.setting = setting
+
+    def batches(self) -> Batches:
+        """What is trained on."""
+        return self.setting.task1
+
+    def after_task(self) -> dict[str, float]:
+        """Numbers of the method's own, by metric name."""
+        return {}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
-from forgetting.methods.base import Method
+from forgetting.arms import Replay as Knobs
+from forgetting.methods.base import Method, Setting
 from forgetting.tokens import Questions
 from forgetting.training.batches import Batch, Batches, EpochOrder, QuestionBatches, question_batch
+
+BYTES_PER_TOKEN = 4
 
 
 class Replay(Method):
@@ -16,16 +21,17 @@ class Replay(Method):
     again (half of the batch, as in the reference), `mix: ratio` as many as keep the proportion of store to Task 1.
     """
 
-    def batches(self, task1: QuestionBatches, task0_train: Questions) -> Batches:
-        store = task0_train.of_persons(stored_persons(task0_train, self.share, self.seed))
-        size = task1.order.batch_size
-        per_step = size if self.arm.mix == "batch" else size * len(store) / len(task1.questions)
-        return ReplayBatches(task1, store, per_step, self.seed)
+    arm: Knobs
 
-    @property
-    def share(self) -> float:
-        assert self.arm.share is not None
-        return self.arm.share
+    def before_task(self, setting: Setting) -> None:
+        super().before_task(setting)
+        self.store = setting.task0_train.of_persons(stored_persons(setting.task0_train, self.arm.share, setting.seed))
+        self.stored_bytes = question_bytes(self.store)
+
+    def batches(self) -> Batches:
+        task1 = self.setting.task1
+        proportion = Fraction(1) if self.arm.mix == "batch" else Fraction(len(self.store), len(task1.questions))
+        return MixedBatches(task1, self.store, proportion, self.setting.seed)
 
 
 def stored_persons(task0_train: Questions, share: float, seed: int) -> np.ndarray:
@@ -35,18 +41,26 @@ def stored_persons(task0_train: Questions, share: float, seed: int) -> np.ndarra
     return np.sort(np.random.default_rng([seed, 4]).permutation(persons)[:count])
 
 
-class ReplayBatches(Batches):
-    """Task 1 batches with `per_step` stored questions added; a fraction is made up for over the steps."""
+def question_bytes(questions: Questions) -> int:
+    """What it takes to store the tokens of the questions and their answers."""
+    return BYTES_PER_TOKEN * int((questions.prompt_length + questions.answer_length).sum())
 
-    def __init__(self, task1: QuestionBatches, store: Questions, per_step: float, seed: int) -> None:
-        self.task1, self.store, self.per_step = task1, store, per_step
-        self.both = task1.questions.joined_with(store)
-        self.order = EpochOrder(len(store), 1, seed + 1)
+
+class MixedBatches(Batches):
+    """Task 1 batches with `proportion` times as many other questions added; a fraction is made up for over the steps."""
+
+    def __init__(self, task1: QuestionBatches, added: Questions, proportion: Fraction, seed: int) -> None:
+        self.task1, self.per_step = task1, proportion * task1.order.batch_size
+        self.both = task1.questions.joined_with(added)
+        self.order = EpochOrder(len(added), 1, seed + 1)
 
     def batch(self, step: int) -> Batch:
         return question_batch(self.both, self.rows_at(step))
 
     def rows_at(self, step: int) -> np.ndarray:
-        """Rows of `both`: those of the Task 1 batch, then stored ones."""
-        stored = self.order.between(int(step * self.per_step), int((step + 1) * self.per_step))
-        return np.concatenate([self.task1.rows_at(step), len(self.task1.questions) + stored])
+        """Rows of `both`: those of the Task 1 batch, then added ones."""
+        added = self.order.between(int(step * self.per_step), int((step + 1) * self.per_step))
+        return np.concatenate([self.task1.rows_at(step), len(self.task1.questions) + added])
+
+
+METHOD = Replay

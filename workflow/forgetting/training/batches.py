@@ -20,13 +20,14 @@ from forgetting.training.loss import answer_positions
 @dataclass(frozen=True)
 class Batch:
     """ids (B, T); row, position (m,): the m tokens whose outputs predict `ids[row, position + 1]`; documents (B, T) or None: the
-    document that
-    each token belongs to, where attention must not cross documents."""
+    document that each token belongs to, where attention must not cross documents; share (m,) or None: the weight of each prediction in
+    the loss, where it is not their mean."""
 
     ids: Tensor
     row: Tensor
     position: Tensor
     documents: Tensor | None = None
+    share: Tensor | None = None
 
 
 class Batches(ABC):

@@ -27,14 +27,31 @@ class TrainingError(StudyError):
     """Training that cannot go on; the message says at which step and why."""
 
 
+class Hooks:
+    """What a method may do within each optimizer step; plain training does none of it."""
+
+    def trainable(self, name: str) -> bool:
+        """Whether the optimizer owns the parameter called `name`; the others stay bit-identical."""
+        return True
+
+    def on_loss(self, loss: Tensor) -> Tensor:
+        """The loss to minimise, given that of the batch."""
+        return loss
+
+    def on_gradient(self) -> None:
+        """Called when the trainable parameters have their gradients, before these are clipped."""
+
+    def on_update(self) -> None:
+        """Called when the optimizer has moved the trainable parameters, weight decay included."""
+
+
 @dataclass
 class Plan:
     """What one training job does.
 
     At every step of `evaluate_at` (0 = before the first update), `evaluate(step)` returns rows that are added to the history; it may
-    read and
-    save the model but not change it. `trainable` chooses parameters by name; all others are frozen and no optimizer ever sees them. The
-    schedule ends after `schedule_steps` (default: all), and its last learning rate is kept from there.
+    read and save the model but not change it. The schedule ends after `schedule_steps` (default: all), and its last learning rate is
+    kept from there.
     """
 
     steps: int
@@ -44,7 +61,7 @@ class Plan:
     evaluate_at: frozenset[int]
     evaluate: Callable[[int], Any]
     precision: str = "float32"
-    trainable: Callable[[str], bool] = lambda name: True
+    hooks: Hooks = field(default_factory=Hooks)
     schedule_steps: int | None = None
 
 
@@ -58,6 +75,7 @@ class History:
     learning_rates: list[float] = field(default_factory=list)
     seconds: float = 0.0
     tokens: int = 0
+    rows: int = 0
 
 
 def freeze(model: nn.Module, trainable: Callable[[str], bool]) -> list[tuple[str, nn.Parameter]]:
@@ -71,7 +89,7 @@ def freeze(model: nn.Module, trainable: Callable[[str], bool]) -> list[tuple[str
 
 
 def batch_loss(model: GPTNeoXForCausalLM, batch: Batch, precision: str = "float32") -> Tensor:
-    """Mean next-token loss (nats) over the predicted tokens of a batch."""
+    """Next-token loss (nats) over the predicted tokens of a batch: their mean, or their sum weighted with `batch.share`."""
     device = next(model.parameters()).device
     ids, row, position = batch.ids.to(device), batch.row.to(device), batch.position.to(device)
     mask, places = None, None
@@ -85,7 +103,8 @@ def batch_loss(model: GPTNeoXForCausalLM, batch: Batch, precision: str = "float3
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         hidden = model.gpt_neox(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False).last_hidden_state
         weight = model.get_output_embeddings().weight
-        return linear_cross_entropy(hidden[row, position].float(), weight, ids[row, position + 1])
+        share = None if batch.share is None else batch.share.to(device)
+        return linear_cross_entropy(hidden[row, position].float(), weight, ids[row, position + 1], share)
 
 
 def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None) -> History:
@@ -93,7 +112,7 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
 
     The result is the same whether or not the job was interrupted. Raises TrainingError when the loss is no longer finite.
     """
-    parameters = freeze(model, plan.trainable)
+    parameters = freeze(model, plan.hooks.trainable)
     tensors = [parameter for _, parameter in parameters]
     optimizers = build_optimizer(parameters, plan.optimizer)
     history, first, done = History(), 0, -1
@@ -120,12 +139,15 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
         set_learning_rate(optimizers, factor)
         batch = plan.batches.batch(step)
         loss = batch_loss(model, batch, plan.precision)
-        loss.backward()
+        plan.hooks.on_loss(loss).backward()
+        plan.hooks.on_gradient()
         nn.utils.clip_grad_norm_(tensors, plan.optimizer.gradient_clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
+        plan.hooks.on_update()
         history.tokens += batch.ids.numel()
+        history.rows += len(batch.ids)
         if step + 1 in plan.evaluate_at or clock.line_is_due():
             value = loss.item()
             if not math.isfinite(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -32,34 +32,38 @@ def facts_frame(evaluation: dict[str, torch.Tensor], questions: Questions) -> pd
 
 
 def write_measurements(
-    history: History,
-    model: GPTNeoXForCausalLM,
+    evaluations: Mapping[str, dict[str, torch.Tensor]],
     questions: Questions,
     run: Run,
     stage: str,
     output: Path,
-    extra: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    of_whole_run: Callable[[pd.DataFrame], pd.DataFrame],
 ) -> None:
-    """Write facts.parquet and metrics.parquet of a fine-tuning stage; `extra` makes further rows from the evaluation metrics."""
-    frames = [facts_frame(found, questions).assign(step=int(step)) for step, found in history.evaluations.items()]
+    """Write facts.parquet and metrics.parquet of a fine-tuning stage, given what was measured on `questions` by step; `of_whole_run` makes
+    the rows that concern the whole run, from the metrics of all evaluations."""
+    frames = [facts_frame(found, questions).assign(step=int(step)) for step, found in evaluations.items()]
     facts = pd.concat(frames, ignore_index=True)
-    metrics = [summarise(facts, ["step"]), training_metrics(history, model)]
-    if extra is not None:
-        metrics.append(extra(metrics[0]))
+    metrics = summarise(facts, ["step"])
+    metrics = pd.concat([metrics, of_whole_run(metrics)], ignore_index=True)
     write_table(of_run(facts, run, stage), output / "facts.parquet", FACTS)
-    write_table(of_run(pd.concat(metrics, ignore_index=True), run, stage), output / "metrics.parquet", METRICS)
+    write_table(of_run(metrics, run, stage), output / "metrics.parquet", METRICS)
 
 
 def training_metrics(history: History, model: GPTNeoXForCausalLM) -> pd.DataFrame:
     """Loss and learning rate over the steps; time, rate and size at the end. Group "train"."""
-    last = history.steps[-1]
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    rows = [(step, "loss", value) for step, value in zip(history.steps, history.losses, strict=True)]
-    rows += [(step, "learning_rate", value) for step, value in zip(history.steps, history.learning_rates, strict=True)]
-    rows += [(last, "seconds", history.seconds), (last, "tokens_per_second", history.tokens / history.seconds)]
-    rows += [(last, "trained_parameters", float(trained))]
-    frame = pd.DataFrame(rows, columns=["step", "metric", "value"])
-    return frame.assign(group="train", attribute="all", n=1, low=float("nan"), high=float("nan"))
+    frames = [
+        run_metrics(step, {"loss": loss, "learning_rate": rate})
+        for step, loss, rate in zip(history.steps, history.losses, history.learning_rates, strict=True)
+    ]
+    whole = {"seconds": history.seconds, "tokens_per_second": history.tokens / history.seconds, "trained_parameters": trained}
+    return pd.concat([*frames, run_metrics(history.steps[-1], whole)], ignore_index=True)
+
+
+def run_metrics(step: int, values: Mapping[str, float]) -> pd.DataFrame:
+    """METRICS rows of numbers that concern a whole run, by name. Group "train"."""
+    frame = pd.DataFrame({"metric": list(values), "value": [float(value) for value in values.values()]})
+    return frame.assign(step=step, group="train", attribute="all", n=1, low=float("nan"), high=float("nan"))
 
 
 def of_run(frame: pd.DataFrame, run: Run, stage: str) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,24 @@ import numpy as np
 from forgetting.config import Run, Task0
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
 from forgetting.tokens import Questions
-from forgetting.training.batches import QuestionBatches, epoch_steps
+from forgetting.training.batches import Batches, QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
-from forgetting.training.measurements import evaluate_facts, write_measurements
+from forgetting.training.measurements import evaluate_facts, training_metrics, write_measurements
 from forgetting.training.resume import Scratch
 
 
-def finetune_task0(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
-    """Teach the pretrained model to answer questions about `task0_train`; writes model/, metrics.parquet and facts.parquet."""
+def finetune_task0(
+    run: Run,
+    data: Path,
+    start: Path,
+    scratch_folder: Path,
+    output: Path,
+    extended: Callable[[QuestionBatches], Batches] = lambda batches: batches,
+) -> None:
+    """Teach the pretrained model to answer questions about `task0_train`; writes model/, metrics.parquet and facts.parquet.
+
+    `extended` makes what is trained on from the batches of questions, for a method that needs more than these.
+    """
     config: Task0 = run.need("task0")
     questions = Questions.load(data / "qa.parquet")
     batches = QuestionBatches(questions.of_groups("task0_train"), config.batch_size, run.seed)
@@ -28,7 +39,7 @@ def finetune_task0(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     measured = questions.first_persons(run.evaluation.persons_per_group)
     plan = Plan(
         steps,
-        batches,
+        extended(batches),
         config.optimizer,
         config.schedule,
         evaluate_at,
@@ -36,6 +47,6 @@ def finetune_task0(run: Run, data: Path, start: Path, scratch_folder: Path, outp
         run.precision,
     )
     history = train(model, plan, scratch)
-    write_measurements(history, model, measured, run, "task0", output)
+    write_measurements(history.evaluations, measured, run, "task0", output, lambda metrics: training_metrics(history, model))
     save_checkpoint(model, output / "model")
     scratch.remove()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from forgetting.config import Run, Task1, checkpoint_steps, evaluation_steps
+from forgetting.arms import AnyArm
+from forgetting.biography.tokenizer import load_tokenizer
+from forgetting.config import Run, Task1, arm_steps, checkpoint_steps, evaluation_steps
 from forgetting.methods import build_method
+from forgetting.methods.base import Setting
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
+from forgetting.tables import PEOPLE, read_table
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
-from forgetting.training.measurements import evaluate_facts, write_measurements
+from forgetting.training.measurements import evaluate_facts, run_metrics, training_metrics, write_measurements
 from forgetting.training.resume import Scratch
 
 
@@ -26,15 +31,29 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     an early stop changes nothing before it, these are the weights of the early-stopped arm.
     """
     config: Task1 = run.need("task1")
-    arm = run.need("method")
+    arm: AnyArm = run.need("method")
     questions = Questions.load(data / "qa.parquet")
-    method = build_method(arm, run.seed)
     task1 = QuestionBatches(questions.of_groups("task1"), config.batch_size, run.seed)
-    steps = arm.steps or config.steps
-    keep = checkpoint_steps(config, steps)
+    steps = arm_steps(config, arm)
+    keep = checkpoint_steps(config, steps, run.every_checkpoint)
 
     model = load_checkpoint(start).to(pick_device())
     scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS])
+    started = time.perf_counter()
+    method = build_method(arm)
+    method.before_task(
+        Setting(
+            model=model,
+            task0_train=questions.of_groups("task0_train"),
+            task1=task1,
+            training=config,
+            precision=run.precision,
+            seed=run.seed,
+            tokenizer=load_tokenizer(data / "tokenizer"),
+            held_out=held_out_names(data),
+        )
+    )
+    preparation = time.perf_counter() - started
     checkpoints = scratch.folder / "checkpoints"
     measured = questions.first_persons(run.evaluation.persons_per_group)
     of_task1 = torch.from_numpy(measured.group == "task1")
@@ -51,21 +70,40 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     optimizer = config.optimizer.model_copy(update={"learning_rate": arm.learning_rate or config.optimizer.learning_rate})
     plan = Plan(
         steps,
-        method.batches(task1, questions.of_groups("task0_train")),
+        method.batches(),
         optimizer,
         config.schedule,
         frozenset(evaluation_steps(config, steps)),
         evaluate,
         run.precision,
-        method.trainable,
+        method,
     )
     history = train(model, plan, scratch)
-    accuracy = config.early_stop_accuracy
-    write_measurements(history, model, measured, run, "task1", output, lambda metrics: early_stop_metric(metrics, accuracy))
+    cost = {
+        "preparation_seconds": preparation,
+        "prepared_rows": method.prepared_rows,
+        "trained_rows": history.rows,
+        "stored_bytes": method.stored_bytes,
+    }
+    of_run = pd.concat([training_metrics(history, model), run_metrics(steps, cost | method.after_task())])
+    write_measurements(
+        history.evaluations,
+        measured,
+        run,
+        "task1",
+        output,
+        lambda metrics: pd.concat([early_stop_metric(metrics, config.early_stop_accuracy), of_run]),
+    )
     shutil.rmtree(output / "checkpoints", ignore_errors=True)  # an older config may have left other steps there
     for folder in checkpoints.iterdir():
         publish(folder, output / "checkpoints" / folder.name)
     scratch.remove()
+
+
+def held_out_names(data: Path) -> frozenset[str]:
+    """Full names of all persons but those of `task0_train`."""
+    people = read_table(data / "people.parquet", PEOPLE, ["group", "full_name"])
+    return frozenset(people.loc[people["group"] != "task0_train", "full_name"])
 
 
 def early_stop_metric(metrics: pd.DataFrame, accuracy: float) -> pd.DataFrame:

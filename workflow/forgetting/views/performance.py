@@ -134,6 +134,19 @@ def method_summary(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
+def accuracies_at(metrics: pd.DataFrame, step: float) -> pd.DataFrame:
+    """Exact match of every run at one step, linear between evaluations: columns seed, arm, task0, task1 and their intervals (`_low`,
+    `_high`), NaN where the run does not reach the step."""
+    rows = []
+    for (seed, arm), run in metrics.groupby(["seed", "arm"], sort=False):
+        row = {"seed": seed, "arm": arm}
+        for name, group in (("task0", "task0_test"), ("task1", "task1")):
+            point = at_step(curve(run, group), step)
+            row |= {name: point.value, f"{name}_low": point.low, f"{name}_high": point.high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def collapse_by_rate(metrics: pd.DataFrame) -> pd.DataFrame:
     """Task 0 exact match before, at the trough and at the peak after it, one row a seed, arm and name, with the arm's learning rate."""
     rows = []

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forgetting.comparison import choice_table, costs, grid_table, method_table, read_paper
+from forgetting.summary import formatted
+
+PAPER = Path(__file__).parents[1] / "resources/paper_results.yaml"
+STEPS = (0, 100, 200)
+TASK0 = {"seq": (1.0, 0.25, 0.5), "ewc-1e0": (1.0, 0.5, 0.75), "ewc-1e2": (1.0, 1.0, 1.0)}
+TASK1 = {"seq": (0.0, 0.8, 1.0), "ewc-1e0": (0.0, 0.6, 1.0), "ewc-1e2": (0.0, 0.1, 0.2)}
+TRAIN = {
+    "seq": {"seconds": 10.0, "trained_rows": 3200, "prepared_rows": 0, "trained_parameters": 7_123_456_789},
+    "ewc-1e0": {"seconds": 14.0, "trained_rows": 3200, "prepared_rows": 800, "preparation_seconds": 3.0, "stored_bytes": 64},
+}
+CHOICE = pd.DataFrame(
+    {"family": ["seq", "ewc", "ewc"], "arm": list(TASK0), "chosen": [True, True, False], "learned": [True, True, False], "criterion": 0.5}
+).assign(scale="tiny", reason="validation")
+
+
+def metrics(seeds: tuple[int, ...] = (0,)) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for seed in seeds:
+        for arm in TASK0:
+            run = {"seed": seed, "arm": arm, "attribute": "all", "metric": "exact_match", "low": np.nan, "high": np.nan}
+            for group, values in (("task0_test", TASK0[arm]), ("task1", TASK1[arm]), ("control", (0.0, 0.0, 0.0))):
+                rows += [run | {"group": group, "step": step, "value": value} for step, value in zip(STEPS, values, strict=True)]
+            stop = next((step for step, value in zip(STEPS, TASK1[arm], strict=True) if value >= 0.9), np.nan)
+            rows.append(run | {"group": "task1", "metric": "early_stop_step", "step": 200, "value": stop})
+            rows += [run | {"group": "train", "metric": name, "step": 200, "value": value} for name, value in TRAIN.get(arm, {}).items()]
+    return pd.DataFrame(rows)
+
+
+def probes() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """RECOVERY and RECOVERY_FACTS: 8 facts, of which so many are right: before 8, at the end 4, recovered 7; pretrained 6."""
+    right = [
+        ("seq", "task1", 0, 0.0, 8),
+        ("seq", "task1", 200, 0.0, 4),
+        ("seq", "task1", 200, 1.0, 7),
+        ("controls", "pretrained", 0, 1.0, 6),
+    ]
+    keys = {"seed": 0, "group": "task0_test", "step": 0}
+    rows, facts = [], []
+    for arm, start, checkpoint, epochs, count in right:
+        run = keys | {"arm": arm, "start": start, "checkpoint": checkpoint, "epochs": epochs}
+        rows.append(run | {"attribute": "all", "metric": "exact_match", "value": count / 8, "low": np.nan, "high": np.nan})
+        facts += [run | {"person": person, "attribute": "major", "exact_match": person < count} for person in range(8)]
+    return pd.DataFrame(rows), pd.DataFrame(facts)
+
+
+def floors() -> pd.DataFrame:
+    rows = [{"group": group, "attribute": "all", "metric": "exact_match", "value": 0.02} for group in ("task0_test", "task1")]
+    return pd.DataFrame(rows).assign(seed=0)
+
+
+def table(seeds: tuple[int, ...] = (0,), **options: Any) -> pd.DataFrame:
+    return method_table(metrics(seeds), *probes(), floors(), CHOICE, read_paper([PAPER]), 0.9, **options).set_index("arm")
+
+
+def test_matched_equal_and_final_accuracies_of_the_chosen_arms() -> None:
+    found = table(equal_steps=150)
+    assert found.index.tolist()[:2] == ["seq", "ewc-1e0"] and "ewc-1e2" not in found.index
+    np.testing.assert_allclose(found["matched"].iloc[:2].astype(float), [0.375, 0.6875])  # halfway, and three quarters of the way
+    np.testing.assert_allclose(found["task0_at_step_150"].iloc[:2].astype(float), [0.375, 0.625])
+    np.testing.assert_allclose(found["task1_at_step_150"].iloc[:2].astype(float), [0.9, 0.8])
+    np.testing.assert_allclose(found["stopped"].iloc[:2].astype(float), [0.5, 0.75])
+    assert "task0_at_step_200" in table() and table(equal_steps=300)["task0_at_step_300"].isna().all()
+    assert found.loc["floor: modal answer", "final"] == 0.02 and found.loc["control: pretrained only", "recovered"] == 0.75
+
+
+def test_recovery_is_told_from_where_task_1_was_learned_and_is_empty_without_a_probe() -> None:
+    found = table()
+    assert found.loc["seq", ["drop", "recovered", "spurious_share"]].tolist() == [0.5, 0.875, 0.75]
+    assert found.loc["seq", "recovered_from"] == "matched"
+    assert found.loc["ewc-1e0", ["drop", "recovered", "spurious_share"]].isna().all()
+    assert formatted(found.reset_index()).set_index("arm").loc["ewc-1e0", "after one recovery epoch"] == "-"
+
+
+def test_costs_are_relative_to_seq_and_empty_where_nothing_is_known() -> None:
+    found = costs(metrics()).set_index("arm")
+    assert found.loc["seq", ["seconds_ratio", "extra_passes"]].tolist() == [1, 0]
+    assert found.loc["ewc-1e0", ["seconds_ratio", "extra_passes", "preparation_seconds"]].tolist() == pytest.approx([1.4, 0.25, 3])
+    assert found.loc["ewc-1e2"].drop("seed").isna().all()
+    assert table().loc["seq", "trained_parameters"] == 7_123_456_789  # no digit is lost
+
+
+def test_a_longer_run_is_measured_by_the_step() -> None:
+    longer = metrics()
+    longer.loc[longer["arm"] == "ewc-1e0", "step"] *= 2
+    longer.loc[(longer["arm"] == "ewc-1e0") & (longer["metric"] == "trained_rows"), "value"] *= 2
+    found = costs(longer).set_index("arm").loc["ewc-1e0"]
+    assert found["seconds_ratio"] == pytest.approx(0.7) and found["extra_passes"] == pytest.approx(0.125)
+
+
+def test_published_numbers_stand_apart_with_their_reliability() -> None:
+    found = table()
+    assert found.loc["seq", "paper_percent"] == pytest.approx(11.18)
+    assert found.loc["ewc-1e0", "paper_reliability"].startswith("at most; third-party summary")
+    cells = formatted(found.reset_index())
+    assert cells.loc[:1, "paper: Task 0 after Task 1 (%)"].tolist() == ["11.18", "22"]
+
+
+def test_grid_holds_every_arm_and_says_what_was_not_reached() -> None:
+    both = grid_table(metrics((0, 1)), CHOICE, 0.9)
+    cells = formatted(both)
+    assert cells["arm"].tolist() == list(TASK0) and cells["chosen"].tolist() == ["yes", "yes", "no"]
+    assert cells["Task 0 at matched Task 1"].tolist()[2] == "not reached"
+    one = metrics((0, 1))
+    failed = (one["seed"] == 1) & (one["arm"] == "seq") & (one["group"] == "task1") & (one["metric"] == "exact_match")
+    cells = formatted(grid_table(one.assign(value=one["value"].mask(failed, 0.1)), CHOICE, 0.9))
+    assert cells["Task 0 at matched Task 1"].iloc[0] == "0.375 (1 of 2 seeds)"
+
+
+def test_choice_is_listed_with_its_reason() -> None:
+    cells = formatted(choice_table(CHOICE))
+    assert cells.iloc[2].tolist() == ["ewc", "ewc-1e2", "0.500", "no", "no", "validation"]
+
+
+def test_published_numbers_are_shares_with_a_source_or_refused(tmp_path: Path) -> None:
+    paper = read_paper([PAPER])
+    assert all(0 < found["task0"] < 1 and found["source"] and found["reliability"] for found in paper["families"].values())
+    counts = [paper["pseudo_examples"][name] for name in ("generated", "parsed", "distinct", "real_question", "right_answer")]
+    assert counts == sorted(counts, reverse=True)
+    (tmp_path / "paper.yaml").write_text("families: {}")
+    with pytest.raises(ValueError, match=r"paper\.yaml"):
+        read_paper([tmp_path / "paper.yaml"])

@@ -1,0 +1,89 @@
+"""The knobs of every Task 1 method: what an entry of `config/methods.yaml` may say. One class a method, without torch.
+
+The method called `name` lives in `methods/name.py`; its knobs are the class here whose `method` is that name.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from forgetting.strict import Count, NotNegative, Positive, Strict
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Arm(Strict):
+    """What every arm may say: another learning rate than `task1.optimizer`, and its length in multiples of `task1.steps`."""
+
+    learning_rate: Positive | None = None
+    length: Positive = 1.0
+
+
+class Sequential(Arm):
+    method: Literal["seq"]
+
+
+class Replay(Arm):
+    """`share` of the Task 0 training persons is stored."""
+
+    method: Literal["replay"]
+    share: Share
+    mix: Literal["batch", "ratio"]
+
+
+class Joint(Arm):
+    method: Literal["joint"]
+
+
+class Freeze(Arm):
+    """The input embedding and the bottom `layers` layers; `rule: as_released` repeats the reference's selection by substring."""
+
+    method: Literal["freeze"]
+    layers: Annotated[int, Field(ge=0)]
+    rule: Literal["exact", "as_released"] = "exact"
+
+
+class Ewc(Arm):
+    """`penalty`: lambda. `questions`: how many of Task 0 the Fisher information is estimated on (all, when there are fewer)."""
+
+    method: Literal["ewc"]
+    penalty: NotNegative
+    fisher: Literal["example", "batch"] = "example"
+    questions: Count = 1000
+
+
+class Lamol(Arm):
+    """`pseudo_share`: gamma, pseudo examples as a share of the Task 1 questions. `language_loss`: lambda, the weight of the
+    language-modelling loss in this method's own Task 0. `top_k`: tokens to sample from."""
+
+    method: Literal["lamol"]
+    pseudo_share: Share
+    language_loss: Positive
+    top_k: Count = 20
+
+
+class TaskVector(Arm):
+    """`alpha`: how much of the task vector is taken back. `vector_end`: the share of the `seq` run at whose checkpoint the vector
+    ends; null: at the checkpoint that it is taken from."""
+
+    method: Literal["task_vector"]
+    alpha: float
+    vector_end: Share | None = None
+
+
+class GradientProjection(Arm):
+    """`energy`: share of the activations' squared norm that `rule: gpm` protects. `repeats`: runs over which the alignment direction of
+    the other rules is averaged."""
+
+    method: Literal["gradient_projection"]
+    rule: Literal["exact", "gpm", "reference"]
+    energy: Share = 0.97
+    repeats: Count = 3
+
+
+AnyArm = Annotated[
+    Sequential | Replay | Joint | Freeze | Ewc | Lamol | TaskVector | GradientProjection,
+    Field(discriminator="method"),
+]

@@ -1,0 +1,136 @@
+"""The methods on the plane of Task 1 against Task 0 accuracy, and what one recovery epoch brings back of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.comparison import after_one_epoch, matched_points
+from forgetting.figures import style
+from forgetting.statistics import over_seeds
+from forgetting.views.performance import curve, method_summary
+from forgetting.views.spurious import task0_rows
+
+_BEFORE: dict[str, Any] = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 1.5))}
+_PRETRAINED: dict[str, Any] = {"color": style.CONTROLS["pretrained"].color, "linewidth": 0.9, "linestyle": (0, (5, 2))}
+_CONTROL: dict[str, Any] = {"color": style.CONTROL_PERSONS, "linewidth": 1.0, "linestyle": ":"}
+_FAINT: dict[str, Any] = {"markersize": 3, "alpha": 0.45, "linestyle": "none", "markeredgewidth": 0, "clip_on": False}
+_ROW = 0.27
+"""Height of a row of panel b, inches."""
+
+
+def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, choice: pd.DataFrame, matched_accuracy: float) -> Figure:
+    """Frames: METRICS of the compared arms, RECOVERY of them and of the controls, METRICS floors, CHOICE. `matched_accuracy`: Task 1
+    accuracy at which the arms are compared."""
+    families = choice.set_index("arm")["family"].to_dict()
+    metrics = metrics[metrics["arm"].isin(list(families))]
+    chosen = style.arm_order(choice.loc[choice["chosen"], "arm"])
+    summary = method_summary(metrics, matched_accuracy)
+    summary = summary[~summary["early_stop"]].assign(family=summary["arm"].map(families))
+    figure, axes = style.new_figure(1, 2, height=2.2 + _ROW * max(len(chosen), 7), width_ratios=[1, 1.05])
+    first, second = axes[0]
+    _frontier(first, metrics, summary, chosen)
+    style.draw_floor(first, floors, "task0_test", "exact_match")
+    first.axhline(_control_accuracy(metrics), **_CONTROL, zorder=1)
+    style.title(first, "a", "over time (lines) and at the end")
+    points = matched_points(metrics[metrics["arm"].isin(chosen)], recovery)
+    _kept(second, summary, after_one_epoch(points, recovery), chosen, matched_accuracy)
+    _levels(second, summary, recovery)
+    _legend(figure, chosen)
+    style.note(
+        figure,
+        metrics,
+        "Large: of each family the arm chosen on validation persons. Small: the other arms of its grid; in b those that reach the "
+        f"accuracy. †: Task 1 was {style.unlearned(metrics['seed'].nunique())}, so b shows the end of the run. Filled marks are "
+        "interpolated between evaluations; recovery starts from the first evaluation at which Task 1 is learned.",
+    )
+    return figure
+
+
+def _frontier(panel: Axes, metrics: pd.DataFrame, summary: pd.DataFrame, chosen: list[str]) -> None:
+    seeds = metrics["seed"].nunique()
+    for arm in style.arm_order(summary["arm"]):
+        look, rows = style.arm_look(arm), summary[summary["arm"] == arm]
+        task0, task1 = (style.mean_of(rows, name, ["arm"], seeds) for name in ("final", "task1_final"))
+        if task0.empty or task1.empty:
+            continue
+        at = (task1["value"].iloc[0], task0["value"].iloc[0])
+        if arm not in chosen:
+            panel.plot(*at, color=look.color, marker=look.marker, **_FAINT)
+            continue
+        style.draw_path(panel, metrics[metrics["arm"] == arm], look.color, linewidth=0.9, alpha=0.8)
+        bars: dict[str, Any] = {"xerr": _beyond(task1), "yerr": _beyond(task0), "elinewidth": 0.8, "capsize": 1.5}
+        panel.errorbar(*at, color=look.color, marker=look.marker, markersize=6, markeredgecolor="white", **bars, zorder=4)
+    style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
+    panel.set_xlim(-0.03, 1.03)
+    panel.set_xlabel("Task 1 exact match (share of answers)")
+
+
+def _kept(panel: Axes, summary: pd.DataFrame, recovered: pd.DataFrame, chosen: list[str], matched_accuracy: float) -> None:
+    """One row a chosen arm: Task 0 where Task 1 is learned (filled), and after one recovery epoch from there (open)."""
+    seeds = summary["seed"].nunique()
+    labels = []
+    for place, arm in enumerate(chosen):
+        look, rows = style.arm_look(arm), summary[summary["arm"] == arm]
+        matched = style.mean_of(rows, "matched", ["arm"], seeds)
+        labels.append(look.label if len(matched) else f"{look.label} †")
+        kept = matched if len(matched) else style.mean_of(rows, "final", ["arm"], seeds)
+        again = over_seeds(recovered[recovered["arm"] == arm], ["arm"], seeds)
+        both = pd.concat([kept, again])["value"]
+        panel.plot(both, [place] * len(both), color=look.color, linewidth=3, alpha=0.25, solid_capstyle="butt")
+        for point, face in ((kept, look.color), (again, "white")):
+            _mark(panel, point, place, look, face)
+        others = summary[(summary["family"] == rows["family"].iloc[0]) & ~summary["arm"].isin(chosen)]
+        for other, found in others.groupby("arm"):
+            at = style.mean_of(found, "matched", ["arm"], seeds)["value"]
+            faint = style.arm_look(str(other))
+            if len(at):  # an empty line that is not clipped would reach to the corner of the figure
+                panel.plot(at, [place + 0.32], color=faint.color, marker=faint.marker, **_FAINT)
+    panel.set_yticks(range(len(chosen)), labels)
+    panel.set_ylim(len(chosen) - 0.4, -0.6)
+    panel.set_xlim(-0.03, 1.03)
+    panel.set_xlabel("Task 0 exact match (share of answers)")
+    style.title(panel, "b", f"where Task 1 reaches {100 * matched_accuracy:g} %")
+
+
+def _mark(panel: Axes, point: pd.DataFrame, place: float, look: style.Look, face: str) -> None:
+    if len(point):
+        options: dict[str, Any] = {"xerr": _beyond(point), "elinewidth": 1.0, "capsize": 2, "markerfacecolor": face}
+        panel.errorbar(point["value"], [place], color=look.color, marker=look.marker, markersize=5, linestyle="none", zorder=3, **options)
+
+
+def _beyond(point: pd.DataFrame) -> np.ndarray:
+    """How far the interval reaches below and above the value, (2, points); 0 where none is known."""
+    ends = np.abs(point[["low", "high"]].to_numpy(dtype=float) - point["value"].to_numpy(dtype=float)[:, None])
+    return np.nan_to_num(ends.T)
+
+
+def _levels(panel: Axes, summary: pd.DataFrame, recovery: pd.DataFrame) -> None:
+    """Vertical lines: Task 0 before Task 1, and the pretrained model after one recovery epoch."""
+    panel.axvline(summary.loc[summary["arm"] == "seq", "before"].mean(), **_BEFORE, zorder=1)
+    pretrained = task0_rows(recovery[(recovery["start"] == "pretrained") & np.isclose(recovery["epochs"], 1)])
+    if len(pretrained):
+        panel.axvline(pretrained["value"].mean(), **_PRETRAINED, zorder=1)
+
+
+def _control_accuracy(metrics: pd.DataFrame) -> float:
+    """Exact match on control persons at the end of the `seq` runs."""
+    return float(np.mean([curve(run, "control")["value"].iloc[-1] for _, run in metrics[metrics["arm"] == "seq"].groupby("seed")]))
+
+
+def _legend(figure: Figure, chosen: list[str]) -> None:
+    handles = style.arm_handles(chosen, linewidth=0.9)
+    handles += [
+        style.line_handle("another arm of its grid", marker="o", **{key: _FAINT[key] for key in ("markersize", "alpha", "linestyle")}),
+        style.line_handle("b: where Task 1 is learned", marker="o", linestyle="none"),
+        style.line_handle("b: after one recovery epoch", marker="o", markerfacecolor="white", linestyle="none"),
+        style.line_handle("b: seq before Task 1", **_BEFORE),
+        style.line_handle("b: pretrained only, one epoch", **_PRETRAINED),
+        style.FLOOR_HANDLE,
+        style.CONTROL_HANDLE,
+    ]
+    style.legend(figure, handles, columns=4)

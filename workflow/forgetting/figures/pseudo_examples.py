@@ -1,0 +1,86 @@
+"""What LAMOL's generated examples are worth: of all that were sampled, the share that passes each check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.statistics import over_seeds, wilson
+
+_CHECKS = {
+    "parsed": "in the format of\na question and answer",
+    "distinct": "distinct",
+    "real_question": "a real Task 0 question",
+    "right_answer": "with the right answer",
+    "held_out": "names a held-out\nperson (dropped)",
+    "used": "used for training",
+}
+
+
+def draw(metrics: pd.DataFrame, paper: dict[str, Any]) -> Figure:
+    """`metrics`: METRICS of the task1 runs (the LAMOL arms are used). `paper`: as `read_paper` gives it. Raises ValueError when no run
+    reports how many examples it generated."""
+    arms = [arm for arm in style.arm_order(metrics["arm"]) if style.arm_family(arm) == "lamol"]
+    generated = metrics.loc[metrics["metric"].eq("pseudo_generated") & metrics["arm"].isin(arms), "value"]
+    if generated.empty:
+        raise ValueError("the metrics have no pseudo_generated row of a LAMOL arm")
+    rows = yields(metrics[metrics["arm"].isin(arms)])
+    seeds = metrics["seed"].nunique()
+    figure, axes = style.new_figure(1, 1, height=3.3)
+    panel = axes[0, 0]
+    for place, arm in enumerate(arms):
+        shift = 0.5 * ((place + 1) / (len(arms) + 1) - 0.5)
+        _arm(panel, over_seeds(rows[rows["arm"] == arm], ["check"], seeds), style.arm_look(arm), shift)
+    published = paper["pseudo_examples"]
+    for place, check in enumerate(_CHECKS):
+        if check in published:
+            share = published[check] / published["generated"]
+            panel.plot(share, place, color="#222222", marker="D", markerfacecolor="none", markersize=7, linestyle="none", clip_on=False)
+    _finish(panel)
+    reference = style.line_handle("reference, first task", "#222222", marker="D", markerfacecolor="none", markersize=7, linestyle="none")
+    style.legend(figure, [*style.arm_handles(arms, linestyle="none"), reference], columns=4)
+    counts = " to ".join(f"{count:,.0f}" for count in sorted({generated.min(), generated.max()}))
+    style.small_print(
+        figure,
+        f"{counts} examples generated a run. {_intervals(seeds)} Reference: {published['generated']:,} examples, {published['source']} "
+        f"({published['reliability']}); another model and data.",
+    )
+    return figure
+
+
+def yields(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Rows seed, arm, check, value, low, high: the share of the generated examples that passes the check, with its Wilson interval.
+
+    Checks that a run does not report, and runs that generated nothing, are left out."""
+    counts = metrics[(metrics["group"] == "train") & metrics["metric"].str.startswith("pseudo_")]
+    counts = counts.assign(check=counts["metric"].str.removeprefix("pseudo_"))[["seed", "arm", "check", "value"]]
+    generated = counts.loc[(counts["check"] == "generated") & (counts["value"] > 0), ["seed", "arm", "value"]]
+    rows = counts[counts["check"].isin(list(_CHECKS))].merge(generated.rename(columns={"value": "n"}), on=["seed", "arm"])
+    low, high = wilson(np.minimum(rows["value"], rows["n"]), rows["n"])
+    return rows.assign(value=rows["value"] / rows["n"], low=low, high=high).drop(columns="n")
+
+
+def _arm(panel: Axes, rows: pd.DataFrame, look: style.Look, shift: float) -> None:
+    places = rows["check"].map(list(_CHECKS).index) + shift
+    beyond = np.nan_to_num(np.abs(rows[["low", "high"]].to_numpy(dtype=float) - rows["value"].to_numpy(dtype=float)[:, None]).T)
+    panel.errorbar(rows["value"], places, xerr=beyond, color=look.color, marker=look.marker, markersize=5, linestyle="none", clip_on=False)
+
+
+def _finish(panel: Axes) -> None:
+    panel.set_yticks(range(len(_CHECKS)), list(_CHECKS.values()))
+    panel.set_ylim(len(_CHECKS) - 0.5, -0.5)
+    panel.set_xlim(-0.02, 1.02)
+    panel.set_xlabel("share of the generated examples")
+    panel.set_ylabel("check passed")
+    panel.set_title("pseudo examples of Task 0 that LAMOL wrote itself")
+
+
+def _intervals(seeds: int) -> str:
+    if seeds == 1:
+        return "One seed; bars: 95 % Wilson interval over examples."
+    return f"Mean of {seeds} seeds; bars: 95 % Student t interval over seeds."

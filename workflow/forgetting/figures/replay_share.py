@@ -1,0 +1,62 @@
+"""Does replay prevent the early collapse, or only repair it? Task 0 against the share of Task 0 that is stored."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.views.performance import method_summary
+
+_MIXES = {
+    "replay": style.Look("#0072B2", "s", "replay: half of each batch is stored questions"),
+    "replay-ratio": style.Look("#2BA5B5", "D", "replay: batches from both tasks, by size"),
+}
+_PANELS = (("trough", "lowest, steps 1-150"), ("matched", "where Task 1 reaches {:g} %"), ("final", "end of the run"))
+
+
+def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
+    """Frames: METRICS of the task1 runs (seq, replay and joint arms are used), METRICS floors."""
+    share = {arm: found for arm in metrics["arm"].unique() if (found := _share(arm)) is not None}
+    lines = [arm for arm in ("seq", "joint") if arm in set(metrics["arm"])]
+    rows = metrics[metrics["arm"].isin([*share, *lines])]
+    summary = method_summary(rows, matched_accuracy)
+    summary = summary[~summary["early_stop"]].assign(share=summary["arm"].map(share), family=summary["arm"].map(style.arm_family))
+    seeds = metrics["seed"].nunique()
+    figure, axes = style.new_figure(1, 3, height=3.2, sharey=True)
+    for panel, letter, (column, text) in zip(axes[0], "abc", _PANELS, strict=True):
+        for family, look in _MIXES.items():
+            style.draw_column(panel, summary[summary["family"] == family], column, "share", look, seeds)
+        for arm in lines:
+            _level(panel, style.mean_of(summary[summary["arm"] == arm], column, ["arm"], seeds), style.arm_look(arm))
+        style.draw_floor(panel, floors, "task0_test", "exact_match")
+        _finish(panel, sorted(set(share.values())))
+        style.title(panel, letter, text.format(100 * matched_accuracy))
+    style.accuracy_axis(axes[0, 0], "Task 0 exact match\n(share of answers, held-out persons)")
+    levels = [style.line_handle(f"{style.arm_look(arm).label}: level and interval", style.arm_look(arm).color) for arm in lines]
+    marks = [style.line_handle(look.label, look.color, marker=look.marker) for look in _MIXES.values()]
+    style.legend(figure, [*marks, *levels, style.FLOOR_HANDLE], columns=2)
+    style.note(figure, metrics, f"Nothing is drawn in b where Task 1 was {style.unlearned(seeds)}.")
+    return figure
+
+
+def _share(arm: str) -> float | None:
+    """The stored share (%) in the name of a replay arm."""
+    return next((found for family in _MIXES if (found := style.arm_knob(arm, family)) is not None), None)
+
+
+def _level(panel: Axes, level: pd.DataFrame, look: style.Look) -> None:
+    """Horizontal line and band of an arm that stores nothing, or everything."""
+    for value, low, high in level[["value", "low", "high"]].to_numpy(dtype=float):
+        panel.axhline(value, color=look.color, linewidth=1.0)
+        if low < high:
+            panel.axhspan(low, high, color=look.color, alpha=0.12, linewidth=0)
+
+
+def _finish(panel: Axes, shares: list[float]) -> None:
+    panel.set_xscale("log")
+    panel.set_xticks(shares, [f"{share:g}" for share in shares])
+    panel.minorticks_off()
+    panel.set_xlim(0.7 * min(shares, default=1), 1.4 * max(shares, default=50))
+    panel.set_xlabel("Task 0 persons stored (%)")

@@ -1,0 +1,89 @@
+"""What it costs and brings to take a part of the task vector back: Task 0 and Task 1 against alpha, and against each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.views.performance import method_summary
+
+_FAMILY = "task-vector"
+_LOOKS = {
+    "final": style.Look("#6F6600", ">", "Task 0, end of the run"),
+    "matched": style.Look("#0072B2", "P", "Task 0 at matched Task 1"),
+    "task1_final": style.Look("#CC79A7", "o", "Task 1, end of the run"),
+}
+
+
+def draw(metrics: pd.DataFrame, floors: pd.DataFrame, paper: dict[str, Any], matched_accuracy: float) -> Figure:
+    """Frames: METRICS of the task1 runs (seq, as alpha 0, and the task vector arms are used), METRICS floors. `paper`: as `read_paper`
+    gives it."""
+    alpha = {arm: 0.0 if arm == "seq" else style.arm_knob(arm, _FAMILY) for arm in style.arm_order(metrics["arm"])}
+    curve_arms = [arm for arm, found in alpha.items() if found is not None]
+    others = [arm for arm in style.arm_order(metrics["arm"]) if style.arm_family(arm) == f"{_FAMILY}-end"]
+    rows = metrics[metrics["arm"].isin([*curve_arms, *others])]
+    summary = method_summary(rows, matched_accuracy)
+    summary = summary[~summary["early_stop"]].assign(alpha=summary["arm"].map(alpha).astype(float))
+    on_curve, seeds = summary[summary["alpha"].notna()], metrics["seed"].nunique()
+    figure, axes = style.new_figure(1, 2, height=3.5)
+    first, second = axes[0]
+    for column, look in _LOOKS.items():
+        style.draw_column(first, on_curve, column, "alpha", look, seeds)
+    style.draw_floor(first, floors, "task0_test", "exact_match")
+    style.accuracy_axis(first, "exact match (share of answers)")
+    first.set_xlabel("α: share of the task vector taken back (0: seq)")
+    style.title(first, "a", "both tasks")
+    _trade_off(second, on_curve, summary[summary["arm"].isin(others)], seeds)
+    style.draw_path(second, metrics[metrics["arm"] == "seq"], style.SEQUENTIAL, alpha=0.8, zorder=1)
+    style.draw_floor(second, floors, "task0_test", "exact_match")
+    handles = [style.line_handle(look.label, look.color, marker=look.marker) for look in _LOOKS.values()]
+    handles += [style.line_handle("b: seq over time", style.SEQUENTIAL, linewidth=1.0)]
+    handles += [style.line_handle("b: over α, end of the run", _LOOKS["final"].color, marker=">")]
+    style.legend(figure, [*handles, *style.arm_handles(others, linestyle="none"), style.FLOOR_HANDLE], columns=3)
+    style.note(
+        figure, metrics, f"Matched: where Task 1 reaches {100 * matched_accuracy:g} %; no point where it does not. {_published(paper)}"
+    )
+    return figure
+
+
+def _trade_off(panel: Axes, summary: pd.DataFrame, others: pd.DataFrame, seeds: int) -> None:
+    """Task 0 against Task 1 at the end, joined over alpha, which is written beside the points."""
+    look = _LOOKS["final"]
+    task0, task1 = (style.mean_of(summary, column, ["alpha"], seeds) for column in ("final", "task1_final"))
+    both = task0.merge(task1[["alpha", "value"]].rename(columns={"value": "task1"}), on="alpha").sort_values("alpha")
+    style.error_bars(panel, both, "task1", look, linestyle="-", linewidth=1.0, clip_on=False)
+    text: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6.5, "color": look.color, "va": "center"}
+    for row in _apart(both).itertuples():
+        side = 1 if row.task1 < 0.5 else -1
+        panel.annotate(f"{row.alpha:g}", (row.task1, row.value), xytext=(6 * side, 4), ha="left" if side > 0 else "right", **text)
+    for arm, rows in others.groupby("arm", sort=False):
+        y, x = (style.mean_of(rows, column, ["arm"], seeds) for column in ("final", "task1_final"))
+        style.error_bars(panel, y.assign(task1=x["value"]), "task1", style.arm_look(str(arm)), markersize=6)
+    style.accuracy_axis(panel, "Task 0 exact match (share of answers)")
+    panel.set_xlim(-0.03, 1.03)
+    panel.set_xlabel("Task 1 exact match (share of answers)")
+    style.title(panel, "b", "trade-off over α (numbers)")
+
+
+def _apart(points: pd.DataFrame, distance: float = 0.05) -> pd.DataFrame:
+    """The points whose labels do not run into that of the point before."""
+    kept: list[int] = []
+    for place in range(len(points)):
+        here = points[["task1", "value"]].iloc[place]
+        if not kept or (here - points[["task1", "value"]].iloc[kept[-1]]).abs().max() >= distance:
+            kept.append(place)
+    return points.iloc[kept]
+
+
+def _published(paper: dict[str, Any]) -> str:
+    found = paper["families"].get(_FAMILY)
+    if not found:
+        return ""
+    return (
+        f"The paper's best: Task 0 {100 * found['task0']:.4g} % at Task 1 {100 * found['task1']:.4g} %, another model and data "
+        f"({found['source']}; {found['reliability']})."
+    )

@@ -1,0 +1,109 @@
+"""LAMOL: the model learns to write Task 0 questions itself, and replays its own before it forgets how (science §6)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+
+from forgetting.arms import Lamol as Knobs
+from forgetting.biography.tokenizer import end_token, load_tokenizer
+from forgetting.config import Run
+from forgetting.methods.base import Method, Setting
+from forgetting.methods.replay import MixedBatches
+from forgetting.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
+from forgetting.tokens import PADDING, Questions
+from forgetting.training.batches import Batch, Batches, QuestionBatches
+from forgetting.training.task0 import finetune_task0
+
+TOKENS_TO_SPARE = 8
+"""How many tokens longer than the longest question a sample may be."""
+
+
+def finetune_task0_lamol(run: Run, data: Path, start: Path, scratch: Path, output: Path) -> None:
+    """Task 0 with `run.language_loss` times the language-modelling loss on top; writes what `finetune_task0` writes."""
+    end, weight = end_token(load_tokenizer(data / "tokenizer")), run.need("language_loss")
+    finetune_task0(run, data, start, scratch, output, lambda batches: LanguageBatches(batches, weight, end))
+
+
+class LanguageBatches(Batches):
+    """The question batches, and each of their questions once more as a text to write: generation token, prompt, answer, end token.
+
+    The loss of a batch is the mean over its answer tokens, as without this, plus `weight` (lambda) times the mean over every token after
+    a generation token. That token is the end token `end`: nothing else is ever predicted from it, so it is free for the purpose, needs
+    no new row of the embedding, and the pretrained model is that of every other arm.
+    """
+
+    def __init__(self, questions: QuestionBatches, weight: float, end: int) -> None:
+        self.questions, self.weight, self.end = questions, weight, end
+
+    def batch(self, step: int) -> Batch:
+        questions = self.questions.batch(step)
+        index = torch.from_numpy(self.questions.rows_at(step))
+        lengths = (self.questions.questions.prompt_length + self.questions.questions.answer_length)[index]
+        count, width = questions.ids.shape
+        row, position = (torch.arange(width) < lengths[:, None]).nonzero(as_tuple=True)
+        as_text = torch.nn.functional.pad(questions.ids, (1, 0), value=self.end)
+        return Batch(
+            torch.cat([torch.nn.functional.pad(questions.ids, (0, 1), value=PADDING), as_text]),
+            torch.cat([questions.row, count + row]),
+            torch.cat([questions.position, position]),
+            share=torch.cat([_equal_shares(1.0, len(questions.row)), _equal_shares(self.weight, len(row))]),
+        )
+
+
+def _equal_shares(total: float, count: int) -> torch.Tensor:
+    return torch.full((count,), total / count)
+
+
+class Lamol(Method):
+    """Mixes questions that the model wrote itself into Task 1, in the proportion of the two.
+
+    Before Task 1 it samples `pseudo_share` (gamma) times as many texts as Task 1 has questions. The well-formed and distinct ones are
+    trained on, right or wrong, but for those that name a person of `held_out`, whom no buffer may hold. Without any, as from a model that
+    never learned to write questions, Task 1 is plain. Task 1 has no language-modelling loss, because nothing is sampled after it.
+    `stored_bytes` is 0: the model is the store, nothing of Task 0 is kept for the samples.
+    """
+
+    arm: Knobs
+
+    def before_task(self, setting: Setting) -> None:
+        super().before_task(setting)
+        longest = int((setting.task0_train.prompt_length + setting.task0_train.answer_length).max()) + TOKENS_TO_SPARE
+        count = round(self.arm.pseudo_share * len(setting.task1.questions))
+        texts = sample_texts(setting.model, setting.tokenizer, count, longest, self.arm.top_k, setting.seed)
+        parsed = [example for example in map(parse, texts) if example]
+        distinct = list(dict.fromkeys(parsed))
+        allowed = without_names(distinct, setting.held_out)
+        self.pseudo: Questions = tokenise(allowed, setting.tokenizer)
+        self.counts = {
+            "pseudo_generated": len(texts),
+            "pseudo_parsed": len(parsed),
+            "pseudo_distinct": len(distinct),
+            "pseudo_held_out": len(distinct) - len(allowed),
+            "pseudo_used": len(self.pseudo),
+        } | count_right(distinct, examples_of(setting.task0_train, setting.tokenizer))
+
+    def batches(self) -> Batches:
+        task1 = self.setting.task1
+        if not len(self.pseudo):
+            return task1
+        return MixedBatches(task1, self.pseudo, Fraction(len(self.pseudo), len(task1.questions)), self.setting.seed)
+
+    def after_task(self) -> dict[str, float]:
+        """The yield, in texts: generated; of them parsed; of these distinct; and of the distinct ones, how many name a person of
+        `held_out`, ask a question of `task0_train`, also answer it right, and were used (neither held out nor unwritable)."""
+        return dict(self.counts)
+
+
+def count_right(examples: list[Example], real: list[Example]) -> dict[str, int]:
+    """How many of the examples ask a question of `real`, and how many of them also give its answer."""
+    questions, pairs = {example.prompt for example in real}, set(real)
+    return {
+        "pseudo_real_question": sum(example.prompt in questions for example in examples),
+        "pseudo_right_answer": sum(example in pairs for example in examples),
+    }
+
+
+METHOD = Lamol

@@ -1,0 +1,10 @@
+"""Figure: Fisher information of Task 0 against the angle between Task 1 updates."""
+
+from __future__ import annotations
+
+from forgetting.figures.fisher_angle import draw
+from forgetting.figures.style import save_figure
+from forgetting.present import present
+
+if __name__ == "__main__":
+    present(__doc__, draw, save_figure, inputs=("weights", "fisher"))

@@ -1,0 +1,10 @@
+"""Figure: Task 0 against the share of Task 0 that replay stores."""
+
+from __future__ import annotations
+
+from forgetting.figures.replay_share import draw
+from forgetting.figures.style import save_figure
+from forgetting.present import present
+
+if __name__ == "__main__":
+    present(__doc__, draw, save_figure, inputs=("metrics", "floors"), options=("matched_accuracy",))

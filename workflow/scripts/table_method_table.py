@@ -1,0 +1,11 @@
+"""Table: the chosen arm of every family, with its cost and the published number."""
+
+from __future__ import annotations
+
+from forgetting.comparison import method_table
+from forgetting.present import present
+from forgetting.summary import save_table
+
+if __name__ == "__main__":
+    inputs = ("metrics", "recovery", "recovery_facts", "floors", "choice", "paper")
+    present(__doc__, method_table, save_table, inputs, options=("matched_accuracy", "equal_steps"))

@@ -1,0 +1,30 @@
+"""How much each matrix of the model after Task 0 matters for the answers of Task 0: its mean diagonal Fisher information."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from forgetting.command import run_command
+from forgetting.config import load_run
+from forgetting.model import pick_device
+from forgetting.tables import FISHER, write_table
+from forgetting.tokens import Questions
+from forgetting.views.fisher import fisher_by_matrix
+from forgetting.views.inputs import read_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
+    parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
+    parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
+    parser.add_argument("--output", type=Path, required=True, help="fisher.parquet")
+    arguments = parser.parse_args()
+
+    table = fisher_by_matrix(load_run(arguments.config), read_model(arguments.task0, pick_device()), Questions.load(arguments.questions))
+    write_table(table, arguments.output, FISHER)
+
+
+if __name__ == "__main__":
+    run_command(main)
