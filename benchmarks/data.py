@@ -9,7 +9,7 @@ import numpy as np
 
 from common import Opened, alternate, make_data, parser, peak_memory, print_table, seconds_of, study, use_threads
 from forgetting.biography.tokenizer import encode
-from forgetting.config import ATTRIBUTES, GROUPS, TEMPLATES_PER_ATTRIBUTE
+from forgetting.sections import ATTRIBUTES, GROUPS, TEMPLATES_PER_ATTRIBUTE
 
 PERSONS = (50_000, 10_000, 40_000, 80_000, 20_000)
 TARGET_SECONDS, TARGET_MEMORY = 60, 4

@@ -12,9 +12,9 @@ from transformers import GPTNeoXForCausalLM
 
 from common import alternate, make_data, parser, print_table, study, use_threads
 from forgetting.biography.tokenizer import end_token, load_tokenizer
-from forgetting.config import Optimizer, Schedule
 from forgetting.evaluation import score
 from forgetting.model import build_model, load_checkpoint
+from forgetting.sections import Optimizer, Schedule
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train

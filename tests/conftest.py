@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.config import Data, Groups, Run, Tokenizer
+from forgetting.config import Run
+from forgetting.sections import Data, Groups, Tokenizer
 from tests.study import SMOKE, clone_to, snakemake
 
 RESOURCES = Path(__file__).parent.parent / "resources"
@@ -36,8 +37,8 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(tiny_data: Path):
     """A GPT-NeoX of two layers with random weights over the vocabulary of `tiny_data`."""
     from forgetting.biography.tokenizer import load_tokenizer
-    from forgetting.config import Model
     from forgetting.model import build_model
+    from forgetting.sections import Model
 
     vocabulary = load_tokenizer(tiny_data / "tokenizer").get_vocab_size()
     return build_model(Model(layers=2, hidden_size=32, heads=2, initializer_range=0.2), vocabulary, seed=0)
@@ -54,8 +55,8 @@ def tiny_questions(tiny_data: Path):
 def tiny_setting(tiny_model, tiny_data: Path, tiny_questions):
     """What a method is given before Task 1: `tiny_model` as theta*, batches of 8 questions."""
     from forgetting.biography.tokenizer import load_tokenizer
-    from forgetting.config import Optimizer, Task1
     from forgetting.methods.base import Setting
+    from forgetting.sections import Optimizer, Task1
     from forgetting.training.batches import QuestionBatches
     from forgetting.training.task1 import held_out_names
 

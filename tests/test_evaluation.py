@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.config import Optimizer, Schedule
 from forgetting.evaluation import answer_loss, biography_first_token, score
+from forgetting.sections import Optimizer, Schedule
 from forgetting.tokens import Biographies, Questions
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forgetting.config import GateThresholds, Run
+from forgetting.config import Run
 from forgetting.gates import GateError, settle, task0_gates, task1_gates
+from forgetting.sections import GateThresholds
 from forgetting.tables import METRICS, RECOVERY, write_table
 
 NAN = float("nan")

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from forgetting.config import Model
 from forgetting.model import CheckpointError, build_model, load_checkpoint, load_weights, save_checkpoint
+from forgetting.sections import Model
 
 TINY = Model(layers=2, hidden_size=32, heads=2)
 

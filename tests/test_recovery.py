@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from forgetting.arms import Sequential
-from forgetting.config import Optimizer, RecoveryRun, Run, Task1
+from forgetting.config import RecoveryRun, Run
 from forgetting.model import save_checkpoint
 from forgetting.recovery import recover_arm, recover_controls, trough_checkpoint
+from forgetting.sections import Optimizer, Task1
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table
 from forgetting.training.task1 import finetune_task1
 

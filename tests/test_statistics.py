@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from forgetting.config import ATTRIBUTES
+from forgetting.sections import ATTRIBUTES
 from forgetting.statistics import clustered_wilson, over_seeds, person_bootstrap, summarise, t_interval, wilson
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from forgetting.biography.people import ResourceError, ValueTables, draw_people
-from forgetting.config import ATTRIBUTES, GROUPS, Groups, Pools
+from forgetting.sections import ATTRIBUTES, GROUPS, Groups, Pools
 
 POOLS = Path(__file__).parents[2] / "resources" / "pools"
 MANY = Groups(task0_train=6000, task0_val=1000, task0_test=3000, task1=8000, control=2000)

@@ -9,7 +9,7 @@ import pytest
 from forgetting.biography.questions import read_questions
 from forgetting.biography.rendering import Ragged, Renderer, Template, disjoint_templates, read_templates, sentence_orders
 from forgetting.biography.tokenizer import END_OF_TEXT, encode, train_tokenizer
-from forgetting.config import ATTRIBUTES, Tokenizer
+from forgetting.sections import ATTRIBUTES, Tokenizer
 
 RESOURCES = Path(__file__).parents[2] / "resources"
 PEOPLE = pd.DataFrame(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from forgetting.config import ATTRIBUTES
+from forgetting.sections import ATTRIBUTES
 from forgetting.statistics import summarise
 from forgetting.tables import (
     CHOICE,

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from forgetting.arms import Ewc, Sequential
 from forgetting.biography.tokenizer import load_tokenizer
-from forgetting.config import Optimizer, Schedule, Task1
 from forgetting.fisher import diagonal_fisher, fisher_mean, sample_questions
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
 from forgetting.methods.ewc import quadratic_penalty
+from forgetting.sections import Optimizer, Schedule, Task1
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from forgetting.arms import GradientProjection, Sequential
-from forgetting.config import Optimizer, Schedule, Task1
 from forgetting.methods import build_method, gradient_projection
 from forgetting.methods.base import Setting
 from forgetting.methods.gradient_projection import alignment_direction, input_moments
+from forgetting.sections import Optimizer, Schedule, Task1
 from forgetting.tokens import Questions
 from forgetting.training.batches import Batch, QuestionBatches
 from forgetting.training.loop import Hooks, Plan, train

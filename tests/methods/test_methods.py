@@ -13,12 +13,13 @@ import torch
 
 from forgetting import methods
 from forgetting.arms import AnyArm, Arm, Freeze, Joint, Replay, Sequential
-from forgetting.config import Run, Schedule
+from forgetting.config import Run
 from forgetting.methods import build_method
 from forgetting.methods.base import Method, Setting
 from forgetting.methods.freeze import frozen_layers
 from forgetting.methods.replay import question_bytes, stored_persons
 from forgetting.model import load_checkpoint, load_weights, save_checkpoint
+from forgetting.sections import Schedule
 from forgetting.tables import METRICS, read_table
 from forgetting.tokens import Questions
 from forgetting.training.loop import Plan, freeze, train
@@ -73,6 +74,12 @@ def test_frozen_tensors_are_bit_identical_and_absent_from_the_optimizer(tiny_set
         id(p) for o in build_optimizer(parameters, tiny_setting.training.optimizer) for group in o.param_groups for p in group["params"]
     }
     assert not any(id(p) in owned for name, p in model.named_parameters() if name in frozen)
+
+
+def test_layers_can_be_frozen_without_the_embedding(tiny_setting: Setting) -> None:
+    before = weights(tiny_setting.model)
+    after = trained(Freeze(method="freeze", layers=1, embedding=False), tiny_setting)
+    assert {name for name in before if torch.equal(before[name], after[name])} == {n for n in before if "layers.0." in n}
 
 
 def test_exact_layers_are_numbers_and_not_substrings() -> None:
@@ -156,14 +163,11 @@ def test_seq_is_plain_fine_tuning_bit_for_bit(tiny_setting: Setting) -> None:
     assert all(torch.equal(by_method[name], value) for name, value in tiny_setting.model.state_dict().items())
 
 
-def test_a_freeze_that_freezes_nothing_is_seq_bit_for_bit(tiny_setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_freeze_that_freezes_nothing_is_seq_bit_for_bit(tiny_setting: Setting) -> None:
     start = weights(tiny_setting.model)
     plain = trained(SEQ, tiny_setting)
     tiny_setting.model.load_state_dict(start)
-    from forgetting.methods import freeze as module
-
-    monkeypatch.setattr(module.Freeze, "trainable", lambda self, name: True)
-    nothing = trained(Freeze(method="freeze", layers=0), tiny_setting)
+    nothing = trained(Freeze(method="freeze", layers=0, embedding=False), tiny_setting)
     assert all(torch.equal(plain[name], nothing[name]) for name in plain)
 
 

@@ -11,7 +11,7 @@ from tests.conftest import RESOURCES
 from forgetting.biography.questions import read_questions
 from forgetting.biography.rendering import Renderer, read_templates
 from forgetting.biography.tokenizer import END_OF_TEXT, encode, load_tokenizer
-from forgetting.config import PRETRAINED_GROUPS, Data, Optimizer, Pretrain
+from forgetting.sections import PRETRAINED_GROUPS, Data, Optimizer, Pretrain
 from forgetting.tokens import Biographies, Questions
 from forgetting.training.batches import BiographyBatches, EpochOrder, QuestionBatches, epoch_steps, question_batch
 from forgetting.training.loop import batch_loss

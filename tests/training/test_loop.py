@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from forgetting.config import Optimizer, Run, Schedule
+from forgetting.config import Run
+from forgetting.sections import Optimizer, Schedule
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, TrainingError, train

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forgetting.config import ATTRIBUTES
+from forgetting.sections import ATTRIBUTES
 from forgetting.views.spurious import probe_points, recovery_summary, savings, spurious_share, transitions
 
 

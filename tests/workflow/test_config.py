@@ -14,7 +14,8 @@ from snakemake.utils import update_config
 from tests.study import ROOT, snakemake
 
 from forgetting.arms import AnyArm
-from forgetting.config import ConfigError, StudyConfig, checkpoint_steps, load_study
+from forgetting.config import ConfigError, StudyConfig, load_study
+from forgetting.steps import checkpoint_steps
 
 BAD = {
     "unknown key": ("learning_rat=1", "learning_rat"),

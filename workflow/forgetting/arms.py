@@ -38,10 +38,12 @@ class Joint(Arm):
 
 
 class Freeze(Arm):
-    """The input embedding and the bottom `layers` layers; `rule: as_released` repeats the reference's selection by substring."""
+    """The bottom `layers` layers and, unless `embedding` is false, the input embedding; `rule: as_released` repeats the reference's
+    selection by substring."""
 
     method: Literal["freeze"]
     layers: Annotated[int, Field(ge=0)]
+    embedding: bool = True
     rule: Literal["exact", "as_released"] = "exact"
 
 

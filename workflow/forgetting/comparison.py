@@ -17,6 +17,8 @@ from forgetting.summary import combine_seeds, probe_accuracies
 from forgetting.views.performance import accuracies_at, curve, method_summary
 from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
 
+HALFWAY = 0.5
+"""Task 1 accuracy at which also those arms can be compared that never reach the matched one."""
 _COSTS = ["seconds", "preparation_seconds", "trained_parameters", "stored_bytes", "prepared_rows", "trained_rows"]
 
 
@@ -45,7 +47,7 @@ def method_table(
     runs = _accuracies(rows, matched_accuracy)
     for part in (equal, recovered(rows, recovery, recovery_facts), costs(metrics)):
         runs = runs.merge(part, on=["seed", "arm"], how="left")
-    values = ["learned", "before", "trough", "matched", f"task0_at_step_{step}", f"task1_at_step_{step}"]
+    values = ["learned", "before", "trough", "halfway", "matched", f"task0_at_step_{step}", f"task1_at_step_{step}"]
     values += ["stopped", "final", "task1_final", "drop", "recovered", "spurious_share", "seconds", "seconds_ratio"]
     values += ["preparation_seconds", "trained_parameters", "stored_bytes", "extra_passes"]
     table = combine_seeds(runs, ["arm"], values)
@@ -64,7 +66,7 @@ def choice_table(choice: pd.DataFrame) -> pd.DataFrame:
 def grid_table(metrics: pd.DataFrame, choice: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
     """Every arm of the comparison: Task 0 at the trough, at matched Task 1 and at the end, and Task 1 at the end."""
     runs = _accuracies(metrics[metrics["arm"].isin(choice["arm"])], matched_accuracy)
-    table = combine_seeds(runs, ["arm"], ["learned", "trough", "matched", "stopped", "final", "task1_final", "steps"])
+    table = combine_seeds(runs, ["arm"], ["learned", "trough", "halfway", "matched", "stopped", "final", "task1_final", "steps"])
     table = choice[["family", "arm", "chosen"]].merge(table, on="arm", how="left")
     return _with_matched_count(table, runs)
 
@@ -124,12 +126,15 @@ def read_paper(paths: Sequence[str | Path]) -> dict[str, Any]:
 
 
 def _accuracies(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
-    """Rows of `method_summary` without early stop; `stopped` is Task 0 with it."""
+    """Rows of `method_summary` without early stop; `stopped` is Task 0 with it, `halfway` Task 0 where Task 1 first reaches 50 %."""
     summary = method_summary(metrics, matched_accuracy)
     full = summary[~summary["early_stop"]].drop(columns=["seconds", "trained_parameters"])
     ends = {"final": "stopped", "final_low": "stopped_low", "final_high": "stopped_high"}
     stopped = summary.loc[summary["early_stop"], ["seed", "arm", *ends]].rename(columns=ends)
-    return full.merge(stopped, on=["seed", "arm"])
+    halfway = method_summary(metrics, HALFWAY)
+    halfway = halfway.loc[~halfway["early_stop"], ["seed", "arm", "matched", "matched_low", "matched_high"]]
+    halfway = halfway.rename(columns=lambda name: name.replace("matched", "halfway"))
+    return full.merge(stopped, on=["seed", "arm"]).merge(halfway, on=["seed", "arm"])
 
 
 def _with_matched_count(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

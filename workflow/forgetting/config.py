@@ -1,7 +1,7 @@
 """The whole configuration of a study: one strict model, read by the Snakefile and by every script.
 
-`StudyConfig` is what `config/*.yaml` must look like. A job never sees all of it: `Run` is the slice that one
-stage depends on, so that a changed key invalidates exactly the stages that read it.
+`StudyConfig` is what `config/*.yaml` must look like; its parts are in `sections.py`, the knobs of methods in `arms.py`. A job never sees
+all of it: `Run` is the slice that one stage depends on, so that a changed key invalidates exactly the stages that read it.
 """
 
 from __future__ import annotations
@@ -15,218 +15,22 @@ from pydantic import Field, ValidationError, model_validator
 
 from forgetting.arms import AnyArm, Freeze, Lamol, TaskVector
 from forgetting.errors import StudyError
-from forgetting.strict import Count, Fraction, Positive, Strict
-
-Stride = tuple[Annotated[int, Field(ge=0)], Count]
-
-ATTRIBUTES = ("birthday", "birth_city", "university", "major", "company_name", "company_city")
-GROUPS = ("task0_train", "task0_val", "task0_test", "task1", "control")
-PRETRAINED_GROUPS = ("task0_train", "task0_val", "task0_test")
-TEMPLATES_PER_ATTRIBUTE = 50
-TROUGH_WITHIN = 150
-"""Steps within which the lowest Task 0 accuracy counts as the early trough (science §3)."""
-
-
-class Groups(Strict):
-    """Persons in each group of science §1."""
-
-    task0_train: Count = 150
-    task0_val: Count = 50
-    task0_test: Count = 100
-    task1: Count = 400
-    control: Count = 50
-
-    @property
-    def total(self) -> int:
-        return sum(getattr(self, group) for group in GROUPS)
-
-
-class Pools(Strict):
-    """How many lines of each pool in `resources/pools` are in use."""
-
-    first_names: Annotated[int, Field(ge=1, le=400)] = 400
-    middle_names: Annotated[int, Field(ge=1, le=400)] = 400
-    last_names: Annotated[int, Field(ge=1, le=1000)] = 1000
-    birth_years: Annotated[int, Field(ge=1, le=200)] = 200
-    cities: Annotated[int, Field(ge=2, le=200)] = 200
-    universities: Annotated[int, Field(ge=2, le=300)] = 300
-    majors: Annotated[int, Field(ge=2, le=100)] = 100
-    companies: Annotated[int, Field(ge=2, le=263)] = 263
-
-    @property
-    def full_names(self) -> int:
-        return self.first_names * self.middle_names * self.last_names
-
-
-class Data(Strict):
-    groups: Groups = Groups()
-    pools: Pools = Pools()
-    biographies_per_person: Annotated[int, Field(ge=1, le=TEMPLATES_PER_ATTRIBUTE)] = 5
-    permute: bool = True
-    full_name: bool = True
-
-    @model_validator(mode="after")
-    def _names_suffice(self) -> Data:
-        if self.groups.total * 2 > self.pools.full_names:
-            raise ValueError(
-                f"groups ask for {self.groups.total} persons, but pools.first_names x middle_names x last_names give only "
-                f"{self.pools.full_names} full names (at least twice as many are needed to draw unique ones)"
-            )
-        return self
-
-
-class Tokenizer(Strict):
-    """`word`: one token a word, trained on the data; `bpe`: byte-level BPE, trained on the data; `path`: a local or hub tokenizer."""
-
-    kind: Literal["word", "bpe", "path"] = "word"
-    vocabulary_size: Count = 8192
-    path: str | None = None
-
-    @model_validator(mode="after")
-    def _path_given(self) -> Tokenizer:
-        if (self.kind == "path") != (self.path is not None):
-            raise ValueError("tokenizer.path must be given exactly when tokenizer.kind is 'path'")
-        return self
-
-
-class Model(Strict):
-    """GPT-NeoX architecture (parallel residual, untied embeddings, partial rotary positions)."""
-
-    layers: Count = 4
-    hidden_size: Count = 128
-    heads: Count = 4
-    rotary_fraction: Fraction = 0.25
-    initializer_range: Positive = 0.02
-    max_positions: Count = 512
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> Model:
-        if self.hidden_size % self.heads:
-            raise ValueError(f"model.hidden_size {self.hidden_size} is not divisible by model.heads {self.heads}")
-        return self
-
-
-class Optimizer(Strict):
-    """`muon` updates hidden matrices with Muon and everything else with AdamW."""
-
-    name: Literal["adamw", "muon"] = "adamw"
-    learning_rate: Positive
-    muon_learning_rate: Positive = 0.02
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.999
-    epsilon: Positive = 1e-6
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    gradient_clip: Positive = 1.0
-
-
-class Schedule(Strict):
-    """Linear warm-up, then a cosine to `final_fraction` of the peak."""
-
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    final_fraction: Fraction = 1.0
-
-
-class Pretrain(Strict):
-    steps: Count
-    batch_size: Count
-    sequence_length: Count
-    packing: Literal["stream", "document"] = "document"
-    attention: Literal["document", "packed"] = "document"
-    fresh: bool = True
-    late_fraction: Fraction = 0.75
-    optimizer: Optimizer
-    schedule: Schedule = Schedule()
-
-
-class Task0(Strict):
-    epochs: Positive
-    batch_size: Count
-    optimizer: Optimizer
-    schedule: Schedule = Schedule()
-
-
-class Task1(Strict):
-    """`evaluate` and `checkpoints` are lists of [until_step, every]; `later_checkpoints` more are spread evenly to the end."""
-
-    steps: Count
-    batch_size: Count
-    optimizer: Optimizer
-    schedule: Schedule = Schedule()
-    early_stop_accuracy: Fraction = 0.99
-    evaluate: list[Stride]
-    evaluate_later: Count
-    checkpoints: list[Stride]
-    later_checkpoints: Count
-
-
-class Recovery(Strict):
-    """Training on `task0_train` from Task 1 checkpoints.
-
-    Each of `arms` is recovered from its trough, its early-stop point and its end, for the longest of `epochs`; those that are also in
-    `curve_arms` from every other checkpoint too, for one epoch. The other arms of the comparison are recovered from the same three
-    points for one epoch, without controls of their own.
-    """
-
-    batch_size: Count
-    optimizer: Optimizer
-    schedule: Schedule = Schedule()
-    epochs: list[Positive] = Field([0.25, 0.5, 1.0, 2.0, 5.0])
-    evaluations_per_epoch: Count = 4
-    arms: list[str]
-    curve_arms: list[str]
-
-    @model_validator(mode="after")
-    def _one_epoch_is_measured(self) -> Recovery:
-        if 1.0 not in self.epochs:
-            raise ValueError("recovery.epochs must contain 1.0, the epoch that the spurious share is defined on")
-        return self
-
-
-class Evaluation(Strict):
-    batch_size: Count = 512
-    persons_per_group: Count | None = None
-
-
-class Landscape(Strict):
-    axes: Literal["orthogonal", "reference"] = "orthogonal"
-    grid: Annotated[int, Field(ge=3)] = 21
-    margin: Annotated[float, Field(ge=0)] = 0.3
-    questions: Count = 600
-
-
-class Views(Strict):
-    arms: Annotated[list[str], Field(min_length=1)]
-    landscape: Landscape = Landscape()
-    energy: Fraction = 0.99
-    principal_rank: Count = 8
-    components: Count = 8
-
-
-class GateThresholds(Strict):
-    """What the default scale must reach before its later results mean anything; each is a fraction of correct answers."""
-
-    biography_first_token: Fraction = 0.95
-    task0_before: Fraction = 0.95
-    control_above_floor: Fraction = 0.03
-    sequential_trough: Fraction = 0.15
-    sequential_task1_end: Fraction = 0.99
-    recovery_from_150: Fraction = 0.90
-
-
-class Comparison(Strict):
-    """The full comparison of methods: the grid of each family, of which `task0_val` chooses one arm."""
-
-    families: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
-
-
-class Threads(Strict):
-    """CPU threads of one job of each stage. Snakemake lowers them to `--cores`; results agree across thread counts only up to rounding."""
-
-    pretrain: Count = 4
-    task0: Count = 4
-    task1: Count = 1
-    recovery: Count = 1
-    views: Count = 1
+from forgetting.sections import (
+    ATTRIBUTES,
+    Comparison,
+    Data,
+    Evaluation,
+    GateThresholds,
+    Model,
+    Pretrain,
+    Recovery,
+    Task0,
+    Task1,
+    Threads,
+    Tokenizer,
+    Views,
+)
+from forgetting.strict import Count, Positive, Strict
 
 
 class StudyConfig(Strict):
@@ -385,36 +189,6 @@ class ViewsRun(Views):
 
 
 Run.model_rebuild()
-
-
-def arm_steps(task1: Task1, arm: AnyArm) -> int:
-    """Optimizer steps of a Task 1 run."""
-    return max(1, round(arm.length * task1.steps))
-
-
-def checkpoint_steps(task1: Task1, steps: int, every: bool = True) -> list[int]:
-    """Steps of a Task 1 run of length `steps` at which weights are kept, ascending; step 0 is the model after Task 0.
-
-    With `every`: every `every`-th step of each stride; step 150, which views and gates refer to; `later_checkpoints` more, evenly
-    spaced between the last stride and the end; the end. Without: step 150 and the end.
-    """
-    kept, start = {150, steps}, 0
-    for until, stride in task1.checkpoints if every else ():
-        kept.update(range(start + stride, until + 1, stride))
-        start = until
-    for index in range(1, task1.later_checkpoints + 1) if every else ():
-        kept.add(start + round(index * (steps - start) / task1.later_checkpoints))
-    return sorted(step for step in kept if 0 < step <= steps)
-
-
-def evaluation_steps(task1: Task1, steps: int) -> list[int]:
-    """Steps of a Task 1 run of length `steps` at which it is evaluated: 0, every stride, then every `evaluate_later`, and every
-    step at which an arm may keep a checkpoint."""
-    found, start = {0, *checkpoint_steps(task1, steps)}, 0
-    for until, every in [*task1.evaluate, (steps, task1.evaluate_later)]:
-        found.update(range(start, until + 1, every))
-        start = until
-    return sorted(step for step in found if step <= steps)
 
 
 class ConfigError(StudyError):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config import ATTRIBUTES, PRETRAINED_GROUPS
+from forgetting.sections import ATTRIBUTES, PRETRAINED_GROUPS
 from forgetting.tokens import Biographies, Questions, pad
 from forgetting.training.loss import answer_positions
 

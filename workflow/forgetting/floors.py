@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.biography.rendering import Ragged
-from forgetting.config import ATTRIBUTES, GROUPS
+from forgetting.sections import ATTRIBUTES, GROUPS
 from forgetting.statistics import wilson
 
 

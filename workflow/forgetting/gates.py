@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from forgetting.config import TROUGH_WITHIN, GateThresholds, Run
+from forgetting.config import Run
 from forgetting.errors import StudyError
+from forgetting.sections import TROUGH_WITHIN, GateThresholds
 from forgetting.tables import METRICS, RECOVERY, atomic, read_table
 
 ADVICE = {

@@ -14,8 +14,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from forgetting.config import Model
 from forgetting.errors import StudyError
+from forgetting.sections import Model
 from forgetting.tables import atomic
 
 WEIGHTS = "model.safetensors"

@@ -26,6 +26,7 @@ _TITLES = {
     "before": "Task 0 before",
     "final": "Task 0 final",
     "matched": "Task 0 at matched Task 1",
+    "halfway": "Task 0 where Task 1 is at 50 %",
     "area": "area above, steps 0-150",
     "rate": "learning rate",
     "trained_parameters": "Trained parameters",

@@ -20,7 +20,8 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
 )
 
-from forgetting.config import ConfigError, arm_steps, checkpoint_steps, load_study
+from forgetting.config import ConfigError, load_study
+from forgetting.steps import arm_steps, checkpoint_steps
 
 try:
     STUDY = load_study(config)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forgetting.config import ATTRIBUTES, GROUPS, Groups, Pools
 from forgetting.errors import StudyError
+from forgetting.sections import ATTRIBUTES, GROUPS, Groups, Pools
 
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
 FIRST_BIRTH_YEAR = 1900

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from forgetting.biography.people import ResourceError
-from forgetting.config import ATTRIBUTES
+from forgetting.sections import ATTRIBUTES
 
 
 def read_questions(path: Path) -> dict[str, str]:

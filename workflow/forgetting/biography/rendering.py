@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.biography.people import ResourceError
-from forgetting.config import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE
+from forgetting.sections import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE
 
 PRONOUNS = frozenset(["he", "she", "him", "her", "his", "hers", "himself", "herself", "they", "them", "their", "theirs"])
 Encode = Callable[[list[str]], list[list[int]]]

@@ -9,8 +9,8 @@ from pathlib import Path
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as FastTokenizer
 
-from forgetting.config import Tokenizer
 from forgetting.errors import StudyError
+from forgetting.sections import Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 UNKNOWN = "<|unknown|>"

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from forgetting.config import TROUGH_WITHIN
 from forgetting.figures import style
+from forgetting.sections import TROUGH_WITHIN
 
 _RECOVERED: dict[str, Any] = {"linestyle": "-.", "markerfacecolor": "white"}
 _ROWS = {"exact_match": "exact match", "first_token_hard": "first token right"}

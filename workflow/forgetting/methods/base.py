@@ -8,7 +8,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config import Task1
+from forgetting.sections import Task1
 from forgetting.tokens import Questions
 from forgetting.training.batches import Batches, QuestionBatches
 from forgetting.training.loop import Hooks

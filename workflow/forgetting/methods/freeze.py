@@ -7,7 +7,10 @@ from forgetting.methods.base import Method, Setting
 
 
 class Freeze(Method):
-    """The input embedding and the chosen layers leave the optimizer; with 0 layers, the embedding only."""
+    """The input embedding and the chosen layers leave the optimizer; with 0 layers, the embedding only.
+
+    `embedding: false` lets the embedding train, which tells apart what freezing it does and what freezing layers does.
+    """
 
     arm: Knobs
 
@@ -19,7 +22,7 @@ class Freeze(Method):
         parts = name.split(".")
         if parts[:2] == ["gpt_neox", "layers"]:
             return int(parts[2]) not in self.frozen
-        return parts[:2] != ["gpt_neox", "embed_in"]
+        return not self.arm.embedding or parts[:2] != ["gpt_neox", "embed_in"]
 
 
 def frozen_layers(arm: Knobs, layers: int) -> frozenset[int]:

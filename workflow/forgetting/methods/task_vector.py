@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from forgetting.arms import TaskVector
-from forgetting.config import Run, Task1, checkpoint_steps
+from forgetting.config import Run
 from forgetting.model import load_checkpoint, pick_device, save_checkpoint
+from forgetting.sections import Task1
+from forgetting.steps import checkpoint_steps
 from forgetting.tables import METRICS, read_table
 from forgetting.tokens import Questions
 from forgetting.training.measurements import evaluate_facts, run_metrics, write_measurements

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from forgetting.biography.rendering import Ragged, Renderer, sentence_orders
-from forgetting.config import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE, Data, Pretrain
 from forgetting.errors import StudyError
+from forgetting.sections import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE, Data, Pretrain
 from forgetting.tokens import Questions, pad
 from forgetting.training.loss import answer_positions
 

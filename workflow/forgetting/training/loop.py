@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config import Optimizer, Schedule
 from forgetting.errors import StudyError
+from forgetting.sections import Optimizer, Schedule
 from forgetting.training.batches import Batch, Batches
 from forgetting.training.loss import linear_cross_entropy
 from forgetting.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate

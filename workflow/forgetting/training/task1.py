@@ -11,10 +11,12 @@ import torch
 
 from forgetting.arms import AnyArm
 from forgetting.biography.tokenizer import load_tokenizer
-from forgetting.config import Run, Task1, arm_steps, checkpoint_steps, evaluation_steps
+from forgetting.config import Run
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
+from forgetting.sections import Task1
+from forgetting.steps import arm_steps, checkpoint_steps, evaluation_steps
 from forgetting.tables import PEOPLE, read_table
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches

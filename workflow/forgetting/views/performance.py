@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from forgetting.config import TROUGH_WITHIN
+from forgetting.sections import TROUGH_WITHIN
 
 EARLY_STOP = "early_stop_step"
 """Metric that holds the first evaluation step at which Task 1 was learned (NaN: never)."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from forgetting.config import TROUGH_WITHIN
+from forgetting.sections import TROUGH_WITHIN
 from forgetting.statistics import CONFIDENCE, Interval, person_bootstrap
 from forgetting.views.performance import crossings, early_stop_step
 

@@ -1,0 +1,36 @@
+"""At which steps of a Task 1 run something happens: its end, its checkpoints, its evaluations."""
+
+from __future__ import annotations
+
+from forgetting.arms import AnyArm
+from forgetting.sections import Task1
+
+
+def arm_steps(task1: Task1, arm: AnyArm) -> int:
+    """Optimizer steps of a Task 1 run."""
+    return max(1, round(arm.length * task1.steps))
+
+
+def checkpoint_steps(task1: Task1, steps: int, every: bool = True) -> list[int]:
+    """Steps of a Task 1 run of length `steps` at which weights are kept, ascending; step 0 is the model after Task 0.
+
+    With `every`: every `every`-th step of each stride; step 150, which views and gates refer to; `later_checkpoints` more, evenly
+    spaced between the last stride and the end; the end. Without: step 150 and the end.
+    """
+    kept, start = {150, steps}, 0
+    for until, stride in task1.checkpoints if every else ():
+        kept.update(range(start + stride, until + 1, stride))
+        start = until
+    for index in range(1, task1.later_checkpoints + 1) if every else ():
+        kept.add(start + round(index * (steps - start) / task1.later_checkpoints))
+    return sorted(step for step in kept if 0 < step <= steps)
+
+
+def evaluation_steps(task1: Task1, steps: int) -> list[int]:
+    """Steps of a Task 1 run of length `steps` at which it is evaluated: 0, every stride, then every `evaluate_later`, and every
+    step at which an arm may keep a checkpoint."""
+    found, start = {0, *checkpoint_steps(task1, steps)}, 0
+    for until, every in [*task1.evaluate, (steps, task1.evaluate_later)]:
+        found.update(range(start, until + 1, every))
+        start = until
+    return sorted(step for step in found if step <= steps)
