@@ -26,7 +26,8 @@ from forgetting.biography.dataset import build_data  # noqa: E402
 from forgetting.biography.questions import read_questions  # noqa: E402
 from forgetting.biography.rendering import Renderer, Template, read_templates  # noqa: E402
 from forgetting.biography.tokenizer import encode, end_token, load_tokenizer  # noqa: E402
-from forgetting.config import Run, StudyConfig, load_study  # noqa: E402
+from forgetting.config import StudyConfig, load_study  # noqa: E402
+from forgetting.run import Run  # noqa: E402
 from forgetting.sections import PRETRAINED_GROUPS  # noqa: E402
 from forgetting.tables import PEOPLE, read_table  # noqa: E402
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.config import Run
+from forgetting.run import Run
 from forgetting.sections import Data, Groups, Tokenizer
 from tests.study import SMOKE, clone_to, snakemake
 

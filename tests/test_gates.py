@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forgetting.config import Run
 from forgetting.gates import GateError, settle, task0_gates, task1_gates
+from forgetting.run import Run
 from forgetting.sections import GateThresholds
 from forgetting.tables import METRICS, RECOVERY, write_table
 

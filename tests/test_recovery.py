@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forgetting.arms import Sequential
-from forgetting.config import RecoveryRun, Run
 from forgetting.model import save_checkpoint
 from forgetting.recovery import recover_arm, recover_controls, trough_checkpoint
+from forgetting.run import RecoveryRun, Run
 from forgetting.sections import Optimizer, Task1
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table
 from forgetting.training.task1 import finetune_task1
@@ -29,7 +28,7 @@ def task1(tiny_model, tiny_data: Path, tmp_path: Path) -> Path:
     config = Task1(
         steps=20, batch_size=8, optimizer=OPTIMIZER, evaluate=[(10, 5)], evaluate_later=10, checkpoints=[(10, 5)], later_checkpoints=1
     )
-    run = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method=Sequential(method="seq"))
+    run = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method={"method": "seq"})
     finetune_task1(run, tiny_data, tmp_path / "task0" / "model", tmp_path / "scratch", tmp_path / "task1")
     return tmp_path / "task1"
 

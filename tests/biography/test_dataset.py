@@ -13,8 +13,8 @@ from transformers import AutoTokenizer
 from forgetting.biography.dataset import build_data
 from forgetting.biography.rendering import Ragged
 from forgetting.biography.tokenizer import END_OF_TEXT
-from forgetting.config import Run
 from forgetting.floors import modal_answer_floors
+from forgetting.run import Run
 from forgetting.sections import ATTRIBUTES, PRETRAINED_GROUPS, Data, Groups, Pools, Tokenizer
 from forgetting.tables import METRICS, QUESTIONS, read_table
 

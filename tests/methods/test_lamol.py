@@ -12,12 +12,12 @@ from scipy.stats import chisquare
 
 from forgetting.arms import Lamol as Knobs
 from forgetting.biography.tokenizer import END_OF_TEXT, end_token, load_tokenizer
-from forgetting.config import Run
 from forgetting.methods import build_method, lamol
 from forgetting.methods.base import Setting
 from forgetting.methods.lamol import LanguageBatches, count_right, finetune_task0_lamol
 from forgetting.model import load_checkpoint, save_checkpoint
 from forgetting.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
+from forgetting.run import Run
 from forgetting.sections import Optimizer, Schedule, Task0, Task1
 from forgetting.tables import PEOPLE, read_table
 from forgetting.tokens import Questions

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.arms import Sequential, TaskVector
-from forgetting.config import Run
+from forgetting.arms import TaskVector
 from forgetting.methods.base import Setting
 from forgetting.methods.task_vector import apply_task_vector, without_task_vector
 from forgetting.model import load_weights, save_checkpoint
+from forgetting.run import Run
 from forgetting.tables import METRICS, read_table
 from forgetting.training.task1 import finetune_task1
 
@@ -46,11 +46,11 @@ def test_formula(alpha: float) -> None:
 def test_arm_is_scored_at_every_checkpoint_of_its_base(tiny_setting: Setting, tiny_data: Path, tmp_path: Path) -> None:
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     config = tiny_setting.training.model_copy(update={"steps": 20, "early_stop_accuracy": 1.0})
-    base = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method=Sequential(method="seq"))
+    base = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method={"method": "seq"})
     finetune_task1(base, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "seq")
     for alpha, like in ((0.0, "seq"), (1.0, "start")):
         arm = TaskVector(method="task_vector", alpha=alpha)
-        run = base.model_copy(update={"arm": "vector", "method": arm, "every_checkpoint": False})
+        run = base.model_copy(update={"arm": "vector", "method": arm.model_dump(), "every_checkpoint": False})
         apply_task_vector(run, tiny_data, tmp_path / "start", tmp_path / "seq", tmp_path / "out")
         found, plain = (read_table(tmp_path / name / "metrics.parquet", METRICS) for name in ("out", "seq"))
         found, plain = (
@@ -67,9 +67,9 @@ def test_arm_is_scored_at_every_checkpoint_of_its_base(tiny_setting: Setting, ti
 def test_fixed_end_of_the_vector(tiny_setting: Setting, tiny_data: Path, tmp_path: Path) -> None:
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     config = tiny_setting.training.model_copy(update={"steps": 20, "early_stop_accuracy": 1.0})
-    base = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method=Sequential(method="seq"))
+    base = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method={"method": "seq"})
     finetune_task1(base, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "seq")
-    run = base.model_copy(update={"method": TaskVector(method="task_vector", alpha=0.5, vector_end=0.5)})
+    run = base.model_copy(update={"method": {"method": "task_vector", "alpha": 0.5, "vector_end": 0.5}})
     apply_task_vector(run, tiny_data, tmp_path / "start", tmp_path / "seq", tmp_path / "out")
     start, middle, end = (load_weights(tmp_path / name) for name in ("start", "seq/checkpoints/step-000010", "seq/checkpoints/step-000020"))
     kept = load_weights(tmp_path / "out" / "checkpoints" / "step-000020")

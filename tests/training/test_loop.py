@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from forgetting.config import Run
+from forgetting.run import Run
 from forgetting.sections import Optimizer, Schedule
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.config import Run
 from forgetting.model import build_model, save_checkpoint
+from forgetting.run import Run
 from forgetting.sections import ATTRIBUTES, Model
 from forgetting.tokens import Questions
 from forgetting.views.inputs import Checkpoints

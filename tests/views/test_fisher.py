@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from forgetting.config import Run
 from forgetting.fisher import diagonal_fisher
 from forgetting.model import save_checkpoint
+from forgetting.run import Run
 from forgetting.tables import FISHER, read_table, write_table
 from forgetting.views import fisher as view
 from forgetting.views.fisher import fisher_by_matrix

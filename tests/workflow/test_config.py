@@ -14,7 +14,8 @@ from snakemake.utils import update_config
 from tests.study import ROOT, snakemake
 
 from forgetting.arms import AnyArm
-from forgetting.config import ConfigError, StudyConfig, load_study
+from forgetting.config import StudyConfig, load_study
+from forgetting.run import ConfigError
 from forgetting.steps import checkpoint_steps
 
 BAD = {
@@ -44,8 +45,14 @@ BAD = {
     "empty grid": ('comparison={"families":{"ewc":[]}}', "comparison.families.ewc"),
     "arm in two families": ('comparison={"families":{"again":["replay-5"]}}', "comparison.families"),
     "unknown arm in a family": ('comparison={"families":{"mine":["mine-1"]}}', "mine-1"),
+    "seq is not alone in its family": ('comparison={"families":{"seq":["seq","seq-lr-4e-5"]}}', "seq: [seq]"),
+    "seq with knobs of its own": ('methods={"seq":{"length":2.0}}', "'seq' must be"),
+    "length of a task vector": ('methods={"task-vector-0.2":{"length":2.0}}', "not trained"),
+    "name that tells another knob": ('methods={"replay-20":{"share":0.4}}', "replay-20"),
+    "infinite penalty": ('methods={"ewc-1e0":{"penalty":.inf}}', "methods.ewc-1e0.ewc.penalty"),
+    "not a number": ('methods={"task-vector-0.2":{"alpha":.nan}}', "alpha"),
     "early stop above one": ('task1={"early_stop_accuracy":1.2}', "task1.early_stop_accuracy"),
-    "same seed twice": ("seeds=[1,1]", "seeds"),
+    "same seed twice": ("seeds=[1,1]", "seeds has a value twice"),
     "scale is not a folder name": ("scale=../elsewhere", "scale"),
 }
 

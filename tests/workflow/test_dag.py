@@ -80,6 +80,9 @@ def test_an_edited_method_reruns_its_arms_alone(clone: Path) -> None:
     plan = snakemake("-n", "methods", cwd=clone).stdout
     blocks = re.findall(r"rule task1\w*:\n    input: (.+)\n(?:.*\n)*?    wildcards: seed=0, arm=(.+)", plan)
     users = {arm for files, arm in blocks if "methods/ewc.py" in files}
+    assert not re.search(r"rule (?:make_data|pretrain|task0|recovery):\n    input: .*forgetting/(?:arms|methods)", plan), (
+        "knobs are no concern of theirs"
+    )
     assert users == {"ewc-1e-2", "ewc-1e-1", "ewc-1e0", "ewc-1e1", "ewc-batch-1e-1"}
 
 

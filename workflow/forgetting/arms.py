@@ -5,9 +5,10 @@ The method called `name` lives in `methods/name.py`; its knobs are the class her
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, model_validator
 
 from forgetting.strict import Count, NotNegative, Positive, Strict
 
@@ -74,6 +75,12 @@ class TaskVector(Arm):
     alpha: float
     vector_end: Share | None = None
 
+    @model_validator(mode="after")
+    def _nothing_is_trained(self) -> TaskVector:
+        if self.length != 1 or self.learning_rate is not None:
+            raise ValueError("a task vector is not trained, so it has neither length nor learning_rate")
+        return self
+
 
 class GradientProjection(Arm):
     """`energy`: share of the activations' squared norm that `rule: gpm` protects. `repeats`: runs over which the alignment direction of
@@ -89,3 +96,21 @@ AnyArm = Annotated[
     Sequential | Replay | Joint | Freeze | Ewc | Lamol | TaskVector | GradientProjection,
     Field(discriminator="method"),
 ]
+
+
+def parse_arm(entry: dict[str, Any]) -> AnyArm:
+    """An entry of `config/methods.yaml`, checked. Raises ValidationError."""
+    return TypeAdapter[AnyArm](AnyArm).validate_python(entry)
+
+
+def check_name(name: str, arm: AnyArm) -> None:
+    """Figures read a knob off the name of such arms as `replay-20`. Raises ValueError when the name says another than the entry."""
+    told = {
+        r"seq-lr-([\d.e+-]+)": lambda: arm.learning_rate,
+        r"replay(?:-ratio)?-([\d.]+)": lambda: round(100 * arm.share, 9) if isinstance(arm, Replay) else None,
+        r"freeze(?:-as-released|-layers)?-(\d+)": lambda: arm.layers if isinstance(arm, Freeze) else None,
+        r"task-vector-([\d.]+)(?:-end-[\d.]+)?": lambda: arm.alpha if isinstance(arm, TaskVector) else None,
+    }
+    for pattern, knob in told.items():
+        if (found := re.fullmatch(pattern, name)) and float(found[1]) != knob():
+            raise ValueError(f"arm {name!r} does not have the knob that its name tells: {arm!r}")

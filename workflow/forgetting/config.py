@@ -1,20 +1,19 @@
-"""The whole configuration of a study: one strict model, read by the Snakefile and by every script.
+"""The whole configuration of a study: one strict model, read by the Snakefile.
 
 `StudyConfig` is what `config/*.yaml` must look like; its parts are in `sections.py`, the knobs of methods in `arms.py`. A job never sees
-all of it: `Run` is the slice that one stage depends on, so that a changed key invalidates exactly the stages that read it.
+all of it: `StudyConfig.run` cuts out what one stage depends on (`run.Run`), so that a changed key invalidates exactly the stages that
+read it.
 """
 
 from __future__ import annotations
 
-import json
 from math import ceil
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from forgetting.arms import AnyArm, Freeze, Lamol, TaskVector
-from forgetting.errors import StudyError
+from forgetting.arms import AnyArm, Freeze, Lamol, Sequential, TaskVector, check_name
+from forgetting.run import ConfigError, one_line_each
 from forgetting.sections import (
     ATTRIBUTES,
     Comparison,
@@ -30,7 +29,7 @@ from forgetting.sections import (
     Tokenizer,
     Views,
 )
-from forgetting.strict import Count, Positive, Strict
+from forgetting.strict import Strict
 
 
 class StudyConfig(Strict):
@@ -56,23 +55,21 @@ class StudyConfig(Strict):
     methods: dict[str, AnyArm]
 
     @model_validator(mode="after")
-    def _arms_exist_and_fit(self) -> StudyConfig:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds has a value twice: {self.seeds}")
-        lists = {"arms": self.arms, "learning_rate_arms": self.learning_rate_arms, "views.arms": self.views.arms}
+    def _lists_are_consistent(self) -> StudyConfig:
+        lists: dict[str, list[Any]] = {
+            "seeds": self.seeds,
+            "arms": self.arms,
+            "learning_rate_arms": self.learning_rate_arms,
+            "views.arms": self.views.arms,
+        }
         lists |= {"recovery.arms": self.recovery.arms, "recovery.curve_arms": self.recovery.curve_arms}
-        for key, names in (lists | {"comparison.families": self.compared_arms}).items():
-            if len(set(names)) != len(names):
-                raise ValueError(f"{key} has a name twice: {names}")
-        for name in self.every_arm:
-            if name not in self.methods:
-                raise ValueError(f"arm {name!r} is not an entry of config/methods.yaml")
-            arm = self.methods[name]
-            if isinstance(arm, Freeze) and arm.layers > self.model.layers:
-                raise ValueError(f"arm {name!r} freezes {arm.layers} layers, but the model has {self.model.layers}")
-        for key, names in {"arms": self.arms, "comparison.families": self.compared_arms}.items():
-            if "seq" not in names:
-                raise ValueError(f"{key} must contain 'seq', which every other arm is compared with")
+        for key, values in (lists | {"comparison.families": self.compared_arms}).items():
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key} has a value twice: {values}")
+        if "seq" not in self.arms:
+            raise ValueError("arms must contain 'seq', which every other arm is compared with")
+        if self.comparison.families.get("seq") != ["seq"]:
+            raise ValueError("comparison.families must have the family seq: [seq], which every other one is compared with")
         if "seq" not in self.recovery.curve_arms:
             raise ValueError("recovery.curve_arms must contain 'seq', which the gates are checked on")
         for key, names in (("recovery.arms", self.recovery.arms), ("views.arms", self.views.arms)):
@@ -82,8 +79,21 @@ class StudyConfig(Strict):
         for name in self.recovery.curve_arms:
             if name not in self.recovery.arms:
                 raise ValueError(f"recovery.curve_arms names {name!r}, which is not in recovery.arms")
+        return self
+
+    @model_validator(mode="after")
+    def _arms_exist_and_fit(self) -> StudyConfig:
+        for name in self.every_arm:
+            if name not in self.methods:
+                raise ValueError(f"arm {name!r} is not an entry of config/methods.yaml")
+            arm = self.methods[name]
+            if isinstance(arm, Freeze) and arm.layers > self.model.layers:
+                raise ValueError(f"arm {name!r} freezes {arm.layers} layers, but the model has {self.model.layers}")
+            check_name(name, arm)
+        if self.methods["seq"] != Sequential(method="seq"):
+            raise ValueError("arm 'seq' must be {method: seq} and nothing else: its rate and length are those of task1")
         for name in self.task_vector_arms:
-            if name in {*self.recovery.curve_arms, *self.views.arms}:
+            if self.keeps_every_checkpoint(name):
                 raise ValueError(f"{name!r} is not trained, so it can be neither in recovery.curve_arms nor in views.arms")
         return self
 
@@ -121,6 +131,7 @@ class StudyConfig(Strict):
             "task1": ("task1", "evaluation", "precision"),
             "recovery": ("recovery", "evaluation", "precision"),
             "views": ("views", "evaluation", "precision"),
+            "fisher": (),
             "gates": ("gates", "gate_thresholds"),
         }[stage]
         whole = self.model_dump(mode="json")
@@ -146,80 +157,9 @@ class StudyConfig(Strict):
         return slice_ | {"arm": arm}
 
 
-class Run(Strict):
-    """What one job reads from its `config.json`; sections that its stage does not depend on are absent."""
-
-    scale: str
-    seed: int
-    stage: str
-    arm: str = "none"
-    precision: Literal["float32", "bf16"] = "float32"
-    data: Data | None = None
-    tokenizer: Tokenizer | None = None
-    model: Model | None = None
-    pretrain: Pretrain | None = None
-    task0: Task0 | None = None
-    task1: Task1 | None = None
-    recovery: RecoveryRun | None = None
-    evaluation: Evaluation = Evaluation()
-    views: ViewsRun | None = None
-    method: AnyArm | None = None
-    every_checkpoint: bool = True
-    language_loss: Positive | None = None
-    gates: Literal["stop", "warn"] = "stop"
-    gate_thresholds: GateThresholds | None = None
-    task1_epoch_steps: Count | None = None
-
-    def need(self, section: str) -> Any:
-        """The named section; a ValueError that names it when this run's config has none."""
-        value = getattr(self, section)
-        if value is None:
-            raise ValueError(f"the config of stage {self.stage!r} has no section {section!r}")
-        return value
-
-
-class RecoveryRun(Recovery):
-    arms: list[str] = Field([])
-    curve_arms: list[str] = Field([])
-    probe: Literal["curve", "long", "short"] = "long"
-
-
-class ViewsRun(Views):
-    arms: list[str] = Field([])
-
-
-Run.model_rebuild()
-
-
-class ConfigError(StudyError):
-    """A configuration that no study can be run with; the message names every offending key."""
-
-
 def load_study(config: dict[str, Any]) -> StudyConfig:
     """Validate a merged config. Raises ConfigError with one line for each offending key."""
     try:
         return StudyConfig.model_validate(config)
     except ValidationError as error:
-        raise ConfigError("bad config:\n" + _one_line_each(error)) from None
-
-
-def load_run(path: str | Path) -> Run:
-    """Read a job's `config.json`. Raises ConfigError that names the file."""
-    try:
-        return Run.model_validate(json.loads(Path(path).read_text()))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}: not valid JSON ({error})") from None
-    except ValidationError as error:
-        raise ConfigError(f"{path}:\n" + _one_line_each(error)) from None
-
-
-def _one_line_each(error: ValidationError) -> str:
-    lines = []
-    for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"]) or "study"
-        message = item["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
-        lines.append(f"  {where}: {message}{given}")
-    return "\n".join(lines)
+        raise ConfigError("bad config:\n" + one_line_each(error)) from None

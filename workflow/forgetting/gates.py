@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from forgetting.config import Run
 from forgetting.errors import StudyError
+from forgetting.run import Run
 from forgetting.sections import TROUGH_WITHIN, GateThresholds
 from forgetting.tables import METRICS, RECOVERY, atomic, read_table
 

@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from forgetting.views.subspaces import leading_directions, rank_at_energy
+from forgetting.subspaces import leading_directions, rank_at_energy
 
 
 def unit_rows(direction: Tensor) -> Tensor:

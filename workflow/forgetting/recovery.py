@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from transformers import AutoConfig, GPTNeoXForCausalLM
 
-from forgetting.config import RecoveryRun, Run
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device
+from forgetting.run import RecoveryRun, Run
 from forgetting.sections import TROUGH_WITHIN
 from forgetting.statistics import summarise
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table, write_table

@@ -13,6 +13,6 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Strict(BaseModel):
-    """Refuses unknown keys and silent conversions, so a typing error never becomes a default."""
+    """Refuses unknown keys and numbers that are none, so a typing error never becomes a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

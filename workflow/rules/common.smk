@@ -20,7 +20,8 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
 )
 
-from forgetting.config import ConfigError, load_study
+from forgetting.config import load_study
+from forgetting.run import ConfigError
 from forgetting.steps import arm_steps, checkpoint_steps
 
 try:
@@ -186,14 +187,21 @@ FIGURES = (
     "frontier",
 )
 TABLES = ("methods", "recovery_table", "learning_rate_table", "gates")
-COMPARISON_FIGURES = (
+COMPARED_METHODS = {STUDY.methods[arm].method for arm in STUDY.compared_arms}
+COMPARISON_FIGURES = [
     "method_comparison",
-    "freeze_depth",
-    "replay_share",
-    "task_vector",
     "fisher_angle",
-    "pseudo_examples",
-)
+    *(
+        name
+        for name, method in {
+            "freeze_depth": "freeze",
+            "replay_share": "replay",
+            "task_vector": "task_vector",
+            "pseudo_examples": "lamol",
+        }.items()
+        if method in COMPARED_METHODS
+    ),
+]
 COMPARISON_TABLES = ("method_table", "choice_table", "grid_table")
 
 

@@ -27,15 +27,15 @@ rule view_fisher:
     input:
         script="workflow/scripts/view_fisher.py",
         library=code("workflow/scripts/view_fisher.py"),
-        config=f"{SEED}/views/seq/config.json",
+        config=f"{SEED}/fisher/config.json",
         questions=rules.make_data.output.questions,
         task0=rules.task0.output.model,
     output:
-        f"{SEED}/views/fisher.parquet",
+        f"{SEED}/fisher/fisher.parquet",
     log:
-        f"{LOGS}/views/fisher.log",
+        f"{LOGS}/fisher.log",
     benchmark:
-        f"{BENCHMARKS}/views/fisher.tsv"
+        f"{BENCHMARKS}/fisher.tsv"
     conda:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.views

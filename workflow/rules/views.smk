@@ -8,7 +8,7 @@ rule view_landscape:
         library=code("workflow/scripts/view_landscape.py"),
         config=f"{SEED}/views/{{arm}}/config.json",
         questions=rules.make_data.output.questions,
-        task0=rules.task0.output.model,
+        task0=task0_model,
         checkpoints=task1_checkpoints,
     output:
         f"{SEED}/views/{{arm}}/landscape.parquet",
@@ -37,7 +37,7 @@ rule view_weights:
         config=f"{SEED}/views/{{arm}}/config.json",
         late=rules.pretrain.output.late,
         pretrained=rules.pretrain.output.model,
-        task0=rules.task0.output.model,
+        task0=task0_model,
         checkpoints=task1_checkpoints,
     output:
         f"{SEED}/views/{{arm}}/weights.parquet",
@@ -66,7 +66,7 @@ rule view_features:
         config=f"{SEED}/views/{{arm}}/config.json",
         questions=rules.make_data.output.questions,
         pretrained=rules.pretrain.output.model,
-        task0=rules.task0.output.model,
+        task0=task0_model,
         checkpoints=task1_checkpoints,
     output:
         features=f"{SEED}/views/{{arm}}/features.parquet",

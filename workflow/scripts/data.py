@@ -7,7 +7,7 @@ from pathlib import Path
 
 from forgetting.biography.dataset import build_data
 from forgetting.command import run_command
-from forgetting.config import load_run
+from forgetting.run import load_run
 
 
 def main() -> None:

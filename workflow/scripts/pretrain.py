@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from forgetting.command import run_command
-from forgetting.config import load_run
+from forgetting.run import load_run
 from forgetting.training.pretraining import pretrain
 
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from forgetting.command import run_command
-from forgetting.config import load_run
 from forgetting.recovery import recover_controls
+from forgetting.run import load_run
 
 
 def main() -> None:

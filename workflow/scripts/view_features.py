@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from forgetting.command import run_command
-from forgetting.config import load_run
 from forgetting.model import pick_device
+from forgetting.run import load_run
 from forgetting.tables import FEATURE_POINTS, FEATURES, write_table
 from forgetting.tokens import Questions
 from forgetting.views.features import feature_points, features, residual_streams, view_questions

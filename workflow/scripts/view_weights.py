@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from forgetting.command import run_command
-from forgetting.config import load_run
 from forgetting.model import pick_device
+from forgetting.run import load_run
 from forgetting.tables import WEIGHTS, write_table
 from forgetting.views.inputs import Checkpoints, attention_heads, read_weights
 from forgetting.views.weights import weight_updates

@@ -16,9 +16,9 @@ from forgetting.biography.people import ValueTables, draw_people
 from forgetting.biography.questions import read_questions
 from forgetting.biography.rendering import Ragged, Renderer, Template, disjoint_templates, read_templates, sentence_orders
 from forgetting.biography.tokenizer import encode, end_token, save_tokenizer, train_tokenizer
-from forgetting.config import Run
 from forgetting.errors import StudyError
 from forgetting.floors import modal_answer_floors
+from forgetting.run import Run
 from forgetting.sections import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS, Data
 from forgetting.tables import METRICS, PEOPLE, QUESTIONS, atomic, write_table
 

@@ -9,10 +9,10 @@ import torch
 
 from forgetting.arms import Lamol as Knobs
 from forgetting.biography.tokenizer import end_token, load_tokenizer
-from forgetting.config import Run
 from forgetting.methods.base import Method, Setting
 from forgetting.methods.replay import MixedBatches
 from forgetting.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
+from forgetting.run import Run
 from forgetting.tokens import PADDING, Questions
 from forgetting.training.batches import Batch, Batches, QuestionBatches
 from forgetting.training.task0 import finetune_task0
@@ -77,6 +77,7 @@ class Lamol(Method):
         distinct = list(dict.fromkeys(parsed))
         allowed = without_names(distinct, setting.held_out)
         self.pseudo: Questions = tokenise(allowed, setting.tokenizer)
+        self.prepared_rows = len(texts)
         self.counts = {
             "pseudo_generated": len(texts),
             "pseudo_parsed": len(parsed),

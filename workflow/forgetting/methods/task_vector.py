@@ -10,15 +10,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from forgetting.arms import TaskVector
-from forgetting.config import Run
+from forgetting.arms import TaskVector, parse_arm
 from forgetting.model import load_checkpoint, pick_device, save_checkpoint
+from forgetting.run import Run
 from forgetting.sections import Task1
 from forgetting.steps import checkpoint_steps
 from forgetting.tables import METRICS, read_table
 from forgetting.tokens import Questions
 from forgetting.training.measurements import evaluate_facts, run_metrics, write_measurements
-from forgetting.training.task1 import early_stop_metric
+from forgetting.training.task1 import early_stop_metric, step_name
 
 Weights = dict[str, Tensor]
 BYTES_PER_WEIGHT = 4
@@ -36,14 +36,15 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
     Cost is that of the run and of the arithmetic.
     """
     config: Task1 = run.need("task1")
-    arm: TaskVector = run.need("method")
+    arm = parse_arm(run.need("method"))
+    assert isinstance(arm, TaskVector)
     device = pick_device()
     model = load_checkpoint(start).to(device)
     measured = Questions.load(data / "qa.parquet").first_persons(run.evaluation.persons_per_group)
     of_task1 = torch.from_numpy(measured.group == "task1")
 
     def weights_at(step: int) -> Weights:
-        folder = base / "checkpoints" / f"step-{step:06d}" if step else start
+        folder = base / "checkpoints" / step_name(step) if step else start
         return {name: value.to(device) for name, value in load_checkpoint(folder).state_dict().items()}
 
     before = weights_at(0)
@@ -63,7 +64,7 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
         facts = evaluations[str(step)] = evaluate_facts(model, measured, run.evaluation.batch_size)
         reached = facts["exact_match"][of_task1].double().mean().item() >= config.early_stop_accuracy
         if step in keep:
-            save_checkpoint(model, output / "checkpoints" / f"step-{step:06d}")
+            save_checkpoint(model, output / "checkpoints" / step_name(step))
         if (reached or step == config.steps) and not matched.exists():
             save_checkpoint(model, matched)
     parameters = sum(value.numel() for value in before.values())

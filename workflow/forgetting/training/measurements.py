@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config import Run
 from forgetting.evaluation import score
+from forgetting.run import Run
 from forgetting.statistics import summarise
 from forgetting.tables import FACTS, METRICS, write_table
 from forgetting.tokens import Questions

@@ -10,9 +10,9 @@ import pandas as pd
 from forgetting.biography.questions import read_questions
 from forgetting.biography.rendering import Renderer, read_templates
 from forgetting.biography.tokenizer import encode, end_token, load_tokenizer
-from forgetting.config import Run
 from forgetting.evaluation import biography_first_token
 from forgetting.model import build_model, pick_device, publish, save_checkpoint
+from forgetting.run import Run
 from forgetting.sections import PRETRAINED_GROUPS, Pretrain
 from forgetting.statistics import clustered_wilson
 from forgetting.tables import METRICS, PEOPLE, read_table, write_table

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from forgetting.config import Run
+from forgetting.run import Run
 from forgetting.tables import atomic
 
 STATE = "state.pt"

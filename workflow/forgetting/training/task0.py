@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from forgetting.config import Run
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
+from forgetting.run import Run
 from forgetting.sections import Task0
 from forgetting.tokens import Questions
 from forgetting.training.batches import Batches, QuestionBatches, epoch_steps

@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from forgetting.arms import AnyArm
+from forgetting.arms import parse_arm
 from forgetting.biography.tokenizer import load_tokenizer
-from forgetting.config import Run
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
+from forgetting.run import Run
 from forgetting.sections import Task1
 from forgetting.steps import arm_steps, checkpoint_steps, evaluation_steps
 from forgetting.tables import PEOPLE, read_table
@@ -29,16 +29,16 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     """Train on Task 1 by the arm's method; writes checkpoints/step-*/, checkpoints/matched/, metrics.parquet and facts.parquet.
 
     `matched` holds the weights at the first evaluation at which Task 1 exact match is at least `early_stop_accuracy`, the end when
-    there is none: as
-    an early stop changes nothing before it, these are the weights of the early-stopped arm.
+    there is none: as an early stop changes nothing before it, these are the weights of the early-stopped arm.
     """
     config: Task1 = run.need("task1")
-    arm: AnyArm = run.need("method")
+    arm = parse_arm(run.need("method"))
     questions = Questions.load(data / "qa.parquet")
     task1 = QuestionBatches(questions.of_groups("task1"), config.batch_size, run.seed)
     steps = arm_steps(config, arm)
     keep = checkpoint_steps(config, steps, run.every_checkpoint)
 
+    optimizer = config.optimizer.model_copy(update={"learning_rate": arm.learning_rate or config.optimizer.learning_rate})
     model = load_checkpoint(start).to(pick_device())
     scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS])
     started = time.perf_counter()
@@ -48,7 +48,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
             model=model,
             task0_train=questions.of_groups("task0_train"),
             task1=task1,
-            training=config,
+            training=config.model_copy(update={"optimizer": optimizer}),
             precision=run.precision,
             seed=run.seed,
             tokenizer=load_tokenizer(data / "tokenizer"),
@@ -56,20 +56,22 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
         )
     )
     preparation = time.perf_counter() - started
-    checkpoints = scratch.folder / "checkpoints"
+    checkpoints, learned = scratch.folder / "checkpoints", scratch.folder / "learned"
     measured = questions.first_persons(run.evaluation.persons_per_group)
     of_task1 = torch.from_numpy(measured.group == "task1")
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:
+        name = step_name(step)
         if step in keep:
-            save_checkpoint(model, checkpoints / f"step-{step:06d}")
+            save_checkpoint(model, checkpoints / name)
         facts = evaluate_facts(model, measured, run.evaluation.batch_size)
+        # A killed job may have left this step's, from a stretch that is now trained again, and on a GPU not quite alike.
+        shutil.rmtree(learned / name, ignore_errors=True)
         reached = facts["exact_match"][of_task1].double().mean().item() >= config.early_stop_accuracy
-        if (reached or step == steps) and not (checkpoints / "matched" / WEIGHTS).exists():
-            save_checkpoint(model, checkpoints / "matched")
+        if reached and not any(folder.name < name for folder in learned.glob("step-??????")):
+            save_checkpoint(model, learned / name)
         return facts
 
-    optimizer = config.optimizer.model_copy(update={"learning_rate": arm.learning_rate or config.optimizer.learning_rate})
     plan = Plan(
         steps,
         method.batches(),
@@ -79,6 +81,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
         evaluate,
         run.precision,
         method,
+        schedule_steps=config.steps,
     )
     history = train(model, plan, scratch)
     cost = {
@@ -99,7 +102,14 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     shutil.rmtree(output / "checkpoints", ignore_errors=True)  # an older config may have left other steps there
     for folder in checkpoints.iterdir():
         publish(folder, output / "checkpoints" / folder.name)
+    first = min(learned.glob("step-??????"), default=checkpoints / step_name(steps))
+    publish(first, output / "checkpoints" / "matched")
     scratch.remove()
+
+
+def step_name(step: int) -> str:
+    """The folder of the checkpoint of a step."""
+    return f"step-{step:06d}"
 
 
 def held_out_names(data: Path) -> frozenset[str]:

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config import Run
+from forgetting.run import Run
+from forgetting.subspaces import chance_principal_angle, leading_directions, principal_angle
 from forgetting.tokens import Questions
 from forgetting.views.inputs import evenly_spaced_persons, read_model
 from forgetting.views.probe import answer_labels, probe
-from forgetting.views.subspaces import chance_principal_angle, leading_directions, principal_angle
 
 PAIRS = (("pretrained", "task0"), ("task0", "task1_early"), ("task0", "task1_end"), ("task1_early", "task1_end"))
 """(before, after) checkpoints that are compared; `task1_early` is step 150."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config import Run
 from forgetting.fisher import diagonal_fisher, sample_questions
+from forgetting.run import Run
 from forgetting.tokens import Questions
 from forgetting.views.inputs import uniform_name
 from forgetting.views.weights import COMPONENTS, matrix

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config import Run
 from forgetting.errors import StudyError
 from forgetting.evaluation import answer_loss
+from forgetting.run import Run
 from forgetting.tokens import Questions
 from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, parameter_vector, read_model, uniform_name
 

@@ -18,9 +18,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from forgetting.config import Run
-from forgetting.views.inputs import OUTPUT_EMBEDDING
-from forgetting.views.subspaces import (
+from forgetting.run import Run
+from forgetting.subspaces import (
     angles_to_subspace,
     chance_angle_to_subspace,
     chance_principal_angle,
@@ -29,6 +28,7 @@ from forgetting.views.subspaces import (
     principal_angle,
     rank_at_energy,
 )
+from forgetting.views.inputs import OUTPUT_EMBEDDING
 
 UPDATES = {
     "pretraining": ("pretrained_late", "pretrained"),

@@ -6,7 +6,7 @@ import scipy.integrate
 import scipy.linalg
 import torch
 
-from forgetting.views.subspaces import (
+from forgetting.subspaces import (
     angles_to_subspace,
     chance_angle_to_subspace,
     chance_principal_angle,
