@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from forgetting.statistics import t_interval
-from forgetting.summary import combine_seeds, formatted, gates_table, read_gates, save_table
+from forgetting.summary import combine_seeds, formatted, gates_table, read_gates, read_paper, save_table
+
+ROOT = Path(__file__).parents[1]
 
 GATE = {"gate": "task0_before", "value": 0.97, "low": 0.9, "high": 0.99, "comparison": ">=", "threshold": 0.95, "floor": 0.02, "step": 9}
 GATE |= {"control": None}
@@ -63,3 +66,15 @@ def test_gates_are_read_with_what_they_must_reach(tmp_path: Path) -> None:
     path.write_text("[{")
     with pytest.raises(ValueError, match=r"seed1-task0\.json"):
         read_gates([path])
+
+
+def test_published_numbers_are_shares_with_a_source_or_refused(tmp_path: Path) -> None:
+    paper = read_paper([ROOT / "resources/paper_results.yaml"])
+    assert all(0 < found["task0"] < 1 and found["source"] and found["reliability"] for found in paper["families"].values())
+    families = yaml.safe_load((ROOT / "config/config.yaml").read_text())["comparison"]["families"]
+    assert set(paper["families"]) <= set(families)
+    counts = [paper["pseudo_examples"][name] for name in ("generated", "parsed", "distinct", "real_question", "right_answer")]
+    assert counts == sorted(counts, reverse=True)
+    (tmp_path / "paper.yaml").write_text("families: {}")
+    with pytest.raises(ValueError, match=r"paper\.yaml"):
+        read_paper([tmp_path / "paper.yaml"])

@@ -8,40 +8,37 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from synthetic_views import CHECKPOINTS, SCALE, write_views
 
 from forgetting.sections import ATTRIBUTES
 from forgetting.statistics import summarise
 from forgetting.tables import (
     CHOICE,
     FACTS,
-    FEATURE_POINTS,
-    FEATURES,
-    FISHER,
-    LANDSCAPE,
     METRICS,
     RECOVERY,
     RECOVERY_FACTS,
-    WEIGHTS,
     write_table,
 )
 
-SCALE = "synthetic"
 ARMS = ("seq", "replay-5", "replay-20", "freeze-0", "freeze-1", "freeze-2", "freeze-3", "freeze-4")
 FAMILIES = {
     "seq": ["seq"],
     "replay": [f"replay-{share}" for share in (1, 5, 10, 20, 50)],
     "replay-ratio": [f"replay-ratio-{share}" for share in (1, 5, 10, 20, 50)],
     "ewc": ["ewc-1e-2", "ewc-1e-1", "ewc-1e0", "ewc-1e1", "ewc-1e2"],
-    "ewc-batch": ["ewc-batch-1e0"],
-    "lamol": ["lamol-5", "lamol-20"],
-    "task-vector": [*(f"task-vector-0.{tenth}" for tenth in range(1, 9)), "task-vector-end-0.2"],
-    "projection": ["projection-exact", "projection-gpm-97", "projection-gpm-99", "projection-reference"],
+    "ewc-batch": ["ewc-batch-1e-1"],
+    "lamol": ["lamol-20"],
+    "task-vector": [*(f"task-vector-0.{tenth}" for tenth in range(1, 9)), "task-vector-0.2-end-0.75"],
+    "projection": ["projection-exact"],
+    "projection-gpm": ["projection-gpm-97", "projection-gpm-99"],
+    "projection-reference": ["projection-reference"],
     "freeze": [f"freeze-{depth}" for depth in range(5)],
     "freeze-as-released": ["freeze-as-released-2"],
     "joint": ["joint"],
 }
-CHOSEN = ("seq", "replay-20", "replay-ratio-50", "ewc-1e1", "ewc-batch-1e0", "lamol-20", "task-vector-0.4", "projection-gpm-99")
-CHOSEN += ("freeze-3", "freeze-as-released-2", "joint")
+CHOSEN = ("seq", "replay-20", "replay-ratio-50", "ewc-1e1", "ewc-batch-1e-1", "lamol-20", "task-vector-0.4", "projection-exact")
+CHOSEN += ("projection-gpm-99", "projection-reference", "freeze-3", "freeze-as-released-2", "joint")
 UNLEARNED = ("freeze-4", "ewc-1e2", "freeze-as-released-2", "task-vector-0.6", "task-vector-0.7", "task-vector-0.8")
 KEPT = {
     "joint": 0.96,
@@ -53,14 +50,11 @@ KEPT = {
     "ewc-1e1": 0.3,
 }
 """Task 0 accuracy at the end of those arms that keep more than the others."""
-RATES = {"seq-lr-1e-5": 1e-5, "seq-lr-3e-5": 3e-5, "seq": 1e-4, "seq-lr-3e-4": 3e-4, "seq-lr-1e-3": 1e-3}
+RATES = {"seq-lr-3e-5": 3e-5, "seq": 1e-4, "seq-lr-1e-3": 1e-3}
 PROBED = ("seq", "replay-20", "freeze-2", *(arm for arm in RATES if arm != "seq"))
-VIEWED = ("seq", "replay-20", "freeze-2")
 STEPS = np.array([*range(0, 50, 5), *range(50, 200, 10), *range(200, 4001, 200)])
-CHECKPOINTS = (0, 10, 30, 60, 100, 150, 200, 800, 1600, 2600, 4000)
 EPOCHS = (0, 0.125, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 4.0, 5.0)
 STEPS_PER_EPOCH = 56
-LAYERS = 4
 PERSONS = {"task0_train": 15, "task0_val": 10, "task0_test": 40, "task1": 40, "control": 20}
 
 
@@ -78,7 +72,7 @@ def task0_accuracy(arm: str, step: np.ndarray) -> np.ndarray:
 
 def task1_accuracy(arm: str, step: np.ndarray) -> np.ndarray:
     speed = RATES.get(arm, 1e-4) / 1e-4
-    half = (9000.0 if arm in UNLEARNED else {"freeze-3": 1800.0}.get(arm, 900.0)) / speed**0.8
+    half = (9000.0 if arm in UNLEARNED else {"freeze-3": 1300.0}.get(arm, 900.0)) / speed**0.8
     return np.clip(1.02 / (1 + (np.maximum(step, 1) / half) ** -3.5), 0, 1)
 
 
@@ -207,86 +201,10 @@ def floors(seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(scale=SCALE, seed=seed, stage="data", arm="modal_answer", step=0, n=600, low=np.nan, high=np.nan)
 
 
-def landscape(seed: int, arm: str, points: int = 15) -> pd.DataFrame:
-    alpha, beta = (mesh.ravel() for mesh in np.meshgrid(np.linspace(-0.6, 2.6, points), np.linspace(-1, 5, points)))
-    task0 = 0.05 + 1.5 * np.log1p(alpha**2 + 0.05 * beta**2)
-    task1 = 4.0 - 3.9 * np.exp(-((alpha - 1.5) ** 2) / 8 - (beta - 4) ** 2 / 9)
-    grid = pd.DataFrame({"kind": "grid", "step": -1, "alpha": alpha, "beta": beta, "task0_loss": task0, "task1_loss": task1})
-    grid["mean_loss"], grid["in_plane"] = (task0 + task1) / 2, np.nan
-    steps = np.array(CHECKPOINTS)
-    path = pd.DataFrame(
-        {"kind": "trajectory", "step": steps, "alpha": 2 * (1 - np.exp(-steps / 60)), "beta": 4 * np.maximum(steps - 150, 0) / 3850}
-    )
-    path["in_plane"] = np.select([steps == 0, np.isin(steps, [150, steps[-1]])], [np.nan, 1.0], 0.6 + 0.3 * steps / 4000)
-    return pd.concat([grid, path], ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
-
-
-def weights(seed: int, arm: str) -> pd.DataFrame:
-    generator = np.random.default_rng([seed, len(arm), 2])
-    pairs = [("pretraining", "task0"), ("pretraining", "task1"), ("task0", "task1_early"), ("task1_early", "task1_late")]
-    blocks = ["query", "key", "value", "attention_output", "mlp_input", "mlp_output"]
-    matrices = [(-1, "embedding"), *((layer, name) for layer in range(LAYERS) for name in blocks), (LAYERS, "output_embedding")]
-    rows = []
-    for former, latter in pairs:
-        for layer, component in matrices:
-            frozen = arm == "freeze-2" and latter.startswith("task1") and layer < 2
-            rank = float(generator.integers(30, 120))
-            chance = float(np.degrees(np.arccos(np.sqrt(rank / 128))))
-            angle = chance - generator.uniform(0, 12)
-            for metric, value, level in (("mean_angle", angle, chance), ("rank", rank + 5, np.nan), ("former_rank", rank, np.nan)):
-                rows.append((former, latter, layer, component, metric, np.nan if frozen else value, np.nan if frozen else level))
-    frame = pd.DataFrame(rows, columns=["former", "latter", "layer", "component", "metric", "value", "chance"])
-    return frame.assign(scale=SCALE, seed=seed, arm=arm)
-
-
-def fisher(seed: int) -> pd.DataFrame:
-    """Mean diagonal Fisher information of the same matrices as `weights`, and a little related to their angles."""
-    frame = weights(seed, "seq")
-    rows = frame[(frame["former"] == "task1_early") & (frame["latter"] == "task1_late") & (frame["metric"] == "mean_angle")]
-    noise = np.random.default_rng([seed, 4]).normal(size=len(rows))
-    found = np.exp(-12 + 0.1 * rows["value"] + 0.5 * noise - 3 * rows["component"].str.endswith("embedding"))
-    return rows[["layer", "component"]].assign(scale=SCALE, seed=seed, fisher=found, weights=16384)
-
-
 def choice(families: dict[str, list[str]]) -> pd.DataFrame:
     rows = [(family, arm, arm in CHOSEN, arm not in UNLEARNED) for family, arms in families.items() for arm in arms]
     frame = pd.DataFrame(rows, columns=["family", "arm", "chosen", "learned"])
     return frame.assign(scale=SCALE, criterion=0.5, reason="Task 0 validation exact match at matched Task 1")
-
-
-def features(seed: int, arm: str) -> pd.DataFrame:
-    rows = []
-    size = {"seq": 1.0, "replay-20": 0.7}.get(arm, 0.4)
-    for before, after in (("pretrained", "task0"), ("task0", "task1_early"), ("task0", "task1_end"), ("task1_early", "task1_end")):
-        later = 1.5 if after == "task1_end" else 1.0
-        for group in ("task0_test", "task1"):
-            for layer in range(LAYERS + 1):
-                part = layer / LAYERS
-                rows += [
-                    (before, after, layer, group, "all", "relative_shift", size * later * part + 0.02, np.nan),
-                    (before, after, layer, group, "all", "shift_along_leading", 0.1 + 0.3 * part / later, 0.06),
-                    (before, after, layer, group, "all", "cka", 1 - 0.4 * size * later * part, 0.05),
-                ]
-    for checkpoint, loss in (("pretrained", 0.0), ("task0", 0.05), ("task1_early", 0.1 * size), ("task1_end", 0.3 * size)):
-        for group in ("task0_test", "task1"):
-            for attribute in ATTRIBUTES:
-                for layer in range(LAYERS + 1):
-                    accuracy = 0.1 + 0.8 * layer / LAYERS * (1 - loss)
-                    rows.append((checkpoint, checkpoint, layer, group, attribute, "probe_accuracy", accuracy, 0.03))
-                    rows.append((checkpoint, checkpoint, layer, group, attribute, "probe_ceiling", 0.9, np.nan))
-    frame = pd.DataFrame(rows, columns=["before", "after", "layer", "group", "attribute", "metric", "value", "chance"])
-    return frame.assign(scale=SCALE, seed=seed, arm=arm)
-
-
-def feature_points(seed: int, arm: str) -> pd.DataFrame:
-    generator = np.random.default_rng([seed, len(arm), 3])
-    clouds = []
-    for step in (0, 150, 4000):
-        for layer in (LAYERS - 1, LAYERS):
-            cloud = generator.normal(size=(40, 2)) * (3, 1) + (0.5, 2 * step**0.2 if step else 0)
-            frame = pd.DataFrame({"leading_component": cloud[:, 0], "mean_shift": cloud[:, 1], "person": np.arange(40)})
-            clouds.append(frame.assign(step=step, layer=layer, group="task0_test", attribute="university"))
-    return pd.concat(clouds, ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
 
 
 def write_tree(
@@ -303,7 +221,7 @@ def write_tree(
     for seed in seeds:
         world, folder = World(seed), root / f"seed{seed}"
         write_table(floors(seed), folder / "data/floors.parquet", METRICS)
-        write_table(fisher(seed), folder / "views/fisher.parquet", FISHER)
+        write_views(folder / "views", seed)
         for arm in dict.fromkeys([*ARMS, *RATES, *compared]):
             facts = world.task1(arm, checkpoint_grid(steps, checkpoints) if arm.startswith("task-vector") else steps)
             write_table(facts, folder / f"task1/{arm}/facts.parquet", FACTS)
@@ -317,14 +235,6 @@ def write_tree(
         for arm, facts in probes.items():
             write_table(facts, folder / f"recovery/{arm}/facts.parquet", RECOVERY_FACTS)
             write_table(summarise(facts, [*keys, "start", "checkpoint", "epochs"]), folder / f"recovery/{arm}/metrics.parquet", RECOVERY)
-        for arm in VIEWED:
-            for name, maker, schema in (
-                ("landscape", landscape, LANDSCAPE),
-                ("weights", weights, WEIGHTS),
-                ("features", features, FEATURES),
-                ("feature_points", feature_points, FEATURE_POINTS),
-            ):
-                write_table(maker(seed, arm), folder / f"views/{arm}/{name}.parquet", schema)
         gate = {"gate": "task0_before", "value": 0.97, "low": 0.95, "high": 0.98, "comparison": ">=", "threshold": 0.95, "floor": np.nan}
         gate |= {"control": None, "step": 60, "passed": True, "scale": SCALE, "seed": seed}
         (root / "gates").mkdir(exist_ok=True)

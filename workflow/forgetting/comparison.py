@@ -5,13 +5,10 @@ Knobs are chosen on `task0_val`; every accuracy here is of `task0_test` or `task
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from forgetting.summary import combine_seeds, probe_accuracies
 from forgetting.views.performance import accuracies_at, curve, method_summary
@@ -19,6 +16,8 @@ from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
 
 HALFWAY = 0.5
 """Task 1 accuracy at which also those arms can be compared that never reach the matched one."""
+_NOT_BY_ALL = ["halfway", "matched", "stopped"]
+"""Places on a run that some seeds may never reach."""
 _COSTS = ["seconds", "preparation_seconds", "trained_parameters", "stored_bytes", "prepared_rows", "trained_rows"]
 
 
@@ -36,8 +35,7 @@ def method_table(
 
     Frames: METRICS and RECOVERY (with controls) of the compared arms, RECOVERY_FACTS, METRICS floors, CHOICE; `paper` as `read_paper`
     gives it. Accuracies are exact match. `equal_steps`: the step at which the arms are also compared; by default the last one that all
-    of them reach. recovered, spurious_share, drop: from where Task 1 was learned, or from the end where it never was
-    (`recovered_from`).
+    of them reach. drop, recovered, spurious_share: from the point in `recovered_from`, see `compared_points`.
     """
     chosen = choice[choice["chosen"]]
     rows = metrics[metrics["arm"].isin(chosen["arm"])]
@@ -45,15 +43,15 @@ def method_table(
     equal = accuracies_at(rows, step).rename(columns=lambda name: name.replace("task0", f"task0_at_step_{step}"))
     equal = equal.rename(columns=lambda name: name.replace("task1", f"task1_at_step_{step}"))
     runs = _accuracies(rows, matched_accuracy)
-    for part in (equal, recovered(rows, recovery, recovery_facts), costs(metrics)):
+    points = compared_points(rows, recovery)
+    for part in (equal, recovered(points, recovery, recovery_facts), costs(metrics)):
         runs = runs.merge(part, on=["seed", "arm"], how="left")
-    values = ["learned", "before", "trough", "halfway", "matched", f"task0_at_step_{step}", f"task1_at_step_{step}"]
-    values += ["stopped", "final", "task1_final", "drop", "recovered", "spurious_share", "seconds", "seconds_ratio"]
+    values = ["steps", "learned", "before", "trough", "halfway", "matched", f"task0_at_step_{step}", f"task1_at_step_{step}"]
+    values += ["stopped", "final", "task1_final", "drop", "recovered", "spurious_share", "seconds"]
     values += ["preparation_seconds", "trained_parameters", "stored_bytes", "extra_passes"]
-    table = combine_seeds(runs, ["arm"], values)
-    table = chosen[["family", "arm"]].merge(table, on="arm", how="left")
-    table = _beside(table, runs, "spurious_share").pipe(_with_matched_count, runs)
-    table = table.merge(_published(paper), on="family", how="left")
+    table = combine_seeds(runs, ["arm"], values).merge(_seeds_that_reached(runs), on="arm")
+    table.insert(table.columns.get_loc("drop"), "recovered_from", table["arm"].map(points.groupby("arm")["point"].first()))
+    table = chosen[["family", "arm"]].merge(table, on="arm", how="left").merge(_published(paper), on="family", how="left")
     table = pd.concat([table, _floor_rows(rows, recovery, floors)], ignore_index=True)
     return table.assign(**{name: table[name].round().astype("Int64") for name in ("trained_parameters", "stored_bytes")})  # every digit
 
@@ -64,65 +62,50 @@ def choice_table(choice: pd.DataFrame) -> pd.DataFrame:
 
 
 def grid_table(metrics: pd.DataFrame, choice: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
-    """Every arm of the comparison: Task 0 at the trough, at matched Task 1 and at the end, and Task 1 at the end."""
+    """Every arm of the comparison: its length, Task 0 from the trough to the end, and Task 1 at the end."""
     runs = _accuracies(metrics[metrics["arm"].isin(choice["arm"])], matched_accuracy)
-    table = combine_seeds(runs, ["arm"], ["learned", "trough", "halfway", "matched", "stopped", "final", "task1_final", "steps"])
-    table = choice[["family", "arm", "chosen"]].merge(table, on="arm", how="left")
-    return _with_matched_count(table, runs)
+    table = combine_seeds(runs, ["arm"], ["steps", "learned", "trough", *_NOT_BY_ALL, "final", "task1_final"])
+    return choice[["family", "arm", "chosen"]].merge(table.merge(_seeds_that_reached(runs), on="arm"), on="arm", how="left")
 
 
 def costs(metrics: pd.DataFrame) -> pd.DataFrame:
     """What a run costs, one row a seed and arm; NaN where the metrics do not say.
 
-    seconds_ratio: training seconds of a step over those of `seq` with the same seed. extra_passes: how many questions went through the
-    model beyond those that `seq` sees in as many steps, as a share of these; preparation counts, 0 is as many.
+    extra_passes: how many questions went through the model beyond those that `seq` with the same seed sees in as many steps, as a share of
+    these; preparation counts, 0 is as many.
     """
     train = metrics[(metrics["group"] == "train") & metrics["metric"].isin(_COSTS)]
     found = train.pivot_table("value", ["seed", "arm"], "metric", aggfunc="last").reindex(columns=_COSTS)
     steps = metrics.groupby(["seed", "arm"])["step"].max()
     found = found.reindex(steps.index)
-    a_step = found[["seconds", "trained_rows"]].div(steps, axis=0)
-    of_seq = a_step.xs("seq", level="arm").reindex(found.index.get_level_values("seed")).set_index(found.index)
-    found["seconds_ratio"] = a_step["seconds"] / of_seq["seconds"]
+    of_seq = (found["trained_rows"] / steps).xs("seq", level="arm").reindex(steps.index.get_level_values("seed"))
     seen = found["trained_rows"] + found["prepared_rows"].fillna(0)
-    found["extra_passes"] = seen / (of_seq["trained_rows"] * steps) - 1
+    found["extra_passes"] = seen / (of_seq.to_numpy() * steps) - 1
     return found.reset_index()
 
 
-def recovered(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> pd.DataFrame:
-    """What one recovery epoch brings back from where Task 1 was learned: columns seed, arm, drop, recovered and
-    spurious_share with their intervals. `recovered_from` is matched, or end where Task 1 was never learned."""
-    points = matched_points(metrics, recovery)
+def recovered(points: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> pd.DataFrame:
+    """What one recovery epoch brings back from `points` (one a seed and arm, as in `probe_points`): columns seed, arm, drop, recovered and
+    spurious_share with their intervals."""
     shares = recovery_summary(recovery_facts[recovery_facts["arm"].isin([*points["arm"], "controls"])], points)
-    shares = shares[["seed", "arm", "learned", "spurious_share", "spurious_share_low", "spurious_share_high"]]
+    shares = shares[["seed", "arm", "spurious_share", "spurious_share_low", "spurious_share_high"]]
     found = probe_accuracies(recovery, points)
     found["drop"] = found["before"] - found["dropped"]
-    found = found[["seed", "arm", "drop", "recovered", "recovered_low", "recovered_high"]]
-    table = shares.merge(found, on=["seed", "arm"])
-    table["recovered_from"] = np.where(table["learned"], "matched", "end")
-    return table.drop(columns="learned")
+    return shares.merge(found[["seed", "arm", "drop", "recovered", "recovered_low", "recovered_high"]], on=["seed", "arm"])
 
 
-def matched_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
-    """For each probed run in `metrics`, the checkpoint where Task 1 was learned, or the last; columns as in `probe_points`."""
+def compared_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
+    """The checkpoint at which each probed run in `metrics` is compared, columns as in `probe_points`: that where Task 1 was learned
+    (matched), or for an arm that did not learn it in every seed the last one (end), in all seeds."""
     points = probe_points(metrics, recovery[recovery["arm"].isin(metrics["arm"].unique())])
-    return points[points["point"] == "matched"]
+    by_all = points.groupby("arm")["learned"].transform("all")
+    return points[points["point"] == np.where(by_all, "matched", "end")]
 
 
 def after_one_epoch(points: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
     """`points` (as in `probe_points`) with value, low, high: Task 0 exact match after one recovery epoch from there."""
     rows = task0_rows(recovery[(recovery["start"] == "task1") & np.isclose(recovery["epochs"], 1)])
     return points.merge(rows[["seed", "arm", "checkpoint", "value", "low", "high"]], on=["seed", "arm", "checkpoint"])
-
-
-def read_paper(paths: Sequence[str | Path]) -> dict[str, Any]:
-    """The published numbers of `resources/paper_results.yaml`. Raises ValueError that names a file that is not such a table."""
-    path = Path(paths[0])
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {key: found[key] for key in ("families", "pseudo_examples")}
-    except (yaml.YAMLError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: not a table of published numbers ({error})") from None
 
 
 def _accuracies(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
@@ -137,26 +120,19 @@ def _accuracies(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
     return full.merge(stopped, on=["seed", "arm"]).merge(halfway, on=["seed", "arm"])
 
 
-def _with_matched_count(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Adds `matched_seeds`: in how many seeds Task 1 reached the accuracy at which the arms are matched."""
-    return table.assign(matched_seeds=table["arm"].map(runs.groupby("arm")["matched"].count()))
-
-
-def _beside(table: pd.DataFrame, runs: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Adds `recovered_from` after `column`; where the seeds differ, both."""
-    sources = runs.groupby("arm")["recovered_from"].agg(lambda found: " or ".join(sorted(found.dropna().unique(), reverse=True)))
-    last = [name for name in table if name.startswith(column)][-1]
-    table.insert(table.columns.get_loc(last) + 1, "recovered_from", table["arm"].map(sources).replace("", np.nan))
-    return table
+def _seeds_that_reached(runs: pd.DataFrame) -> pd.DataFrame:
+    """arm, and for each column that not every seed need have, in how many it is: `halfway_seeds`, `matched_seeds`, `stopped_seeds`."""
+    return runs.groupby("arm")[_NOT_BY_ALL].count().add_suffix("_seeds").reset_index()
 
 
 def _published(paper: dict[str, Any]) -> pd.DataFrame:
-    """family, paper_percent, paper_reliability."""
+    """family, paper (in words, since some are bounds), paper_reliability."""
     rows = []
     for family, found in paper["families"].items():
-        words = [found.get("bound"), found.get("setting"), found["source"], found["reliability"]]
-        rows.append((family, 100 * found["task0"], "; ".join(word for word in words if word)))
-    return pd.DataFrame(rows, columns=["family", "paper_percent", "paper_reliability"])
+        number = [found.get("bound"), f"{100 * found['task0']:.3g} %"]
+        words = [found.get("setting"), found["source"], found["reliability"]]
+        rows.append((family, " ".join(filter(None, number)), "; ".join(filter(None, words))))
+    return pd.DataFrame(rows, columns=["family", "paper", "paper_reliability"])
 
 
 def _floor_rows(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from forgetting.comparison import read_paper
-from forgetting.summary import read_gates
+from forgetting.summary import read_gates, read_paper
 from forgetting.tables import (
     CHOICE,
     FEATURE_POINTS,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from forgetting.outputs import output_paths, write_formats
 from forgetting.statistics import t_interval
@@ -32,8 +33,7 @@ _TITLES = {
     "trained_parameters": "Trained parameters",
     "stopped": "Task 0 with early stop",
     "recovered": "after one recovery epoch",
-    "seconds_ratio": "seconds a step over seq",
-    "paper_percent": "paper: Task 0 after Task 1 (%)",
+    "paper": "paper: Task 0 after Task 1",
     "paper_reliability": "paper: reliability of that number",
 }
 
@@ -115,6 +115,16 @@ def read_gates(paths: Sequence[str | Path]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def read_paper(paths: Sequence[str | Path]) -> dict[str, Any]:
+    """The published numbers of `resources/paper_results.yaml`. Raises ValueError that names a file that is not such a table."""
+    path = Path(paths[0])
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {key: found[key] for key in ("families", "pseudo_examples")}
+    except (yaml.YAMLError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: not a table of published numbers ({error})") from None
+
+
 def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
     """One row for each combination of `keys`: each value with its interval (`_low`, `_high`), and how many seeds there are.
 
@@ -187,7 +197,7 @@ def _cell(name: str, value: Any, low: float, high: float) -> str:
         return "yes" if value else "no"
     if name == "learned":
         return f"{100 * value:.0f} %"
-    if name in ("rate", "paper_percent"):
+    if name == "rate":
         return f"{value:.4g}"
     if np.isinf(value):
         return f"starts above {100 * RELEARNED:.0f} %"

@@ -30,7 +30,8 @@ _FITS = {False: ("without the embeddings", "-", "#444444"), True: ("all matrices
 
 def draw(weights: pd.DataFrame, fisher: pd.DataFrame) -> Figure:
     """Frames: WEIGHTS (the rows of `seq` are used), FISHER. One point a matrix: mean over seeds."""
-    points = joined(weights, fisher)
+    runs = joined(weights, fisher)
+    points = over_runs(runs)
     figure, axes = style.new_figure(1, 2, height=3.9, sharex=True)
     labels = {
         "angle": ("a", "angle", "angle between the updates of steps\n0-150 and 150-end (degrees)"),
@@ -55,14 +56,14 @@ def draw(weights: pd.DataFrame, fisher: pd.DataFrame) -> Figure:
         figure,
         f"One point a matrix of seq{'' if seeds == 1 else f', mean of {seeds} seeds'}. r: Pearson correlation of the angle with the "
         "logarithm of the Fisher information; 95 % bootstrap interval over matrices, which are no independent sample. Chance: "
-        "independent Gaussian updates of the same ranks.",
+        f"independent Gaussian updates of the same ranks.{_by_seed(runs)}",
     )
     return figure
 
 
 def joined(weights: pd.DataFrame, fisher: pd.DataFrame) -> pd.DataFrame:
-    """One row a layer and component, mean over seeds: fisher (geometric mean), angle, chance, excess. Matrices without an angle or without
-    Fisher information are left out. Raises ValueError when none is left."""
+    """One row a seed, layer and component: fisher, angle, chance, excess (angle - chance). Matrices without an angle or without Fisher
+    information are left out. Raises ValueError when none is left."""
     of_pair = (weights["former"] == "task1_early") & (weights["latter"] == "task1_late") & (weights["metric"] == "mean_angle")
     angles = weights[of_pair & (weights["arm"] == "seq")].rename(columns={"value": "angle"})
     keys = ["layer", "component"]
@@ -70,8 +71,14 @@ def joined(weights: pd.DataFrame, fisher: pd.DataFrame) -> pd.DataFrame:
     both = both[both["angle"].notna() & (both["fisher"] > 0)]
     if both.empty:
         raise ValueError("no matrix has both Fisher information and an angle between task1_early and task1_late of arm 'seq'")
-    means = both.assign(fisher=np.log(both["fisher"])).groupby(keys, as_index=False)[["fisher", "angle", "chance"]].mean()
-    return means.assign(fisher=np.exp(means["fisher"]), excess=means["angle"] - means["chance"])
+    return both.assign(excess=both["angle"] - both["chance"])
+
+
+def over_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """The mean of `joined` rows over seeds, one row a layer and component; of Fisher information the geometric mean."""
+    logarithms = runs.assign(fisher=np.log(runs["fisher"]))
+    means = logarithms.groupby(["layer", "component"], as_index=False)[["fisher", "angle", "chance", "excess"]].mean()
+    return means.assign(fisher=np.exp(means["fisher"]))
 
 
 def correlation(x: Sequence[float] | NDArray[np.float64], y: Sequence[float] | NDArray[np.float64], seed: int = 0) -> Interval:
@@ -98,18 +105,35 @@ def _weighted(pairs: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArr
     return np.divide(product, scale, out=np.full(len(weights), np.nan), where=scale > 1e-12 * max(1.0, float((centred**2).max())))
 
 
+def _by_seed(runs: pd.DataFrame) -> str:
+    """The correlations of the single seeds in words; nothing for one seed, whose own stand below the panels."""
+    if runs["seed"].nunique() < 2:
+        return ""
+    parts = []
+    for panel, column in (("a", "angle"), ("b", "excess")):
+        for with_embeddings, (label, *_) in _FITS.items():
+            found = [f"{correlation(*_pairs(rows, column, with_embeddings)).value:.2f}" for _, rows in runs.groupby("seed")]
+            parts.append(f"{panel}, {label} {', '.join(found)}")
+    return f" r by seed: {'; '.join(parts)}."
+
+
+def _pairs(points: pd.DataFrame, column: str, with_embeddings: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logarithm of the Fisher information, and `column`, of the matrices in question."""
+    rows = points if with_embeddings else points[~points["component"].isin(EMBEDDINGS)]
+    rows = rows.dropna(subset=column)
+    return np.log(rows["fisher"].to_numpy(dtype=float)), rows[column].to_numpy(dtype=float)
+
+
 def _fits(panel: Axes, points: pd.DataFrame, column: str) -> None:
     """Least-squares lines with and without the embeddings, and their correlations in words below the title."""
     words = []
     for with_embeddings, (label, dashes, color) in _FITS.items():
-        rows = points if with_embeddings else points[~points["component"].isin(EMBEDDINGS)]
-        rows = rows.dropna(subset=column)
-        x = np.log(rows["fisher"].to_numpy(dtype=float))
-        found = correlation(x, rows[column].to_numpy(dtype=float))
+        x, y = _pairs(points, column, with_embeddings)
+        found = correlation(x, y)
         words.append(f"{label}: r = {found.value:.2f} [{found.low:.2f}, {found.high:.2f}]")
         if np.isnan(found.value):
             continue
-        slope, base = np.polyfit(x, rows[column], 1)
+        slope, base = np.polyfit(x, y, 1)
         ends = np.array([x.min(), x.max()])
         panel.plot(np.exp(ends), base + slope * ends, color=color, linestyle=dashes, linewidth=0.9, label=words[-1], zorder=1)
     if panel.get_legend_handles_labels()[0]:

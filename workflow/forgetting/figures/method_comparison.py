@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from forgetting.comparison import after_one_epoch, matched_points
+from forgetting.comparison import after_one_epoch, compared_points
 from forgetting.figures import style
 from forgetting.statistics import over_seeds
 from forgetting.views.performance import curve, method_summary
@@ -18,6 +18,7 @@ from forgetting.views.spurious import task0_rows
 _BEFORE: dict[str, Any] = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 1.5))}
 _PRETRAINED: dict[str, Any] = {"color": style.CONTROLS["pretrained"].color, "linewidth": 0.9, "linestyle": (0, (5, 2))}
 _CONTROL: dict[str, Any] = {"color": style.CONTROL_PERSONS, "linewidth": 1.0, "linestyle": ":"}
+_FAINT_PATH: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.3, "zorder": 1.5}
 _FAINT: dict[str, Any] = {"markersize": 3, "alpha": 0.45, "linestyle": "none", "markeredgewidth": 0, "clip_on": False}
 _ROW = 0.27
 """Height of a row of panel b, inches."""
@@ -37,24 +38,31 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ch
     style.draw_floor(first, floors, "task0_test", "exact_match")
     first.axhline(_control_accuracy(metrics), **_CONTROL, zorder=1)
     style.title(first, "a", "over time (lines) and at the end")
-    points = matched_points(metrics[metrics["arm"].isin(chosen)], recovery)
+    points = compared_points(metrics[metrics["arm"].isin(chosen)], recovery)
     _kept(second, summary, after_one_epoch(points, recovery), chosen, matched_accuracy)
     _levels(second, summary, recovery)
     _legend(figure, chosen)
-    style.note(
-        figure,
-        metrics,
-        "Large: of each family the arm chosen on validation persons. Small: the other arms of its grid; in b those that reach the "
-        f"accuracy. †: Task 1 was {style.unlearned(metrics['seed'].nunique())}, so b shows the end of the run. Filled marks are "
-        "interpolated between evaluations; recovery starts from the first evaluation at which Task 1 is learned.",
-    )
+    style.note(figure, metrics, _remarks(summary))
     return figure
+
+
+def _remarks(summary: pd.DataFrame) -> str:
+    """What the small print says beside the intervals."""
+    length = summary["steps"] / summary.loc[summary["arm"] == "seq", "steps"].iloc[0]
+    text = (
+        "Large marks, strong lines: of each family the arm chosen on validation persons. Small and faint: the other arms of its grid; in b "
+        f"those that reach the accuracy. †: Task 1 was {style.unlearned(summary['seed'].nunique())}, so b shows the end of the run. Filled "
+        "marks are interpolated between evaluations; recovery starts from the first evaluation at which Task 1 is learned."
+    )
+    return text if length.nunique() < 2 else f"{text} Runs in a: {length.min():g} to {length.max():g} times the steps of seq."
 
 
 def _frontier(panel: Axes, metrics: pd.DataFrame, summary: pd.DataFrame, chosen: list[str]) -> None:
     seeds = metrics["seed"].nunique()
     for arm in style.arm_order(summary["arm"]):
         look, rows = style.arm_look(arm), summary[summary["arm"] == arm]
+        path = {"linewidth": 0.9, "alpha": 0.8} if arm in chosen else _FAINT_PATH
+        style.draw_path(panel, metrics[metrics["arm"] == arm], look.color, **path)
         task0, task1 = (style.mean_of(rows, name, ["arm"], seeds) for name in ("final", "task1_final"))
         if task0.empty or task1.empty:
             continue
@@ -62,7 +70,6 @@ def _frontier(panel: Axes, metrics: pd.DataFrame, summary: pd.DataFrame, chosen:
         if arm not in chosen:
             panel.plot(*at, color=look.color, marker=look.marker, **_FAINT)
             continue
-        style.draw_path(panel, metrics[metrics["arm"] == arm], look.color, linewidth=0.9, alpha=0.8)
         bars: dict[str, Any] = {"xerr": _beyond(task1), "yerr": _beyond(task0), "elinewidth": 0.8, "capsize": 1.5}
         panel.errorbar(*at, color=look.color, marker=look.marker, markersize=6, markeredgecolor="white", **bars, zorder=4)
     style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
@@ -71,14 +78,15 @@ def _frontier(panel: Axes, metrics: pd.DataFrame, summary: pd.DataFrame, chosen:
 
 
 def _kept(panel: Axes, summary: pd.DataFrame, recovered: pd.DataFrame, chosen: list[str], matched_accuracy: float) -> None:
-    """One row a chosen arm: Task 0 where Task 1 is learned (filled), and after one recovery epoch from there (open)."""
+    """One row a chosen arm: Task 0 where Task 1 is learned (filled), and after one recovery epoch from there (open); both at the end for
+    an arm that did not learn Task 1 in every seed."""
     seeds = summary["seed"].nunique()
     labels = []
     for place, arm in enumerate(chosen):
         look, rows = style.arm_look(arm), summary[summary["arm"] == arm]
-        matched = style.mean_of(rows, "matched", ["arm"], seeds)
-        labels.append(look.label if len(matched) else f"{look.label} †")
-        kept = matched if len(matched) else style.mean_of(rows, "final", ["arm"], seeds)
+        learned = rows["learned"].all()
+        labels.append(look.label if learned else f"{look.label} †")
+        kept = style.mean_of(rows, "matched" if learned else "final", ["arm"], seeds)
         again = over_seeds(recovered[recovered["arm"] == arm], ["arm"], seeds)
         both = pd.concat([kept, again])["value"]
         panel.plot(both, [place] * len(both), color=look.color, linewidth=3, alpha=0.25, solid_capstyle="butt")
@@ -125,7 +133,7 @@ def _control_accuracy(metrics: pd.DataFrame) -> float:
 def _legend(figure: Figure, chosen: list[str]) -> None:
     handles = style.arm_handles(chosen, linewidth=0.9)
     handles += [
-        style.line_handle("another arm of its grid", marker="o", **{key: _FAINT[key] for key in ("markersize", "alpha", "linestyle")}),
+        style.line_handle("another arm of its grid", marker="o", markersize=_FAINT["markersize"], alpha=_FAINT["alpha"], linewidth=0.6),
         style.line_handle("b: where Task 1 is learned", marker="o", linestyle="none"),
         style.line_handle("b: after one recovery epoch", marker="o", markerfacecolor="white", linestyle="none"),
         style.line_handle("b: seq before Task 1", **_BEFORE),

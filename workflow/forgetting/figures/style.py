@@ -37,11 +37,15 @@ MODAL_ANSWER = "#8C8C8C"
 CONTROL_PERSONS = "#5A5A5A"
 
 
+Marker = str | tuple[int, int, float]
+"""As in Matplotlib: a letter, or a star with so many points."""
+
+
 class Look(NamedTuple):
     """How an arm (or a control) is drawn, and what the legend calls it."""
 
     color: str
-    marker: str
+    marker: Marker
     label: str
 
 
@@ -55,13 +59,13 @@ CONTROLS = {
 
 
 class _Family(NamedTuple):
-    """Arms whose names differ in one knob: what `pattern` finds in the name, a number but for the rule of a projection.
+    """Arms whose names differ in a knob: the last number that `pattern` finds in the name.
 
-    place: where on the ramp of `colors` (0 to 1) a knob is. label: legend text, with {} for the knob.
+    place: where on the ramp of `colors` (0 to 1) a knob is. label: legend text, in which \\1 is the first number of the name.
     """
 
     pattern: str
-    marker: str
+    marker: Marker
     colors: Sequence[str | tuple[float, str]]
     label: str
     place: Callable[[float], float] = lambda knob: 0.5
@@ -73,30 +77,28 @@ def _log(low: float, high: float) -> Callable[[float], float]:
 
 _NUMBER = r"([\d.]+)"
 _POWER = r"([\d.e+-]+)"
-_RULES = {"exact": 0.0, "reference": 101.0}
 _GREENS = [(0.0, "#B5EBD6"), (0.27, "#5FCFA5"), (0.43, "#0FA374"), (0.54, "#00704F"), (0.63, "#004A35"), (1.0, "#00140E")]
 _FAMILIES = {
     "seq": _Family("seq()", "o", [SEQUENTIAL] * 2, "seq"),
-    "replay": _Family(f"replay-{_NUMBER}", "s", ["#56B4E9", "#0072B2", "#003A5C"], "replay {} %", _log(1, 50)),
-    "replay-ratio": _Family(f"replay-ratio-{_NUMBER}", "D", ["#8FDCE0", "#2BA5B5", "#0F5A66"], "replay {} %, ratio", _log(1, 50)),
-    "ewc": _Family(f"ewc-{_POWER}", "v", ["#F7CF7A", "#E69F00", "#8F5F00"], "EWC, λ {}", _log(1e-2, 1e2)),
-    "ewc-batch": _Family(f"ewc-batch-{_POWER}", "<", ["#D9B99B", "#B07D4F", "#6B431F"], "EWC batch, λ {}", _log(1e-2, 1e2)),
-    "lamol": _Family(f"lamol-{_NUMBER}", "p", ["#EBAECF", "#CC79A7", "#7D2F5C"], "LAMOL, γ {} %", _log(1, 50)),
-    "task-vector": _Family(f"task-vector-{_NUMBER}", ">", ["#E8DA4A", "#BDAE1A", "#6F6600"], "task vector, α {}", lambda alpha: alpha),
-    "task-vector-end": _Family(f"task-vector-end-{_NUMBER}", "H", ["#9C9648", "#5E5A2B"], "task vector, end {}", lambda end: end),
-    "projection": _Family(
-        r"projection-(exact|gpm-[\d.]+|reference)",
-        "h",
-        ["#B79AD9", "#6B4C9A", "#33204F"],
-        "projection {}",
-        lambda rule: float(np.interp(rule, [0, 90, 100, 101], [0, 0.2, 0.8, 1])),
+    "replay": _Family(f"replay-{_NUMBER}", "s", ["#56B4E9", "#0072B2", "#003A5C"], r"replay \1 %", _log(1, 50)),
+    "replay-ratio": _Family(f"replay-ratio-{_NUMBER}", "D", ["#8FDCE0", "#2BA5B5", "#0F5A66"], r"replay \1 %, ratio", _log(1, 50)),
+    "ewc": _Family(f"ewc-{_POWER}", "v", ["#F7CF7A", "#E69F00", "#8F5F00"], r"EWC, λ \1", _log(1e-2, 1e2)),
+    "ewc-batch": _Family(f"ewc-batch-{_POWER}", "<", ["#DCC0A5", "#CFA883", "#8A5A33"], r"EWC batch, λ \1", _log(1e-2, 1e2)),
+    "lamol": _Family(f"lamol-{_NUMBER}", "p", ["#EBAECF", "#CC79A7", "#7D2F5C"], r"LAMOL, γ \1 %", _log(1, 50)),
+    "task-vector": _Family(f"task-vector-{_NUMBER}", ">", ["#F2E97A", "#DCCB1E", "#7A7000"], r"task vector, α \1", lambda alpha: alpha),
+    "task-vector-end": _Family(
+        f"task-vector-{_NUMBER}-end-{_NUMBER}", (4, 1, 0.0), ["#B3AC6B", "#4A4720"], r"task vector, α \1, end \2", lambda end: end
     ),
-    "freeze": _Family(r"freeze-(\d+)", "^", _GREENS, "freeze {}", lambda depth: float(np.log1p(depth) / np.log(13))),
+    "projection": _Family("projection-exact()", "P", ["#3D2370"] * 2, "projection"),
+    "projection-gpm": _Family(f"projection-gpm-{_NUMBER}", "h", ["#CDB9F2", "#8A63D0"], r"GPM \1 %", lambda energy: (energy - 95) / 5),
+    "projection-reference": _Family("projection-reference()", "*", ["#DACAF5"] * 2, "projection, as released"),
+    "freeze": _Family(r"freeze-(\d+)", "^", _GREENS, r"freeze \1", lambda depth: float(np.log1p(depth) / np.log(13))),
     "freeze-as-released": _Family(
-        r"freeze-as-released-(\d+)", "d", ["#C3DB7A", "#86A63B", "#4B6316"], "freeze {}, as released", lambda depth: depth / 12
+        r"freeze-as-released-(\d+)", "d", ["#C3DB7A", "#86A63B", "#4B6316"], r"freeze \1, as released", lambda depth: depth / 12
     ),
+    "freeze-layers": _Family(r"freeze-layers-(\d+)", "H", ["#A9C4BB", "#2F4A42"], r"freeze \1, not embedding", lambda depth: depth / 12),
     "joint": _Family("joint()", "X", ["#000000"] * 2, "joint"),
-    "seq-lr": _Family(f"seq-lr-{_POWER}", "D", ["#E3A8CB", "#A64D8A", "#4A1140"], "seq, rate {}", _log(1e-5, 1e-2)),
+    "seq-lr": _Family(f"seq-lr-{_POWER}", "D", ["#E3A8CB", "#A64D8A", "#4A1140"], r"seq, rate \1", _log(1e-5, 1e-2)),
 }
 """In the order of legends."""
 
@@ -107,11 +109,9 @@ def arm_family(arm: str) -> str | None:
 
 
 def arm_knob(arm: str, family: str) -> float | None:
-    """The number in the name of an arm of this family; None for arms of other families."""
+    """The (last) number in the name of an arm of this family, 0 if there is none; None for arms of other families."""
     found = re.fullmatch(_FAMILIES[family].pattern, arm)
-    if found is None:
-        return None
-    return _RULES[found[1]] if found[1] in _RULES else float(found[1].removeprefix("gpm-") or 0)
+    return None if found is None else float(found.groups()[-1] or 0)
 
 
 def arm_look(arm: str) -> Look:
@@ -124,7 +124,7 @@ def arm_look(arm: str) -> Look:
     if name == "seq-lr":
         return rate_look(knob)
     ramp = LinearSegmentedColormap.from_list(name, list(family.colors))
-    text = "freeze embedding" if arm == "freeze-0" else re.sub(family.pattern, family.label.replace("{}", r"\1"), arm)
+    text = "freeze embedding" if arm == "freeze-0" else re.sub(family.pattern, family.label, arm)
     return Look(to_hex(ramp(family.place(knob))), family.marker, text)
 
 
@@ -132,7 +132,7 @@ def rate_look(rate: float) -> Look:
     """The look of a learning rate: light below 1e-5, dark above 1e-2."""
     family = _FAMILIES["seq-lr"]
     ramp = LinearSegmentedColormap.from_list("rate", list(family.colors))
-    return Look(to_hex(ramp(family.place(rate))), family.marker, family.label.format(f"{rate:.0e}".replace("e-0", "e-")))
+    return Look(to_hex(ramp(family.place(rate))), family.marker, family.label.replace(r"\1", f"{rate:.0e}".replace("e-0", "e-")))
 
 
 def arm_order(arms: Iterable[str]) -> list[str]:

@@ -55,7 +55,7 @@ def _trade_off(panel: Axes, summary: pd.DataFrame, others: pd.DataFrame, seeds: 
     look = _LOOKS["final"]
     task0, task1 = (style.mean_of(summary, column, ["alpha"], seeds) for column in ("final", "task1_final"))
     both = task0.merge(task1[["alpha", "value"]].rename(columns={"value": "task1"}), on="alpha").sort_values("alpha")
-    style.error_bars(panel, both, "task1", look, linestyle="-", linewidth=1.0, clip_on=False)
+    style.error_bars(panel, both, "task1", look, linestyle="-", linewidth=1.0)
     text: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6.5, "color": look.color, "va": "center"}
     for row in _apart(both).itertuples():
         side = 1 if row.task1 < 0.5 else -1
