@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from forgetting.model import save_checkpoint
+from forgetting.evaluation import score
+from forgetting.model import load_checkpoint, load_weights, save_checkpoint
 from forgetting.recovery import recover_arm, recover_controls, trough_checkpoint
 from forgetting.run import RecoveryRun, Run
 from forgetting.sections import Optimizer, Task1
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table
+from forgetting.tokens import Questions
+from forgetting.training.measurements import evaluate_facts
 from forgetting.training.task1 import finetune_task1
 
 OPTIMIZER = Optimizer(learning_rate=1e-2)
@@ -103,6 +108,55 @@ def test_finished_probes_are_read_back(task1: Path, tiny_data: Path, tmp_path: P
     monkeypatch.setattr(Prober, "_train", lambda self, probe: again.append(probe) or train(self, probe))
     recover(task1, tiny_data, tmp_path / "out")
     assert trained and not set(trained) & set(again)
+
+
+def kept_weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    return {path.name: load_weights(path) for path in sorted((folder / "checkpoints").iterdir())}
+
+
+def test_a_curve_keeps_the_weights_recovered_from_trough_and_end(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """They are ordinary models, which answer as the facts of the same epoch say; weights of an older run are gone."""
+    (tmp_path / "out" / "checkpoints" / "task1-999-1").mkdir(parents=True)
+    _, facts = recover(task1, tiny_data, tmp_path / "out")
+    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    kept = {(step, epochs): tmp_path / "out" / "checkpoints" / f"task1-{step}-{epochs:g}" for step in (trough, 20) for epochs in (0.5, 1)}
+    assert {path.name for path in (tmp_path / "out" / "checkpoints").iterdir()} == {path.name for path in kept.values()}
+    questions = Questions.load(tiny_data / "qa.parquet").of_groups("task0_test", "control")
+    for (step, epochs), folder in kept.items():
+        then = facts[(facts["start"] == "task1") & (facts["checkpoint"] == step) & (facts["epochs"] == epochs)]
+        assert np.allclose(score(load_checkpoint(folder), questions, 512)["answer_nll"], then["answer_nll"], atol=1e-5)
+
+
+@pytest.mark.parametrize("probe", ["long", "short"])
+def test_without_a_curve_no_weights_are_kept(task1: Path, tiny_data: Path, tmp_path: Path, probe: str) -> None:
+    recover(task1, tiny_data, tmp_path / "out", probe=probe)
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("call", [2, 5, 9, 14])
+def test_an_interrupted_recovery_keeps_identical_weights(
+    task1: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """Killed at different evaluations, before or after weights were saved."""
+    from forgetting import recovery
+
+    recover(task1, tiny_data, tmp_path / "whole")
+    calls = itertools.count(1)
+
+    def dying(*arguments):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return evaluate_facts(*arguments)
+
+    monkeypatch.setattr(recovery, "evaluate_facts", dying)
+    with pytest.raises(KeyboardInterrupt):
+        recover(task1, tiny_data, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+    recover(task1, tiny_data, tmp_path / "again")
+    whole, again = kept_weights(tmp_path / "whole"), kept_weights(tmp_path / "again")
+    assert whole.keys() == again.keys() and len(whole) in (2, 4)
+    for name, weights in whole.items():
+        assert all(torch.equal(weight, again[name][key]) for key, weight in weights.items())
 
 
 def test_controls_start_from_pretrained_and_random_weights(task1: Path, tiny_data: Path, tmp_path: Path) -> None:

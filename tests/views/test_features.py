@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import itertools
+import shutil
+
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.linalg
 import torch
@@ -10,14 +14,19 @@ from forgetting.views.features import (
     compare_states,
     feature_points,
     features,
+    lens,
     residual_stream,
     residual_streams,
     shift_plane,
+    stage_folders,
     view_questions,
 )
-from forgetting.views.inputs import read_model
+from forgetting.views.inputs import Checkpoints, read_model
+from forgetting.views.measured import DRAWS, person_means
 
 CPU = torch.device("cpu")
+
+PERSONS = np.arange(80) // 2
 
 
 def states(seed: int, count: int = 80, width: int = 10) -> torch.Tensor:
@@ -41,7 +50,7 @@ def test_states_are_those_of_each_question_alone(checkpoints, questions):
 
 
 def test_identical_states_have_not_moved():
-    result = compare_states(states(0), states(0), 3)
+    result = compare_states(states(0), states(0), 3, PERSONS)
     assert result["relative_shift"][0] == 0
     assert np.isnan(result["shift_along_leading"][0])
     assert result["subspace_angle"][0] == pytest.approx(0, abs=1e-4)
@@ -52,10 +61,12 @@ def test_planted_shift_along_and_across_the_leading_components():
     before = states(0)
     axes = np.linalg.svd(before.numpy() - before.numpy().mean(0), full_matrices=False)[2]
     shift = 3 * axes[1] + 4 * axes[7]
-    result = compare_states(before, before + torch.from_numpy(shift), 3)
+    result = compare_states(before, before + torch.from_numpy(shift), 3, PERSONS)
     deviation = np.sqrt(np.mean(np.sum((before.numpy() - before.numpy().mean(0)) ** 2, axis=1)))
     assert result["relative_shift"][0] == pytest.approx(5 / deviation)
-    assert result["shift_along_leading"] == pytest.approx((9 / 25, 0.3))
+    assert result["relative_shift_along"].value == pytest.approx(3 / deviation)
+    assert result["relative_shift_across"].value == pytest.approx(4 / deviation)
+    assert result["shift_along_leading"][:4] == pytest.approx((9 / 25, 9 / 25, 9 / 25, 0.3))  # all persons move alike
     assert result["subspace_angle"][0] == pytest.approx(0, abs=1e-4)
     assert result["cka"][0] == pytest.approx(1)
 
@@ -63,34 +74,79 @@ def test_planted_shift_along_and_across_the_leading_components():
 def test_random_shifts_meet_chance():
     generator = np.random.default_rng(3)
     shares = [
-        compare_states(states(0), states(0) + torch.from_numpy(generator.standard_normal(10)), 3)["shift_along_leading"] for _ in range(300)
+        compare_states(states(0), states(0) + torch.from_numpy(generator.standard_normal(10)), 3, PERSONS)["shift_along_leading"]
+        for _ in range(300)
     ]
-    assert np.mean([value for value, _ in shares]) == pytest.approx(shares[0][1], abs=0.04)
+    assert np.mean([share.value for share in shares]) == pytest.approx(shares[0].chance, abs=0.04)
 
 
 def test_subspace_angle_agrees_with_scipy():
     before, after = states(0), states(1) @ torch.from_numpy(np.linalg.qr(np.random.default_rng(5).standard_normal((10, 10)))[0])
     axes = [np.linalg.svd(s.numpy() - s.numpy().mean(0), full_matrices=False)[2][:3].T for s in (before, after)]
-    assert compare_states(before, after, 3)["subspace_angle"][0] == pytest.approx(np.degrees(scipy.linalg.subspace_angles(*axes)).mean())
+    assert compare_states(before, after, 3, PERSONS)["subspace_angle"][0] == pytest.approx(
+        np.degrees(scipy.linalg.subspace_angles(*axes)).mean()
+    )
 
 
 def test_alignment_of_kernels_and_its_chance_over_permutations():
     before, after = states(0), states(0) * torch.linspace(0, 1, 10) + states(1)
     centring = np.eye(80) - 1 / 80
     first, second = (centring @ s.numpy() @ s.numpy().T @ centring for s in (before, after))
-    value, chance = compare_states(before, after, 3)["cka"]
+    cka = compare_states(before, after, 3, PERSONS)["cka"]
+    value, chance = cka.value, cka.chance
     scale = np.linalg.norm(first) * np.linalg.norm(second)
     assert value == pytest.approx(np.sum(first * second) / scale)
     generator = np.random.default_rng(2)
     draws = [np.sum(first * second[np.ix_(order, order)]) / scale for order in (generator.permutation(80) for _ in range(400))]
     assert np.mean(draws) == pytest.approx(chance, abs=4 * np.std(draws) / 20)
     rotation = torch.from_numpy(np.linalg.qr(generator.standard_normal((10, 10)))[0])
-    assert compare_states(before, 3 * after @ rotation, 3)["cka"][0] == pytest.approx(value)
+    assert compare_states(before, 3 * after @ rotation, 3, PERSONS)["cka"][0] == pytest.approx(value)
+
+
+def test_one_rotation_of_both_checkpoints_changes_nothing():
+    before, after = states(0), 0.5 * states(0) + states(1)
+    generator = np.random.default_rng(8)
+    rotation = torch.from_numpy(np.linalg.qr(generator.standard_normal((10, 10)))[0] * generator.choice([-1, 1], 10))
+    first, second = compare_states(before, after, 3, PERSONS), compare_states(before @ rotation, after @ rotation, 3, PERSONS)
+    for metric, numbers in first.items():
+        assert second[metric] == pytest.approx(numbers, abs=1e-6, nan_ok=True)
+
+
+def test_planted_angle_between_leading_subspaces():
+    generator = np.random.default_rng(4)
+    plane, angle = generator.standard_normal((80, 2)) * 10, np.radians(25)
+    before, after = np.zeros((80, 6)), np.zeros((80, 6))
+    before[:, :2], after[:, 0] = plane, plane[:, 0]
+    after[:, 1], after[:, 2] = np.cos(angle) * plane[:, 1], np.sin(angle) * plane[:, 1]
+    found = compare_states(torch.from_numpy(before), torch.from_numpy(after), 2, PERSONS)["subspace_angle"].value
+    assert found == pytest.approx(25 / 2)  # principal angles of 0 and 25 degrees
+
+
+def test_person_means_are_those_of_whole_persons():
+    values, persons = torch.arange(6.0), np.array([7, 7, 7, 2, 2, 9])
+    draws = person_means(values, persons)
+    assert draws.shape == (1 + DRAWS,) and draws[0] == 2.5
+    sums, sizes = {7: 3.0, 2: 7.0, 9: 5.0}, {7: 3, 2: 2, 9: 1}
+    possible = [sum(sums[p] for p in drawn) / sum(sizes[p] for p in drawn) for drawn in itertools.product(sums, repeat=3)]
+    assert all(np.isclose(possible, float(draw)).any() for draw in draws[1:])
+    assert float(draws[1:].mean()) == pytest.approx(np.mean(possible), abs=0.15)
+
+
+def test_interval_of_the_shift_covers_the_true_shift():
+    generator = np.random.default_rng(6)
+    covered = 0
+    for _ in range(60):
+        before = torch.from_numpy(generator.standard_normal((80, 10)))
+        after = before + 1.0 + torch.from_numpy(generator.standard_normal((40, 10)).repeat(2, axis=0))
+        result = compare_states(before, after, 3, PERSONS)["relative_shift"]
+        spread = float((before - before.mean(0)).square().sum(1).mean().sqrt())
+        covered += result.low <= np.sqrt(10) / spread <= result.high
+    assert covered >= 50
 
 
 def test_states_that_do_not_vary_give_no_numbers():
     constant = torch.full((20, 6), 0.1)
-    assert all(np.isnan(value) for value, _ in compare_states(constant, constant + 1, 3).values())
+    assert all(np.isnan(number.value) for number in compare_states(constant, constant + 1, 3, np.arange(20)).values())
 
 
 def test_shift_plane_reads_the_planted_shift():
@@ -106,23 +162,41 @@ def test_shift_plane_reads_the_planted_shift():
 
 def test_view_questions_are_all_of_both_groups_or_a_limited_number(questions):
     everyone = view_questions(questions)
-    assert set(everyone.group) == {"task0_test", "task1"}
-    assert len(np.unique(everyone.person)) == 20
-    assert len(np.unique(view_questions(questions, most_persons=3).person)) == 6
+    assert set(everyone.group) == {"task0_test", "task1", "control"}
+    assert len(np.unique(everyone.person)) == 30
+    assert len(np.unique(view_questions(questions, most_persons=3).person)) == 9
+
+
+def test_an_arm_that_kept_only_step_150_the_end_and_the_matched_point(checkpoints):
+    folder = checkpoints.folders[150].parent
+    for step in (50, 100, 200):
+        shutil.rmtree(checkpoints.folders[step])
+    folders = stage_folders(Checkpoints.find(checkpoints.folders[0], folder), folder)
+    assert [path.name for path in folders.values()] == ["task0", "step-000150", "step-000400", "matched"]
+    shutil.rmtree(folder / "matched")
+    assert "task1_matched" not in stage_folders(Checkpoints.find(checkpoints.folders[0], folder), folder)
 
 
 def test_features_tables(run, checkpoints, questions, tmp_path):
     asked = view_questions(questions)
-    streams = residual_streams({"pretrained": checkpoints.folders[50]} | checkpoints.stages, asked, 16, CPU)
-    write_table(features(run, streams, asked), tmp_path / "features.parquet", FEATURES)
+    folders = {"pretrained": checkpoints.folders[50]} | stage_folders(checkpoints, checkpoints.folders[50].parent)
+    streams = residual_streams(folders, asked, 16, CPU)
+    table = pd.concat([features(run, streams, asked), lens(run, folders, streams, asked, CPU)], ignore_index=True)
+    write_table(table, tmp_path / "features.parquet", FEATURES)
     write_table(feature_points(run, streams, checkpoints.stage_steps, asked), tmp_path / "points.parquet", FEATURE_POINTS)
     frame, points = read_table(tmp_path / "features.parquet", FEATURES), read_table(tmp_path / "points.parquet", FEATURE_POINTS)
 
     pairs = frame[frame["before"] != frame["after"]]
-    assert len(pairs) == 4 * 3 * 2 * 7 * 4  # pairs, layers, groups, attributes and all, metrics
-    assert len(frame) - len(pairs) == 4 * 3 * 2 * 6 * 2  # checkpoints, layers, groups, attributes, probe metrics
+    assert len(pairs) == 5 * 3 * 2 * 7 * 6  # pairs, layers, groups, attributes and all, metrics
+    own = frame[frame["before"] == frame["after"]]
+    assert (own["metric"].str.startswith("probe").sum()) == 5 * 3 * 3 * 7 * 2  # checkpoints, layers, groups, attributes and all, metrics
+    assert (own["metric"].str.startswith("lens").sum()) == 5 * 3 * 7 * (3 * 4 + 1)
+    assert not frame.duplicated(["before", "after", "layer", "group", "attribute", "metric"]).any()
     assert pairs.loc[pairs["layer"] == 0, "value"].isna().all()  # every prompt ends in the same token
     assert pairs.loc[pairs["layer"] > 0, "value"].notna().all()
+    same = pairs[(pairs["before"] == "task0") & (pairs["after"] == "task1_end")]
+    twin = pairs[(pairs["before"] == "task0") & (pairs["after"] == "task1_matched")]  # the same weights in the fixture
+    assert np.allclose(same["value"], twin["value"], equal_nan=True)
 
     assert points["step"].unique().tolist() == [0, 150, 400]
     assert points["layer"].unique().tolist() == [1, 2]

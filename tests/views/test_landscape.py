@@ -5,9 +5,13 @@ import pytest
 import torch
 
 from forgetting.evaluation import answer_loss
+from forgetting.model import save_checkpoint
+from forgetting.sections import ATTRIBUTES
 from forgetting.tables import LANDSCAPE, read_table, write_table
 from forgetting.views.inputs import parameter_vector, read_model, uniform_name
-from forgetting.views.landscape import Plane, flatten_parameters, grid_axis, landscape, losses_on_plane, plane_through
+from forgetting.views.landscape import Layout, Plane, grid_axis, landscape, plane_through, scores_on_plane, spread_questions
+from forgetting.views.recovered import Recovered
+from forgetting.views.shared_prefix import AnswerScorer
 
 CPU = torch.device("cpu")
 
@@ -69,10 +73,25 @@ def test_three_points_on_a_line_are_refused():
         Plane.orthogonal(start, start, bend)
 
 
+@pytest.mark.parametrize("kind", [Plane.orthogonal, Plane.reference])
+def test_projection_of_a_planted_displacement(kind):
+    """2 first - 3 second, and across the plane as much again: the coordinates are 2 and -3, and 1/sqrt(2) of the length is inside."""
+    plane = kind(*(corner.double() for corner in corners()))
+    inside = 2 * plane.first - 3 * plane.second
+    axes = torch.stack([plane.first, plane.second], 1)
+    across = torch.randn(500, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    across -= axes @ torch.linalg.lstsq(axes, across[:, None]).solution[:, 0]
+    assert plane.project(plane.origin + inside) == pytest.approx((2, -3, 1), abs=1e-9)
+    assert plane.project(plane.origin + inside + across * inside.norm() / across.norm()) == pytest.approx((2, -3, 0.5**0.5), abs=1e-9)
+    assert plane.project(plane.origin + across) == pytest.approx((0, 0, 0), abs=1e-7)
+
+
 def test_axes_choose_their_corners(checkpoints):
     read = dict(zip(checkpoints.steps, corners(6) + corners(6), strict=True)).__getitem__
-    assert list(plane_through(checkpoints, "orthogonal", lambda step: read(step) + step)[1]) == [0, 150, 400]
-    assert list(plane_through(checkpoints, "reference", lambda step: read(step) + step)[1]) == [100, 150, 400]
+    for axes, start in (("orthogonal", 0), ("reference", 100)):
+        asked = []
+        plane_through(checkpoints, axes, lambda step, asked=asked: asked.append(step) or read(step) + step)
+        assert asked == [start, 150, 400]
 
 
 def test_grid_covers_the_trajectory_with_its_margin():
@@ -81,46 +100,95 @@ def test_grid_covers_the_trajectory_with_its_margin():
     assert np.allclose(np.diff(axis), 0.75)
 
 
-def test_parameters_share_the_flat_vector(checkpoints, questions):
-    model = read_model(checkpoints.folders[0], CPU)
-    flat = flatten_parameters(model)
-    (target,) = vectors(checkpoints, 400)
-    flat.copy_(target)
-    for name, parameter in read_model(checkpoints.folders[400], CPU).named_parameters():
-        assert torch.equal(parameter, model.get_parameter(name))
+@pytest.mark.parametrize("kind", [Plane.orthogonal, Plane.reference])
+def test_grid_equals_brute_force(checkpoints, questions, kind):
+    """Every point in double precision: the weights copied into the model, and a plain forward pass."""
+    plane = kind(*(vector.double() for vector in vectors(checkpoints, 0, 150, 400)))
+    model = read_model(checkpoints.folders[0], CPU).double()
+    scorer = AnswerScorer(model, questions, CPU)
+    alphas, betas = np.array([-1.0, 0.5, 2.0]), np.array([0.0, 3.0])
+    scores = scores_on_plane(scorer, Layout.of(model), plane, alphas, betas)
+    for group in ("task0_test", "task1"):
+        losses, _ = scores.loss(group)
+        assert losses.shape == (2, 3)
+        for row, beta in enumerate(betas):
+            for column, alpha in enumerate(alphas):
+                torch.nn.utils.vector_to_parameters(plane.origin + alpha * plane.first + beta * plane.second, model.parameters())
+                assert losses[row, column] == pytest.approx(answer_loss(model, questions.of_groups(group), 7), abs=1e-10)
 
 
 def test_losses_at_the_corners_are_those_of_the_checkpoints(checkpoints, questions):
     plane = Plane.orthogonal(*vectors(checkpoints, 0, 150, 400))
-    groups = [questions.of_groups("task0_test"), questions.of_groups("task1")]
     model = read_model(checkpoints.folders[400], CPU)
     for step in (0, 150, 400):
         alpha, beta, _ = plane.project(*vectors(checkpoints, step))
-        losses = losses_on_plane(model, plane, np.array([alpha]), np.array([beta]), groups, 16)
-        expected = [answer_loss(read_model(checkpoints.folders[step], CPU), group, 5) for group in groups]
-        assert losses[0, 0].tolist() == pytest.approx(expected, rel=1e-4)
+        scores = scores_on_plane(AnswerScorer(model, questions, CPU), Layout.of(model), plane, np.array([alpha]), np.array([beta]))
+        for group in ("task0_test", "task1"):
+            expected = answer_loss(read_model(checkpoints.folders[step], CPU), questions.of_groups(group), 5)
+            assert scores.loss(group)[0].item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_losses_vary_along_the_right_axis(checkpoints, questions):
+def test_a_grid_does_not_depend_on_the_number_of_threads(checkpoints, questions):
     plane = Plane.orthogonal(*vectors(checkpoints, 0, 150, 400))
+    model, axis = read_model(checkpoints.folders[0], CPU), np.array([0.0, 1.0])
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(scores_on_plane(AnswerScorer(model, questions, CPU), Layout.of(model), plane, axis, axis).nats)
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert np.array_equal(*found)
+
+
+@pytest.mark.parametrize("count", [6, 24, 60, 100])
+def test_questions_are_spread_over_persons_and_attributes(questions, count):
     group = questions.of_groups("task1")
-    losses = losses_on_plane(read_model(checkpoints.folders[0], CPU), plane, np.array([0.0, 1.0]), np.array([0.0, 2.0, 4.0]), [group], 16)
-    assert losses.shape == (3, 2, 1)
-    model = read_model(checkpoints.folders[0], CPU)
-    torch.nn.utils.vector_to_parameters(plane.origin + plane.first + 4 * plane.second, model.parameters())
-    assert losses[2, 1, 0] == pytest.approx(answer_loss(model, group, 16), rel=1e-5)
+    chosen = spread_questions(group, count)
+    assert len(chosen) == min(count, 60)
+    assert len(set(zip(chosen.person, chosen.attribute, strict=True))) == len(chosen)
+    assert len(set(chosen.person)) == min(count, 10)
+    asked = [int((chosen.attribute == name).sum()) for name in ATTRIBUTES]
+    assert max(asked) - min(asked) <= 1 or count > 10  # whole rounds of ten persons do not divide by six
+    assert max(asked) - min(asked) <= 2
 
 
 def test_landscape_table(checkpoints, questions, run, tmp_path):
-    frame = landscape(run, checkpoints, questions, CPU)
+    frame = landscape(run, checkpoints, Recovered({}), questions, CPU)
     write_table(frame, tmp_path / "landscape.parquet", LANDSCAPE)
     frame = read_table(tmp_path / "landscape.parquet", LANDSCAPE)
     grid, trajectory = frame[frame["kind"] == "grid"], frame[frame["kind"] == "trajectory"]
     assert len(grid) == 9
     assert trajectory["step"].tolist() == [0, 50, 100, 150, 200, 400]
     assert np.allclose(grid["mean_loss"], (grid["task0_loss"] + grid["task1_loss"]) / 2)
+    assert (grid[["task0_error", "task1_error"]] > 0).all(axis=None)
     assert grid["alpha"].min() < trajectory["alpha"].min() and grid["beta"].max() > trajectory["beta"].max()
     on_plane = trajectory.set_index("step")["in_plane"]
     assert np.allclose(on_plane[[150, 400]], 1, atol=1e-5)
     assert (on_plane[[50, 100, 200]] < 1).all()
     assert trajectory.loc[trajectory["step"] == 0, ["alpha", "beta"]].to_numpy().tolist() == [[0, 0]]
+
+
+def test_recovery_is_projected_onto_the_plane_of_task1(checkpoints, questions, run, tmp_path):
+    """Weights put back half of the way to theta* lie half of the way in the plane; the grid reaches as far as the recovery does."""
+    start, end = vectors(checkpoints, 0, 400)
+    model = read_model(checkpoints.folders[0], CPU)
+    for epochs, share in (("0.5", 0.5), ("1", 2.0)):
+        torch.nn.utils.vector_to_parameters(start + share * (end - start), model.parameters())
+        save_checkpoint(model, tmp_path / "kept" / f"task1-400-{epochs}")
+        save_checkpoint(model, tmp_path / "kept" / f"task1-50-{epochs}")
+    frame = landscape(run, checkpoints, Recovered.find(tmp_path / "kept"), questions, CPU)
+    at_end = frame.loc[(frame["kind"] == "trajectory") & (frame["step"] == 400), ["alpha", "beta"]].to_numpy()
+    for kind, step in (("recovery_trough", 50), ("recovery_end", 400)):
+        path = frame[frame["kind"] == kind]
+        assert path[["step", "epochs"]].to_numpy().tolist() == [[step, 0], [step, 0.5], [step, 1]]
+        assert np.allclose(path[["alpha", "beta"]].to_numpy()[1:], [[0.5], [2]] * at_end, atol=1e-4)
+        assert np.isnan(path["in_plane"].iloc[0])
+        assert np.allclose(path["in_plane"].to_numpy()[1:], 1, atol=1e-3) if step == 400 else (path["in_plane"][1:] < 0.99).all()
+    assert frame.loc[frame["kind"] == "grid", "beta"].max() > 2 * at_end[0, 1]
+
+
+def test_more_than_two_recoveries_are_refused(tmp_path):
+    for step in (5, 10, 20):
+        (tmp_path / f"task1-{step}-1").mkdir()
+    with pytest.raises(ValueError, match=r"from steps \[5, 10, 20\]"):
+        Recovered.find(tmp_path)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from transformers import AutoConfig, GPTNeoXForCausalLM
 
-from forgetting.model import WEIGHTS, load_checkpoint, pick_device
+from forgetting.model import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.run import RecoveryRun, Run
 from forgetting.sections import TROUGH_WITHIN
 from forgetting.statistics import summarise
@@ -31,12 +33,18 @@ class Probe:
     """One recovery run: from which weights, on which answers, for how many epochs.
 
     start: task1, pretrained, random, or shuffled (from Task 1 weights, with the answers of `task0_train` shuffled among its persons).
+    keep: whether the recovered weights of the first epoch are kept, at every reported share of it.
     """
 
     start: str
     checkpoint: int
     folder: Path
     epochs: float
+    keep: bool = False
+
+    def named(self, epochs: float) -> str:
+        """The folder of the weights after so many epochs."""
+        return f"{self.start}-{self.checkpoint}-{epochs:g}"
 
 
 class Prober:
@@ -54,6 +62,7 @@ class Prober:
             raise TableError(f"{data / 'qa.parquet'}: has no task0_train persons to recover with")
         self.measured = questions.of_groups(*PROBED_GROUPS).first_persons(run.evaluation.persons_per_group)
         self.scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start])
+        self.kept = self.scratch.folder / "checkpoints"
 
     def facts(self, probe: Probe) -> pd.DataFrame:
         """RECOVERY_FACTS rows of one probe, trained now or read back when an earlier job finished it."""
@@ -71,13 +80,19 @@ class Prober:
         questions = self.train_questions.with_shuffled_answers(self.run.seed) if probe.start == "shuffled" else self.train_questions
         size = self.config.batch_size
         steps = {epoch_steps(len(questions), size, epochs): epochs for epochs in self._evaluated_epochs(probe.epochs)}
+
+        def evaluate(step: int) -> dict[str, Tensor]:
+            if probe.keep and steps[step] in self.config.epochs and steps[step] <= 1:
+                save_checkpoint(model, self.kept / probe.named(steps[step]))
+            return evaluate_facts(model, self.measured, self.run.evaluation.batch_size)
+
         plan = Plan(
             max(steps),
             QuestionBatches(questions, size, self.run.seed),
             self.config.optimizer,
             self.config.schedule,
             frozenset(steps),
-            lambda step: evaluate_facts(model, self.measured, self.run.evaluation.batch_size),
+            evaluate,
             self.run.precision,
             schedule_steps=epoch_steps(len(questions), size, 1.0),
         )
@@ -108,8 +123,11 @@ class Prober:
         return GPTNeoXForCausalLM(AutoConfig.from_pretrained(probe.folder, attn_implementation="sdpa", dtype=torch.float32))
 
     def write(self, probes: list[Probe], output: Path) -> None:
-        """Run every probe and write metrics.parquet and facts.parquet."""
+        """Run every probe and write metrics.parquet, facts.parquet, and the weights that are kept to checkpoints/."""
         facts = pd.concat([self.facts(probe) for probe in probes], ignore_index=True)
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)  # an older config may have left other weights there
+        for folder in sorted(self.kept.glob("*-*")):
+            publish(folder, output / "checkpoints" / folder.name)
         keys = ["scale", "seed", "stage", "arm", "step", "start", "checkpoint", "epochs"]
         write_table(facts, output / "facts.parquet", RECOVERY_FACTS)
         write_table(summarise(facts, keys), output / "metrics.parquet", RECOVERY)
@@ -120,8 +138,8 @@ def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int]
     """Probe one arm, whose Task 1 checkpoints are at `steps`.
 
     From the trough, the early-stop point (`matched`) and the end, for one epoch (probe: short) or for the longest of `recovery.epochs`,
-    trough and end then also with shuffled answers (long); from every other checkpoint for one epoch too (curve). The end of Task 0
-    (checkpoint 0) is scored as it is, in a curve also after one epoch.
+    trough and end then also with shuffled answers (long); from every other checkpoint for one epoch too (curve), when the weights
+    recovered from trough and end are kept as well. The end of Task 0 (checkpoint 0) is scored as it is, in a curve also after one epoch.
     """
     metrics = read_table(task1 / "metrics.parquet", METRICS)
     prober = Prober(run, data, task1 / "facts.parquet", scratch_folder)
@@ -136,7 +154,8 @@ def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int]
     probes = [Probe("task1", 0, task0 / "model", 1.0 if kind == "curve" else 0.0)]
     for step, folder in sorted(folders.items()):
         if step in main or kind == "curve":
-            probes.append(Probe("task1", step, folder, max(prober.config.epochs) if step in main and kind != "short" else 1.0))
+            longest = max(prober.config.epochs) if step in main and kind != "short" else 1.0
+            probes.append(Probe("task1", step, folder, longest, kind == "curve" and step in (trough, end)))
     if kind != "short":
         probes += [Probe("shuffled", step, folders[step], 1.0) for step in sorted({trough, end})]
     prober.write(probes, output)

@@ -52,13 +52,16 @@ QUESTIONS = pa.schema(
 )
 LANDSCAPE = pa.schema(
     [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string())]
-    + [("kind", pa.string()), ("step", pa.int32()), ("alpha", pa.float64()), ("beta", pa.float64())]
-    + [("task0_loss", pa.float64()), ("task1_loss", pa.float64()), ("mean_loss", pa.float64()), ("in_plane", pa.float64())]
+    + [("kind", pa.string()), ("step", pa.int32()), ("epochs", pa.float64()), ("alpha", pa.float64()), ("beta", pa.float64())]
+    + [("task0_loss", pa.float64()), ("task1_loss", pa.float64()), ("mean_loss", pa.float64())]
+    + [("task0_error", pa.float64()), ("task1_error", pa.float64()), ("in_plane", pa.float64())]
 )
-"""`kind` is grid (a point of the plane: losses are set) or trajectory (a checkpoint at `step` projected onto the plane:
-`in_plane` is the share of its displacement's norm that lies in the plane, NaN at the origin; losses are NaN). `step` of a grid point is -1.
-alpha, beta: L2 distance from the origin (orthogonal axes) or units of the two displacements (axes: reference). Losses: nats per answer
-token."""
+"""`kind` is grid (a point of the plane: losses are set), trajectory (the checkpoint of Task 1 at `step`, projected onto the plane), or
+recovery_trough and recovery_end (weights after `epochs` of recovery from the checkpoint at `step`; 0 epochs: that checkpoint). `in_plane`
+is the share of the norm of a displacement that lies in the plane, NaN where there is none: from the origin, in the recovery kinds from the
+checkpoint recovered from. Of a grid point `step` is -1 and `epochs` NaN; losses of
+the other kinds are NaN. alpha, beta: L2 distance from the origin (orthogonal axes) or units of the two displacements (axes: reference).
+Losses: nats per answer token; `_error`: their standard error, as far as it comes from the choice of persons."""
 WEIGHTS = pa.schema(
     [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("former", pa.string()), ("latter", pa.string())]
     + [("layer", pa.int32()), ("component", pa.string()), ("metric", pa.string()), ("value", pa.float64()), ("chance", pa.float64())]
@@ -73,14 +76,14 @@ none applies."""
 FEATURES = pa.schema(
     [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("before", pa.string()), ("after", pa.string())]
     + [("layer", pa.int32()), ("group", pa.string()), ("attribute", pa.string()), ("metric", pa.string())]
-    + [("value", pa.float64()), ("chance", pa.float64())]
+    + [("value", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("chance", pa.float64())]
 )
 """One number on the residual stream of one layer (0 = embedding output, i = after block i) at the last prompt token. before, after: the
-checkpoints pretrained, task0, task1_early (step 150) and task1_end. metric: relative_shift, shift_along_leading, subspace_angle
-(degrees), cka;
-and with before = after, since they concern one checkpoint, probe_accuracy and probe_ceiling. attribute: `all` pools the questions.
-value is NaN
-where the states do not vary (layer 0 when every prompt ends in the same token); chance is NaN where none applies."""
+checkpoints pretrained, task0, task1_early (step 150), task1_matched (early stop) and task1_end. metric of two checkpoints: relative_shift,
+relative_shift_along, relative_shift_across (in standard deviations), shift_along_leading (share), subspace_angle (degrees), cka. Of one
+(before = after): probe_accuracy, probe_ceiling, lens_lead, lens_vocabulary_lead (shares), lens_rank, lens_vocabulary_rank (1 is the top),
+lens_depth (layers; filed under the last one). attribute: `all` pools the questions. value is NaN where the states do not vary (layer 0 when
+every prompt ends in the same token); low and high (95 %, over persons) and chance are NaN where none applies."""
 FEATURE_POINTS = pa.schema(
     [
         ("scale", pa.string()),
@@ -106,6 +109,69 @@ CHOICE = pa.schema(
 )
 """Every arm of the comparison, one row each; in each family one is chosen, on `task0_val` alone. learned: Task 1 reached the early-stop
 accuracy in every seed. criterion: mean over seeds of what the arms of the family were ranked by, which `reason` names."""
+
+INTERPOLATION = pa.schema(
+    [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("segment", pa.string()), ("group", pa.string())]
+    + [("metric", pa.string()), ("position", pa.float64()), ("value", pa.float64()), ("error", pa.float64())]
+)
+"""One number on a straight line in weight space. segment: task0_task1, task1_recovered, task0_recovered (from the first to the second;
+recovered from the end of Task 1). metric: loss (nats per answer token) and exact_match (share) at `position`, from 0 to 1; barrier (highest
+loss above that of the higher end) and barrier_above_line (largest excess over the straight line between the losses of the ends), nats per
+answer token, with the position of the peak (NaN where there is no barrier: value 0). error: standard error over persons, NaN where none
+applies."""
+
+_POINT = [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("point", pa.string()), ("step", pa.int32())]
+COMMON_SHIFT = pa.schema(
+    _POINT
+    + [("attribute", pa.string()), ("space", pa.string()), ("grouping", pa.string()), ("removed", pa.string()), ("metric", pa.string())]
+    + [("value", pa.float64()), ("low", pa.float64()), ("high", pa.float64())]
+    + [("chance", pa.float64()), ("chance_low", pa.float64()), ("chance_high", pa.float64())]
+)
+"""How `task0_test` answers change from the model after Task 0 to a Task 1 checkpoint. point: early (step 150), matched, end. space: logits
+(centred over the vocabulary) or residual_stream (before the final norm). grouping: the common part is a mean by attribute and position in
+the answer (attribute_position) or over all answer tokens (one_shift), of other persons in either case. removed: nothing (the checkpoint
+as it is), everything (theta*; in the residual stream its states, read by the checkpoint's head), common, rest. metric: exact_match and
+first_token_hard after the removal; restored_share, the part of the exact match lost since theta* that comes back with the common part
+removed; common_share, of the squared change; squared_change, its mean an answer token (squared logits summed over the vocabulary, or
+squared L2 length). low, high: 95 % over persons. chance (of common_share): mean and 95 % range when each person's change has a random
+sign; NaN where none applies."""
+COMMON_SHIFT_REPAIR = pa.schema(
+    _POINT
+    + [("attribute", pa.string()), ("space", pa.string()), ("grouping", pa.string()), ("unit", pa.string()), ("known", pa.int32())]
+    + [("metric", pa.string()), ("value", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("draws", pa.int32())]
+)
+"""`task0_test` answers after subtracting the mean change of `known` facts or persons (`unit`; a person brings all six facts) of
+`task0_train`. value: mean over `draws` random choices of them; low, high: 95 % for a single choice and resampled persons. Other columns as
+in COMMON_SHIFT. RECOVERY has the recovery by training under the same seed, arm, attribute and metric, at checkpoint = step (start task1,
+epochs 1, group task0_test)."""
+RECALL = pa.schema(_POINT + [("form", pa.string())] + _METRIC)
+"""Facts asked in other forms. point: task0 (step 0), early, matched, end. form: question; biography (the value in a sentence about the
+person; its tokens without an end token); in_context_1 to in_context_3 (the question after so many solved ones of other persons).
+Facts of `control` persons were never in a biography: the floor."""
+DRIFT = pa.schema(_POINT + _METRIC)
+"""How far a checkpoint's predictions are from those of theta* on questions of a group. metric: kl_from_theta_star = KL(theta* ||
+checkpoint), kl_to_theta_star = KL(checkpoint || theta*), nats, means over answer tokens; n: answer tokens; low, high: 95 % over persons."""
+THEORY = pa.schema(
+    [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("after", pa.string()), ("group", pa.string())]
+    + [("layer", pa.int32()), ("component", pa.string()), ("metric", pa.string())]
+    + [(name, pa.float64()) for name in ("value", "low", "high", "chance", "chance_low", "chance_high")]
+)
+"""One number on what Task 1 up to the checkpoint `after` (task1_early, task1_matched, task1_end) did to one layer since the end of Task 0,
+at the last prompt token. component: a linear map of block `layer` (1 is the first; components as in WEIGHTS), or stream, the residual stream
+after block `layer` (0: the embedding). Metrics of a map, all shares of a squared length: update_on_leading_inputs, input_energy,
+mean_shift_along, single_shifts_along. Of the stream: these two shares and own_mean_shift_along, own_single_shifts_along; shift_norm,
+own_norm, inherited_norm, shift_bound, bound_if_frozen (lengths; `layer` of the last one is the number of frozen layers);
+relative_shift_norm (standard deviations); depth_correlation, relative_depth_correlation (filed under the last layer). A map that was not updated
+has no rows, a stream that did not move no shares. low, high: 95 %, over persons. chance, chance_low, chance_high: a random update of
+the same singular values, mean and middle 95 %. NaN where none applies."""
+THEORY_VERDICTS = pa.schema(
+    [("scale", pa.string()), ("arm", pa.string()), ("after", pa.string()), ("proposition", pa.int32()), ("statistic", pa.string())]
+    + [(name, pa.float64()) for name in ("value", "low", "high", "chance")]
+    + [("supported", pa.string()), ("rule", pa.string())]
+)
+"""Whether the data support a proposition of the paper (1, 2, 3), one row an arm, checkpoint and statistic; `arm` is freeze for what is
+fitted to all freeze arms. supported: yes, no, undecided or not tested, by
+`rule`. low, high: 95 %, over seeds, or of one seed over layers or persons."""
 
 
 class TableError(StudyError):

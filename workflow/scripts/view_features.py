@@ -1,16 +1,19 @@
-"""How the residual stream at the last prompt token moves between the training stages, and what a linear probe reads from it."""
+"""How the residual stream at the last prompt token moves between the training stages, and what a linear probe and the logit
+lens read from it."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+import pandas as pd
+
 from forgetting.command import run_command
 from forgetting.model import pick_device
 from forgetting.run import load_run
 from forgetting.tables import FEATURE_POINTS, FEATURES, write_table
 from forgetting.tokens import Questions
-from forgetting.views.features import feature_points, features, residual_streams, view_questions
+from forgetting.views.features import feature_points, features, lens, residual_streams, stage_folders, view_questions
 from forgetting.views.inputs import Checkpoints
 
 
@@ -25,11 +28,13 @@ def main() -> None:
     parser.add_argument("--output-points", type=Path, required=True, help="feature_points.parquet")
     arguments = parser.parse_args()
 
-    run = load_run(arguments.config)
+    run, device = load_run(arguments.config), pick_device()
     questions = view_questions(Questions.load(arguments.questions))
     task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    states = residual_streams({"pretrained": arguments.pretrained} | task1.stages, questions, run.evaluation.batch_size, pick_device())
-    write_table(features(run, states, questions), arguments.output, FEATURES)
+    folders = {"pretrained": arguments.pretrained} | stage_folders(task1, arguments.checkpoints)
+    states = residual_streams(folders, questions, run.evaluation.batch_size, device)
+    table = pd.concat([features(run, states, questions), lens(run, folders, states, questions, device)], ignore_index=True)
+    write_table(table, arguments.output, FEATURES)
     write_table(feature_points(run, states, task1.stage_steps, questions), arguments.output_points, FEATURE_POINTS)
 
 

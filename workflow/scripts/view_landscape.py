@@ -1,4 +1,4 @@
-"""Losses on the plane of one Task 1 run, and its trajectory in that plane."""
+"""Losses on the plane of one Task 1 run, its trajectory and recovery in that plane, and barriers on straight lines between them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 from forgetting.command import run_command
 from forgetting.model import pick_device
 from forgetting.run import load_run
-from forgetting.tables import LANDSCAPE, write_table
+from forgetting.tables import INTERPOLATION, LANDSCAPE, write_table
 from forgetting.tokens import Questions
 from forgetting.views.inputs import Checkpoints
+from forgetting.views.interpolation import interpolation
 from forgetting.views.landscape import landscape
+from forgetting.views.recovered import Recovered
 
 
 def main() -> None:
@@ -19,14 +21,17 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
     parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
+    parser.add_argument("--recovered", type=Path, help="folder of the recovered weights, of an arm that has a recovery curve")
     parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
     parser.add_argument("--output", type=Path, required=True, help="landscape.parquet")
+    parser.add_argument("--output-interpolation", type=Path, required=True, help="interpolation.parquet")
     arguments = parser.parse_args()
 
     run = load_run(arguments.config)
     checkpoints = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    table = landscape(run, checkpoints, Questions.load(arguments.questions), pick_device())
-    write_table(table, arguments.output, LANDSCAPE)
+    inputs = (run, checkpoints, Recovered.find(arguments.recovered), Questions.load(arguments.questions), pick_device())
+    write_table(landscape(*inputs), arguments.output, LANDSCAPE)
+    write_table(interpolation(*inputs), arguments.output_interpolation, INTERPOLATION)
 
 
 if __name__ == "__main__":

@@ -13,50 +13,61 @@ from matplotlib.lines import Line2D
 from forgetting.figures import style
 from forgetting.statistics import over_seeds
 
-_GROUP = "task0_test"
+_GROUP, _CONTROL = "task0_test", "control"
 _EARLY, _END = "task1_early", "task1_end"
 _STAGES: dict[str, dict[str, Any]] = {_EARLY: {"linestyle": "-"}, _END: {"linestyle": "--"}}
-_REFERENCE = style.Look("#1A1A1A", "P", "Task 0 training itself (probe: after Task 0)")
+_REFERENCE = style.Look("#1A1A1A", "P", "Task 0 training itself (d, e, f: after Task 0)")
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": ":", "linewidth": 1.0}
+_CONTROL_LINE: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.8}
 _PROBE = ("probe_accuracy", "probe_ceiling")
 _PANELS = {
     "relative_shift": ("size of the shift", "shift / spread before"),
-    "shift_along_leading": ("its direction", "share in leading plane"),
+    "shift_along_leading": ("its direction", "share along\nleading components"),
     "cka": ("similarity", "linear CKA"),
     "probe_accuracy": ("linear probe", "probe accuracy /\nbest possible"),
+    "lens_lead": ("logit lens", "share where right\nvalue leads"),
+    "lens_rank": ("logit lens, rank", "mean rank of right\nvalue among all"),
 }
 
 
 def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     """Above: numbers by layer; below: single questions before and after, one panel an arm. Frames: FEATURES, FEATURE_POINTS."""
     arms = style.arm_order(features["arm"])
-    columns = max(len(_PANELS), len(arms))
-    figure, axes = style.new_figure(2, columns, height=4.9, height_ratios=[1, 1.15])
+    columns = max(3, len(arms))
+    figure, axes = style.new_figure(3, columns, height=6.9, height_ratios=[1, 1, 1.15])
     measured = pd.concat([features[features["metric"] != "probe_accuracy"], probe_over_ceiling(features)])
-    for letter, panel, (metric, (text, label)) in zip("abcd", axes[0], _PANELS.items(), strict=False):
-        _by_layer(panel, measured[(measured["metric"] == metric) & (measured["group"] == _GROUP)], arms)
+    panels = [*axes[0, :3], *axes[1, :3]]
+    for letter, panel, (metric, (text, label)) in zip("abcdef", panels, _PANELS.items(), strict=True):
+        rows = measured[(measured["metric"] == metric) & (measured["attribute"] == "all")]
+        _by_layer(panel, rows[rows["group"] == _GROUP], arms)
+        _control(panel, rows[rows["group"] == _CONTROL], arms)
         style.title(panel, letter, text)
         panel.set(xlabel="layer", ylabel=label)
-    for panel in axes[0, :1]:
+    panels[-1].set_yscale("log")
+    for panel in panels[:2]:
         panel.set_ylim(0, None)
-    for panel in axes[0, 1:4]:
+    for panel in panels[2:-1]:
         panel.set_ylim(-0.03, 1.03)
-    _scatters(axes[1], points[points["seed"] == points["seed"].min()], arms)
-    for panel in [*axes[0, len(_PANELS) :], *axes[1, len(arms) :]]:
+    _scatters(axes[2], points[points["seed"] == points["seed"].min()], arms)
+    for panel in [*axes[0, 3:], *axes[1, 3:], *axes[2, len(arms) :]]:
         panel.set_axis_off()
     stages = [
-        style.line_handle("after Task 0 to step 150 (probe: at 150)"),
-        style.line_handle("after Task 0 to the end (probe: at the end)", linestyle="--"),
+        style.line_handle("after Task 0 to step 150 (d, e, f: at 150)"),
+        style.line_handle("after Task 0 to the end (d, e, f: at the end)", linestyle="--"),
     ]
-    reference = style.line_handle(_REFERENCE.label, _REFERENCE.color, marker=_REFERENCE.marker, linewidth=1.0)
-    style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *stages, reference, style.line_handle("chance", **_CHANCE)], columns=3)
-    axes[1, -1].legend(handles=_point_handles(), loc="center left") if len(arms) < columns else axes[1, 0].legend(handles=_point_handles())
-    seeds = features["seed"].nunique()
-    lines = "One seed, no intervals." if seeds == 1 else style.interval_note(features)
-    style.small_print(
+    marks = [
+        style.line_handle(_REFERENCE.label, _REFERENCE.color, marker=_REFERENCE.marker, linewidth=1.0),
+        style.line_handle("control persons at the end (d, e, f)", style.CONTROL_PERSONS, **_CONTROL_LINE),
+        style.line_handle("chance", **_CHANCE),
+    ]
+    style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *stages, *marks], columns=3)
+    axes[2, -1].legend(handles=_point_handles(), loc="center left") if len(arms) < columns else axes[2, 0].legend(handles=_point_handles())
+    style.note(
         figure,
-        f"{lines} Layer 0: embedding. Probe: all attributes; best possible: share of the tested values that the fitted half has. "
-        "Panels e: first seed, last layer, one question a person.",
+        features,
+        "Layer 0: embedding. c and d have no interval with one seed. d: all attributes; best possible: share of the tested values that the "
+        "fitted half has. e, f: first token of the right value among those of its attribute; chance of e: always the most frequent one. "
+        "Panels g: first seed, last layer, one question a person.",
     )
     return figure
 
@@ -68,15 +79,15 @@ def probe_over_ceiling(features: pd.DataFrame) -> pd.DataFrame:
     those with hardly any such question as much weight as the others.
     """
     keys = ["seed", "arm", "before", "after", "layer", "group"]
+    features = features[features["attribute"] != "all"]
     means = {name: rows.groupby(keys)[["value", "chance"]].mean() for name, rows in features.groupby("metric") if name in _PROBE}
     accuracy, ceiling = (means[name] for name in _PROBE)
     quotient = accuracy.div(ceiling["value"].where(ceiling["value"] > 0), axis=0)
-    return quotient.reset_index().assign(metric="probe_accuracy", attribute="all")
+    return quotient.reset_index().assign(metric="probe_accuracy", attribute="all", low=np.nan, high=np.nan)
 
 
 def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
     """Lines over the layers; for the probe, `before` and `after` name the same checkpoint."""
-    rows = rows[rows["attribute"] == "all"].assign(low=np.nan, high=np.nan)
     own = rows["before"] == rows["after"]
     reference = rows[(rows["arm"] == arms[0]) & (rows["after"] == "task0") & ((rows["before"] == "pretrained") | own)]
     style.draw_curve(panel, reference, "layer", _REFERENCE, markers=20, linewidth=1.0)
@@ -88,6 +99,13 @@ def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
     if chance["value"].notna().any():
         panel.plot(chance["layer"], chance["value"], **_CHANCE)
     panel.set_xticks(sorted(rows["layer"].unique())[:: max(1, rows["layer"].nunique() // 6)])
+
+
+def _control(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
+    """What is read off the states of control persons, about whom nothing can be known; one thin line an arm."""
+    for arm in arms:
+        chosen = rows[(rows["arm"] == arm) & (rows["after"] == _END) & (rows["before"] == rows["after"])]
+        style.draw_curve(panel, chosen, "layer", style.CONTROLS["control"], band=False, **_CONTROL_LINE)
 
 
 def _scatters(row: np.ndarray, points: pd.DataFrame, arms: list[str]) -> None:
@@ -108,7 +126,7 @@ def _scatters(row: np.ndarray, points: pd.DataFrame, arms: list[str]) -> None:
         panel.set_xlabel("leading component")
         panel.set_title(look.label, loc="left")
     row[0].set_ylabel("along the shift of the mean\n(first 150 steps)")
-    row[0].set_title(f"e  {row[0].get_title(loc='left')}", loc="left")
+    row[0].set_title(f"g  {row[0].get_title(loc='left')}", loc="left")
 
 
 _POINTS = (("after Task 0", "o", "full"), ("step 150", "^", "white"), ("end", "s", "full"))
@@ -117,6 +135,6 @@ _POINTS = (("after Task 0", "o", "full"), ("step 150", "^", "white"), ("end", "s
 def _point_handles() -> list[Line2D]:
     colors = (style.MODAL_ANSWER, "#444444", "#444444")
     return [
-        style.line_handle(f"{label} (e)", color, marker=marker, linestyle="none", markerfacecolor="white" if fill == "white" else color)
+        style.line_handle(f"{label} (g)", color, marker=marker, linestyle="none", markerfacecolor="white" if fill == "white" else color)
         for (label, marker, fill), color in zip(_POINTS, colors, strict=True)
     ]

@@ -1,6 +1,8 @@
-"""Loss of Task 0, Task 1 and their mean on the plane through three checkpoints, with the path that training took."""
+"""Loss of Task 0, Task 1 and their mean on the plane through three checkpoints, with the paths of training and of recovery from it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import matplotlib.patheffects as effects
 import numpy as np
@@ -13,6 +15,11 @@ from forgetting.figures import style
 from forgetting.sections import TROUGH_WITHIN
 
 _LOSSES = {"task0_loss": "Task 0, held-out", "task1_loss": "Task 1", "mean_loss": "mean of both"}
+_RECOVERY = {
+    "recovery_trough": ("one epoch of recovery from the trough", (0, (1.2, 1.2))),
+    "recovery_end": ("one epoch of recovery from the end", "-"),
+}
+"""Kind of point: legend text and line."""
 _REFERENCE_ORIGIN = 100  # as in views/landscape.py, which needs torch
 _OUTLINE = [effects.withStroke(linewidth=2.2, foreground="white")]
 
@@ -32,8 +39,12 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
         for panel, loss in zip(row, _LOSSES, strict=True):
             contours = _contours(panel, run[run["kind"] == "grid"], loss, levels)
             _trajectory(panel, run[run["kind"] == "trajectory"].sort_values("step"), style.arm_look(arm))
+            for kind, look in _RECOVERY.items():
+                _recovery(panel, run[run["kind"] == kind].sort_values("epochs"), look)
         share = least_in_plane(run[run["kind"] == "trajectory"], axes)
         inside = "" if np.isnan(share) else f"\npath at least {np.floor(100 * share):.0f} % in the plane"
+        back = run.loc[run["kind"].isin(_RECOVERY) & (run["epochs"] > 0), "in_plane"].min()
+        inside += "" if np.isnan(back) else f"\nrecovery itself at least {np.floor(100 * back):.0f} %"
         row[0].set_ylabel(f"{style.arm_look(arm).label}{inside}\nbeta: after step {TROUGH_WITHIN}")
     for letter, panel, text in zip("abc", panels[0], _LOSSES.values(), strict=True):
         style.title(panel, letter, text)
@@ -42,10 +53,21 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
     bar = figure.colorbar(contours, ax=panels, shrink=0.6, pad=0.02, label="loss (nats per answer token, log-spaced levels)")
     bar.set_ticks(np.log(levels[::3]), labels=[f"{level:.2g}" for level in levels[::3]])
     unit = "distance in weight space (L2 norm)" if axes == "orthogonal" else "multiples of the two displacements"
+    drawn = set(frame["kind"])
+    if back_kinds := [kind for kind in _RECOVERY if kind in drawn]:
+        handles = [style.line_handle(_RECOVERY[kind][0], "#222222", linestyle=_RECOVERY[kind][1], marker="*") for kind in back_kinds]
+        style.legend(figure, [style.line_handle("Task 1, in the colour of its arm", "#999999"), *handles], 3)
+    error = frame[["task0_error", "task1_error"]].max(axis=None)
+    sampling = (
+        ""
+        if np.isnan(error)
+        else f" Losses have a standard error of at most {error:.2g} from the choice of persons, the same at all points."
+    )
     style.small_print(
         figure,
-        f"Seed {seed}. Axes: {unit}. Circle: after Task 0; triangle: step {TROUGH_WITHIN}; square: end of the run. "
-        "In the plane: smallest share of a checkpoint's displacement, over those that do not span the plane.",
+        f"Seed {seed}. Axes: {unit}. Circle: after Task 0; triangle: step {TROUGH_WITHIN}; square: end of the run; star: recovered, "
+        "one epoch. In the plane: smallest share of a checkpoint's displacement, over those that do not span the plane; of recovery, "
+        f"of what it adds itself.{sampling}",
     )
     return figure
 
@@ -94,3 +116,10 @@ def _trajectory(panel: Axes, path: pd.DataFrame, look: style.Look) -> None:
             linestyle="none",
             clip_on=False,
         )
+
+
+def _recovery(panel: Axes, path: pd.DataFrame, look: tuple[str, Any]) -> None:
+    """Nothing for an arm without a recovery curve."""
+    panel.plot(path["alpha"], path["beta"], color="#222222", linewidth=1.2, linestyle=look[1], path_effects=_OUTLINE)
+    last = path.tail(1)
+    panel.plot(last["alpha"], last["beta"], marker="*", color="#222222", markeredgecolor="white", markersize=8, linestyle="none")

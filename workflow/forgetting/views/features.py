@@ -1,7 +1,8 @@
 """How the representation of the questions moves (science §5): the residual stream at the last prompt token, compared between checkpoints.
 
-States are taken after the embedding (layer 0) and after each block i (layer i), always before the final norm. Everything that is measured
-is independent of the signs of eigenvectors.
+States are taken after the embedding (layer 0) and after each block i (layer i), always before the final norm. Nothing that is measured
+between checkpoints changes when both turn by the same rotation or when eigenvectors change sign; the alignment of kernels (cka) does not
+change either when each turns by a rotation of its own.
 """
 
 from __future__ import annotations
@@ -21,23 +22,39 @@ from transformers import GPTNeoXForCausalLM
 from forgetting.run import Run
 from forgetting.subspaces import chance_principal_angle, leading_directions, principal_angle
 from forgetting.tokens import Questions
-from forgetting.views.inputs import evenly_spaced_persons, read_model
-from forgetting.views.probe import answer_labels, probe
+from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model
+from forgetting.views.logit_lens import Ranks, Values, attribute_values, lens_ranks, measure_lens
+from forgetting.views.measured import NOT_A_NUMBER, Measured, is_constant, person_means, with_interval
+from forgetting.views.probe import Guesses, answer_labels, probe
 
-PAIRS = (("pretrained", "task0"), ("task0", "task1_early"), ("task0", "task1_end"), ("task1_early", "task1_end"))
-"""(before, after) checkpoints that are compared; `task1_early` is step 150."""
+PAIRS = (
+    ("pretrained", "task0"),
+    ("task0", "task1_early"),
+    ("task0", "task1_matched"),
+    ("task0", "task1_end"),
+    ("task1_early", "task1_end"),
+)
+"""(before, after) checkpoints that are compared; `task1_early` is step 150, `task1_matched` the early-stop point."""
 GROUPS = ("task0_test", "task1")
+READ_GROUPS = (*GROUPS, "control")
+"""Groups whose values are read off by a probe and the logit lens: of `control` persons nothing can be known."""
 POINTS_GROUP, POINTS_ATTRIBUTE = "task0_test", "university"
 POINTS_CHECKPOINTS = ("task0", "task1_early", "task1_end")
 MOST_PERSONS = 2000
-"""Of a group: the states of every layer at a checkpoint are held in memory (1 GB with twelve layers of width 768)."""
-NOT_A_NUMBER = float("nan")
-_CONSTANT = 1e-6
-"""States whose deviation is below this share of their norm differ by rounding only."""
+"""Of a group: the states of every layer at a checkpoint are held in memory (0.5 GB a group with twelve layers of width 768)."""
+MOST_LENS_PERSONS = 200
+"""Of a group, for the logit lens, which meets the whole vocabulary at every layer."""
+MATCHED = "matched"
+
+
+def stage_folders(task1: Checkpoints, folder: Path) -> dict[str, Path]:
+    """The stages of an arm whose checkpoints are in `folder`, with `task1_matched` where it was kept."""
+    matched = {"task1_matched": folder / MATCHED} if (folder / MATCHED).is_dir() else {}
+    return task1.stages | matched
 
 
 @contextmanager
-def _recorded_outputs(model: GPTNeoXForCausalLM) -> Iterator[list[Tensor]]:
+def recorded_outputs(model: GPTNeoXForCausalLM) -> Iterator[list[Tensor]]:
     """Collect what the embedding and each block put out, in order. (transformers' own `hidden_states` end with the normed ones.)"""
     outputs: list[Tensor] = []
 
@@ -54,13 +71,13 @@ def _recorded_outputs(model: GPTNeoXForCausalLM) -> Iterator[list[Tensor]]:
 
 @torch.inference_mode()
 def residual_stream(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> Tensor:
-    """States at the last prompt token: (layers + 1, n, d) float32 on the CPU, in the order of `questions`."""
+    """States at the last prompt token: (layers + 1, n, d) on the CPU, in the order of `questions` and the precision of the model."""
     device = next(model.parameters()).device
-    states = torch.empty(len(model.gpt_neox.layers) + 1, len(questions), model.config.hidden_size)
+    states = torch.empty(len(model.gpt_neox.layers) + 1, len(questions), model.config.hidden_size, dtype=model.dtype)
     for rows in torch.argsort(questions.prompt_length, stable=True).split(batch_size):
         length = questions.prompt_length[rows]
         ids = questions.ids[rows, : int(length.max())].to(device)
-        with _recorded_outputs(model) as outputs:
+        with recorded_outputs(model) as outputs:
             model.gpt_neox(input_ids=ids, use_cache=False)
         states[:, rows] = torch.stack([output[torch.arange(len(rows)), length - 1] for output in outputs]).cpu()
     return states
@@ -72,74 +89,109 @@ def residual_streams(folders: Mapping[str, Path], questions: Questions, batch_si
 
 
 def view_questions(questions: Questions, most_persons: int = MOST_PERSONS) -> Questions:
-    """Those of both groups, about all persons of each, or about `most_persons` evenly spaced ones.
+    """Those of READ_GROUPS, about all persons of each, or about `most_persons` evenly spaced ones.
 
     `evaluation.persons_per_group` is no limit here: a probe can only name values that occur in its fitted half, so few persons bound it.
     """
-    groups = [evenly_spaced_persons(questions.of_groups(group), most_persons) for group in GROUPS]
+    groups = [evenly_spaced_persons(questions.of_groups(group), most_persons) for group in READ_GROUPS]
     return questions.of_persons(np.concatenate([group.person for group in groups]))
 
 
-def compare_states(before: Tensor, after: Tensor, components: int) -> dict[str, tuple[float, float]]:
-    """The same n questions at two checkpoints, (n, d) each: (value, chance) of each metric.
+def compare_states(before: Tensor, after: Tensor, components: int, persons: NDArray[np.integer]) -> dict[str, Measured]:
+    """The same n questions at two checkpoints, (n, d) each.
 
-    relative_shift: norm of the mean's shift over the root mean squared deviation of the states before. shift_along_leading: share of that
-    shift's squared norm along the `components` leading principal components of the states before (chance k / d; the rest goes across
-    them). subspace_angle: mean principal angle between the leading components before and after. cka: linear centred kernel alignment (its
-    chance level is the exact mean over permutations of the questions). NaN where states do not vary, or where nothing shifted.
+    relative_shift: norm of the mean's shift over the root mean squared deviation of the states before. relative_shift_along and
+    relative_shift_across: its parts along and across the `components` leading principal components of the states before.
+    shift_along_leading: the share of its squared norm that goes along them (chance k / d). subspace_angle: mean principal angle between
+    the leading components before and after. cka: linear centred kernel alignment (its chance level is the exact mean over permutations of
+    the questions). Intervals resample `persons` (n,) for the shifts, holding components and deviation; angle and alignment have none. NaN
+    where states do not vary, or where nothing shifted.
     """
     before, after = before.double(), after.double()
-    names = ("relative_shift", "shift_along_leading", "subspace_angle", "cka")
-    if _is_constant(before) or _is_constant(after):
-        return dict.fromkeys(names, (NOT_A_NUMBER, NOT_A_NUMBER))
-    shift = after.mean(0) - before.mean(0)
+    names = ("relative_shift", "relative_shift_along", "relative_shift_across", "shift_along_leading", "subspace_angle", "cka")
+    if is_constant(before) or is_constant(after):
+        return dict.fromkeys(names, Measured(NOT_A_NUMBER))
     centred, centred_after = before - before.mean(0), after - after.mean(0)
     scatter, scatter_after = centred.T @ centred, centred_after.T @ centred_after
     count, width = before.shape
     kept = min(components, count - 1, width)
     leading, leading_after = leading_directions(scatter)[0][:, :kept], leading_directions(scatter_after)[0][:, :kept]
+    spread = (float(scatter.trace()) / count) ** 0.5
+    shifts = person_means(after - before, persons)
+    norm, along = shifts.norm(dim=1), (shifts @ leading).norm(dim=1)
+    across = (norm.square() - along.square()).clamp_min(0).sqrt()
     alignment_scale = float(scatter.norm() * scatter_after.norm())
-    shift_energy = float(shift.square().sum())
-    along = float((leading.T @ shift).square().sum()) / shift_energy if shift_energy else NOT_A_NUMBER
+    alignment = float((centred.T @ centred_after).square().sum()) / alignment_scale
     measured = (
-        ((shift_energy / (float(scatter.trace()) / count)) ** 0.5, NOT_A_NUMBER),
-        (along, kept / width),
-        (principal_angle(leading, leading_after), chance_principal_angle(kept, width)),
-        (
-            float((centred.T @ centred_after).square().sum()) / alignment_scale,
-            float(scatter.trace() * scatter_after.trace()) / ((count - 1) * alignment_scale),
-        ),
+        with_interval(norm / spread),
+        with_interval(along / spread),
+        with_interval(across / spread),
+        with_interval((along / norm).square(), chance=kept / width),
+        Measured(principal_angle(leading, leading_after), chance=chance_principal_angle(kept, width)),
+        Measured(alignment, chance=float(scatter.trace() * scatter_after.trace()) / ((count - 1) * alignment_scale)),
     )
     return dict(zip(names, measured, strict=True))
 
 
-def _is_constant(states: Tensor) -> bool:
-    deviation = (states - states.mean(0)).square().mean()
-    return bool(deviation <= _CONSTANT**2 * states.square().mean())
-
-
 def features(run: Run, states: Mapping[str, Tensor], questions: Questions) -> pd.DataFrame:
-    """Every comparison and probe: rows of FEATURES.
+    """Every comparison of two checkpoints and every probe: rows of FEATURES.
 
-    `states`: for the checkpoints pretrained, task0, task1_early and task1_end, the (layers + 1, n, d) states of `questions`.
+    `states`: the (layers + 1, n, d) states of `questions` at `pretrained` and the stages of `stage_folders`; pairs with one that
+    is missing are left out.
     """
-    components = run.need("views").components
-    rows: list[tuple[object, ...]] = []
     attributes = np.unique(questions.attribute)
+    rows: list[tuple[object, ...]] = []
     for group, attribute in product(GROUPS, ("all", *attributes)):
-        asked = questions.group == group
-        if attribute != "all":
-            asked &= questions.attribute == attribute
-        index = torch.from_numpy(np.flatnonzero(asked))
-        for (before, after), layer in product(PAIRS, range(len(states["task0"]))):
-            measured = compare_states(states[before][layer, index], states[after][layer, index], components)
-            rows += [(before, after, layer, group, attribute, metric, *numbers) for metric, numbers in measured.items()]
-        if attribute != "all":
-            labels, persons = answer_labels(questions.select(asked), attribute), questions.person[asked]
-            for (checkpoint, stack), layer in product(states.items(), range(len(states["task0"]))):
-                measured = probe(stack[layer, index], persons, labels)
-                rows += [(checkpoint, checkpoint, layer, group, attribute, metric, *numbers) for metric, numbers in measured.items()]
-    columns = ["before", "after", "layer", "group", "attribute", "metric", "value", "chance"]
+        index = np.flatnonzero((questions.group == group) & ((questions.attribute == attribute) | (attribute == "all")))
+        for before, after in (pair for pair in PAIRS if set(pair) <= set(states)):
+            for layer, (here, there) in enumerate(zip(states[before][:, index], states[after][:, index], strict=True)):
+                measured = compare_states(here, there, run.need("views").components, questions.person[index])
+                rows += [(before, after, layer, group, attribute, metric, *numbers[:4]) for metric, numbers in measured.items()]
+    for group, (checkpoint, stack) in product(READ_GROUPS, states.items()):
+        for layer, stream in enumerate(stack):
+            guesses = {name: _probe_attribute(stream, questions, group, name) for name in attributes}
+            for attribute, of_probe in (guesses | {"all": Guesses.joined(list(guesses.values()))}).items():
+                measured = of_probe.measured()
+                rows += [(checkpoint, checkpoint, layer, group, attribute, metric, *numbers[:4]) for metric, numbers in measured.items()]
+    return _table(run, rows)
+
+
+def _probe_attribute(stream: Tensor, questions: Questions, group: str, attribute: str) -> Guesses:
+    index = np.flatnonzero((questions.group == group) & (questions.attribute == attribute))
+    return probe(stream[index], questions.person[index], answer_labels(questions.select(index), attribute))
+
+
+def lens_features(run: Run, ranks: Mapping[str, Ranks], questions: Questions, values: Values) -> pd.DataFrame:
+    """The logit lens at every checkpoint, for each group, attribute and all attributes together: rows of FEATURES.
+
+    `ranks`: of `questions`, by checkpoint.
+    """
+    rows: list[tuple[object, ...]] = []
+    for group, attribute in product(READ_GROUPS, ("all", *np.unique(questions.attribute))):
+        index = np.flatnonzero((questions.group == group) & ((questions.attribute == attribute) | (attribute == "all")))
+        for checkpoint, found in ranks.items():
+            chosen = Ranks(found.among_values[:, index], found.among_vocabulary[:, index])
+            for layer, metric, numbers in measure_lens(chosen, questions.select(index), values):
+                rows.append((checkpoint, checkpoint, layer, group, attribute, metric, *numbers[:4]))
+    return _table(run, rows)
+
+
+def lens(run: Run, folders: Mapping[str, Path], states: Mapping[str, Tensor], questions: Questions, device: torch.device) -> pd.DataFrame:
+    """`lens_features` of the saved models in `folders`, one in memory at a time, about at most MOST_LENS_PERSONS persons of a group.
+
+    `states`: those of `questions` by checkpoint.
+    """
+    few = view_questions(questions, MOST_LENS_PERSONS)
+    index = np.flatnonzero(np.isin(questions.person, few.person))
+    values, batch_size = attribute_values(questions), run.evaluation.batch_size
+    ranks = {
+        name: lens_ranks(read_model(folder, device), states[name][:, index], few, values, batch_size) for name, folder in folders.items()
+    }
+    return lens_features(run, ranks, few, values)
+
+
+def _table(run: Run, rows: list[tuple[object, ...]]) -> pd.DataFrame:
+    columns = ["before", "after", "layer", "group", "attribute", "metric", "value", "low", "high", "chance"]
     return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm)
 
 

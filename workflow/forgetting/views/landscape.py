@@ -1,4 +1,5 @@
-"""The loss landscape around one Task 1 run (science §5): losses on a plane through three checkpoints, and the trajectory projected onto it.
+"""The loss landscape around one Task 1 run (science §5): losses on a plane through three checkpoints, and the trajectory and the recovery
+from it projected onto that plane.
 
 The plane is spanned by alpha, the displacement of the first 150 steps of Task 1 ("alignment direction"), and beta, the displacement from
 there to the end ("knowledge direction").
@@ -6,8 +7,9 @@ there to the end ("knowledge direction").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -16,15 +18,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import GPTNeoXForCausalLM
 
 from forgetting.errors import StudyError
-from forgetting.evaluation import answer_loss
 from forgetting.run import Run
 from forgetting.tokens import Questions
-from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, parameter_vector, read_model, uniform_name
+from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights, uniform_name
+from forgetting.views.recovered import Recovered
+from forgetting.views.shared_prefix import AnswerScorer, Scores, Weights, one_thread_each
 
 REFERENCE_ORIGIN = 100
+GROUPS = {"task0": "task0_test", "task1": "task1"}
+"""Which questions each loss is about."""
 _CHUNK = 1 << 22
 _DEGENERATE = 1e-5
 
@@ -46,13 +50,13 @@ class Plane:
         first, second = bend - start, end - bend
         shortest = _DEGENERATE * _norm(second)
         if _norm(first) > 0:
-            first = first / _norm(first)
+            first /= _norm(first)
             for _ in range(2):  # twice, because float32 leaves a visible rounding error the first time
-                second = second - _inner(first, second) * first
+                second.add_(first, alpha=-_inner(first, second))
         length = _norm(second)
         if _norm(first) == 0 or length <= shortest:
             raise StudyError("the three checkpoints that should span the landscape lie on one line; is the learning rate zero?")
-        return cls(start, first, second / length)
+        return cls(start, first, second.div_(length))
 
     @classmethod
     def reference(cls, start: Tensor, bend: Tensor, end: Tensor) -> Self:
@@ -63,20 +67,21 @@ class Plane:
         cls.orthogonal(start, bend, end)  # refuses such points
         return cls(start, bend - start, end - bend)
 
+    @cached_property
+    def _gram(self) -> NDArray[np.float64]:
+        return np.array([[_inner(one, other) for other in (self.first, self.second)] for one in (self.first, self.second)])
+
     def project(self, weights: Tensor) -> tuple[float, float, float]:
         """alpha and beta of the point of the plane nearest to `weights` (P,), by least squares over all of them, and the share of the
         displacement's norm that lies in the plane (NaN at the origin)."""
-        displacement = weights - self.origin
-        gram = np.array(
-            [
-                [_inner(self.first, self.first), _inner(self.first, self.second)],
-                [_inner(self.first, self.second), _inner(self.second, self.second)],
-            ]
-        )
-        coordinates = np.linalg.solve(gram, [_inner(self.first, displacement), _inner(self.second, displacement)])
+        return self.measure(weights - self.origin)
+
+    def measure(self, displacement: Tensor) -> tuple[float, float, float]:
+        """The same of a displacement (P,), wherever it starts."""
+        coordinates = np.linalg.solve(self._gram, [_inner(self.first, displacement), _inner(self.second, displacement)])
         length = _norm(displacement)
-        inside = np.sqrt(coordinates @ gram @ coordinates)
-        return float(coordinates[0]), float(coordinates[1]), float(min(inside / length, 1.0)) if length else float("nan")
+        inside = np.sqrt(coordinates @ self._gram @ coordinates)
+        return float(coordinates[0]), float(coordinates[1]), float(np.minimum(inside / length, 1.0)) if length else float("nan")
 
 
 def _inner(first: Tensor, second: Tensor) -> float:
@@ -89,36 +94,41 @@ def _norm(vector: Tensor) -> float:
     return _inner(vector, vector) ** 0.5
 
 
-def flatten_parameters(model: nn.Module) -> Tensor:
-    """Move all parameters of `model` into one vector (P,): writing to it moves the model, without any copy."""
-    parameters = list(model.parameters())
-    flat = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
-    parts = flat.split([parameter.numel() for parameter in parameters])
-    for parameter, part in zip(parameters, parts, strict=True):
-        parameter.data = part.view_as(parameter)
-    return flat
+@dataclass(frozen=True)
+class Layout:
+    """Where each weight of a model stands in a vector (P,) of all of them, by uniform name."""
+
+    shapes: Mapping[str, torch.Size]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Self:
+        return cls({uniform_name(name): parameter.shape for name, parameter in model.named_parameters()})
+
+    def on_line(self, base: Tensor, direction: Tensor, amount: float) -> Weights:
+        """The weights base + amount * direction, each computed when it is asked for."""
+        start, along = self._views(base), self._views(direction)
+
+        def weights(name: str, rows: Tensor | None = None) -> Tensor:
+            at, by = (views[name] if rows is None else views[name][rows] for views in (start, along))
+            return torch.add(at, by, alpha=amount)
+
+        return weights
+
+    def _views(self, vector: Tensor) -> dict[str, Tensor]:
+        parts = vector.split([shape.numel() for shape in self.shapes.values()])
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
 
-def losses_on_plane(
-    model: GPTNeoXForCausalLM,
-    plane: Plane,
-    alphas: NDArray[np.float64],
-    betas: NDArray[np.float64],
-    questions: Sequence[Questions],
-    batch_size: int,
-) -> NDArray[np.float64]:
-    """Answer loss (nats per answer token) of each set of questions at each point: (len(betas), len(alphas), len(questions)).
-
-    The weights of `model` are left at the last point. The vectors of the plane are in the order of `model.parameters()`, on its device.
-    """
-    weights = flatten_parameters(model)
-    losses = np.empty((len(betas), len(alphas), len(questions)))
-    for row, beta in enumerate(tqdm(betas, desc="landscape", unit="row", mininterval=5)):
-        base = torch.add(plane.origin, plane.second, alpha=float(beta))
-        for column, alpha in enumerate(alphas):
-            torch.add(base, plane.first, alpha=float(alpha), out=weights)
-            losses[row, column] = [answer_loss(model, group, batch_size) for group in questions]
-    return losses
+def scores_on_plane(scorer: AnswerScorer, layout: Layout, plane: Plane, alphas: NDArray[np.float64], betas: NDArray[np.float64]) -> Scores:
+    """Scores of the scorer's questions at each point: (len(betas), len(alphas), questions)."""
+    rows = []
+    with one_thread_each(plane.origin.device) as pool:
+        for beta in tqdm(betas, desc="landscape", unit="row", mininterval=5):
+            base = torch.add(plane.origin, plane.second, alpha=float(beta))
+            points = [layout.on_line(base, plane.first, float(alpha)) for alpha in alphas]
+            rows.append(np.array(list(pool.map(scorer, points))))
+    nats, exact = np.stack(rows).transpose(2, 0, 1, 3)
+    return Scores(nats, exact, scorer.questions)
 
 
 def grid_axis(coordinates: NDArray[np.float64], margin: float, points: int) -> NDArray[np.float64]:
@@ -127,44 +137,64 @@ def grid_axis(coordinates: NDArray[np.float64], margin: float, points: int) -> N
     return np.linspace(low - margin * (high - low), high + margin * (high - low), points)
 
 
-def plane_through(checkpoints: Checkpoints, axes: str, read: Callable[[int], Tensor]) -> tuple[Plane, dict[int, Tensor]]:
-    """The plane of the run, and the weights that it was made from by step.
+def plane_through(checkpoints: Checkpoints, axes: str, read: Callable[[int], Tensor]) -> Plane:
+    """The plane of the run, from the weights that `read` gives for a step.
 
     `axes: orthogonal` starts at the end of Task 0; `axes: reference` at the checkpoint nearest to step 100 (before the alignment step; in
     a run without one that is the end of Task 0).
     """
     bend = checkpoints.alignment
     if axes == "orthogonal":
-        start, span = 0, Plane.orthogonal
-    else:
-        start, span = (
-            min((step for step in checkpoints.steps if step < bend), key=lambda step: abs(step - REFERENCE_ORIGIN)),
-            Plane.reference,
-        )
-    corners = {step: read(step) for step in (start, bend, checkpoints.last)}
-    return span(*corners.values()), corners
+        return Plane.orthogonal(read(0), read(bend), read(checkpoints.last))
+    start = min((step for step in checkpoints.steps if step < bend), key=lambda step: abs(step - REFERENCE_ORIGIN))
+    return Plane.reference(read(start), read(bend), read(checkpoints.last))
 
 
-def landscape(run: Run, checkpoints: Checkpoints, questions: Questions, device: torch.device) -> pd.DataFrame:
-    """Losses of `task0_test`, `task1` and their mean on the plane, and every checkpoint projected onto it: rows of LANDSCAPE."""
+def spread_questions(questions: Questions, count: int) -> Questions:
+    """At most `count` questions about as many persons as possible, evenly spaced, with every attribute equally often.
+
+    The questions of one person are not independent, so one question each of many persons tells more than all six of a few.
+    """
+    persons, of_person = np.unique(questions.person, return_inverse=True)
+    attributes, of_attribute = np.unique(questions.attribute, return_inverse=True)
+    chosen = np.unique(np.linspace(0, len(persons) - 1, min(count, len(persons))).round().astype(int))
+    rank = np.full(len(persons), -1)
+    rank[chosen] = np.arange(len(chosen))
+    rows = np.flatnonzero(rank[of_person] >= 0)
+    turn = (of_attribute[rows] - rank[of_person[rows]]) % len(attributes)
+    return questions.select(np.sort(rows[np.lexsort((rank[of_person[rows]], turn))][:count]))
+
+
+def landscape(run: Run, checkpoints: Checkpoints, recovered: Recovered, questions: Questions, device: torch.device) -> pd.DataFrame:
+    """Losses of `task0_test`, `task1` and their mean on the plane, and every checkpoint of Task 1 and of the recovery from it projected
+    onto it: rows of LANDSCAPE."""
     settings = run.need("views").landscape
-    model = read_model(checkpoints.folders[0], device)
-    names = [uniform_name(name) for name, _ in model.named_parameters()]
+    model = read_model(checkpoints.folders[0], torch.device("cpu"))
+    layout = Layout.of(model)
 
-    def read(step: int) -> Tensor:
-        return parameter_vector(checkpoints.weights(step), names).to(device)
+    def vector(weights: Mapping[str, Tensor]) -> Tensor:
+        return parameter_vector(weights, layout.shapes).to(device)
 
-    plane, corners = plane_through(checkpoints, settings.axes, read)
-    path = [(step, *plane.project(corners[step] if step in corners else read(step))) for step in checkpoints.steps]
-    trajectory = pd.DataFrame(path, columns=["step", "alpha", "beta", "in_plane"]).assign(kind="trajectory")
+    plane = plane_through(checkpoints, settings.axes, lambda step: vector(checkpoints.weights(step)))
+    path = [("trajectory", step, 0.0, *plane.project(vector(checkpoints.weights(step)))) for step in checkpoints.steps]
+    for kind, step, epochs, folder in recovered.points(checkpoints.folders):
+        weights = vector(read_weights(folder))
+        alpha, beta, _ = plane.project(weights)
+        path.append((kind, step, epochs, alpha, beta, plane.measure(weights.sub_(vector(checkpoints.weights(step))))[2]))
+    paths = pd.DataFrame(path, columns=["kind", "step", "epochs", "alpha", "beta", "in_plane"])
 
-    persons = settings.questions // len(np.unique(questions.attribute))
-    groups = [evenly_spaced_persons(questions.of_groups(group), persons) for group in ("task0_test", "task1")]
-    alphas, betas = (grid_axis(trajectory[axis].to_numpy(), settings.margin, settings.grid) for axis in ("alpha", "beta"))
-    losses = losses_on_plane(model, plane, alphas, betas, groups, run.evaluation.batch_size)
+    chosen = [spread_questions(questions.of_groups(group), settings.questions) for group in GROUPS.values()]
+    scorer = AnswerScorer(model, chosen[0].joined_with(chosen[1]), device)
+    alphas, betas = (grid_axis(paths[axis].to_numpy(), settings.margin, settings.grid) for axis in ("alpha", "beta"))
+    grid = grid_frame(scores_on_plane(scorer, layout, plane, alphas, betas), alphas, betas)
+    return pd.concat([grid, paths], ignore_index=True).assign(scale=run.scale, seed=run.seed, arm=run.arm)
 
+
+def grid_frame(scores: Scores, alphas: NDArray[np.float64], betas: NDArray[np.float64]) -> pd.DataFrame:
+    """One row a point of the grid: coordinates, losses and their standard errors."""
     alpha, beta = np.meshgrid(alphas, betas)
-    task0, task1 = losses[..., 0].ravel(), losses[..., 1].ravel()
-    grid = pd.DataFrame({"alpha": alpha.ravel(), "beta": beta.ravel(), "task0_loss": task0, "task1_loss": task1})
-    grid = grid.assign(kind="grid", step=-1, mean_loss=(task0 + task1) / 2)
-    return pd.concat([grid, trajectory], ignore_index=True).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+    frame = pd.DataFrame({"kind": "grid", "step": -1, "alpha": alpha.ravel(), "beta": beta.ravel()})
+    for task, group in GROUPS.items():
+        loss, error = scores.loss(group)
+        frame[f"{task}_loss"], frame[f"{task}_error"] = loss.ravel(), error.ravel()
+    return frame.assign(mean_loss=(frame["task0_loss"] + frame["task1_loss"]) / 2)

@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from forgetting.statistics import clustered_wilson
 from forgetting.tokens import Questions
+from forgetting.views.measured import NOT_A_NUMBER, Measured
 
 RIDGE = 0.01
 """Penalty as a share of the mean variance of a direction."""
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """What a probe says of the m persons that it was not fitted on, each (m,).
+
+    right: the guess is the person's value. modal: always guessing the most frequent value of the fitted half would be right. possible: the
+    value occurs in the fitted half, so that some guess can be right.
+    """
+
+    person: NDArray[np.integer]
+    right: NDArray[np.bool_]
+    modal: NDArray[np.bool_]
+    possible: NDArray[np.bool_]
+
+    @classmethod
+    def joined(cls, several: Sequence[Guesses]) -> Self:
+        """Those of several probes, say of every attribute, as one; persons may occur in each."""
+        names = ("person", "right", "modal", "possible")
+        return cls(*(np.concatenate([getattr(guesses, name) for guesses in several]) for name in names))
+
+    def measured(self) -> dict[str, Measured]:
+        """probe_accuracy with its Wilson interval (clustered by person) and the modal guess as chance, and probe_ceiling: the share of
+        persons for whom a guess can be right at all. NaN when nobody was left to test on."""
+        if not len(self.person):
+            return {"probe_accuracy": Measured(NOT_A_NUMBER), "probe_ceiling": Measured(NOT_A_NUMBER)}
+        return {
+            "probe_accuracy": Measured(*clustered_wilson(self.right, self.person), float(self.modal.mean())),
+            "probe_ceiling": Measured(float(self.possible.mean())),
+        }
 
 
 def answer_labels(questions: Questions, attribute: str) -> NDArray[np.int64]:
@@ -23,25 +59,19 @@ def answer_labels(questions: Questions, attribute: str) -> NDArray[np.int64]:
     return np.unique(answers.numpy(), axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def probe(states: Tensor, persons: NDArray[np.integer], labels: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
-    """Accuracy of a ridge classifier (one against all) fitted on every other person and tested on the rest: (value, chance) by metric.
+def probe(states: Tensor, persons: NDArray[np.integer], labels: NDArray[np.int64]) -> Guesses:
+    """A ridge classifier (one against all) fitted on every other person, and what it says of the rest.
 
-    states (n, d), persons (n,), labels (n,). The chance of probe_accuracy is the share of the most frequent value of the fitted half in
-    the tested half. probe_ceiling is the share of the tested half whose value occurs in the fitted half: no other answer can be right.
-    NaN with one person.
+    states (n, d), persons (n,), labels (n,). Turning the states by any orthogonal matrix, or mirroring axes, changes nothing.
     """
     everyone = np.unique(persons)
     fitted = np.isin(persons, everyone[::2])
     tested = ~fitted
-    if not tested.any():
-        return {"probe_accuracy": (float("nan"), float("nan")), "probe_ceiling": (float("nan"), float("nan"))}
     values, target = np.unique(labels[fitted], return_inverse=True)
     guess = values[_ridge_classes(states[fitted].double(), torch.from_numpy(target), states[tested].double())]
     modal = values[np.bincount(target).argmax()]
-    return {
-        "probe_accuracy": (float(np.mean(guess == labels[tested])), float(np.mean(labels[tested] == modal))),
-        "probe_ceiling": (float(np.mean(np.isin(labels[tested], values))), float("nan")),
-    }
+    truth = labels[tested]
+    return Guesses(persons[tested], guess == truth, truth == modal, np.isin(truth, values))
 
 
 def _ridge_classes(fitted: Tensor, target: Tensor, tested: Tensor) -> NDArray[np.int64]:

@@ -1,0 +1,100 @@
+"""A point of the loss landscape by shared prefixes (`forgetting.views.shared_prefix`) against a plain forward pass, at equal losses."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import GPTNeoXForCausalLM
+
+from common import make_data, parser, peak_memory, print_table, study, use_threads
+from forgetting.biography.tokenizer import load_tokenizer
+from forgetting.evaluation import answer_loss
+from forgetting.model import build_model, load_checkpoint
+from forgetting.tokens import Questions
+from forgetting.views.landscape import GROUPS, Layout, Plane, scores_on_plane, spread_questions
+from forgetting.views.shared_prefix import AnswerScorer
+
+TARGET_SECONDS = 60
+GRID = 41
+
+
+def plain_losses(model: GPTNeoXForCausalLM, point: Tensor, groups: list[Questions], batch_size: int) -> list[float]:
+    """Both losses with the weights copied into the model."""
+    with torch.no_grad():
+        torch.nn.utils.vector_to_parameters(point, model.parameters())
+    return [answer_loss(model, group, batch_size) for group in groups]
+
+
+def main() -> None:
+    command = parser(__doc__)
+    command.add_argument("--points", type=int, default=4, help="points a side that are measured; times are scaled to a grid of 41 x 41")
+    command.add_argument("--repetitions", type=int, default=3)
+    command.add_argument("--questions", type=int, default=48, help="questions a task")
+    command.add_argument("--results", type=Path, help="a finished seed such as results/laptop/seed0: its questions and its model")
+    arguments = command.parse_args()
+    use_threads(arguments.threads)
+    configured = study(arguments.config)
+    with tempfile.TemporaryDirectory() as name:
+        data = arguments.results / "data" if arguments.results else make_data(configured, Path(name))
+        questions = Questions.load(data / "qa.parquet")
+        vocabulary = load_tokenizer(data / "tokenizer").get_vocab_size()
+    model = load_checkpoint(arguments.results / "task0/model") if arguments.results else build_model(configured.model, vocabulary, seed=0)
+    chosen = [spread_questions(questions.of_groups(group), arguments.questions) for group in GROUPS.values()]
+    compare(model, chosen, configured.evaluation.batch_size, arguments.points, arguments.repetitions, arguments.threads)
+
+
+def compare(model: GPTNeoXForCausalLM, groups: list[Questions], batch_size: int, points: int, repetitions: int, threads: int) -> None:
+    """Time both ways in turns on a random plane and print them; stops when any loss differs."""
+    origin = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
+    generator = torch.Generator().manual_seed(0)
+    corners = [origin + torch.randn(len(origin), generator=generator) * 1e-3 for _ in range(2)]
+    plane, axis = Plane.orthogonal(origin, *corners), np.linspace(0, 2, points)
+    layout, scorer = Layout.of(model), AnswerScorer(model, groups[0].joined_with(groups[1]), origin.device)
+
+    def shared() -> np.ndarray:
+        scores = scores_on_plane(scorer, layout, plane, axis, axis)
+        return np.stack([scores.loss(group)[0] for group in GROUPS.values()], -1)
+
+    def plain() -> np.ndarray:
+        places = [plane.origin + alpha * plane.first + beta * plane.second for beta in axis.tolist() for alpha in axis.tolist()]
+        return np.array([plain_losses(model, place, groups, batch_size) for place in places]).reshape(points, points, len(groups))
+
+    difference = np.abs(shared() - plain()).max()
+    if difference > 1e-5 * np.abs(plain()).max():
+        raise SystemExit(f"error: losses differ by {difference:.2g}")
+    tokens = sum(int((group.prompt_length + group.answer_length).sum()) - len(group) for group in groups)
+    print(f"losses equal to {difference:.1e}; {tokens:,} tokens, {sum(len(tree.token) for tree in scorer.trees):,} distinct prefixes")
+    ways: dict[str, Callable[[], np.ndarray]] = {"plain forward passes": plain, "ours: shared prefixes": shared}
+    wall, cpu = measure(ways, repetitions)
+    best, share = cpu["ours: shared prefixes"], GRID**2 / points**2
+    print_table(
+        f"{GRID} x {GRID} points, {len(groups[0])} questions a task, {threads} threads, median of {repetitions}, scaled from "
+        f"{points} x {points} (target: {TARGET_SECONDS} s on two free cores)",
+        ["way", "seconds", "core-seconds", "core-seconds / 2", "ours is cheaper by"],
+        [[way, wall[way] * share, cpu[way] * share, cpu[way] * share / 2, cpu[way] / best] for way in ways],
+    )
+    print(f"peak memory {peak_memory():.2f} GB")
+
+
+def measure(ways: dict[str, Callable[[], np.ndarray]], repetitions: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Median seconds and processor seconds of each way; they take turns. On a busy machine only the second means anything."""
+    wall: dict[str, list[float]] = {way: [] for way in ways}
+    cpu: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(repetitions):
+        for way, function in ways.items():
+            started, used = time.perf_counter(), time.process_time()
+            function()
+            wall[way].append(time.perf_counter() - started)
+            cpu[way].append(time.process_time() - used)
+    return tuple({way: statistics.median(values) for way, values in each.items()} for each in (wall, cpu))  # type: ignore[return-value]
+
+
+if __name__ == "__main__":
+    main()

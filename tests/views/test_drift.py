@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from forgetting.model import build_model
+from forgetting.sections import Model
+from forgetting.statistics import Z
+from forgetting.tables import DRIFT, read_table, write_table
+from forgetting.views.answer_change import AnswerTokens, Head, Point, answer_states
+from forgetting.views.drift import clustered_mean, divergences, drift
+
+CPU = torch.device("cpu")
+
+
+def random_model(seed: int):
+    return build_model(Model(layers=2, hidden_size=32, heads=4, max_positions=32, initializer_range=0.2), 60, seed).eval().double()
+
+
+def test_divergences_against_scipy_one_question_at_a_time(questions):
+    questions = questions.select(np.arange(0, len(questions), 11))
+    tokens, models = AnswerTokens.of(questions), (random_model(0), random_model(1))
+    heads, states = [Head.of(model) for model in models], [answer_states(model, tokens, 5) for model in models]
+    found, row = divergences(*heads, *states), 0
+    for number in range(len(questions)):
+        start, length = int(questions.prompt_length[number]), int(questions.answer_length[number])
+        with torch.inference_mode():
+            old, new = (model(questions.ids[number : number + 1]).logits[0].softmax(-1).numpy() for model in models)
+        for position in range(start - 1, start + length - 1):
+            assert float(found[0, row]) == pytest.approx(scipy.stats.entropy(old[position], new[position]), rel=1e-9)
+            assert float(found[1, row]) == pytest.approx(scipy.stats.entropy(new[position], old[position]), rel=1e-9)
+            row += 1
+    assert row == found.shape[1]
+
+
+def test_drift_is_zero_for_theta_star_itself_and_grows_along_a_walk(checkpoints, questions, run, tmp_path):
+    points = [Point(str(step), step, checkpoints.folders[step]) for step in (0, 50, 400)]
+    write_table(drift(run, checkpoints.folders[0], points, questions, CPU), tmp_path / "drift.parquet", DRIFT)
+    table = read_table(tmp_path / "drift.parquet", DRIFT)
+    assert set(table["group"]) == {"task1", "task0_test"}
+    assert (table.loc[table["point"] == "0", "value"] == 0).all()
+    values = table[table["attribute"] == "all"].pivot_table(index=["group", "metric"], columns="step", values="value")
+    assert (values[50] > 0).all() and (values[400] > values[50]).all()
+    parts = table[table["attribute"] != "all"].assign(total=lambda frame: frame["value"] * frame["n"])
+    sums = parts.groupby(["group", "metric", "step"])[["total", "n"]].sum()
+    whole = table[table["attribute"] == "all"].set_index(["group", "metric", "step"])["value"]
+    assert np.allclose((sums["total"] / sums["n"]).sort_index(), whole.sort_index())
+
+
+def test_interval_of_whole_persons():
+    """One value a person is the standard error of a mean; doubling every value within its person changes nothing."""
+    values = np.random.default_rng(0).standard_normal(20)
+    plain = clustered_mean(values, np.arange(20))
+    half = Z * scipy.stats.sem(values)
+    assert plain == pytest.approx((values.mean(), values.mean() - half, values.mean() + half))
+    assert clustered_mean(np.repeat(values, 2), np.repeat(np.arange(20), 2)) == pytest.approx(plain)
+    assert np.isnan(clustered_mean(values, np.zeros(20, dtype=int)).low)

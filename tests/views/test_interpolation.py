@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from forgetting.evaluation import answer_loss, score
+from forgetting.model import save_checkpoint
+from forgetting.tables import INTERPOLATION, read_table, write_table
+from forgetting.views.inputs import read_model
+from forgetting.views.interpolation import POSITIONS, barrier_weights, interpolation, segment_frame
+from forgetting.views.recovered import Recovered
+from forgetting.views.shared_prefix import Scores
+
+CPU = torch.device("cpu")
+
+
+def barriers(loss: np.ndarray) -> tuple[float, float]:
+    top, line = barrier_weights(loss, POSITIONS)
+    return float(top @ loss), float(line @ loss)
+
+
+@pytest.mark.parametrize("minimum", [-1.0, 0.0, 0.3, 1.0, 2.0])
+def test_a_convex_loss_has_no_barrier(minimum):
+    assert barriers(3 * (POSITIONS - minimum) ** 2 + 1) == (0, 0)
+
+
+@pytest.mark.parametrize("slope", [-0.5, 0.0, 0.5])
+def test_the_barrier_of_a_bump_on_a_slope_is_its_height(slope):
+    """A triangle of height 2 at 0.4 on a line: above the line it is 2, above the higher end what the slope leaves of it."""
+    bump = 2 * np.interp(POSITIONS, [0.2, 0.4, 0.6], [0, 1, 0])
+    above_end = 2 - (0.6 * slope if slope > 0 else -0.4 * slope)
+    assert barriers(1 + slope * POSITIONS + bump) == pytest.approx((above_end, 2), abs=1e-12)
+
+
+def test_barriers_are_where_their_peak_is_and_have_the_error_of_paired_differences(questions):
+    """Every person's loss rises by the same bump, so the barrier has no error, however different the persons are."""
+    asked = questions.of_groups("task0_test", "task1")
+    generator = np.random.default_rng(3)
+    own = generator.normal(5, 1, len(asked)) * asked.answer_length.numpy()
+    bump = np.interp(POSITIONS, [0, 0.25, 1], [0, 1, 0])[:, None] * asked.answer_length.numpy()
+    rows = segment_frame(Scores(own + bump, np.zeros_like(bump), asked), POSITIONS)
+    found = rows[rows["metric"].str.startswith("barrier")]
+    assert np.allclose(found[["position", "value", "error"]], [0.25, 1, 0], atol=1e-9)
+    assert (rows.loc[rows["metric"] == "loss", "error"] > 0.05).all()
+
+
+def test_identical_weights_have_no_barrier_and_one_loss(checkpoints, questions, run):
+    same = type(checkpoints)(dict.fromkeys(checkpoints.folders, checkpoints.folders[0]))
+    frame = interpolation(run, same, Recovered({}), questions, CPU)
+    assert set(frame["segment"]) == {"task0_task1"}
+    found = frame[frame["metric"].str.startswith("barrier")]
+    assert (found["value"] == 0).all() and found[["position", "error"]].isna().all(axis=None)
+    assert (frame[frame["metric"] == "loss"].groupby("group")["value"].nunique() == 1).all()
+
+
+def test_interpolation_equals_brute_force(checkpoints, questions, run, tmp_path):
+    save_checkpoint(read_model(checkpoints.folders[200], CPU), tmp_path / "kept" / "task1-400-1")
+    frame = interpolation(run, checkpoints, Recovered.find(tmp_path / "kept"), questions, CPU)
+    write_table(frame, tmp_path / "interpolation.parquet", INTERPOLATION)
+    frame = read_table(tmp_path / "interpolation.parquet", INTERPOLATION)
+    for segment, start, end in (("task0_task1", 0, 400), ("task1_recovered", 400, 200), ("task0_recovered", 0, 200)):
+        model = read_model(checkpoints.folders[start], CPU)
+        ends = [torch.nn.utils.parameters_to_vector(read_model(checkpoints.folders[step], CPU).parameters()) for step in (start, end)]
+        for position in (0.0, 0.35, 1.0):
+            with torch.no_grad():
+                torch.nn.utils.vector_to_parameters(torch.lerp(*ends, position), model.parameters())
+            for group in ("task0_test", "task1"):
+                asked = questions.of_groups(group)
+                at = frame[(frame["segment"] == segment) & (frame["group"] == group) & np.isclose(frame["position"], position)]
+                value = at.set_index("metric")["value"]
+                assert value["loss"] == pytest.approx(answer_loss(model, asked, 16), abs=1e-4)
+                assert value["exact_match"] == score(model, asked, 16)["exact_match"].mean()

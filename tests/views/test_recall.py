@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tests.conftest import RESOURCES
+
+from forgetting.biography.rendering import read_templates
+from forgetting.biography.tokenizer import encode, load_tokenizer
+from forgetting.evaluation import score
+from forgetting.model import save_checkpoint
+from forgetting.run import Run
+from forgetting.sections import Evaluation
+from forgetting.tables import PEOPLE, RECALL, read_table, write_table
+from forgetting.tokens import Questions
+from forgetting.views.answer_change import Point
+from forgetting.views.recall import TEMPLATES_ASKED, in_context_questions, recall, recall_forms
+
+
+@pytest.fixture
+def forms(tiny_data: Path, tiny_questions):
+    people = read_table(tiny_data / "people.parquet", PEOPLE)
+    tokenizer = load_tokenizer(tiny_data / "tokenizer")
+    run = Run(scale="tiny", seed=0, stage="views", arm="seq", evaluation=Evaluation(batch_size=16))
+    names = dict(zip(people["person"], people["full_name"], strict=True))
+    return run, recall_forms(
+        run, tiny_questions, names, read_templates(RESOURCES / "templates"), lambda strings: encode(tokenizer, strings)
+    )
+
+
+def test_biography_form_is_a_sentence_of_a_template_up_to_the_value(forms, tiny_data):
+    """Read back as text: every sentence is a template with the person's name, followed by the person's value."""
+    people = read_table(tiny_data / "people.parquet", PEOPLE).set_index("person")
+    templates = read_templates(RESOURCES / "templates")
+    tokenizer = load_tokenizer(tiny_data / "tokenizer")
+    asked, found = forms[1]["question"], forms[1]["biography"]
+    assert len(found) == TEMPLATES_ASKED * len(asked)
+    assert set(found.group) == {"task0_test", "control"}
+    for row in range(len(found)):
+        prompt, whole = int(found.prompt_length[row]), int(found.prompt_length[row] + found.answer_length[row])
+        text, value = (tokenizer.decode(ids.tolist()) for ids in (found.ids[row, :whole], found.ids[row, prompt:whole]))
+        person = people.loc[found.person[row]]
+        assert value == " " + person[found.attribute[row]]
+        sentences = (each.fill(person["full_name"], person[found.attribute[row]]) for each in templates[found.attribute[row]])
+        assert any(sentence.startswith(text) for sentence in sentences)
+
+
+@pytest.mark.parametrize("shots", [1, 3])
+def test_in_context_form_shows_solved_questions_of_other_persons(tiny_questions, shots):
+    asked, solved = tiny_questions.of_groups("task0_train"), tiny_questions.of_groups("task0_train")
+    found = in_context_questions(asked, solved, shots, seed=0)
+    texts = {}
+    for row in range(len(solved)):
+        length = int(solved.prompt_length[row] + solved.answer_length[row])
+        texts[tuple(solved.ids[row, :length].tolist())] = (solved.person[row], solved.attribute[row])
+    for row in range(len(asked)):
+        own = int(asked.prompt_length[row] + asked.answer_length[row])
+        whole = found.ids[row, : int(found.prompt_length[row] + found.answer_length[row])].tolist()
+        assert whole[-own:] == asked.ids[row, :own].tolist()
+        shown = [[*part, 0] for part in _split(whole[:-own], 0)]
+        persons = [texts[tuple(example)][0] for example in shown]
+        assert len(set(persons)) == shots and asked.person[row] not in persons
+        assert {texts[tuple(example)][1] for example in shown} == {asked.attribute[row]}
+
+
+def _split(ids: list[int], end: int) -> list[list[int]]:
+    parts: list[list[int]] = [[]]
+    for token in ids:
+        if token == end:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts[:-1]
+
+
+@pytest.mark.parametrize("form", ["question", "biography", "in_context_2"])
+def test_recall_is_what_greedy_generation_gives(tiny_model, forms, form):
+    """Every second answer is replaced by what the model itself generates, token by token and without padding: those alone are right."""
+    model, asked = tiny_model.eval(), forms[1][form]
+    asked = asked.select(np.arange(0, len(asked), 7))
+    ids, expected = asked.ids.clone(), []
+    for row in range(len(asked)):
+        start, length = int(asked.prompt_length[row]), int(asked.answer_length[row])
+        said = asked.ids[row, :start]
+        for _ in range(length):
+            with torch.inference_mode():
+                said = torch.cat([said, model(said[None]).logits[0, -1].argmax()[None]])
+        if row % 2 == 0:
+            ids[row, start : start + length] = said[start:]
+        right = said[start:] == ids[row, start : start + length]
+        expected.append((bool(right.all()), bool(right[0])))
+    facts = score(model, Questions(ids, asked.prompt_length, asked.answer_length, asked.person, asked.group, asked.attribute), 16)
+    exact, first = np.array(expected).T
+    assert 0.3 < exact.mean() < 0.7
+    assert np.array_equal(facts["exact_match"], exact) and np.array_equal(facts["first_token_hard"], first)
+
+
+def test_recall_table(tiny_model, forms, tmp_path):
+    run, questions = forms
+    save_checkpoint(tiny_model, tmp_path / "model")
+    points = [Point("task0", 0, tmp_path / "model"), Point("end", 80, tmp_path / "model")]
+    write_table(recall(run, points, questions, torch.device("cpu")), tmp_path / "recall.parquet", RECALL)
+    table = read_table(tmp_path / "recall.parquet", RECALL)
+    assert set(table["form"]) == {"question", "biography", "in_context_1", "in_context_2", "in_context_3"}
+    same = table.pivot_table(index=["form", "group", "attribute", "metric"], columns="point", values="value")
+    pd.testing.assert_series_equal(same["task0"], same["end"], check_names=False)
+    facts = score(tiny_model.eval(), questions["biography"], 16)
+    row = table.query("form == 'biography' and group == 'control' and attribute == 'all' and metric == 'answer_nll' and point == 'end'")
+    assert row["value"].item() == pytest.approx(facts.loc[facts["group"] == "control", "answer_nll"].astype(float).mean())

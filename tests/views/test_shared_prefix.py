@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from forgetting.model import build_model
+from forgetting.sections import Model
+from forgetting.views import shared_prefix
+from forgetting.views.landscape import Layout
+from forgetting.views.shared_prefix import AnswerScorer, PrefixTree, mean_and_error
+
+CPU = torch.device("cpu")
+
+
+def vector_of(model: torch.nn.Module) -> torch.Tensor:
+    return torch.nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+def test_a_tree_holds_every_prefix_once_and_finds_it_again(tiny_questions):
+    questions = tiny_questions.of_groups("task0_test", "task1")
+    tree = PrefixTree.of(questions, CPU)
+    length = (questions.prompt_length + questions.answer_length - 1).tolist()
+    prefixes = {tuple(row[: end + 1]) for row, count in zip(questions.ids.tolist(), length, strict=True) for end in range(count)}
+    assert len(tree.token) == len(prefixes) < sum(length)
+    for row, count in enumerate(length):
+        path = tree.prefix[row, :count]
+        assert torch.equal(tree.vocabulary[tree.token[path]], questions.ids[row, :count])
+        assert tree.depth[path].tolist() == list(range(count))
+    assert torch.equal(tree.prefix.flatten()[tree.place], torch.arange(len(tree.token)))
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("at_once", [5, 1024])
+def test_scores_equal_a_plain_forward_pass(tiny_questions, layers, at_once, monkeypatch):
+    monkeypatch.setattr(shared_prefix, "QUESTIONS_AT_ONCE", at_once)
+    questions = tiny_questions.of_groups("task0_test", "control")
+    shape = Model(layers=layers, hidden_size=32, heads=2, initializer_range=0.2)
+    model = build_model(shape, int(tiny_questions.ids.max()) + 1, seed=1).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():  # biases and norms too
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64))
+    origin = vector_of(model)
+    nats, exact = AnswerScorer(model, questions, CPU)(Layout.of(model).on_line(origin, torch.zeros_like(origin), 1.0))
+    for row, (ids, prompt, answer) in enumerate(zip(questions.ids, questions.prompt_length, questions.answer_length, strict=True)):
+        logits = model(ids[None, : prompt + answer - 1]).logits[0, prompt - 1 :]
+        target = ids[prompt : prompt + answer]
+        assert nats[row] == pytest.approx(torch.nn.functional.cross_entropy(logits, target, reduction="sum").item(), abs=1e-9)
+        assert exact[row] == torch.equal(logits.argmax(1), target)
+
+
+def test_exact_answers_are_recognised(tiny_questions, tiny_model):
+    """A model whose last layer norm always points to the end token answers no question but knows every end."""
+    questions = tiny_questions.of_groups("control")
+    with torch.no_grad():
+        tiny_model.gpt_neox.final_layer_norm.weight.zero_()
+        tiny_model.gpt_neox.final_layer_norm.bias.fill_(1)
+        tiny_model.get_output_embeddings().weight.zero_()
+        tiny_model.get_output_embeddings().weight[0].fill_(1)
+    ends = questions.select(np.arange(3))
+    ends.prompt_length[:] += ends.answer_length - 1  # only the end token is left to answer
+    ends.answer_length[:] = 1
+    origin = vector_of(tiny_model)
+    for asked, right in ((questions.select(np.arange(3, 9)), 0), (ends, 1)):
+        exact = AnswerScorer(tiny_model, asked, CPU)(Layout.of(tiny_model).on_line(origin, origin, 0.0))[1]
+        assert (exact == right).all()
+
+
+def test_a_sequential_residual_is_refused(tiny_questions, tiny_model):
+    tiny_model.config.use_parallel_residual = False
+    with pytest.raises(ValueError, match="use_parallel_residual"):
+        AnswerScorer(tiny_model, tiny_questions, CPU)
+
+
+def test_the_error_of_equal_clusters_is_that_of_their_means():
+    values = np.random.default_rng(0).normal(size=(3, 40))
+    clusters = np.tile(np.arange(10), 4)
+    mean, error = mean_and_error(values, np.ones(40), clusters)
+    of_clusters = values.reshape(3, 4, 10).mean(1)
+    assert np.allclose(mean, of_clusters.mean(1))
+    assert np.allclose(error, stats.sem(of_clusters, axis=1))
+
+
+def test_the_error_of_a_ratio_is_the_spread_of_its_draws():
+    """Clusters of unequal size drawn again and again: the ratio varies as much as each draw says of itself."""
+    generator = np.random.default_rng(1)
+    ratios, errors = [], []
+    for _ in range(2000):
+        of_cluster = generator.normal(size=60)
+        clusters = np.repeat(np.arange(60), generator.integers(1, 7, 60))
+        weights = generator.integers(1, 5, len(clusters))
+        mean, error = mean_and_error((2 + of_cluster[clusters]) * weights, weights, clusters)
+        ratios.append(mean)
+        errors.append(error)
+    assert np.mean(errors) == pytest.approx(np.std(ratios), rel=0.06)
+
+
+def test_one_cluster_has_no_error():
+    assert np.isnan(mean_and_error(np.ones(3), np.ones(3), np.zeros(3))[1])

@@ -1,0 +1,117 @@
+"""The paper's propositions, measured: where updates act, where shifts go, how they grow with depth, and what freezing does to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.statistics import over_seeds
+from forgetting.views.theory_verdicts import GROUP, NO_FREEZE, STREAM, dose_pairs, freeze_depth
+
+_STAGES: dict[str, dict[str, Any]] = {"task1_early": {"linestyle": "-"}, "task1_end": {"linestyle": "--"}}
+_TEXT = {"task1_early": "step 150", "task1_end": "end"}
+_CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": ":", "linewidth": 1.0}
+_BOUND = style.Look("#1A1A1A", "", "bound from seq's own parts (d)")
+
+
+def draw(theory: pd.DataFrame) -> Figure:
+    """a: every linear map, where the update acts against where it shifts the output; b, c: the residual stream by layer; d: its last layer
+    against the number of frozen layers. Frame: THEORY, of any arms."""
+    rows = theory[theory["group"] == GROUP]
+    arms = style.arm_order(rows["arm"])
+    figure, axes = style.new_figure(2, 2, height=5.6)
+    _maps(axes[0, 0], rows, arms)
+    _by_layer(axes[0, 1], rows, arms, "single_shifts_along")
+    _by_layer(axes[1, 0], rows, arms, "relative_shift_norm")
+    _freezing(axes[1, 1], rows, arms)
+    for letter, panel, text in zip(
+        "abcd", axes.flat, ("linear maps", "direction of the shift", "size of the shift", "freezing"), strict=True
+    ):
+        style.title(panel, letter, text)
+    axes[0, 1].set(xlabel="layer", ylabel="share of the shifts along\nleading components", ylim=(0, None))
+    axes[1, 0].set(xlabel="layer", ylabel="shift / spread before", ylim=(0, None))
+    stages = [style.line_handle(f"after Task 0 to {_TEXT[stage]} (b, c, d)", **line) for stage, line in _STAGES.items()]
+    marks = [style.line_handle("chance", **_CHANCE), style.line_handle(_BOUND.label, _BOUND.color, linewidth=0.8)]
+    style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *stages, *marks], columns=4)
+    style.note(
+        figure,
+        rows,
+        "Task 0 test persons, last prompt token. a: one point a linear map, after Task 0 to step 150. b: grey, the middle 95 % of random "
+        "updates; a layer that did not move has no point. d: the shift of seq at the same checkpoint is 1 (open mark).",
+    )
+    return figure
+
+
+def _maps(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
+    for arm in arms:
+        chosen = rows[(rows["arm"] == arm) & (rows["after"] == "task1_early")]
+        pairs = [found for _, of_seed in chosen.groupby("seed") if (found := dose_pairs(of_seed)) is not None]
+        if not pairs:
+            continue
+        mean = np.exp(pd.concat([np.log(found) for found in pairs]).groupby(level=["layer", "component"]).mean())
+        look = style.arm_look(arm)
+        panel.plot(*mean.to_numpy().T, color=look.color, marker=look.marker, linestyle="none", markersize=3.2, alpha=0.8)
+    panel.axhline(1, **_CHANCE)
+    panel.axvline(1, **_CHANCE)
+    panel.set(xscale="log", yscale="log")
+    panel.set_xlabel("update on leading inputs / chance")
+    panel.set_ylabel("output shift along leading\ncomponents / chance")
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
+
+
+def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str], metric: str) -> None:
+    chosen = rows[(rows["component"] == STREAM) & (rows["metric"] == metric)]
+    for arm in arms:
+        for stage, line in _STAGES.items():
+            of_stage = chosen[(chosen["arm"] == arm) & (chosen["after"] == stage)]
+            style.draw_curve(panel, of_stage, "layer", style.arm_look(arm), markers=20, **line)
+    chance = chosen.groupby("layer")[["chance", "chance_low", "chance_high"]].agg(
+        {"chance": "mean", "chance_low": "min", "chance_high": "max"}
+    )
+    if chance["chance"].notna().any():
+        panel.plot(chance.index, chance["chance"], **_CHANCE)
+        panel.fill_between(chance.index, chance["chance_low"], chance["chance_high"], color=style.MODAL_ANSWER, alpha=0.2, linewidth=0)
+    panel.set_xticks(sorted(chosen["layer"].unique())[:: max(1, chosen["layer"].nunique() // 6)])
+
+
+def _freezing(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
+    """Shift of the last layer over that of seq at the same checkpoint and seed, against n; and what the bound of seq says."""
+    stream = rows[rows["component"] == STREAM]
+    last = stream[(stream["metric"] == "shift_norm") & (stream["layer"] == stream["layer"].max())]
+    unit = last[last["arm"] == NO_FREEZE].set_index(["seed", "after"])["value"].rename("unit")
+    frozen = [arm for arm in arms if freeze_depth(arm) is not None]
+    for stage, line in _STAGES.items():
+        points = relative_to(last[last["after"] == stage], unit).assign(n=lambda frame: [_depth(arm) for arm in frame["arm"]])
+        shown = over_seeds(points[points["arm"].isin(frozen)], ["n"], rows["seed"].nunique())
+        panel.plot(shown["n"], shown["value"], color="#004A35", linewidth=0.9, **line)
+        for arm in frozen:
+            here = over_seeds(points[points["arm"] == arm], ["n"], rows["seed"].nunique())
+            style.error_bars(panel, here, "n", style.arm_look(arm), markersize=4.5)
+        bound = relative_to(stream[(stream["metric"] == "bound_if_frozen") & (stream["after"] == stage)], unit)
+        bound = over_seeds(bound[bound["arm"] == NO_FREEZE], ["layer"], rows["seed"].nunique())
+        panel.plot(bound["layer"], bound["value"], color=_BOUND.color, linewidth=0.8, **line)
+    if len(unit):
+        look = style.arm_look(NO_FREEZE)
+        panel.plot([-1], [1], color=look.color, marker=look.marker, markerfacecolor="white", linestyle="none")
+    panel.axhline(1, color=style.MODAL_ANSWER, linewidth=0.6)
+    panel.set(xlabel="frozen bottom layers n (and the embedding)", ylabel="shift of the last layer\n/ that of seq", ylim=(0, None))
+    depths = range(int(stream["layer"].max()) + 1)
+    panel.set_xticks([-1, *depths], ["none", *map(str, depths)])
+
+
+def _depth(arm: str) -> int:
+    depth = freeze_depth(arm)
+    return -1 if depth is None else depth
+
+
+def relative_to(rows: pd.DataFrame, unit: pd.Series) -> pd.DataFrame:
+    """`rows` with value, low and high divided by the `unit` of their seed and checkpoint (index: seed, after)."""
+    joined = rows.join(unit, on=["seed", "after"])
+    return joined.assign(**{name: joined[name] / joined["unit"] for name in ("value", "low", "high")})

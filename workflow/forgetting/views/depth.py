@@ -1,0 +1,135 @@
+"""How the shift of the residual stream builds up with depth, and how much of it each block adds (science §5, theory check)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.tokens import Questions
+from forgetting.views.alignment import alignment, row_directions
+from forgetting.views.features import recorded_outputs
+from forgetting.views.measured import Measured, is_constant, person_means, with_interval
+
+STREAM = "stream"
+"""Component of the rows on the residual stream."""
+Row = tuple[int, str, str, Measured]
+"""Layer, component, metric, number."""
+
+
+@contextmanager
+def _given_inputs(model: GPTNeoXForCausalLM, stream: list[Tensor]) -> Iterator[None]:
+    """Every block i reads `stream[i - 1]` in place of what the block below it puts out."""
+    handles = [
+        block.register_forward_pre_hook(lambda _, given, state=state: (state, *given[1:]))
+        for block, state in zip(model.gpt_neox.layers, stream, strict=False)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.inference_mode()
+def stream_shifts(
+    before: GPTNeoXForCausalLM, after: GPTNeoXForCausalLM, questions: Questions, batch_size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(states, shift, own), each (layers + 1, n, d) on the CPU: the residual stream before, its whole shift, and each layer's own
+    part of it, which is what block i after the update makes of the stream before the update, less what it made of it before.
+
+    The full sequences are in memory for one batch only.
+    """
+    device = next(before.parameters()).device
+    shape = (len(before.gpt_neox.layers) + 1, len(questions), before.config.hidden_size)
+    states, shift, own = (torch.empty(shape, dtype=before.dtype) for _ in range(3))
+    for rows in torch.arange(len(questions)).split(batch_size):
+        last = questions.prompt_length[rows] - 1
+        ids = questions.ids[rows, : int(last.max()) + 1].to(device)
+        with recorded_outputs(before) as old:
+            before.gpt_neox(input_ids=ids, use_cache=False)
+        with recorded_outputs(after) as new:
+            after.gpt_neox(input_ids=ids, use_cache=False)
+        with _given_inputs(after, old), recorded_outputs(after) as replayed:
+            after.gpt_neox(input_ids=ids, use_cache=False)
+        old_last, new_last, replayed_last = (
+            torch.stack([layer[torch.arange(len(rows)), last] for layer in stack]).cpu() for stack in (old, new, replayed)
+        )
+        states[:, rows], shift[:, rows], own[:, rows] = old_last, new_last - old_last, replayed_last - old_last
+    return states, shift, own
+
+
+def measure_stream(states: Tensor, shift: Tensor, own: Tensor, components: int, persons: NDArray[np.integer]) -> list[Row]:
+    """Rows on the residual stream, from the results of `stream_shifts`.
+
+    shift_norm: root mean square length of the shift over the questions. relative_shift_norm: over the root mean squared deviation of the
+    states before. mean_shift_along, single_shifts_along: as for a map, against the leading components of the states before; own_...: of
+    the layer's own part. own_norm, inherited_norm: root mean square lengths of the own part and of the rest, which the layers below
+    passed on. depth_correlation: Spearman correlation of a question's shift length with the layer, from layer 1 on, mean over the
+    questions; relative_depth_correlation: of the relative length; both filed under the last layer, chance 0.
+    shift_bound and bound_if_frozen: see `shift_bounds`.
+    """
+    rows: list[Row] = []
+    norms, spreads = shift.double().norm(dim=2), [(row.double() - row.double().mean(0)).square().sum(1).mean().sqrt() for row in states]
+    relative = norms / torch.stack(spreads)[:, None]
+    for layer, (before, whole, part) in enumerate(zip(states.double(), shift.double(), own.double(), strict=True)):
+        length = person_means(norms[layer].square(), persons).sqrt()
+        rows.append((layer, STREAM, "shift_norm", with_interval(length)))
+        rows += [(layer, STREAM, name, Measured(_size(rest))) for name, rest in (("own_norm", part), ("inherited_norm", whole - part))]
+        if is_constant(before):
+            continue
+        rows.append((layer, STREAM, "relative_shift_norm", with_interval(length / spreads[layer])))
+        leading = row_directions(before - before.mean(0), components)
+        rows += [(layer, STREAM, metric, numbers) for metric, numbers in alignment(whole, leading, persons).items()]
+        rows += [(layer, STREAM, f"own_{metric}", numbers) for metric, numbers in alignment(part, leading, persons).items()]
+    depth = len(states) - 1
+    for metric, lengths in (("depth_correlation", norms[1:]), ("relative_depth_correlation", relative[1:])):
+        found = depth_correlations(lengths)
+        moved = ~found.isnan().numpy()
+        if moved.any():
+            rows.append((depth, STREAM, metric, with_interval(person_means(found[moved], persons[moved]), chance=0.0)))
+    bounds, frozen = shift_bounds(
+        [_size(layer) for layer in shift], [_size(layer) for layer in own], [_size(s - o) for s, o in zip(shift, own, strict=True)]
+    )
+    rows += [(layer, STREAM, "shift_bound", Measured(bound)) for layer, bound in enumerate(bounds)]
+    rows += [(layer, STREAM, "bound_if_frozen", Measured(bound)) for layer, bound in enumerate(frozen)]
+    return rows
+
+
+def _size(vectors: Tensor) -> float:
+    """Root mean square length."""
+    return float(vectors.double().square().sum(-1).mean().sqrt())
+
+
+def depth_correlations(lengths: Tensor) -> Tensor:
+    """Spearman's rank correlation of each column of `lengths` (layers, n) with the row number, (n,); NaN where a column does not vary."""
+    ranks = torch.from_numpy(rankdata(lengths.numpy(), axis=0))
+    depth = torch.arange(len(ranks), dtype=torch.float64)
+    centred, depth = ranks - ranks.mean(0), depth - depth.mean()
+    scale = centred.norm(dim=0) * depth.norm()
+    return torch.where(scale > 0, (depth @ centred) / scale, torch.nan)
+
+
+def shift_bounds(shift: list[float], own: list[float], inherited: list[float]) -> tuple[list[float], list[float]]:
+    """(bound by layer, bound of the last layer by number n of frozen bottom layers), from sizes by layer, 0 first.
+
+    A layer's shift is its own part plus what it makes of the shift below: |s_i| <= g_i |s_(i-1)| + |o_i|, with the gain g_i = |inherited_i|
+    / |s_(i-1)| as measured. So b_i = g_i b_(i-1) + |o_i|, b_0 = |o_0|, bounds |s_i|; it exceeds it as far as the parts do not point the
+    same way. Freezing the embedding and the bottom n layers sets o_0 ... o_n to zero, and so lowers the bound; that the other layers would
+    move as they did is an assumption, which the freeze arms test.
+    """
+    gains = [0.0] + [passed / below if below else 0.0 for passed, below in zip(inherited[1:], shift[:-1], strict=True)]
+
+    def bounds(first: int) -> list[float]:
+        result: list[float] = []
+        for layer, (gain, part) in enumerate(zip(gains, own, strict=True)):
+            result.append(gain * (result[-1] if result else 0.0) + (part if layer >= first else 0.0))
+        return result
+
+    return bounds(0), [bounds(frozen + 1)[-1] for frozen in range(len(own))]

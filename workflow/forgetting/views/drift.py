@@ -1,0 +1,75 @@
+"""How far Task 1 has moved the model's predictions: the KL divergence between theta* and a checkpoint at the tokens of right answers.
+
+On Task 1 questions it is set against forgetting over all arms: does a model forget Task 0 by as much as it moves on Task 1?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from forgetting.run import Run
+from forgetting.sections import ATTRIBUTES
+from forgetting.statistics import Interval, Z
+from forgetting.tokens import Questions
+from forgetting.views.answer_change import ROWS_AT_ONCE, AnswerTokens, Head, Point, answer_states
+from forgetting.views.inputs import evenly_spaced_persons, read_model
+
+GROUPS = ("task1", "task0_test")
+MOST_PERSONS = 512
+METRICS = ("kl_from_theta_star", "kl_to_theta_star")
+
+
+@torch.inference_mode()
+def divergences(before: Head, after: Head, states: Tensor, states_after: Tensor) -> Tensor:
+    """KL(theta* || checkpoint) and KL(checkpoint || theta*) in nats for each of R states (R, d): (2, R), float64, on the CPU."""
+    parts = []
+    for rows, rows_after in zip(states.split(ROWS_AT_ONCE), states_after.split(ROWS_AT_ONCE), strict=True):
+        old, new = before.logits(rows).log_softmax(1), after.logits(rows_after).log_softmax(1)
+        parts.append(torch.stack([(old.exp() * (old - new)).sum(1), (new.exp() * (new - old)).sum(1)]).double().cpu())
+    return torch.cat(parts, dim=1)
+
+
+def clustered_mean(values: NDArray[np.float64], person: NDArray[np.int64]) -> Interval:
+    """Mean of `values` (n,) with a normal interval from the variance of the mean over whole persons (n,)."""
+    _, member = np.unique(person, return_inverse=True)
+    mean = float(values.mean())
+    residuals = np.bincount(member, values - mean)
+    persons = len(residuals)
+    half = Z * float(np.sqrt(persons / (persons - 1) * np.sum(residuals**2))) / len(values) if persons > 1 else float("nan")
+    return Interval(mean, mean - half, mean + half)
+
+
+def drift(run: Run, task0: Path, points: Iterable[Point], questions: Questions, device: torch.device) -> pd.DataFrame:
+    """Rows of DRIFT for each checkpoint in `points` against the model in `task0`; one model is in memory at a time.
+
+    Questions of the persons of the evaluation (at most MOST_PERSONS a group, evenly spaced), by attribute and over all of them.
+    """
+    tokens = {}
+    for group in GROUPS:
+        asked = questions.of_groups(group).first_persons(run.evaluation.persons_per_group)
+        tokens[group] = AnswerTokens.of(evenly_spaced_persons(asked, MOST_PERSONS))
+
+    def measured(folder: Path) -> tuple[Head, dict[str, Tensor]]:
+        model = read_model(folder, device)
+        return Head.of(model), {group: answer_states(model, each, run.evaluation.batch_size) for group, each in tokens.items()}
+
+    head, states = measured(task0)
+    rows: list[tuple[object, ...]] = []
+    for point in points:
+        head_after, states_after = measured(point.folder)
+        for group, each in tokens.items():
+            of_token = each.questions.attribute[each.question.numpy()]
+            for metric, values in zip(METRICS, divergences(head, head_after, states[group], states_after[group]).numpy(), strict=True):
+                for attribute in ("all", *ATTRIBUTES):
+                    some = slice(None) if attribute == "all" else of_token == attribute
+                    interval = clustered_mean(values[some], each.person[some])
+                    rows.append((point.name, point.step, group, attribute, metric, len(values[some]), *interval))
+    columns = ["point", "step", "group", "attribute", "metric", "n", "value", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm)

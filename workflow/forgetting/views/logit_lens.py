@@ -1,0 +1,103 @@
+"""Logit lens: at which depth does the right answer lead, if the model had to answer there? (science §5)
+
+The residual stream of every layer at the last prompt token goes through the final norm and the output embedding, and the right value's
+first token is ranked among the first tokens of the attribute's values and among the whole vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.statistics import clustered_wilson
+from forgetting.tokens import Questions
+from forgetting.views.measured import Measured, person_means, with_interval
+
+Values = Mapping[str, Tensor]
+"""First answer tokens of each attribute's values, ascending."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Rank of the right first answer token, (layers + 1, n) each: 1 is the top, equal logits share the mean of their ranks."""
+
+    among_values: Tensor
+    among_vocabulary: Tensor
+
+
+def first_answer_tokens(questions: Questions) -> Tensor:
+    """(n,)"""
+    return questions.ids[torch.arange(len(questions)), questions.prompt_length]
+
+
+def attribute_values(questions: Questions) -> dict[str, Tensor]:
+    """First tokens of the answers that occur, by attribute: best taken from the questions of all groups, so that no value is missing."""
+    first = first_answer_tokens(questions)
+    return {name: first[torch.from_numpy(questions.attribute == name)].unique() for name in np.unique(questions.attribute)}
+
+
+@torch.inference_mode()
+def lens_ranks(model: GPTNeoXForCausalLM, states: Tensor, questions: Questions, values: Values, batch_size: int) -> Ranks:
+    """`states`: (layers + 1, n, d) of `questions`, before the final norm. `batch_size` questions at a time meet the vocabulary."""
+    head = model.get_output_embeddings()
+    right = first_answer_tokens(questions)
+    ranks = torch.empty(2, *states.shape[:2])
+    members = [(torch.from_numpy(np.flatnonzero(questions.attribute == name)), values[name]) for name in np.unique(questions.attribute)]
+    for layer, stream in enumerate(states):
+        for asked, candidates in members:
+            for rows in asked.split(batch_size):
+                logits = head(model.gpt_neox.final_layer_norm(stream[rows].to(head.weight.device))).cpu()
+                own = logits.gather(1, right[rows, None])
+                ranks[0, layer, rows] = _rank(logits[:, candidates], own)
+                ranks[1, layer, rows] = _rank(logits, own)
+    return Ranks(*ranks)
+
+
+def _rank(logits: Tensor, own: Tensor) -> Tensor:
+    return 1 + (logits > own).sum(1) + ((logits == own).sum(1) - 1) / 2
+
+
+def lens_depth(leads: Tensor) -> Tensor:
+    """The first layer from which the right token leads in every layer to the last, (n,).
+
+    leads: (layers + 1, n), true where it leads. Where it does not lead in the last layer, the result is one layer beyond that.
+    """
+    return len(leads) - leads.flip(0).long().cumprod(0).sum(0)
+
+
+def measure_lens(ranks: Ranks, questions: Questions, values: Values) -> list[tuple[int, str, Measured]]:
+    """(layer, metric, number) for the questions.
+
+    lens_rank and lens_lead: mean rank among the values of the attribute, and the share of questions whose right token has rank 1 there;
+    lens_vocabulary_rank and lens_vocabulary_lead: the same among all tokens. Chance of lens_rank: the mean rank in a random order of the
+    values. Chance of lens_lead: always the most frequent first token of each attribute of these
+    questions. lens_depth: the mean of `lens_depth` among the values, where a question that the last layer does not answer counts as one
+    layer beyond the last; filed under the last layer. Intervals are over persons.
+    """
+    sizes = np.array([len(values[name]) for name in questions.attribute])
+    persons = questions.person
+    rows: list[tuple[int, str, Measured]] = []
+    for prefix, found, chance_rank, chance_lead in (
+        ("lens", ranks.among_values, float((sizes.mean() + 1) / 2), modal_share(questions)),
+        ("lens_vocabulary", ranks.among_vocabulary, float("nan"), float("nan")),
+    ):
+        draws = person_means(found.T, persons)
+        for layer, of_layer in enumerate(found):
+            rows.append((layer, f"{prefix}_rank", with_interval(draws[:, layer], chance_rank)))
+            rows.append((layer, f"{prefix}_lead", Measured(*clustered_wilson((of_layer == 1).numpy(), persons), chance_lead)))
+    depth = lens_depth(ranks.among_values == 1)
+    rows.append((len(ranks.among_values) - 1, "lens_depth", with_interval(person_means(depth, persons))))
+    return rows
+
+
+def modal_share(questions: Questions) -> float:
+    """How often the most frequent first answer token of its attribute is right, over all the questions."""
+    first = first_answer_tokens(questions).numpy()
+    modal: NDArray[np.intp] = np.array([np.bincount(first[questions.attribute == name]).max() for name in np.unique(questions.attribute)])
+    return float(modal.sum() / len(questions))

@@ -1,0 +1,163 @@
+"""The propositions of the paper, put to the test layer by layer (science §5, theory check).
+
+1. An update orthogonal to the leading directions of a layer's input shifts its output nearly orthogonally to its leading principal
+   components. Measured for every linear map of every block: how much of the update acts on the leading input directions, and how much of
+   the output's shift, with the inputs as they were, goes along the leading output components.
+2. Shifts accumulate with depth. Measured: the shift of the residual stream by layer.
+3. Freezing the bottom n layers lowers the shift. Measured: the same, beside a bound that follows from the parts of each layer's shift.
+
+All at the last prompt token of every question; everything is independent of the signs of eigenvectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.run import Run
+from forgetting.tokens import Questions
+from forgetting.views.alignment import alignment, row_directions, with_random_update
+from forgetting.views.depth import Row, measure_stream, stream_shifts
+from forgetting.views.features import GROUPS
+from forgetting.views.inputs import evenly_spaced_persons, read_model
+from forgetting.views.measured import Measured, is_constant
+from forgetting.views.weights import split_heads
+
+STAGES = ("task1_early", "task1_matched", "task1_end")
+"""Checkpoints whose shift from `task0` is measured."""
+MOST_PERSONS = 100
+"""Of a group. The inputs of every linear map are held in memory: 0.2 GB a group with twelve layers of width 768."""
+_MODULES = {
+    "attention.query_key_value": ("query", "key", "value"),
+    "attention.dense": ("attention_output",),
+    "mlp.dense_h_to_4h": ("mlp_input",),
+    "mlp.dense_4h_to_h": ("mlp_output",),
+}
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """One linear map before the update: y = `weight` x, weight (d_out, d_in), and its inputs x (n, d_in) for the questions."""
+
+    inputs: Tensor
+    weight: Tensor
+    components: int
+
+    @cached_property
+    def leading_inputs(self) -> Tensor:
+        """(d_in, k): not centred, since an update acts on the mean of the inputs, too."""
+        return row_directions(self.inputs, self.components)
+
+    @cached_property
+    def leading_outputs(self) -> Tensor | None:
+        """Leading principal components of the outputs (d_out, k); None when all questions have the same one."""
+        outputs = self.inputs @ self.weight.T
+        return None if is_constant(outputs) else row_directions(outputs - outputs.mean(0), self.components)
+
+    def compare(self, change: Tensor, persons: NDArray[np.integer]) -> dict[str, Measured]:
+        """What the update `change` (d_out, d_in) does. Empty for a map that was not updated.
+
+        update_on_leading_inputs: share of its squared norm that acts on the leading input directions. input_energy: share of the inputs'
+        squared length there. mean_shift_along and single_shifts_along: share of the squared length of the outputs' shift along the leading
+        output components, of the mean and over all questions. Chance: random singular vectors (on the input side for the first, on the
+        output side for the others).
+        """
+        if not change.any():
+            return {}
+        inputs, energies = self.leading_inputs, torch.linalg.svdvals(change).square()
+        measured = {
+            "update_on_leading_inputs": with_random_update(
+                Measured(float((change @ inputs).square().sum() / energies.sum())), energies, inputs.shape[1], len(inputs)
+            ),
+            "input_energy": Measured(float((self.inputs @ inputs).square().sum() / self.inputs.square().sum())),
+        }
+        if self.leading_outputs is not None:
+            measured |= alignment(self.inputs @ change.T, self.leading_outputs, persons)
+        return measured
+
+
+@contextmanager
+def _recorded_inputs(model: GPTNeoXForCausalLM) -> Iterator[dict[tuple[int, str], Tensor]]:
+    """Collect what goes into every linear map, by block (1 is the first) and module."""
+    inputs: dict[tuple[int, str], Tensor] = {}
+    handles = [
+        block.get_submodule(name).register_forward_pre_hook(lambda _, given, key=(layer, name): inputs.update({key: given[0]}))
+        for layer, block in enumerate(model.gpt_neox.layers, 1)
+        for name in _MODULES
+    ]
+    try:
+        yield inputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.inference_mode()
+def map_inputs(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> dict[tuple[int, str], Tensor]:
+    """Inputs (n, d_in) of the linear maps at the last prompt token, by block and module, on the CPU."""
+    device = next(model.parameters()).device
+    parts: dict[tuple[int, str], list[Tensor]] = {}
+    for rows in torch.arange(len(questions)).split(batch_size):
+        last = questions.prompt_length[rows] - 1
+        with _recorded_inputs(model) as inputs:
+            model.gpt_neox(input_ids=questions.ids[rows, : int(last.max()) + 1].to(device), use_cache=False)
+        for key, given in inputs.items():
+            parts.setdefault(key, []).append(given[torch.arange(len(rows)), last].cpu())
+    return {key: torch.cat(of_map) for key, of_map in parts.items()}
+
+
+def map_weights(model: GPTNeoXForCausalLM, module: str) -> dict[tuple[int, str], Tensor]:
+    """Weights (d_out, d_in) of the maps in a module of every block, float64 on the CPU; the fused one is taken apart by head."""
+    weights: dict[tuple[int, str], Tensor] = {}
+    for layer, block in enumerate(model.gpt_neox.layers, 1):
+        weight = block.get_parameter(f"{module}.weight").detach().double().cpu()
+        parts = split_heads(weight, model.config.num_attention_heads) if len(_MODULES[module]) > 1 else (weight,)
+        weights |= {(layer, component): part for component, part in zip(_MODULES[module], parts, strict=True)}
+    return weights
+
+
+def linear_maps(model: GPTNeoXForCausalLM, questions: Questions, components: int, batch_size: int) -> dict[tuple[int, str], LinearMap]:
+    """The maps of every block with their inputs, by block (1 is the first) and component."""
+    inputs = map_inputs(model, questions, batch_size)
+    return {
+        key: LinearMap(inputs[key[0], module].double(), weight, components)
+        for module in _MODULES
+        for key, weight in map_weights(model, module).items()
+    }
+
+
+def measure_maps(maps: Mapping[tuple[int, str], LinearMap], after: GPTNeoXForCausalLM, persons: NDArray[np.integer]) -> list[Row]:
+    """Rows on every linear map that the training up to `after` has updated."""
+    rows: list[Row] = []
+    for module in _MODULES:
+        for key, weight in map_weights(after, module).items():
+            rows += [(*key, metric, numbers) for metric, numbers in maps[key].compare(weight - maps[key].weight, persons).items()]
+    return rows
+
+
+def theory(run: Run, folders: Mapping[str, Path], questions: Questions, device: torch.device) -> pd.DataFrame:
+    """What the propositions say something about, for every stage that `folders` (saved models by name, `task0` among them) has: rows of
+    THEORY. Two models are in memory at a time."""
+    components, batch_size = run.need("views").components, run.evaluation.batch_size
+    before = read_model(folders["task0"], device)
+    rows: list[tuple[object, ...]] = []
+    for group in GROUPS:
+        asked = evenly_spaced_persons(questions.of_groups(group), MOST_PERSONS)
+        maps = linear_maps(before, asked, components, batch_size)
+        for stage in (stage for stage in STAGES if stage in folders):
+            after = read_model(folders[stage], device)
+            found = measure_maps(maps, after, asked.person)
+            found += measure_stream(*stream_shifts(before, after, asked, batch_size), components, asked.person)
+            rows += [(stage, group, layer, component, metric, *numbers) for layer, component, metric, numbers in found]
+    columns = ["after", "group", "layer", "component", "metric", *Measured._fields]
+    return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm)

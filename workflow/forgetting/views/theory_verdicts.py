@@ -1,0 +1,175 @@
+"""Do the data support the paper's propositions? One verdict an arm, checkpoint and statistic, by rules written beside it. (No torch.)
+
+All statistics are about `task0_test` questions. With several seeds the interval is Student's t over seeds; with one it is over layers or
+persons, as each statistic says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forgetting.statistics import Interval, Z, over_seeds, t_interval
+
+GROUP = "task0_test"
+STREAM = "stream"
+NO_FREEZE = "seq"
+_FREEZE = re.compile(r"freeze-(\d+)")
+
+
+class Statistic(NamedTuple):
+    """What a proposition says about one number: below or above chance. `interval` says what it is over with a single seed.
+
+    expected: empty for a number that a proposition is held against and that is no test itself.
+    """
+
+    proposition: int
+    name: str
+    expected: str
+    interval: str
+
+    @property
+    def rule(self) -> str:
+        if not self.expected:
+            return "no test: what the measured number beside it is held against"
+        other = "above" if self.expected == "below" else "below"
+        return (
+            f"yes if the 95 % interval (over {self.interval}; over seeds if several) is {self.expected} chance, no if it is {other}, else "
+            "undecided"
+        )
+
+
+PREMISE = Statistic(1, "update on leading inputs / chance", "below", "layers")
+SINGLE = Statistic(1, "single output shifts along leading outputs / chance", "below", "layers")
+MEAN = Statistic(1, "mean output shift along leading outputs / chance", "below", "layers")
+STREAM_SINGLE = Statistic(1, "single shifts of the residual stream along its leading components / chance", "below", "layers")
+STREAM_MEAN = Statistic(1, "mean shift of the residual stream along its leading components / chance", "below", "layers")
+DOSE = Statistic(1, "rank correlation over maps of update on leading inputs and shift along leading outputs", "above", "maps")
+DEPTH = Statistic(2, "rank correlation of shift length with layer", "above", "persons")
+RELATIVE_DEPTH = Statistic(2, "rank correlation of shift / spread with layer", "above", "persons")
+REDUCTION = Statistic(3, "shift of the last layer / that of seq", "below", "persons")
+SLOPE = Statistic(3, "slope over n of the last layer's shift / that of seq", "below", "persons")
+BOUND_SLOPE = Statistic(3, "slope over n of the bound of seq / its shift", "", "")
+
+_RATIOS = {
+    PREMISE: (False, "update_on_leading_inputs"),
+    SINGLE: (False, "single_shifts_along"),
+    MEAN: (False, "mean_shift_along"),
+    STREAM_SINGLE: (True, "single_shifts_along"),
+    STREAM_MEAN: (True, "mean_shift_along"),
+}
+_CORRELATIONS = {DEPTH: "depth_correlation", RELATIVE_DEPTH: "relative_depth_correlation"}
+_Row = tuple[str, Statistic, Interval, float]
+"""Arm, statistic, number, chance."""
+
+
+def theory_verdicts(theory: pd.DataFrame) -> pd.DataFrame:
+    """Rows of THEORY_VERDICTS from rows of THEORY of any arms and seeds. Proposition 3 needs `seq`, its slopes two freeze arms besides."""
+    rows = []
+    for (scale, seed, after), frame in theory[theory["group"] == GROUP].groupby(["scale", "seed", "after"], sort=False):
+        measured = [*_of_arms(frame), *_of_freezing(frame)]
+        rows += [(scale, seed, arm, after, statistic, *number, chance) for arm, statistic, number, chance in measured]
+    named = pd.DataFrame(rows, columns=["scale", "seed", "arm", "after", "of", "value", "low", "high", "chance"])
+    merged = over_seeds(named, ["scale", "arm", "after", "of", "chance"], theory["seed"].nunique())
+    return merged.assign(
+        proposition=[statistic.proposition for statistic in merged["of"]],
+        statistic=[statistic.name for statistic in merged["of"]],
+        supported=[
+            supported(statistic.expected, Interval(*number), chance)
+            for statistic, chance, *number in merged[["of", "chance", "value", "low", "high"]].itertuples(index=False)
+        ],
+        rule=[statistic.rule for statistic in merged["of"]],
+    ).drop(columns="of")
+
+
+def supported(expected: str, number: Interval, chance: float) -> str:
+    """yes, no or undecided, by whether the interval is on the expected side of chance; `not tested` when none is expected."""
+    if not expected:
+        return "not tested"
+    below, above = number.high < chance, number.low > chance
+    if not (below or above):
+        return "undecided"
+    return "yes" if below == (expected == "below") else "no"
+
+
+def _of_arms(frame: pd.DataFrame) -> Iterator[_Row]:
+    """Propositions 1 and 2 for every arm of one seed and checkpoint."""
+    for arm, rows in frame.groupby("arm", sort=False):
+        on_stream = rows["component"] == STREAM
+        for statistic, (of_stream, metric) in _RATIOS.items():
+            chosen = rows[(on_stream == of_stream) & (rows["metric"] == metric)]
+            if len(chosen):
+                yield str(arm), statistic, ratio_to_chance(chosen), 1.0
+        if (pairs := dose_pairs(rows)) is not None and len(pairs) > 3:
+            yield str(arm), DOSE, rank_correlation(*pairs.to_numpy().T), 0.0
+        for statistic, metric in _CORRELATIONS.items():
+            for number in rows.loc[rows["metric"] == metric, ["value", "low", "high"]].itertuples(index=False):
+                yield str(arm), statistic, Interval(*number), 0.0
+
+
+def ratio_to_chance(rows: pd.DataFrame) -> Interval:
+    """Geometric mean of value / chance over layers (of each layer over its maps), with a t interval over the layers."""
+    logarithms = np.log(rows["value"] / rows["chance"]).groupby(rows["layer"]).mean()
+    value, low, high = np.exp(t_interval(logarithms))
+    return Interval(float(value), float(low), float(high))
+
+
+def dose_pairs(rows: pd.DataFrame) -> pd.DataFrame | None:
+    """By map: share of the update on the leading inputs, and of the single shifts along the leading outputs, each over chance."""
+    maps = rows[rows["component"] != STREAM]
+    metrics = ["update_on_leading_inputs", "single_shifts_along"]
+    if not set(metrics) <= set(maps["metric"]):
+        return None
+    ratio = maps.assign(ratio=maps["value"] / maps["chance"])
+    return ratio.pivot_table(index=["layer", "component"], columns="metric", values="ratio")[metrics].dropna()
+
+
+def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
+    """Spearman's correlation with Fisher's interval, standard error sqrt((1 + r^2 / 2) / (n - 3)) (Bonett and Wright 2000)."""
+    value = float(pd.Series(first).corr(pd.Series(second), method="spearman"))
+    half = Z * np.sqrt((1 + value**2 / 2) / (len(first) - 3))
+    centre = np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))
+    return Interval(value, float(np.tanh(centre - half)), float(np.tanh(centre + half)))
+
+
+def freeze_depth(arm: str) -> int | None:
+    """n of the arm freeze-n; None for other arms."""
+    found = _FREEZE.fullmatch(arm)
+    return int(found[1]) if found else None
+
+
+def _of_freezing(frame: pd.DataFrame) -> Iterator[_Row]:
+    """Proposition 3 for one seed and checkpoint: every freeze arm against `seq`, and the slope over n."""
+    stream = frame[frame["component"] == STREAM]
+    last = stream[(stream["metric"] == "shift_norm") & (stream["layer"] == stream["layer"].max())].set_index("arm")
+    if NO_FREEZE not in last.index or not last.loc[NO_FREEZE, "value"]:
+        return
+    unit = float(last.loc[NO_FREEZE, "value"])
+    shifts = last.loc[[arm for arm in last.index if freeze_depth(arm) is not None], ["value", "low", "high"]] / unit
+    unit_error = (last.loc[NO_FREEZE, "high"] - last.loc[NO_FREEZE, "low"]) / (2 * Z * unit)
+    errors = ((shifts["high"] - shifts["low"]) / (2 * Z)).to_numpy()
+    for (arm, value), error in zip(shifts["value"].items(), errors, strict=True):
+        half = Z * np.hypot(error, value * unit_error)
+        yield str(arm), REDUCTION, Interval(value, value - half, value + half), 1.0
+    if len(shifts) < 2:
+        return
+    depths = np.array([freeze_depth(arm) for arm in shifts.index], dtype=float)
+    yield "freeze", SLOPE, slope(depths, shifts["value"].to_numpy(), errors), 0.0
+    bound = stream[(stream["metric"] == "bound_if_frozen") & (stream["arm"] == NO_FREEZE)].set_index("layer")["value"] / unit
+    fitted = slope(depths, bound.loc[depths.astype(int)].to_numpy(), np.full(len(depths), np.nan))
+    yield "freeze", BOUND_SLOPE, fitted, 0.0
+
+
+def slope(x: NDArray[np.float64], y: NDArray[np.float64], errors: NDArray[np.float64]) -> Interval:
+    """Least-squares slope of y on x, with the normal interval that standard `errors` of y give if they are independent.
+
+    Arms are asked the same questions, so their errors are alike rather than independent, which makes the interval too wide, not too narrow.
+    """
+    weights = (x - x.mean()) / np.square(x - x.mean()).sum()
+    value, half = float(weights @ y), Z * float(np.sqrt(np.square(weights) @ np.square(errors)))
+    return Interval(value, value - half, value + half)

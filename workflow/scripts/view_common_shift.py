@@ -1,0 +1,50 @@
+"""Common shift or erosion fact by fact: the change of old answers split in two, the repair without training, recall in other forms."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from forgetting.biography.rendering import read_templates
+from forgetting.biography.tokenizer import encode, load_tokenizer
+from forgetting.command import run_command
+from forgetting.model import pick_device
+from forgetting.run import load_run
+from forgetting.tables import COMMON_SHIFT, COMMON_SHIFT_REPAIR, METRICS, PEOPLE, RECALL, read_table, write_table
+from forgetting.tokens import Questions
+from forgetting.views.answer_change import Point, compared_points, early_stop_of
+from forgetting.views.common_shift import common_shift
+from forgetting.views.inputs import Checkpoints
+from forgetting.views.recall import recall, recall_forms
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
+    parser.add_argument("--data", type=Path, required=True, help="folder of qa.parquet, people.parquet and tokenizer/")
+    parser.add_argument("--templates", type=Path, required=True, help="folder of the sentence templates")
+    parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
+    parser.add_argument("--task1", type=Path, required=True, help="folder of metrics.parquet and checkpoints/ of the arm")
+    parser.add_argument("--output", type=Path, required=True, help="common_shift.parquet")
+    parser.add_argument("--output-repair", type=Path, required=True, help="common_shift_repair.parquet")
+    parser.add_argument("--output-recall", type=Path, required=True, help="recall.parquet")
+    arguments = parser.parse_args()
+
+    run, device = load_run(arguments.config), pick_device()
+    questions = Questions.load(arguments.data / "qa.parquet")
+    metrics = read_table(arguments.task1 / "metrics.parquet", METRICS)
+    points = compared_points(Checkpoints.find(arguments.task0, arguments.task1 / "checkpoints"), early_stop_of(metrics))
+    split, repaired = common_shift(run, arguments.task0, points, questions, device)
+    write_table(split, arguments.output, COMMON_SHIFT)
+    write_table(repaired, arguments.output_repair, COMMON_SHIFT_REPAIR)
+
+    people = read_table(arguments.data / "people.parquet", PEOPLE)
+    tokenizer = load_tokenizer(arguments.data / "tokenizer")
+    names = dict(zip(people["person"], people["full_name"], strict=True))
+    forms = recall_forms(run, questions, names, read_templates(arguments.templates), lambda strings: encode(tokenizer, strings))
+    before = Point("task0", 0, arguments.task0)
+    write_table(recall(run, [before, *points], forms, device), arguments.output_recall, RECALL)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,33 @@
+"""What Task 1 did to each layer: the propositions of the paper, measured."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from forgetting.command import run_command
+from forgetting.model import pick_device
+from forgetting.run import load_run
+from forgetting.tables import THEORY, write_table
+from forgetting.tokens import Questions
+from forgetting.views.features import stage_folders
+from forgetting.views.inputs import Checkpoints
+from forgetting.views.theory import theory
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
+    parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
+    parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
+    parser.add_argument("--output", type=Path, required=True, help="theory.parquet")
+    arguments = parser.parse_args()
+
+    run = load_run(arguments.config)
+    folders = stage_folders(Checkpoints.find(arguments.task0, arguments.checkpoints), arguments.checkpoints)
+    write_table(theory(run, folders, Questions.load(arguments.questions), pick_device()), arguments.output, THEORY)
+
+
+if __name__ == "__main__":
+    run_command(main)
