@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+from snakemake.utils import update_config
+
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = ("--configfile", "config/smoke.yaml")
 
@@ -22,3 +25,11 @@ def snakemake(
     """Run Snakemake with the interpreter of the tests; what it prints is in `stdout`."""
     command = [sys.executable, "-m", "snakemake", *arguments]
     return subprocess.run(command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
+
+
+def merged(*overlays: str) -> dict:
+    """The config as Snakemake merges it: sections key by key, everything else replaced."""
+    whole: dict = {}
+    for name in ("config.yaml", "methods.yaml", *overlays):
+        update_config(whole, yaml.safe_load((ROOT / "config" / name).read_text()))
+    return whole

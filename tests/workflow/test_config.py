@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
 from pathlib import Path
 from typing import get_args
 
@@ -11,9 +10,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from snakemake.utils import update_config
-from tests.study import ROOT, snakemake
+from tests.study import ROOT, merged, snakemake
 
-from forgetting.arms import AnyArm
+from forgetting.arms import AnyArm, Arm
 from forgetting.config import StudyConfig, load_study
 from forgetting.run import ConfigError
 from forgetting.steps import checkpoint_steps
@@ -48,21 +47,15 @@ BAD = {
     "seq is not alone in its family": ('comparison={"families":{"seq":["seq","seq-lr-4e-5"]}}', "seq: [seq]"),
     "seq with knobs of its own": ('methods={"seq":{"length":2.0}}', "'seq' must be"),
     "length of a task vector": ('methods={"task-vector-0.2":{"length":2.0}}', "not trained"),
-    "name that tells another knob": ('methods={"replay-20":{"share":0.4}}', "replay-20"),
+    "name that tells another knob": ('methods={"replay-20":{"share":0.4}}', "'replay-20' tells share 0.2"),
+    "name that tells another lambda": ('methods={"ewc-1e0":{"penalty":5.0}}', "'ewc-1e0' tells penalty 1"),
+    "name of another method": ('methods={"lamol-20":null}', "lamol-20"),
     "infinite penalty": ('methods={"ewc-1e0":{"penalty":.inf}}', "methods.ewc-1e0.ewc.penalty"),
     "not a number": ('methods={"task-vector-0.2":{"alpha":.nan}}', "alpha"),
     "early stop above one": ('task1={"early_stop_accuracy":1.2}', "task1.early_stop_accuracy"),
     "same seed twice": ("seeds=[1,1]", "seeds has a value twice"),
     "scale is not a folder name": ("scale=../elsewhere", "scale"),
 }
-
-
-def merged(*overlays: str) -> dict:
-    """The config as Snakemake merges it: sections key by key, everything else replaced."""
-    whole: dict = {}
-    for name in ("config.yaml", "methods.yaml", *overlays):
-        update_config(whole, yaml.safe_load((ROOT / "config" / name).read_text()))
-    return whole
 
 
 @pytest.mark.parametrize(("given", "named"), BAD.values(), ids=BAD)
@@ -112,12 +105,17 @@ def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 def test_every_key_is_documented() -> None:
     text = (ROOT / "config" / "README.md").read_text()
-    missing = [
-        key
-        for key in [*keys(StudyConfig), *chain(*map(keys, get_args(get_args(AnyArm)[0])))]
-        if not re.search(rf"[`.]{key.rpartition('.')[2]}`", text)
-    ]
-    assert not missing
+    assert not [key for key in [*keys(StudyConfig), *keys(Arm)] if not re.search(rf"[`.]{key.rpartition('.')[2]}`", text)]
+
+
+@pytest.mark.parametrize("knobs", get_args(get_args(AnyArm)[0]), ids=lambda knobs: knobs.__name__)
+def test_every_knob_is_documented_with_its_method(knobs: type[BaseModel]) -> None:
+    """Rows of the table of methods: the method in the first row of each, a knob a row."""
+    text = (ROOT / "config" / "README.md").read_text().partition("| method | key | meaning |")[2]
+    method = get_args(knobs.model_fields["method"].annotation)[0]
+    rows = re.search(rf"\| `{method}` \|(.*\n(?:\| \|.*\n)*)", text)
+    assert rows, method
+    assert set(re.findall(r"^(?:\| \|)? `(\w+)` \|", rows[1], re.M)) == set(knobs.model_fields) - set(Arm.model_fields) - {"method"}
 
 
 def test_every_section_of_the_laptop_config_is_explicit() -> None:

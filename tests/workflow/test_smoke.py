@@ -56,6 +56,23 @@ def test_second_run_has_nothing_to_do(smoke_clone: Path) -> None:
     assert "Nothing to be done" in done.stdout
 
 
+def test_the_comparison_of_methods_is_made(smoke_clone: Path) -> None:
+    """`methods` after `all`: it trains the arms that `all` has not, and chooses, draws and reports; then `all` still has nothing to do."""
+    done = snakemake("--cores", "2", "methods", *SMOKE, "--show-failed-logs", cwd=smoke_clone)
+    assert done.returncode == 0, done.stdout[-6000:]
+    root = smoke_clone / "results" / "smoke"
+    files = [f"figures/{name}.{kind}" for name in COMPARISON_FIGURES for kind in ("pdf", "png", "svg")]
+    files += [f"tables/{name}.{kind}" for name in COMPARISON_TABLES for kind in ("csv", "md", "tex")]
+    assert [name for name in files if not (root / name).stat().st_size] == []
+    text = (root / "methods_report.html").read_text()
+    assert all(f"figures/{name}.png" in text for name in COMPARISON_FIGURES)
+    assert planned(smoke_clone) == []
+    choice = pd.read_parquet(root / "comparison" / "choice.parquet")
+    assert choice.groupby("family")["chosen"].sum().eq(1).all()
+    kept = {path.name for path in (root / "seed0/task1/ewc-1e0/checkpoints").iterdir()}
+    assert kept == {"step-000150", "step-000200", "matched"}
+
+
 def test_touched_code_reruns_nothing(smoke_clone: Path) -> None:
     for path in (smoke_clone / "workflow").rglob("*.py"):
         os.utime(path)
@@ -114,20 +131,3 @@ def test_truncated_input_is_named(smoke_clone: Path) -> None:
 def test_gates_are_recorded(smoke_clone: Path) -> None:
     gates = json.loads((smoke_clone / "results/smoke/gates/seed0-task1.json").read_text())
     assert {"gate", "value", "threshold", "passed"} <= set(gates[0])
-
-
-def test_the_comparison_of_methods_is_made(smoke_clone: Path) -> None:
-    """`methods` after `all`: it trains the arms that `all` has not, and chooses, draws and reports; then `all` still has nothing to do."""
-    done = snakemake("--cores", "2", "methods", *SMOKE, "--show-failed-logs", cwd=smoke_clone)
-    assert done.returncode == 0, done.stdout[-6000:]
-    root = smoke_clone / "results" / "smoke"
-    files = [f"figures/{name}.{kind}" for name in COMPARISON_FIGURES for kind in ("pdf", "png", "svg")]
-    files += [f"tables/{name}.{kind}" for name in COMPARISON_TABLES for kind in ("csv", "md", "tex")]
-    assert [name for name in files if not (root / name).stat().st_size] == []
-    text = (root / "methods_report.html").read_text()
-    assert all(f"figures/{name}.png" in text for name in COMPARISON_FIGURES)
-    assert planned(smoke_clone) == []
-    choice = pd.read_parquet(root / "comparison" / "choice.parquet")
-    assert choice.groupby("family")["chosen"].sum().eq(1).all()
-    kept = {path.name for path in (root / "seed0/task1/ewc-1e0/checkpoints").iterdir()}
-    assert kept == {"step-000150", "step-000200", "matched"}

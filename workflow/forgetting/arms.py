@@ -105,12 +105,22 @@ def parse_arm(entry: dict[str, Any]) -> AnyArm:
 
 def check_name(name: str, arm: AnyArm) -> None:
     """Figures read a knob off the name of such arms as `replay-20`. Raises ValueError when the name says another than the entry."""
-    told = {
-        r"seq-lr-([\d.e+-]+)": lambda: arm.learning_rate,
-        r"replay(?:-ratio)?-([\d.]+)": lambda: round(100 * arm.share, 9) if isinstance(arm, Replay) else None,
-        r"freeze(?:-as-released|-layers)?-(\d+)": lambda: arm.layers if isinstance(arm, Freeze) else None,
-        r"task-vector-([\d.]+)(?:-end-[\d.]+)?": lambda: arm.alpha if isinstance(arm, TaskVector) else None,
-    }
-    for pattern, knob in told.items():
-        if (found := re.fullmatch(pattern, name)) and float(found[1]) != knob():
-            raise ValueError(f"arm {name!r} does not have the knob that its name tells: {arm!r}")
+    for pattern, knob in _TOLD_BY_NAMES.items():
+        if found := re.fullmatch(pattern, name):
+            value = getattr(arm, knob, None)
+            told = float(found[1]) / (100 if knob in ("share", "pseudo_share", "energy") else 1)
+            if value is None or abs(value - told) > 1e-9:
+                raise ValueError(f"the name of arm {name!r} tells {knob} {told:g}, but its entry has {value}")
+
+
+_TOLD_BY_NAMES = {
+    r"seq-lr-([\d.e+-]+)": "learning_rate",
+    r"replay(?:-ratio)?-([\d.]+)": "share",
+    r"ewc(?:-batch)?-(\d[\d.e+-]*)": "penalty",
+    r"lamol-([\d.]+)": "pseudo_share",
+    r"task-vector-([\d.]+)(?:-end-[\d.]+)?": "alpha",
+    r"task-vector-[\d.]+-end-([\d.]+)": "vector_end",
+    r"projection-gpm-([\d.]+)": "energy",
+    r"freeze(?:-as-released|-layers)?-(\d+)": "layers",
+}
+"""Form of a name, and the knob that its number is (shares in per cent)."""

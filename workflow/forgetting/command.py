@@ -1,12 +1,25 @@
-"""How every script that computes something ends: quietly, or with one clear message."""
+"""How every script that computes something starts, and how it ends: quietly, or with one clear message."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from forgetting.errors import StudyError
+from forgetting.run import load_run
+
+
+def run_stage(description: str | None, stage: Callable[..., None], **paths: str) -> None:
+    """The command line of a stage: `--config`, and a flag for each of `paths` (with its help), which `stage(run, *paths)` gets in order."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", type=Path, required=True, help="config.json of the run")
+    for name, text in paths.items():
+        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+    given = vars(parser.parse_args())
+    run_command(lambda: stage(load_run(given["config"]), *(given[name] for name in paths)))
 
 
 def run_command(main: Callable[[], None]) -> None:

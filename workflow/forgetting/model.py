@@ -59,7 +59,7 @@ def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path) -> None:
     part.mkdir(parents=True)
     try:
         model.save_pretrained(part)
-        (part / "generation_config.json").unlink(missing_ok=True)  # nothing here generates
+        (part / "generation_config.json").unlink(missing_ok=True)  # sampling settings are given where texts are sampled
         publish(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

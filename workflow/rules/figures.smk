@@ -194,10 +194,15 @@ SHOWN = {
     ),
 }
 
+
+def input_flags(names):
+    """Command line flags for the inputs of these names. Snakemake formats shell commands late, when this file's loop is over."""
+    return lambda wildcards, input: " ".join(f"--{name.replace('_', '-')} {input[name]}" for name in names)
+
+
 for rule_name, shown in SHOWN.items():
     kind, name = rule_name.split("_", 1)
     stem = f"{ROOT}/{'figures' if kind == 'fig' else 'tables'}/{name}"
-    flags = " ".join(f"--{key.replace('_', '-')} {{input.{key}}}" for key in shown["input"])
     choices = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in shown.get("options", {}).items())
     main, *others = ("png", "pdf", "svg") if kind == "fig" else ("csv", "md", "tex")
 
@@ -223,8 +228,9 @@ for rule_name, shown in SHOWN.items():
         conda:
             "../envs/forgetting.yaml"
         params:
+            inputs=input_flags(list(shown["input"])),
             choices=choices,
         shell:
-            f"python {{input.script}} {flags} {{params.choices}} --output {{output}} > {{log}} 2>&1"
+            "python {input.script} {params.inputs} {params.choices} --output {output} > {log} 2>&1"
 
     workflow.get_rule(rule_name).docstring = shown["about"]

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-from forgetting.command import run_command
+from forgetting.command import run_stage
 from forgetting.recovery import recover_controls
-from forgetting.run import load_run
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="config.json of the run")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data stage")
-    parser.add_argument("--start", type=Path, required=True, help="folder of the pretrained model")
-    parser.add_argument("--scratch", type=Path, required=True, help="folder for finished probes")
-    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
-    arguments = parser.parse_args()
-    recover_controls(load_run(arguments.config), arguments.data, arguments.start, arguments.scratch, arguments.output)
-
 
 if __name__ == "__main__":
-    run_command(main)
+    run_stage(
+        __doc__,
+        recover_controls,
+        data="folder of the data stage",
+        start="folder of the pretrained model",
+        scratch="folder for finished probes",
+        output="folder to write to",
+    )
