@@ -10,13 +10,14 @@ import torch
 
 from forgetting.evaluation import score
 from forgetting.model import load_checkpoint, load_weights, save_checkpoint
-from forgetting.recovery import recover_arm, recover_controls, trough_checkpoint
+from forgetting.recovery import recover_arm, recover_controls
 from forgetting.run import RecoveryRun, Run
 from forgetting.sections import Optimizer, Task1
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table
 from forgetting.tokens import Questions
 from forgetting.training.measurements import evaluate_facts
 from forgetting.training.task1 import finetune_task1
+from forgetting.views.performance import trough_checkpoint
 
 OPTIMIZER = Optimizer(learning_rate=1e-2)
 
@@ -116,10 +117,11 @@ def kept_weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 
 def test_a_curve_keeps_the_weights_recovered_from_trough_and_end(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
     """They are ordinary models, which answer as the facts of the same epoch say; weights of an older run are gone."""
-    (tmp_path / "out" / "checkpoints" / "task1-999-1").mkdir(parents=True)
+    (tmp_path / "out" / "checkpoints" / "end-9").mkdir(parents=True)
     _, facts = recover(task1, tiny_data, tmp_path / "out")
     trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
-    kept = {(step, epochs): tmp_path / "out" / "checkpoints" / f"task1-{step}-{epochs:g}" for step in (trough, 20) for epochs in (0.5, 1)}
+    names = {trough: "trough", 20: "end"}
+    kept = {(step, epochs): tmp_path / "out" / "checkpoints" / f"{name}-{epochs:g}" for step, name in names.items() for epochs in (0.5, 1)}
     assert {path.name for path in (tmp_path / "out" / "checkpoints").iterdir()} == {path.name for path in kept.values()}
     questions = Questions.load(tiny_data / "qa.parquet").of_groups("task0_test", "control")
     for (step, epochs), folder in kept.items():

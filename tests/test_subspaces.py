@@ -4,15 +4,19 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.linalg
+import scipy.stats
 import torch
 
 from forgetting.subspaces import (
+    NULL_DRAWS,
     angles_to_subspace,
     chance_angle_to_subspace,
     chance_principal_angle,
     dimensions,
     leading_directions,
     principal_angle,
+    random_angles,
+    random_principal_angles,
     rank_at_energy,
 )
 
@@ -74,6 +78,58 @@ def test_chance_angle_is_that_of_gaussian_updates(rows, columns):
         simulated.append(float(angles_to_subspace(former[:, :former_rank], latter[:, :rank]).mean()))
         expected.append(chance_angle_to_subspace(former_rank, rows))
     assert np.mean(simulated) == pytest.approx(np.mean(expected), abs=1.0)
+
+
+@pytest.mark.parametrize(("rank", "dimension"), [(1, 12), (11, 12), (228, 256), (592, 768)])
+def test_chance_angle_is_the_exact_mean(rank, dimension):
+    """The squared cosine of a random direction is Beta distributed; arccos sqrt(r / d) is what its mean alone would give."""
+    squared_cosine = scipy.stats.beta(rank / 2, (dimension - rank) / 2)
+    ends = (squared_cosine.ppf(1e-13), squared_cosine.isf(1e-13))
+    exact = scipy.integrate.quad(lambda c: np.degrees(np.arccos(np.sqrt(c))) * squared_cosine.pdf(c), *ends, limit=200)[0]
+    assert chance_angle_to_subspace(rank, dimension) == pytest.approx(exact, abs=1e-4)
+    share = rank / dimension
+    curvature = (1 - 2 * share) / (4 * np.sqrt(share * (1 - share)) * (dimension + 2))
+    if dimension > 100:
+        limit = np.degrees(np.arccos(np.sqrt(share)) + curvature)
+        assert chance_angle_to_subspace(rank, dimension) == pytest.approx(limit, abs=0.01)
+
+
+def test_random_directions_have_no_angle_to_the_whole_space():
+    assert chance_angle_to_subspace(12, 12) == 0
+    assert random_angles(12, 12, 12).max() == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize(("rank", "dimension"), [(5, 12), (30, 40)])
+def test_squared_cosines_of_random_angles_are_beta_distributed(rank, dimension):
+    angles = random_angles(rank, dimension, dimension)
+    assert angles.shape == (NULL_DRAWS, dimension)
+    squared_cosines = np.cos(np.radians(angles.numpy())) ** 2
+    np.testing.assert_allclose(squared_cosines.sum(1), rank)  # any orthonormal basis has r in total
+    for column in (0, dimension - 1):
+        assert scipy.stats.kstest(squared_cosines[:, column], scipy.stats.beta(rank / 2, (dimension - rank) / 2).cdf).pvalue > 0.01
+
+
+def test_random_angles_are_those_of_independent_gaussian_updates():
+    """The mean over six directions has the distribution that leading directions of Gaussian matrices have."""
+    basis = random_basis(20, 8, 1)
+    means = [float(angles_to_subspace(basis, gaussian_directions(20, 30, seed)[0][:, :6]).mean()) for seed in range(400)]
+    assert scipy.stats.ks_2samp(means, random_angles(8, 6, 20).mean(1).numpy()).pvalue > 0.01
+
+
+def test_random_principal_angles_are_those_of_random_subspaces():
+    expected = [
+        np.degrees(scipy.linalg.subspace_angles(random_basis(20, 4, seed).numpy(), random_basis(20, 4, seed + 1000).numpy())).mean()
+        for seed in range(400)
+    ]
+    found = random_principal_angles(4, 20)
+    assert scipy.stats.ks_2samp(expected, found.numpy()).pvalue > 0.01
+    assert chance_principal_angle(4, 20) == pytest.approx(float(found.mean()))
+
+
+def test_chance_is_drawn_with_a_seed():
+    first = random_angles(5, 7, 12)
+    random_angles(5, 7, 13)  # the draws of only one dimension are kept
+    assert torch.equal(random_angles(5, 7, 12), first)
 
 
 @pytest.mark.parametrize(("columns", "degrees"), [(768, 28.6), (3072, 10.5)])

@@ -1,4 +1,4 @@
-"""Made-up tables of the views: landscape, weights, Fisher information, features."""
+"""Made-up tables of the views."""
 
 from __future__ import annotations
 
@@ -6,14 +6,37 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tests.views.test_theory_verdicts import table
 
 from forgetting.sections import ATTRIBUTES
-from forgetting.tables import FEATURE_POINTS, FEATURES, FISHER, LANDSCAPE, WEIGHTS, write_table
+from forgetting.tables import (
+    COMMON_SHIFT,
+    COMMON_SHIFT_REPAIR,
+    DRIFT,
+    FEATURE_POINTS,
+    FEATURES,
+    FISHER,
+    INTERPOLATION,
+    LANDSCAPE,
+    POSITIONS,
+    RECALL,
+    THEORY,
+    WEIGHTS,
+    write_table,
+)
 
 SCALE = "synthetic"
 VIEWED = ("seq", "replay-20", "freeze-2")
 CHECKPOINTS = (0, 10, 30, 60, 100, 150, 200, 800, 1600, 2600, 4000)
 LAYERS = 4
+POINTS = {"early": 150, "matched": 1800, "end": 2000}
+"""Step of the checkpoints that the tables about answers compare."""
+CASES = [("logits", "attribute_position"), ("logits", "one_shift"), ("residual_stream", "attribute_position")]
+NAN = float("nan")
+KNOWN = (1, 2, 4)
+ANSWER_STEPS = (0, 60, 150, 4000)
+SHARES = {0: 0.4, 1: 0.8, 2: 0.9, 3: 0.95, 4: 0.5, -1: 1.0}
+COUNTS = {0: 180, 1: 160, 2: 90, 3: 40, 4: 3, -1: 180}
 
 
 def landscape(seed: int, arm: str, points: int = 15) -> pd.DataFrame:
@@ -21,13 +44,32 @@ def landscape(seed: int, arm: str, points: int = 15) -> pd.DataFrame:
     task0 = 0.05 + 1.5 * np.log1p(alpha**2 + 0.05 * beta**2)
     task1 = 4.0 - 3.9 * np.exp(-((alpha - 1.5) ** 2) / 8 - (beta - 4) ** 2 / 9)
     grid = pd.DataFrame({"kind": "grid", "step": -1, "alpha": alpha, "beta": beta, "task0_loss": task0, "task1_loss": task1})
-    grid["mean_loss"], grid["in_plane"] = (task0 + task1) / 2, np.nan
+    grid = grid.assign(mean_loss=(task0 + task1) / 2, task0_error=0.02, task1_error=0.05, epochs=np.nan, in_plane=np.nan)
     steps = np.array(CHECKPOINTS)
     path = pd.DataFrame(
         {"kind": "trajectory", "step": steps, "alpha": 2 * (1 - np.exp(-steps / 60)), "beta": 4 * np.maximum(steps - 150, 0) / 3850}
     )
     path["in_plane"] = np.select([steps == 0, np.isin(steps, [150, steps[-1]])], [np.nan, 1.0], 0.6 + 0.3 * steps / 4000)
-    return pd.concat([grid, path], ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
+    path["epochs"] = 0.0
+    back = [("recovery_trough", 60, epochs, 1.2 - 0.5 * epochs, 0.3 * epochs, 0.3) for epochs in (0.0, 0.25, 0.5, 1.0)]
+    back += [("recovery_end", 4000, epochs, 2 - epochs, 4 - 0.4 * epochs, 0.2) for epochs in (0.0, 0.25, 0.5, 1.0)]
+    recovery = pd.DataFrame(back if arm != "freeze-2" else [], columns=["kind", "step", "epochs", "alpha", "beta", "in_plane"])
+    return pd.concat([grid, path, recovery], ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
+
+
+def interpolation(seed: int, arm: str) -> pd.DataFrame:
+    """A hill of height 0.5 between the ends for `replay-20`, none for the others; freeze-2 has no recovered weights."""
+    rows, positions = [], np.linspace(0, 1, 21)
+    hill = 0.5 * np.sin(np.pi * positions) ** 2 * (arm == "replay-20")
+    for segment in ("task0_task1", "task1_recovered", "task0_recovered")[: 1 if arm == "freeze-2" else 3]:
+        for group in ("task0_test", "task1"):
+            loss = 1 + hill
+            rows += [(segment, group, "loss", at, value, 0.05) for at, value in zip(positions, loss, strict=True)]
+            rows += [(segment, group, "exact_match", at, value, 0.05) for at, value in zip(positions, 0.9 - hill, strict=True)]
+            peak = (0.5, 0.5, 0.04) if hill.any() else (np.nan, 0.0, np.nan)
+            rows += [(segment, group, metric, *peak) for metric in ("barrier", "barrier_above_line")]
+    frame = pd.DataFrame(rows, columns=["segment", "group", "metric", "position", "value", "error"])
+    return frame.assign(scale=SCALE, seed=seed, arm=arm)
 
 
 def weights(seed: int, arm: str) -> pd.DataFrame:
@@ -41,11 +83,13 @@ def weights(seed: int, arm: str) -> pd.DataFrame:
             frozen = arm == "freeze-2" and latter.startswith("task1") and layer < 2
             rank = float(generator.integers(30, 120))
             chance = float(np.degrees(np.arccos(np.sqrt(rank / 128))))
-            angle = chance - generator.uniform(0, 12)
-            for metric, value, level in (("mean_angle", angle, chance), ("rank", rank + 5, np.nan), ("former_rank", rank, np.nan)):
+            metrics = {"rank": (rank + 5, np.nan), "former_rank": (rank, np.nan), "relative_norm": (generator.uniform(0.02, 0.4), np.nan)}
+            for metric in ("mean_angle", "weighted_angle", "principal_angle"):
+                metrics[metric] = (chance - generator.uniform(-2, 12), chance)
+            for metric, (value, level) in metrics.items():
                 rows.append((former, latter, layer, component, metric, np.nan if frozen else value, np.nan if frozen else level))
     frame = pd.DataFrame(rows, columns=["former", "latter", "layer", "component", "metric", "value", "chance"])
-    return frame.assign(scale=SCALE, seed=seed, arm=arm)
+    return frame.assign(chance_low=frame["chance"] - 1.5, chance_high=frame["chance"] + 1.5, scale=SCALE, seed=seed, arm=arm)
 
 
 def fisher(seed: int) -> pd.DataFrame:
@@ -71,6 +115,11 @@ def features(seed: int, arm: str) -> pd.DataFrame:
                     (before, after, layer, group, "all", "cka", 1 - 0.4 * size * later * part, 0.05),
                 ]
     for checkpoint, loss in (("pretrained", 0.0), ("task0", 0.05), ("task1_early", 0.1 * size), ("task1_end", 0.3 * size)):
+        for group in ("task0_test", "control"):
+            for layer in range(LAYERS + 1):
+                known = layer / LAYERS * (1 - loss) if group == "task0_test" else 0.01
+                rows.append((checkpoint, checkpoint, layer, group, "all", "lens_lead", known, 0.03))
+                rows.append((checkpoint, checkpoint, layer, group, "all", "lens_rank", 100 - 99 * known, 60.0))
         for group in ("task0_test", "task1"):
             for attribute in ATTRIBUTES:
                 for layer in range(LAYERS + 1):
@@ -78,7 +127,7 @@ def features(seed: int, arm: str) -> pd.DataFrame:
                     rows.append((checkpoint, checkpoint, layer, group, attribute, "probe_accuracy", accuracy, 0.03))
                     rows.append((checkpoint, checkpoint, layer, group, attribute, "probe_ceiling", 0.9, np.nan))
     frame = pd.DataFrame(rows, columns=["before", "after", "layer", "group", "attribute", "metric", "value", "chance"])
-    return frame.assign(scale=SCALE, seed=seed, arm=arm)
+    return frame.assign(scale=SCALE, seed=seed, arm=arm, low=np.nan, high=np.nan)
 
 
 def feature_points(seed: int, arm: str) -> pd.DataFrame:
@@ -92,15 +141,110 @@ def feature_points(seed: int, arm: str) -> pd.DataFrame:
     return pd.concat(clouds, ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
 
 
+def position_rows(arm: str, seed: int) -> pd.DataFrame:
+    """The same share at every step after 0, lower by 0.01 a seed; a tenth of the answers break at the first token, by 0.02 more a seed."""
+    rows = []
+    for step in ANSWER_STEPS:
+        for group in ("task0_test", "control"):
+            for position, share in SHARES.items():
+                level = 1.0 if step == 0 else (share - 0.01 * seed) * (0.5 if group == "control" else 1)
+                broken = 0.1 + 0.02 * seed if position == 0 else 0.0
+                for metric, value in (("token_hard", level), ("token_hard_after_right", level / 2), ("first_wrong", broken)):
+                    rows.append((step, position, group, metric, value, COUNTS[position], value - 0.03, value + 0.03, 0.07 + position / 100))
+    columns = ["step", "position", "group", "metric", "value", "n", "low", "high", "chance"]
+    return pd.DataFrame(rows, columns=columns).assign(scale="synthetic", seed=seed, arm=arm, attribute="all")
+
+
+def shift_rows(arm: str, seed: int, share: float, restored: float, points: tuple[str, ...] = tuple(POINTS)) -> pd.DataFrame:
+    """The common share is `share` in the logits, 0.1 more in the residual stream and 0.2 less for one shift."""
+    rows = []
+    for point in points:
+        for space, grouping in CASES:
+            value = share + 0.1 * (space == "residual_stream") - 0.2 * (grouping == "one_shift")
+            rows.append((point, space, grouping, "nothing", "common_share", value, value - 0.02, value + 0.02, 0.0, -0.01, 0.04))
+            rows.append((point, space, grouping, "common", "restored_share", restored, restored - 0.05, restored + 0.05, *[NAN] * 3))
+            for removed, accuracy in (("nothing", 0.2), ("everything", 0.97), ("common", 0.5), ("rest", 0.9)):
+                accuracy += 0.01 * seed
+                rows.append((point, space, grouping, removed, "exact_match", accuracy, accuracy - 0.01, accuracy + 0.01, *[NAN] * 3))
+    columns = ["point", "space", "grouping", "removed", "metric", "value", "low", "high", "chance", "chance_low", "chance_high"]
+    made = pd.DataFrame(rows, columns=columns)
+    return made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map(POINTS) + seed, attribute="all")[COMMON_SHIFT.names]
+
+
+def repair_rows(arm: str, seed: int) -> pd.DataFrame:
+    """Accuracy rises by 0.1 from one number of known facts to the next, from another start in each case."""
+    rows = [
+        (point, space, grouping, unit, known, start + 0.1 * place, start + 0.1 * place - 0.02, start + 0.1 * place + 0.02)
+        for point in POINTS
+        for start, space, grouping, unit in (
+            (0.3, "logits", "attribute_position", "persons"),
+            (0.1, "logits", "attribute_position", "facts"),
+            (0.2, "logits", "one_shift", "persons"),
+            (0.4, "residual_stream", "attribute_position", "persons"),
+        )
+        for place, known in enumerate(KNOWN)
+    ]
+    made = pd.DataFrame(rows, columns=["point", "space", "grouping", "unit", "known", "value", "low", "high"])
+    made = made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map(POINTS) + seed, attribute="all")
+    return made.assign(metric="exact_match", draws=10)[COMMON_SHIFT_REPAIR.names]
+
+
+def recall_rows(arm: str, seed: int, points: tuple[str, ...] = tuple(POINTS)) -> pd.DataFrame:
+    """Questions fall and rise again, biographies fall slowly; values of `control` persons are 0.01."""
+    levels = {"task0": (0.99, 0.98), "early": (0.1, 0.9), "matched": (0.5, 0.7), "end": (0.4, 0.6)}
+    rows = []
+    for point in ("task0", *points):
+        question, biography = levels[point]
+        forms = {"question": question, "biography": biography, **{f"in_context_{shots}": 0.2 - 0.05 * shots for shots in (1, 2, 3)}}
+        for form, value in forms.items():
+            rows.append((point, form, "task0_test", value, value - 0.03, value + 0.03))
+            rows.append((point, form, "control", 0.01, 0.0, 0.03))
+    made = pd.DataFrame(rows, columns=["point", "form", "group", "value", "low", "high"])
+    made = made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map({"task0": 0} | POINTS), attribute="all")
+    return made.assign(metric="exact_match", n=60)[RECALL.names]
+
+
+def drift_rows(arm: str, seed: int, divergences: dict[str, float]) -> pd.DataFrame:
+    """KL from theta* by point; twice that to theta*, and ten times that on Task 0 or on a single attribute."""
+    rows = [
+        (point, group, attribute, metric, value * factor * (1 if (group, attribute) == ("task1", "all") else 10))
+        for point, value in divergences.items()
+        for group in ("task1", "task0_test")
+        for attribute in ("all", "major")
+        for metric, factor in (("kl_from_theta_star", 1), ("kl_to_theta_star", 2))
+    ]
+    made = pd.DataFrame(rows, columns=["point", "group", "attribute", "metric", "value"])
+    made = made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map(POINTS), n=900)
+    return made.assign(low=made["value"] * 0.9, high=made["value"] * 1.1)[DRIFT.names]
+
+
+def theory_rows(arm: str, seed: int, last: float) -> pd.DataFrame:
+    """Rows of both stages that are drawn, with the shares and sizes of the residual stream."""
+    rows = table(arm, seed, last=last)
+    norms = rows[rows["metric"] == "shift_norm"]
+    sizes = norms.assign(metric="relative_shift_norm", value=norms["value"] / 5, low=norms["low"] / 5, high=norms["high"] / 5)
+    shares = norms.assign(metric="single_shifts_along", value=0.2, low=0.15, high=0.25, chance=0.05, chance_low=0.03, chance_high=0.08)
+    stage = pd.concat([rows, sizes, shares], ignore_index=True)
+    return pd.concat([stage.assign(after=after) for after in ("task1_early", "task1_end")], ignore_index=True)
+
+
 def write_views(folder: Path, seed: int) -> None:
     """Write `folder`/fisher.parquet, and `folder`/<arm>/<table>.parquet for every arm that is viewed."""
     write_table(fisher(seed), folder / "fisher.parquet", FISHER)
     makers = {
         "landscape": (landscape, LANDSCAPE),
+        "interpolation": (interpolation, INTERPOLATION),
         "weights": (weights, WEIGHTS),
         "features": (features, FEATURES),
         "feature_points": (feature_points, FEATURE_POINTS),
+        "positions": (lambda seed, arm: position_rows(arm, seed), POSITIONS),
+        "common_shift": (lambda seed, arm: shift_rows(arm, seed, 0.6, 0.2), COMMON_SHIFT),
+        "common_shift_repair": (lambda seed, arm: repair_rows(arm, seed), COMMON_SHIFT_REPAIR),
+        "recall": (lambda seed, arm: recall_rows(arm, seed), RECALL),
+        "theory": (lambda seed, arm: theory_rows(arm, seed, 10.0), THEORY),
     }
+    drift = [drift_rows(arm, seed, {"early": 1.0, "end": 1.0 + number}) for number, arm in enumerate(VIEWED)]
+    write_table(pd.concat(drift, ignore_index=True), folder / "drift.parquet", DRIFT)
     for arm in VIEWED:
         for name, (make, schema) in makers.items():
             write_table(make(seed, arm), folder / arm / f"{name}.parquet", schema)

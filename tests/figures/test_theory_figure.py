@@ -3,20 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from tests.views.test_theory_verdicts import table
+from synthetic_views import theory_rows
 
 from forgetting.figures import style
 from forgetting.figures.theory import draw, relative_to
-
-
-def made_up(arm: str, seed: int, last: float) -> pd.DataFrame:
-    """Rows of both stages that are drawn, with the shares and sizes of the residual stream."""
-    rows = table(arm, seed, last=last)
-    norms = rows[rows["metric"] == "shift_norm"]
-    sizes = norms.assign(metric="relative_shift_norm", value=norms["value"] / 5, low=norms["low"] / 5, high=norms["high"] / 5)
-    shares = norms.assign(metric="single_shifts_along", value=0.2, low=0.15, high=0.25, chance=0.05, chance_low=0.03, chance_high=0.08)
-    stage = pd.concat([rows, sizes, shares], ignore_index=True)
-    return pd.concat([stage.assign(after=after) for after in ("task1_early", "task1_end")], ignore_index=True)
 
 
 def test_units_are_those_of_the_same_seed_and_checkpoint() -> None:
@@ -29,7 +19,7 @@ def test_units_are_those_of_the_same_seed_and_checkpoint() -> None:
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_freezing_is_drawn_as_a_share_of_seq(seeds: int) -> None:
     frames = [
-        made_up(arm, seed, last)
+        theory_rows(arm, seed, last)
         for seed in range(seeds)
         for arm, last in (("seq", 10.0 + seed), ("freeze-1", 8.0 + 0.8 * seed), ("freeze-3", 4.0 + 0.4 * seed), ("replay-20", 5.0))
     ]
@@ -41,5 +31,5 @@ def test_freezing_is_drawn_as_a_share_of_seq(seeds: int) -> None:
 
 @pytest.mark.parametrize("arm", ["seq", "freeze-2"])
 def test_one_arm_alone_can_be_drawn(arm: str, tmp_path) -> None:
-    style.save_figure(draw(made_up(arm, 0, 10.0)), [tmp_path / "theory.png"])
+    style.save_figure(draw(theory_rows(arm, 0, 10.0)), [tmp_path / "theory.png"])
     assert (tmp_path / "theory.png").stat().st_size > 0

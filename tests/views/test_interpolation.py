@@ -55,8 +55,8 @@ def test_identical_weights_have_no_barrier_and_one_loss(checkpoints, questions, 
 
 
 def test_interpolation_equals_brute_force(checkpoints, questions, run, tmp_path):
-    save_checkpoint(read_model(checkpoints.folders[200], CPU), tmp_path / "kept" / "task1-400-1")
-    frame = interpolation(run, checkpoints, Recovered.find(tmp_path / "kept"), questions, CPU)
+    save_checkpoint(read_model(checkpoints.folders[200], CPU), tmp_path / "kept" / "end-1")
+    frame = interpolation(run, checkpoints, Recovered.find(tmp_path / "kept", 50), questions, CPU)
     write_table(frame, tmp_path / "interpolation.parquet", INTERPOLATION)
     frame = read_table(tmp_path / "interpolation.parquet", INTERPOLATION)
     for segment, start, end in (("task0_task1", 0, 400), ("task1_recovered", 400, 200), ("task0_recovered", 0, 200)):

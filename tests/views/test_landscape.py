@@ -174,9 +174,9 @@ def test_recovery_is_projected_onto_the_plane_of_task1(checkpoints, questions, r
     model = read_model(checkpoints.folders[0], CPU)
     for epochs, share in (("0.5", 0.5), ("1", 2.0)):
         torch.nn.utils.vector_to_parameters(start + share * (end - start), model.parameters())
-        save_checkpoint(model, tmp_path / "kept" / f"task1-400-{epochs}")
-        save_checkpoint(model, tmp_path / "kept" / f"task1-50-{epochs}")
-    frame = landscape(run, checkpoints, Recovered.find(tmp_path / "kept"), questions, CPU)
+        save_checkpoint(model, tmp_path / "kept" / f"end-{epochs}")
+        save_checkpoint(model, tmp_path / "kept" / f"trough-{epochs}")
+    frame = landscape(run, checkpoints, Recovered.find(tmp_path / "kept", trough=50), questions, CPU)
     at_end = frame.loc[(frame["kind"] == "trajectory") & (frame["step"] == 400), ["alpha", "beta"]].to_numpy()
     for kind, step in (("recovery_trough", 50), ("recovery_end", 400)):
         path = frame[frame["kind"] == kind]
@@ -187,8 +187,9 @@ def test_recovery_is_projected_onto_the_plane_of_task1(checkpoints, questions, r
     assert frame.loc[frame["kind"] == "grid", "beta"].max() > 2 * at_end[0, 1]
 
 
-def test_more_than_two_recoveries_are_refused(tmp_path):
-    for step in (5, 10, 20):
-        (tmp_path / f"task1-{step}-1").mkdir()
-    with pytest.raises(ValueError, match=r"from steps \[5, 10, 20\]"):
-        Recovered.find(tmp_path)
+def test_a_trough_at_the_end_is_drawn_once(tmp_path):
+    for name in ("trough-1", "end-1"):
+        (tmp_path / name).mkdir()
+    task1 = {0: tmp_path, 100: tmp_path}
+    assert [kind for kind, *_ in Recovered.find(tmp_path, trough=100).points(task1)] == ["recovery_end", "recovery_end"]
+    assert not list(Recovered.find(None, trough=100).points(task1))

@@ -15,8 +15,9 @@ from tests.study import ROOT, clone_to, merged, snakemake
 
 from forgetting.config import load_study
 
-FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier")
-COMPARISON = ("method_comparison", "freeze_depth", "replay_share", "task_vector", "fisher_angle", "pseudo_examples")
+FIGURES = ("performance", "answers", "recovery", "learning_rate", "landscape", "interpolation", "weight_update", "features", "common_shift")
+FIGURES += ("frontier",)
+COMPARISON = ("method_comparison", "freeze_depth", "replay_share", "task_vector", "fisher_angle", "pseudo_examples", "theory", "drift")
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +42,11 @@ def heavy(jobs: Counter[str]) -> int:
 def test_laptop(clone: Path) -> None:
     jobs = planned(clone, "all")
     assert jobs["make_data"] == jobs["pretrain"] == jobs["task0"] == jobs["check_task0"] == jobs["recovery_controls"] == 1
-    assert jobs["view_landscape"] == jobs["view_weights"] == jobs["view_features"] == 3
+    views = [rule for rule in jobs if rule.startswith("view_")]
+    assert {jobs[rule] for rule in views} == {4} and len(views) == 5
     assert jobs["gate_task0"] == jobs["gate_task1"] == jobs["report"] == 1
     assert all(jobs[f"fig_{name}"] == 1 for name in FIGURES)
-    assert heavy(jobs) <= 60
+    assert heavy(jobs) <= 70
 
 
 def test_seeds_repeat_everything_but_figures(clone: Path) -> None:
@@ -65,7 +67,7 @@ def task1_jobs(jobs: Counter[str]) -> int:
 def test_methods_trains_every_arm_of_the_comparison_once(clone: Path) -> None:
     jobs = planned(clone, "methods")
     study = load_study(merged())
-    assert task1_jobs(jobs) + jobs["task_vector"] == jobs["recovery"] == len(study.compared_arms)
+    assert task1_jobs(jobs) + jobs["task_vector"] == jobs["recovery"] + jobs["recovery_curve"] == len(study.compared_arms)
     assert jobs["task_vector"] == len(study.task_vector_arms) > 0
     assert jobs["task0_lamol"] == jobs["choose"] == jobs["methods_report"] == 1
     assert all(jobs[f"fig_{name}"] == 1 for name in COMPARISON)
@@ -82,7 +84,7 @@ def test_an_edited_method_reruns_its_arms_alone(clone: Path) -> None:
     plan = snakemake("-n", "methods", cwd=clone).stdout
     blocks = re.findall(r"rule task1\w*:\n    input: (.+)\n(?:.*\n)*?    wildcards: seed=0, arm=(.+)", plan)
     users = {arm for files, arm in blocks if "methods/ewc.py" in files}
-    assert not re.search(r"rule (?:make_data|pretrain|task0|recovery):\n    input: .*forgetting/(?:arms|methods)", plan), (
+    assert not re.search(r"rule (?:make_data|pretrain|task0|recovery|recovery_curve):\n    input: .*forgetting/(?:arms|methods)", plan), (
         "knobs are no concern of theirs"
     )
     assert users == {"ewc-1e-2", "ewc-1e-1", "ewc-1e0", "ewc-1e1", "ewc-batch-1e-1"}
@@ -90,8 +92,8 @@ def test_an_edited_method_reruns_its_arms_alone(clone: Path) -> None:
 
 def test_paper_is_the_papers_study(clone: Path) -> None:
     jobs = planned(clone, "all", "--configfile", "config/paper.yaml")
-    assert task1_jobs(jobs) == 8  # seq, 2 replay shares, 2 freeze depths, 3 further rates
-    assert jobs["recovery"] == 6
+    assert task1_jobs(jobs) == 7  # seq, replay, freeze, EWC, 3 further rates
+    assert jobs["recovery_curve"] == 4 and jobs["recovery"] == 3
     full = planned(clone, "methods", "--configfile", "config/paper.yaml")
     depths = {method.layers for method in load_study(merged("paper.yaml")).methods.values() if method.method == "freeze"}
     assert depths == set(range(13))
@@ -108,14 +110,15 @@ def test_targets_by_name(clone: Path, target: str) -> None:
 
 def test_headline_figure_needs_few_runs(clone: Path) -> None:
     jobs = planned(clone, "fig_performance")
-    assert task1_jobs(jobs) <= 3
-    assert jobs["recovery"] == 1
+    assert task1_jobs(jobs) <= 4
+    assert jobs["recovery_curve"] == 1 and not jobs["recovery"]
     assert not any(rule.startswith("view_") for rule in jobs)
 
 
 def test_figures_and_data_import_no_torch() -> None:
     light = [*(f"fig_{name}" for name in (*FIGURES, *COMPARISON)), "data", "gates", "choose"]
-    light += ["table_methods", "table_recovery_table", "table_gates", "table_method_table", "table_choice_table", "table_grid_table"]
+    tables = ("verdict", "methods", "recovery_table", "gates", "method_table", "choice_table", "grid_table", "theory_table")
+    light += [f"table_{name}" for name in tables]
     program = (
         "import runpy, sys; sys.path[:0] = ['workflow']\nfor path in sys.argv[1:]: runpy.run_path(path)\nassert 'torch' not in sys.modules"
     )

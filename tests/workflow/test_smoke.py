@@ -13,10 +13,20 @@ from tests.study import SMOKE, snakemake
 
 pytestmark = pytest.mark.smoke
 
-FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier")
-TABLES = ("methods", "recovery_table", "learning_rate_table", "gates")
-COMPARISON_FIGURES = ("method_comparison", "freeze_depth", "replay_share", "task_vector", "fisher_angle", "pseudo_examples")
-COMPARISON_TABLES = ("method_table", "choice_table", "grid_table")
+FIGURES = ("performance", "answers", "recovery", "learning_rate", "landscape", "interpolation", "weight_update", "features", "common_shift")
+FIGURES += ("frontier",)
+TABLES = ("verdict", "methods", "recovery_table", "learning_rate_table", "gates")
+COMPARISON_FIGURES = (
+    "method_comparison",
+    "freeze_depth",
+    "replay_share",
+    "task_vector",
+    "fisher_angle",
+    "pseudo_examples",
+    "theory",
+    "drift",
+)
+COMPARISON_TABLES = ("method_table", "choice_table", "grid_table", "theory_table")
 
 
 def planned(clone: Path, *arguments: str) -> list[str]:

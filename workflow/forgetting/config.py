@@ -132,6 +132,7 @@ class StudyConfig(Strict):
             "recovery": ("recovery", "evaluation", "precision"),
             "views": ("views", "evaluation", "precision"),
             "fisher": (),
+            "drift": ("evaluation",),
             "gates": ("gates", "gate_thresholds"),
         }[stage]
         whole = self.model_dump(mode="json")

@@ -14,7 +14,6 @@ from transformers import AutoConfig, GPTNeoXForCausalLM
 
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.run import RecoveryRun, Run
-from forgetting.sections import TROUGH_WITHIN
 from forgetting.statistics import summarise
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table, write_table
 from forgetting.tokens import Questions
@@ -22,6 +21,7 @@ from forgetting.training.batches import QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
 from forgetting.training.measurements import evaluate_facts, facts_frame
 from forgetting.training.resume import Scratch
+from forgetting.views.performance import trough_checkpoint
 
 PROBED_GROUPS = ("task0_test", "control")
 RANDOM_START_SEED = 1_000_003
@@ -33,18 +33,14 @@ class Probe:
     """One recovery run: from which weights, on which answers, for how many epochs.
 
     start: task1, pretrained, random, or shuffled (from Task 1 weights, with the answers of `task0_train` shuffled among its persons).
-    keep: whether the recovered weights of the first epoch are kept, at every reported share of it.
+    keep: the names (trough, end) under which the recovered weights of the first epoch are kept, at every reported share of it.
     """
 
     start: str
     checkpoint: int
     folder: Path
     epochs: float
-    keep: bool = False
-
-    def named(self, epochs: float) -> str:
-        """The folder of the weights after so many epochs."""
-        return f"{self.start}-{self.checkpoint}-{epochs:g}"
+    keep: tuple[str, ...] = ()
 
 
 class Prober:
@@ -82,8 +78,9 @@ class Prober:
         steps = {epoch_steps(len(questions), size, epochs): epochs for epochs in self._evaluated_epochs(probe.epochs)}
 
         def evaluate(step: int) -> dict[str, Tensor]:
-            if probe.keep and steps[step] in self.config.epochs and steps[step] <= 1:
-                save_checkpoint(model, self.kept / probe.named(steps[step]))
+            if steps[step] in self.config.epochs and steps[step] <= 1:
+                for name in probe.keep:
+                    save_checkpoint(model, self.kept / f"{name}-{steps[step]:g}")
             return evaluate_facts(model, self.measured, self.run.evaluation.batch_size)
 
         plan = Plan(
@@ -125,7 +122,7 @@ class Prober:
     def write(self, probes: list[Probe], output: Path) -> None:
         """Run every probe and write metrics.parquet, facts.parquet, and the weights that are kept to checkpoints/."""
         facts = pd.concat([self.facts(probe) for probe in probes], ignore_index=True)
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)  # an older config may have left other weights there
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)  # another config may have left other weights there
         for folder in sorted(self.kept.glob("*-*")):
             publish(folder, output / "checkpoints" / folder.name)
         keys = ["scale", "seed", "stage", "arm", "step", "start", "checkpoint", "epochs"]
@@ -155,18 +152,11 @@ def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int]
     for step, folder in sorted(folders.items()):
         if step in main or kind == "curve":
             longest = max(prober.config.epochs) if step in main and kind != "short" else 1.0
-            probes.append(Probe("task1", step, folder, longest, kind == "curve" and step in (trough, end)))
+            keep = tuple(name for name, at in (("trough", trough), ("end", end)) if at == step and kind == "curve")
+            probes.append(Probe("task1", step, folder, longest, keep))
     if kind != "short":
         probes += [Probe("shuffled", step, folders[step], 1.0) for step in sorted({trough, end})]
     prober.write(probes, output)
-
-
-def trough_checkpoint(metrics: pd.DataFrame, steps: list[int]) -> int:
-    """The kept checkpoint within the first 150 steps at which Task 0 exact match is lowest (the first such)."""
-    wanted = {"group": "task0_test", "attribute": "all", "metric": "exact_match"}
-    rows = metrics[(metrics[list(wanted)] == pd.Series(wanted)).all(axis=1)].set_index("step")["value"]
-    early = [step for step in steps if step <= TROUGH_WITHIN] or [min(steps)]
-    return int(rows.loc[early].idxmin())
 
 
 def recover_controls(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:

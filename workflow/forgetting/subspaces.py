@@ -6,10 +6,12 @@ import functools
 
 import numpy as np
 import torch
+from scipy.special import betainc
 from torch import Tensor
 
-NULL_DRAWS = 32
+NULL_DRAWS = 200
 _NULL_SEED = 0
+_QUADRATURE_POINTS = 8193
 _ZERO_ENERGY = 1e-12
 
 
@@ -43,9 +45,43 @@ def angles_to_subspace(basis: Tensor, vectors: Tensor) -> Tensor:
     return torch.rad2deg(torch.arccos((basis.T @ vectors).norm(dim=0).clamp(0, 1)))
 
 
+@functools.cache
 def chance_angle_to_subspace(rank: int, dimension: int) -> float:
-    """arccos sqrt(r / d): a random direction of R^d keeps r / d of its squared length in a subspace of r dimensions."""
-    return float(np.degrees(np.arccos(np.sqrt(rank / dimension))))
+    """The exact mean angle between a random direction of R^d and a subspace of r dimensions.
+
+    The squared cosine has the distribution Beta(r / 2, (d - r) / 2) of mean r / d, so for large d this is arccos sqrt(r / d) (science §5).
+    The difference grows as d falls and as r nears d: 0.1 degrees at 742 of 768, more than random updates of that rank stray.
+    """
+    if rank == dimension:
+        return 0.0
+    angles = np.linspace(0, np.pi / 2, _QUADRATURE_POINTS)
+    still_larger = betainc(rank / 2, (dimension - rank) / 2, np.cos(angles) ** 2)
+    return float(np.degrees(np.trapezoid(still_larger, angles)))
+
+
+def random_angles(rank: int, count: int, dimension: int) -> Tensor:
+    """Angles between `count` random orthonormal directions (Haar) of R^d and a subspace of `rank` dimensions: (NULL_DRAWS, count).
+
+    Seeded. Calls of one dimension share their draws, so their results are not independent of each other.
+    """
+    squares = _squares_within_leading(dimension)[:, rank - 1, :count]
+    return torch.rad2deg(torch.arccos(squares.clamp(0, 1).sqrt()))
+
+
+@functools.lru_cache(maxsize=1)
+def _squares_within_leading(dimension: int) -> Tensor:
+    """Squared length of each column of random orthogonal matrices within the first 1, 2, ..., d coordinates: (NULL_DRAWS, d, d).
+
+    Whether directions or the subspace they are held against are random makes no difference, so the subspace is that of the first r
+    coordinates, and one set of draws serves all ranks and numbers of directions: 0.9 GB for d = 768.
+    """
+    generator = torch.Generator().manual_seed(_NULL_SEED)
+    squares = torch.empty(NULL_DRAWS, dimension, dimension, dtype=torch.float64)
+    for draw in squares:
+        # The signs that a QR decomposition chooses are not random, but squares do not see them.
+        orthogonal = torch.linalg.qr(torch.randn(dimension, dimension, generator=generator, dtype=torch.float64)).Q
+        torch.cumsum(orthogonal.square(), 0, out=draw)
+    return squares
 
 
 def principal_angle(first: Tensor, second: Tensor) -> float:
@@ -55,9 +91,15 @@ def principal_angle(first: Tensor, second: Tensor) -> float:
 
 
 @functools.cache
-def chance_principal_angle(rank: int, dimension: int) -> float:
-    """What `principal_angle` gives for two random subspaces, as the mean of 32 draws (seeded): it has no short closed form."""
+def random_principal_angles(rank: int, dimension: int) -> Tensor:
+    """What `principal_angle` gives for two random subspaces: (NULL_DRAWS,), seeded."""
     generator = torch.Generator().manual_seed(_NULL_SEED)
-    draws = torch.randn(2, NULL_DRAWS, dimension, rank, generator=generator, dtype=torch.float64)
-    first, second = torch.linalg.qr(draws).Q
-    return float(np.mean([principal_angle(a, b) for a, b in zip(first, second, strict=True)]))
+    draws = torch.randn(NULL_DRAWS, dimension, rank, generator=generator, dtype=torch.float64)
+    # One of the two may be that of the first coordinates; its products with the other are the first rows of that one's basis.
+    cosines = torch.linalg.svdvals(torch.linalg.qr(draws).Q[:, :rank]).clamp(0, 1)
+    return torch.rad2deg(torch.arccos(cosines)).mean(1)
+
+
+def chance_principal_angle(rank: int, dimension: int) -> float:
+    """The mean of `random_principal_angles`: it has no short closed form."""
+    return float(random_principal_angles(rank, dimension).mean())

@@ -64,15 +64,15 @@ the other kinds are NaN. alpha, beta: L2 distance from the origin (orthogonal ax
 Losses: nats per answer token; `_error`: their standard error, as far as it comes from the choice of persons."""
 WEIGHTS = pa.schema(
     [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("former", pa.string()), ("latter", pa.string())]
-    + [("layer", pa.int32()), ("component", pa.string()), ("metric", pa.string()), ("value", pa.float64()), ("chance", pa.float64())]
+    + [("layer", pa.int32()), ("component", pa.string()), ("metric", pa.string())]
+    + [(name, pa.float64()) for name in ("value", "chance", "chance_low", "chance_high")]
 )
 """One number on the updates `former` and `latter` of one matrix. Updates: pretraining (its late part), task0, task1 (whole),
 task1_early (to step
 150), task1_late (from there to the end). layer: -1 embedding, 0..L-1 blocks, L output embedding. component: embedding, query, key, value,
 attention_output, mlp_input, mlp_output, output_embedding. metric: mean_angle, weighted_angle, principal_angle (degrees); cosine;
-relative_norm,
-stable_rank, rank (of the latter), former_rank. chance: the value that independent Gaussian updates of the same ranks give, NaN where
-none applies."""
+relative_norm, stable_rank, rank (of the latter), former_rank. chance: the mean for a random latter update, of the same singular values and
+with random left singular vectors; chance_low, chance_high: its middle 95 %. NaN where none applies."""
 FEATURES = pa.schema(
     [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("before", pa.string()), ("after", pa.string())]
     + [("layer", pa.int32()), ("group", pa.string()), ("attribute", pa.string()), ("metric", pa.string())]
@@ -157,12 +157,12 @@ THEORY = pa.schema(
     + [(name, pa.float64()) for name in ("value", "low", "high", "chance", "chance_low", "chance_high")]
 )
 """One number on what Task 1 up to the checkpoint `after` (task1_early, task1_matched, task1_end) did to one layer since the end of Task 0,
-at the last prompt token. component: a linear map of block `layer` (1 is the first; components as in WEIGHTS), or stream, the residual stream
-after block `layer` (0: the embedding). Metrics of a map, all shares of a squared length: update_on_leading_inputs, input_energy,
+at the last prompt token. component: a linear map of block `layer` (1 is the first; components as in WEIGHTS), or stream, the residual
+stream after block `layer` (0: the embedding). Metrics of a map, all shares of a squared length: update_on_leading_inputs, input_energy,
 mean_shift_along, single_shifts_along. Of the stream: these two shares and own_mean_shift_along, own_single_shifts_along; shift_norm,
 own_norm, inherited_norm, shift_bound, bound_if_frozen (lengths; `layer` of the last one is the number of frozen layers);
-relative_shift_norm (standard deviations); depth_correlation, relative_depth_correlation (filed under the last layer). A map that was not updated
-has no rows, a stream that did not move no shares. low, high: 95 %, over persons. chance, chance_low, chance_high: a random update of
+relative_shift_norm (standard deviations); depth_correlation, relative_depth_correlation (filed under the last layer). A map that was not
+updated has no rows, a stream that did not move no shares. low, high: 95 %, over persons. chance, chance_low, chance_high: a random update of
 the same singular values, mean and middle 95 %. NaN where none applies."""
 THEORY_VERDICTS = pa.schema(
     [("scale", pa.string()), ("arm", pa.string()), ("after", pa.string()), ("proposition", pa.int32()), ("statistic", pa.string())]
@@ -172,6 +172,18 @@ THEORY_VERDICTS = pa.schema(
 """Whether the data support a proposition of the paper (1, 2, 3), one row an arm, checkpoint and statistic; `arm` is freeze for what is
 fitted to all freeze arms. supported: yes, no, undecided or not tested, by
 `rule`. low, high: 95 %, over seeds, or of one seed over layers or persons."""
+POSITIONS = pa.schema(
+    [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("step", pa.int32()), ("position", pa.int32())]
+    + _METRIC
+    + [("chance", pa.float64())]
+)
+"""Answer tokens by attribute and place, each predicted after the right tokens before it, at each checkpoint of Task 1 (step 0: after
+Task 0). position: 0 is the first answer token, -1 the end token of every answer, whatever its place. metric: token_hard, the share of the
+n tokens that are the argmax; token_hard_after_right, the same where all earlier tokens of the answer were argmax, too (NaN with n = 0
+where there is no such answer); token_soft, mean probability of the right token; first_wrong, the share of the n questions whose first
+wrong token is here (over the positions they add up to 1 - exact match). low, high: 95 %, over persons. chance: the same share for always
+the most frequent token of the training persons at that attribute and place (token_hard_after_right: on the same tokens as the model; NaN
+for token_soft)."""
 
 
 class TableError(StudyError):

@@ -49,6 +49,7 @@ def require_writable(folder):
 require_writable(ROOT)
 
 RESOURCES = sorted(str(path) for path in Path("resources").rglob("*") if path.is_file())
+TEMPLATES = [path for path in RESOURCES if path.startswith("resources/templates/")]
 
 
 @functools.cache
@@ -107,6 +108,19 @@ def checkpoint_files(folder, steps):
 def task1_checkpoints(wildcards):
     """The files of every checkpoint of the arm."""
     return checkpoint_files(f"{SEED}/task1/{{arm}}".format(**wildcards), kept_steps(wildcards.arm))
+
+
+def recovered_files(folder):
+    """The files of the weights that the recovery curve of an arm in this folder keeps."""
+    epochs = [epochs for epochs in STUDY.recovery.epochs if epochs <= 1]
+    return [file for start in ("trough", "end") for share in epochs for file in model_files(f"{folder}/checkpoints/{start}-{share:g}")]
+
+
+def recovered_models(wildcards):
+    """The same of the arm; none where it has no curve."""
+    if STUDY.probe(wildcards.arm) != "curve":
+        return []
+    return recovered_files(f"{SEED}/recovery/{{arm}}".format(**wildcards))
 
 
 def task0_folder(arm):
@@ -179,17 +193,23 @@ EVALUATION_BATCH = STUDY.evaluation.batch_size * TOKENS_PER_QUESTION
 
 FIGURES = (
     "performance",
+    "answers",
     "recovery",
     "learning_rate",
     "landscape",
+    "interpolation",
     "weight_update",
     "features",
+    "common_shift",
     "frontier",
 )
-TABLES = ("methods", "recovery_table", "learning_rate_table", "gates")
-COMPARED_METHODS = {STUDY.methods[arm].method for arm in STUDY.compared_arms}
+TABLES = ("verdict", "methods", "recovery_table", "learning_rate_table", "gates")
+COMPARED_ARMS = STUDY.compared_arms
+COMPARED_METHODS = {STUDY.methods[arm].method for arm in COMPARED_ARMS}
 COMPARISON_FIGURES = [
     "method_comparison",
+    "theory",
+    "drift",
     "fisher_angle",
     *(
         name
@@ -202,7 +222,7 @@ COMPARISON_FIGURES = [
         if method in COMPARED_METHODS
     ),
 ]
-COMPARISON_TABLES = ("method_table", "choice_table", "grid_table")
+COMPARISON_TABLES = ("method_table", "choice_table", "grid_table", "theory_table")
 
 
 def figure_files(names=FIGURES):

@@ -6,7 +6,7 @@ rule choose:
     input:
         script="workflow/scripts/choose.py",
         library=code("workflow/scripts/choose.py"),
-        metrics=per_arm(f"{SEED}/task1/{{arm}}/metrics.parquet", STUDY.compared_arms),
+        metrics=per_arm(f"{SEED}/task1/{{arm}}/metrics.parquet", COMPARED_ARMS),
     output:
         f"{ROOT}/comparison/choice.parquet",
     log:
@@ -45,4 +45,35 @@ rule view_fisher:
         runtime=runtime(1000 * 4 * TOKENS_PER_QUESTION),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --task0 $(dirname {input.task0[0]}) "
+        "--output {output} > {log} 2>&1"
+
+
+rule view_drift:
+    """How far each compared arm moves away from the model after Task 0 in what it says about Task 1 and Task 0."""
+    input:
+        script="workflow/scripts/view_drift.py",
+        library=code("workflow/scripts/view_drift.py"),
+        config=f"{SEED}/drift/config.json",
+        questions=rules.make_data.output.questions,
+        task0=[model_files(f"{task0_folder(arm)}/model")[0] for arm in COMPARED_ARMS],
+        weights=[file for arm in COMPARED_ARMS for file in checkpoint_files(f"{SEED}/task1/{arm}", kept_steps(arm))],
+        metrics=[f"{SEED}/task1/{arm}/metrics.parquet" for arm in COMPARED_ARMS],
+    output:
+        f"{SEED}/drift/drift.parquet",
+    log:
+        f"{LOGS}/drift.log",
+    benchmark:
+        f"{BENCHMARKS}/drift.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.views
+    resources:
+        **ACCELERATOR,
+        mem_mb=memory(EVALUATION_BATCH),
+        runtime=runtime(6 * len(COMPARED_ARMS) * questions(STUDY.data.groups.task0_test + STUDY.data.groups.task1)),
+    params:
+        task0=lambda wildcards, input: [Path(file).parent for file in input.task0],
+        task1=lambda wildcards, input: [Path(file).parent for file in input.metrics],
+    shell:
+        "python {input.script} --config {input.config} --questions {input.questions} --task0 {params.task0} --task1 {params.task1} "
         "--output {output} > {log} 2>&1"

@@ -33,7 +33,6 @@ PROBED_ARMS = [arm for arm in STUDY.recovery.arms if arm in STUDY.arms]
 CURVE_ARMS = [arm for arm in STUDY.recovery.curve_arms if arm in STUDY.arms]
 RATE_ARMS = ["seq", *STUDY.learning_rate_arms]
 PROBED_RATE_ARMS = [arm for arm in RATE_ARMS if arm in STUDY.recovery.arms]
-COMPARED_ARMS = STUDY.compared_arms
 
 
 def compared(*methods):
@@ -41,6 +40,7 @@ def compared(*methods):
     return [arm for arm in COMPARED_ARMS if STUDY.methods[arm].method in methods]
 
 
+THEORY_ARMS = list(dict.fromkeys([*MAIN_ARMS, *compared("freeze")]))
 floors = seeds(rules.make_data.output.floors)
 choice = rules.choose.output
 paper = "resources/paper_results.yaml"
@@ -52,6 +52,17 @@ SHOWN = {
         about="Accuracies on Task 0 and Task 1 against step, and the recovery curve.",
         category=FORGETTING,
         input=dict(metrics=metrics_of(MAIN_ARMS), recovery=recovery_of(["seq"]), floors=floors),
+    ),
+    "fig_answers": dict(
+        about="Which answers are forgotten: by attribute, by place in the answer, fact by fact.",
+        category=FORGETTING,
+        input=dict(
+            metrics=metrics_of(MAIN_ARMS),
+            recovery=recovery_of([*MAIN_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*MAIN_ARMS, "controls"]),
+            floors=floors,
+            positions=views_of(MAIN_ARMS, "positions"),
+        ),
     ),
     "fig_recovery": dict(
         about="What one epoch of recovery brings back, beside its controls.",
@@ -78,6 +89,11 @@ SHOWN = {
         input=dict(landscape=views_of(STUDY.views.arms, "landscape")),
         options=dict(axes=STUDY.views.landscape.axes),
     ),
+    "fig_interpolation": dict(
+        about="Losses and barriers on straight lines between the ends of Task 0, of Task 1 and of recovery.",
+        category=MODEL,
+        input=dict(interpolation=views_of(STUDY.views.arms, "interpolation")),
+    ),
     "fig_weight_update": dict(
         about="Angles between the weight updates of the stages.",
         category=MODEL,
@@ -88,6 +104,27 @@ SHOWN = {
         about="How the residual stream moves between the stages.",
         category=MODEL,
         input=dict(features=views_of(STUDY.views.arms, "features"), points=views_of(STUDY.views.arms, "feature_points")),
+    ),
+    "fig_common_shift": dict(
+        about="How much of the forgetting is one change common to all facts, a repair without training, and recall in other forms.",
+        category=SPURIOUS,
+        input=dict(
+            common_shift=views_of(STUDY.views.arms, "common_shift"),
+            repair=views_of(STUDY.views.arms, "common_shift_repair"),
+            recall=views_of(STUDY.views.arms, "recall"),
+            recovery=recovery_of(STUDY.views.arms),
+        ),
+    ),
+    "table_verdict": dict(
+        about="Of every viewed arm: what is lost, what comes back, what explains it, and the conclusion.",
+        category=SPURIOUS,
+        input=dict(
+            metrics=metrics_of(STUDY.views.arms),
+            recovery=recovery_of([*STUDY.views.arms, "controls"]),
+            recovery_facts=recovery_facts_of([*STUDY.views.arms, "controls"]),
+            common_shift=views_of(STUDY.views.arms, "common_shift"),
+            features=views_of(STUDY.views.arms, "features"),
+        ),
     ),
     "fig_frontier": dict(
         about="The arms of `all` on the Task 0 / Task 1 frontier.",
@@ -157,6 +194,21 @@ SHOWN = {
         category=METHODS,
         input=dict(metrics=metrics_of(compared("seq", "task_vector")), floors=floors, paper=paper),
         options=matched,
+    ),
+    "fig_theory": dict(
+        about="The propositions of the paper, measured layer by layer.",
+        category=MODEL,
+        input=dict(theory=views_of(THEORY_ARMS, "theory")),
+    ),
+    "table_theory_table": dict(
+        about="Which propositions of the paper the data support.",
+        category=MODEL,
+        input=dict(theory=views_of(THEORY_ARMS, "theory")),
+    ),
+    "fig_drift": dict(
+        about="Forgetting against how far a model moves on Task 1.",
+        category=METHODS,
+        input=dict(drift=seeds(rules.view_drift.output), metrics=metrics_of(COMPARED_ARMS)),
     ),
     "fig_fisher_angle": dict(
         about="Fisher information of each matrix against the angle between its Task 1 updates.",

@@ -1,44 +1,50 @@
 # The recovery probe of science section 4, its controls, and the gate on both.
 
 
-rule recovery:
-    """Train on Task 0 again from Task 1 checkpoints of an arm: what comes back was forgotten only spuriously."""
-    input:
-        script="workflow/scripts/recovery.py",
-        library=code("workflow/scripts/recovery.py"),
-        config=f"{SEED}/recovery/{{arm}}/config.json",
-        data=rules.make_data.output,
-        start=task0_model,
-        checkpoints=task1_checkpoints,
-        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
-        facts=f"{SEED}/task1/{{arm}}/facts.parquet",
-    output:
-        metrics=f"{SEED}/recovery/{{arm}}/metrics.parquet",
-        facts=f"{SEED}/recovery/{{arm}}/facts.parquet",
-    log:
-        f"{LOGS}/recovery/{{arm}}.log",
-    benchmark:
-        f"{BENCHMARKS}/recovery/{{arm}}.tsv"
-    wildcard_constraints:
-        arm=one_of(STUDY.every_arm),
-    # The longest jobs: start them before the remaining arms of Task 1.
-    priority: 1
-    conda:
-        "../envs/forgetting.yaml"
-    threads: STUDY.threads.recovery
-    resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=lambda wildcards: runtime(
-            (2 * len(kept_steps(wildcards.arm)) + 12 * max(STUDY.recovery.epochs)) * questions(STUDY.data.groups.task0_train)
-        ),
-    params:
-        steps=lambda wildcards: kept_steps(wildcards.arm),
-        scratch=f"{SEED}/scratch/recovery/{{arm}}",
-    shell:
-        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --task0 $(dirname $(dirname {input.start[0]})) "
-        "--task1 $(dirname {input.metrics}) --steps {params.steps} "
-        "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+# The outputs of a rule are fixed names, and only recovery curves keep weights, so they need a rule of their own.
+for curve in (True, False):
+
+    rule:
+        """Train on Task 0 again from Task 1 checkpoints of an arm: what comes back was forgotten only spuriously."""
+        name:
+            "recovery_curve" if curve else "recovery"
+        input:
+            script="workflow/scripts/recovery.py",
+            library=code("workflow/scripts/recovery.py"),
+            config=f"{SEED}/recovery/{{arm}}/config.json",
+            data=rules.make_data.output,
+            start=task0_model,
+            checkpoints=task1_checkpoints,
+            metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
+            facts=f"{SEED}/task1/{{arm}}/facts.parquet",
+        output:
+            recovered_files(f"{SEED}/recovery/{{arm}}") if curve else [],
+            metrics=f"{SEED}/recovery/{{arm}}/metrics.parquet",
+            facts=f"{SEED}/recovery/{{arm}}/facts.parquet",
+        log:
+            f"{LOGS}/recovery/{{arm}}.log",
+        benchmark:
+            f"{BENCHMARKS}/recovery/{{arm}}.tsv"
+        wildcard_constraints:
+            arm=one_of(arm for arm in STUDY.every_arm if (STUDY.probe(arm) == "curve") == curve),
+        # The longest jobs: start them before the remaining arms of Task 1.
+        priority: 1
+        conda:
+            "../envs/forgetting.yaml"
+        threads: STUDY.threads.recovery
+        resources:
+            **ACCELERATOR,
+            mem_mb=memory(EVALUATION_BATCH),
+            runtime=lambda wildcards: runtime(
+                (2 * len(kept_steps(wildcards.arm)) + 12 * max(STUDY.recovery.epochs)) * questions(STUDY.data.groups.task0_train)
+            ),
+        params:
+            steps=lambda wildcards: kept_steps(wildcards.arm),
+            scratch=f"{SEED}/scratch/recovery/{{arm}}",
+        shell:
+            "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) "
+            "--task0 $(dirname $(dirname {input.start[0]})) --task1 $(dirname {input.metrics}) --steps {params.steps} "
+            "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
 
 
 rule recovery_controls:

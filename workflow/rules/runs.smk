@@ -8,7 +8,7 @@ rule run_config:
     log:
         f"{LOGS}/config/{{stage}}.log",
     wildcard_constraints:
-        stage="data|pretrain|task0|fisher|gates",
+        stage="data|pretrain|task0|fisher|drift|gates",
     localrule: True
     conda:
         "../envs/forgetting.yaml"

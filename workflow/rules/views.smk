@@ -2,7 +2,7 @@
 
 
 rule view_landscape:
-    """Losses on the plane through three checkpoints, and the trajectory in it."""
+    """Losses on the plane through three checkpoints and on straight lines between them, with training and recovery in that plane."""
     input:
         script="workflow/scripts/view_landscape.py",
         library=code("workflow/scripts/view_landscape.py"),
@@ -10,8 +10,11 @@ rule view_landscape:
         questions=rules.make_data.output.questions,
         task0=task0_model,
         checkpoints=task1_checkpoints,
+        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
+        recovered=recovered_models,
     output:
-        f"{SEED}/views/{{arm}}/landscape.parquet",
+        landscape=f"{SEED}/views/{{arm}}/landscape.parquet",
+        interpolation=f"{SEED}/views/{{arm}}/interpolation.parquet",
     log:
         f"{LOGS}/views/{{arm}}/landscape.log",
     benchmark:
@@ -23,10 +26,12 @@ rule view_landscape:
         **ACCELERATOR,
         mem_mb=memory(EVALUATION_BATCH),
         runtime=runtime(2 * STUDY.views.landscape.grid**2 * STUDY.views.landscape.questions * TOKENS_PER_QUESTION),
+    params:
+        recovered=lambda wildcards, input: f"--recovered {Path(input.recovered[0]).parents[1]}" if input.recovered else "",
     shell:
-        "python {input.script} --config {input.config} --questions {input.questions} "
+        "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} {params.recovered} "
         "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
-        "--output {output} > {log} 2>&1"
+        "--output {output.landscape} --output-interpolation {output.interpolation} > {log} 2>&1"
 
 
 rule view_weights:
@@ -86,3 +91,91 @@ rule view_features:
         "python {input.script} --config {input.config} --questions {input.questions} --pretrained $(dirname {input.pretrained[0]}) "
         "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
         "--output {output.features} --output-points {output.points} > {log} 2>&1"
+
+
+rule view_positions:
+    """Which tokens of an answer are right, by attribute and place in the answer, at every checkpoint."""
+    input:
+        script="workflow/scripts/view_positions.py",
+        library=code("workflow/scripts/view_positions.py"),
+        config=f"{SEED}/views/{{arm}}/config.json",
+        questions=rules.make_data.output.questions,
+        task0=task0_model,
+        checkpoints=task1_checkpoints,
+    output:
+        f"{SEED}/views/{{arm}}/positions.parquet",
+    log:
+        f"{LOGS}/views/{{arm}}/positions.log",
+    benchmark:
+        f"{BENCHMARKS}/views/{{arm}}/positions.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.views
+    resources:
+        **ACCELERATOR,
+        mem_mb=memory(EVALUATION_BATCH),
+        runtime=lambda wildcards: runtime(len(kept_steps(wildcards.arm)) * questions(sum(STUDY.data.groups.model_dump().values()))),
+    shell:
+        "python {input.script} --config {input.config} --questions {input.questions} "
+        "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
+        "--output {output} > {log} 2>&1"
+
+
+rule view_theory:
+    """What Task 1 did to each layer: the propositions of the paper, measured."""
+    input:
+        script="workflow/scripts/view_theory.py",
+        library=code("workflow/scripts/view_theory.py"),
+        config=f"{SEED}/views/{{arm}}/config.json",
+        questions=rules.make_data.output.questions,
+        task0=task0_model,
+        checkpoints=task1_checkpoints,
+    output:
+        f"{SEED}/views/{{arm}}/theory.parquet",
+    log:
+        f"{LOGS}/views/{{arm}}/theory.log",
+    benchmark:
+        f"{BENCHMARKS}/views/{{arm}}/theory.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.views
+    resources:
+        **ACCELERATOR,
+        mem_mb=memory(EVALUATION_BATCH),
+        runtime=runtime(1000 * STUDY.model.hidden_size),
+    shell:
+        "python {input.script} --config {input.config} --questions {input.questions} "
+        "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
+        "--output {output} > {log} 2>&1"
+
+
+rule view_common_shift:
+    """Whether all old answers change alike or each fact erodes on its own, a repair without training, and recall in other forms."""
+    input:
+        script="workflow/scripts/view_common_shift.py",
+        library=code("workflow/scripts/view_common_shift.py"),
+        config=f"{SEED}/views/{{arm}}/config.json",
+        data=rules.make_data.output,
+        templates=TEMPLATES,
+        task0=task0_model,
+        checkpoints=task1_checkpoints,
+        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
+    output:
+        shift=f"{SEED}/views/{{arm}}/common_shift.parquet",
+        repair=f"{SEED}/views/{{arm}}/common_shift_repair.parquet",
+        recall=f"{SEED}/views/{{arm}}/recall.parquet",
+    log:
+        f"{LOGS}/views/{{arm}}/common_shift.log",
+    benchmark:
+        f"{BENCHMARKS}/views/{{arm}}/common_shift.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.views
+    resources:
+        **ACCELERATOR,
+        mem_mb=memory(EVALUATION_BATCH),
+        runtime=runtime(100 * questions(STUDY.data.groups.task0_test)),
+    shell:
+        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --templates $(dirname {input.templates[0]}) "
+        "--task0 $(dirname {input.task0[0]}) --task1 $(dirname {input.metrics}) --output {output.shift} "
+        "--output-repair {output.repair} --output-recall {output.recall} > {log} 2>&1"

@@ -8,11 +8,12 @@ from pathlib import Path
 from forgetting.command import run_command
 from forgetting.model import pick_device
 from forgetting.run import load_run
-from forgetting.tables import INTERPOLATION, LANDSCAPE, write_table
+from forgetting.tables import INTERPOLATION, LANDSCAPE, METRICS, read_table, write_table
 from forgetting.tokens import Questions
 from forgetting.views.inputs import Checkpoints
 from forgetting.views.interpolation import interpolation
 from forgetting.views.landscape import landscape
+from forgetting.views.performance import trough_checkpoint
 from forgetting.views.recovered import Recovered
 
 
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
     parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.parquet of the arm")
     parser.add_argument("--recovered", type=Path, help="folder of the recovered weights, of an arm that has a recovery curve")
     parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
     parser.add_argument("--output", type=Path, required=True, help="landscape.parquet")
@@ -29,7 +31,8 @@ def main() -> None:
 
     run = load_run(arguments.config)
     checkpoints = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    inputs = (run, checkpoints, Recovered.find(arguments.recovered), Questions.load(arguments.questions), pick_device())
+    trough = trough_checkpoint(read_table(arguments.metrics, METRICS), checkpoints.steps[1:])
+    inputs = (run, checkpoints, Recovered.find(arguments.recovered, trough), Questions.load(arguments.questions), pick_device())
     write_table(landscape(*inputs), arguments.output, LANDSCAPE)
     write_table(interpolation(*inputs), arguments.output_interpolation, INTERPOLATION)
 

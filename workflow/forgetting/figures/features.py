@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from forgetting.figures import style
 from forgetting.statistics import over_seeds
+from forgetting.views.probe_share import probe_over_ceiling
 
 _GROUP, _CONTROL = "task0_test", "control"
 _EARLY, _END = "task1_early", "task1_end"
@@ -19,7 +20,6 @@ _STAGES: dict[str, dict[str, Any]] = {_EARLY: {"linestyle": "-"}, _END: {"linest
 _REFERENCE = style.Look("#1A1A1A", "P", "Task 0 training itself (d, e, f: after Task 0)")
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": ":", "linewidth": 1.0}
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.8}
-_PROBE = ("probe_accuracy", "probe_ceiling")
 _PANELS = {
     "relative_shift": ("size of the shift", "shift / spread before"),
     "shift_along_leading": ("its direction", "share along\nleading components"),
@@ -65,25 +65,11 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     style.note(
         figure,
         features,
-        "Layer 0: embedding. c and d have no interval with one seed. d: all attributes; best possible: share of the tested values that the "
+        "Layer 0: embedding. c has no interval with one seed. d: all attributes; best possible: share of the tested values that the "
         "fitted half has. e, f: first token of the right value among those of its attribute; chance of e: always the most frequent one. "
         "Panels g: first seed, last layer, one question a person.",
     )
     return figure
-
-
-def probe_over_ceiling(features: pd.DataFrame) -> pd.DataFrame:
-    """The mean probe_accuracy (and its chance) over the attributes, divided by the mean probe_ceiling; NaN where that is 0.
-
-    That is the share of right answers among the questions that the probes could answer; a mean of the attributes' own quotients would give
-    those with hardly any such question as much weight as the others.
-    """
-    keys = ["seed", "arm", "before", "after", "layer", "group"]
-    features = features[features["attribute"] != "all"]
-    means = {name: rows.groupby(keys)[["value", "chance"]].mean() for name, rows in features.groupby("metric") if name in _PROBE}
-    accuracy, ceiling = (means[name] for name in _PROBE)
-    quotient = accuracy.div(ceiling["value"].where(ceiling["value"] > 0), axis=0)
-    return quotient.reset_index().assign(metric="probe_accuracy", attribute="all", low=np.nan, high=np.nan)
 
 
 def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:

@@ -51,6 +51,7 @@ def draw(interpolation: pd.DataFrame) -> Figure:
     for letter, panel, segment in zip("abc", panels[0], segments, strict=False):
         style.title(panel, letter, " to ".join(name.removeprefix("end of ") for name in SEGMENTS[segment]))
     for panel, segment in zip(panels[-1], segments, strict=True):
+        panel.set_xlabel("position on the line")
         panel.set_xticks([0, 0.5, 1], [SEGMENTS[segment][0], "half-way", SEGMENTS[segment][1]])
         for place, text in zip(("left", "center", "right"), panel.get_xticklabels(), strict=True):
             text.set_horizontalalignment(place)

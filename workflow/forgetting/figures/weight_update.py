@@ -1,16 +1,23 @@
-"""Angles between the weight updates of the training stages, less what chance gives, beside the ranks of the updates."""
+"""Angles between the weight updates of the training stages, less what chance gives, beside the sizes and ranks of the updates."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from forgetting.figures import style
 from forgetting.statistics import over_seeds
+from forgetting.views.sharing import POOLED, less_chance, mean_excess, pooled
 
 PAIRS = {
     ("pretraining", "task0"): "pretraining,\nTask 0",
@@ -27,59 +34,91 @@ _COMPONENTS = {
     "mlp_output": "MLP out",
 }
 _EMBEDDINGS = ("embedding", "output_embedding")
-_RANKS = {
-    "pretraining": ("pretraining", "task0", "former_rank", "#1A1A1A", "P"),
-    "Task 0": ("pretraining", "task0", "rank", "#8C8C8C", "o"),
-    "Task 1 to 150": ("task0", "task1_early", "rank", "#E69F00", "^"),
-    "Task 1 after 150": ("task1_early", "task1_late", "rank", "#CC79A7", "s"),
+# Even the smallest difference has a colour: white is left to what is within chance.
+_COLORS = ListedColormap(colormaps["RdBu_r"](np.concatenate([np.linspace(0, 0.4, 128), np.linspace(0.6, 1, 128)])), "no_white")
+_FROZEN: dict[str, Any] = {"facecolor": "#E3E3E3", "edgecolor": "#B5B5B5", "hatch": "////", "linewidth": 0.0}
+_CHANCE = "#C4C4C4"
+
+
+class _Update(NamedTuple):
+    """How an update is drawn, and the pair of which it is the latter."""
+
+    former: str
+    latter: str
+    color: str
+    marker: str
+
+
+_PRETRAINING = _Update("pretraining", "task0", "#1A1A1A", "P")
+_LATTER = {
+    "Task 0": _Update("pretraining", "task0", "#8C8C8C", "o"),
+    "Task 1 to 150": _Update("task0", "task1_early", "#E69F00", "^"),
+    "Task 1 after 150": _Update("task1_early", "task1_late", "#CC79A7", "s"),
 }
+_ANGLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "mean_angle": ("mean angle", {"marker": "o", "markersize": 4.5}),
+    "weighted_angle": ("weighted by energy", {"marker": "o", "markersize": 4.5, "markerfacecolor": "white"}),
+    "principal_angle": ("leading directions alone", {"marker": "D", "markersize": 3.2}),
+}
+_OFFSETS = dict(zip(_ANGLES, (-0.24, 0.0, 0.24), strict=True))
 
 
 def draw(weights: pd.DataFrame, energy: float) -> Figure:
-    """One row an arm; columns: four pairs of updates, then the ranks. Of several seeds the mean is drawn.
+    """One row an arm, a column for each pair of updates and one for the ranks; in the last row means over all matrices, and norms.
 
     Frame: WEIGHTS. `energy`: the share of an update's squared norm by which its rank was counted.
     """
     arms = style.arm_order(weights["arm"])
-    angles = weights[weights["metric"] == "mean_angle"].assign(value=lambda rows: rows["value"] - rows["chance"])
-    limit = max(float(np.nanmax(np.abs(angles["value"]))), 1e-6)
-    height = 1.5 + len(arms) * max(1.35, 0.13 * weights["layer"].nunique())
-    figure, axes = style.new_figure(len(arms), len(PAIRS) + 1, height=height, width_ratios=[1, 1, 1, 1, 1.15])
-    for row, arm in zip(axes, arms, strict=True):
+    row_height, last_height = max(1.2, 0.12 * weights["layer"].nunique()), 0.7 + 0.22 * len(arms)
+    figure, axes = style.new_figure(
+        len(arms) + 1,
+        len(PAIRS) + 1,
+        height=2.5 + len(arms) * row_height + last_height,
+        width_ratios=[1, 1, 1, 1, 1.15],
+        height_ratios=[*[row_height] * len(arms), last_height],
+    )
+    cells = mean_excess(
+        less_chance(weights[weights["metric"] == "mean_angle"]), ["arm", "former", "latter", "layer", "component"]
+    ).set_index(["arm", "former", "latter"])
+    norm = Normalize(*np.array([-1, 1]) * max(float(cells["value"].abs().max()), 1e-6))
+    layers = pd.Index(sorted(weights["layer"].unique()))
+    for row, arm in zip(axes, arms, strict=False):
         for panel, pair in zip(row, PAIRS, strict=False):
-            chosen = angles[(angles["arm"] == arm) & (angles["former"] == pair[0]) & (angles["latter"] == pair[1])]
-            _heat_map(panel, layers_by_components(chosen), limit)
+            chosen = cells.loc[[(arm, *pair)]] if (arm, *pair) in cells.index else cells.iloc[:0]
+            _heat_map(panel, chosen, layers, norm)
             panel.tick_params(labelbottom=arm == arms[-1], labelleft=panel is row[0])
         _ranks(row[-1], weights[weights["arm"] == arm])
         row[0].set_ylabel(f"{style.arm_look(arm).label}\nlayer")
-    for panel in axes[:, -1]:
-        panel.set_xlim(0, 1.08 * weights.loc[weights["metric"].isin(["rank", "former_rank"]), "value"].max())
-    for letter, panel, text in zip("abcde", axes[0], [*PAIRS.values(), "ranks"], strict=True):
+    _rank_axes(axes[:-1, -1], weights, energy)
+    _means(axes[-1], weights, arms)
+    titles = [*PAIRS.values(), "ranks", *["all matrices"] * len(PAIRS), "norms"]
+    for letter, panel, text in zip("abcdefghij", [*axes[0], *axes[-1]], titles, strict=True):
         style.title(panel, letter, text)
-    axes[-1, -1].set_xlabel(f"directions with {100 * energy:g} %\nof the energy")
-    scale = figure.colorbar(axes[0, 0].collections[0], ax=axes[:, : len(PAIRS)], location="bottom", shrink=0.5, aspect=40)
-    scale.set_label("mean angle minus chance (degrees); negative: the updates share directions")
-    style.legend(
-        figure, [style.line_handle(f"{name} (e)", color, marker=marker) for name, (*_, color, marker) in _RANKS.items()], columns=4
-    )
+    _color_scale(figure, axes[:-1, : len(PAIRS)], norm)
+    _legend(figure)
     _note(figure, weights)
     return figure
 
 
-def layers_by_components(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean value over seeds: one row a layer, one column a component. An embedding is one matrix: its value fills its row."""
-    table = rows.pivot_table(index="layer", columns="component", values="value", aggfunc="mean", dropna=False)
-    blocks = table.reindex(columns=list(_COMPONENTS)).rename(columns=_COMPONENTS)
-    embeddings = table.reindex(columns=list(_EMBEDDINGS)).mean(axis=1)
-    return blocks.apply(lambda column: column.fillna(embeddings))
+def layers_by_components(rows: pd.DataFrame, column: str, layers: pd.Index) -> pd.DataFrame:
+    """One row a layer, one column a component. An embedding is one matrix: its value fills its row."""
+    table = rows.pivot(index="layer", columns="component", values=column).reindex(layers)
+    blocks = table.reindex(columns=list(_COMPONENTS)).rename(columns=_COMPONENTS).astype(float)
+    embeddings = table.reindex(columns=list(_EMBEDDINGS)).astype(float).mean(axis=1)
+    return blocks.apply(lambda components: components.fillna(embeddings))
 
 
-def _heat_map(panel: Axes, table: pd.DataFrame, limit: float) -> None:
-    names = _layer_names(table.index)
-    sns.heatmap(
-        table.set_axis(names, axis=0), ax=panel, cmap="vlag", norm=Normalize(-limit, limit), cbar=False, linewidths=0.4, yticklabels=True
-    )
-    panel.set(xlabel="", ylabel="", facecolor="#D9D9D9")
+def _heat_map(panel: Axes, cells: pd.DataFrame, layers: pd.Index, norm: Normalize) -> None:
+    """Coloured where outside the range of chance, white with a dot inside; what has no angle shows the ground."""
+    values, sides = (layers_by_components(cells, column, layers) for column in ("value", "side"))
+    look = {"cbar": False, "linewidths": 0.4, "yticklabels": _layer_names(layers)}
+    sns.heatmap(values, mask=values.isna() | (sides == 0), ax=panel, cmap=_COLORS, vmin=norm.vmin, vmax=norm.vmax, **look)
+    inside = sides.to_numpy() == 0
+    sns.heatmap(sides, mask=~inside, ax=panel, cmap=["white"], vmin=0, vmax=1, **look)
+    rows, columns = np.nonzero(inside)
+    panel.plot(columns + 0.5, rows + 0.5, linestyle="none", marker=".", markersize=2.5, color="#777777")
+    panel.set(xlabel="", ylabel="")
+    panel.patch.set(**_FROZEN)
     panel.grid(visible=False)
     panel.tick_params(length=0, labelsize=6.5)
     panel.tick_params(axis="y", rotation=0)
@@ -91,20 +130,96 @@ def _layer_names(layers: pd.Index) -> list[str]:
 
 def _ranks(panel: Axes, rows: pd.DataFrame) -> None:
     """Mean rank over the components, by layer, in the rows of the heat maps beside it."""
-    for former, latter, metric, color, marker in _RANKS.values():
-        chosen = rows[(rows["former"] == former) & (rows["latter"] == latter) & (rows["metric"] == metric)]
-        by_seed = chosen.groupby(["seed", "layer"], as_index=False)["value"].mean().assign(low=np.nan, high=np.nan)
+    for update in (_PRETRAINING, *_LATTER.values()):
+        metric = "former_rank" if update is _PRETRAINING else "rank"
+        by_seed = _of(rows, update, metric).groupby(["seed", "layer"], as_index=False)["value"].mean().assign(low=np.nan, high=np.nan)
         merged = over_seeds(by_seed, ["layer"]).sort_values("layer")
-        panel.plot(
-            merged["value"], merged["layer"] - merged["layer"].min() + 0.5, color=color, marker=marker, linewidth=0.9, markersize=3.5
-        )
-    panel.set_ylim(rows["layer"].nunique(), 0)
-    panel.set_yticks(np.arange(rows["layer"].nunique()) + 0.5, [])
+        height = merged["layer"] - rows["layer"].min() + 0.5
+        panel.plot(merged["value"], height, color=update.color, marker=update.marker, linewidth=0.9, markersize=3.5)
+
+
+def _rank_axes(panels: np.ndarray, weights: pd.DataFrame, energy: float) -> None:
+    layers = weights["layer"].nunique()
+    most = weights.loc[weights["metric"].isin(["rank", "former_rank"]), "value"].max()
+    for panel in panels:
+        panel.set(xlim=(0, 1.08 * most), ylim=(layers, 0))
+        panel.set_yticks(np.arange(layers) + 0.5, [])
+        panel.tick_params(labelbottom=panel is panels[-1])
+    panels[-1].set_xlabel(f"directions with {100 * energy:g} %\nof the energy")
+
+
+def _means(row: np.ndarray, weights: pd.DataFrame, arms: list[str]) -> None:
+    """Means over all matrices, arm by arm: three angles less chance for each pair, and the norms of the updates."""
+    means = pooled(weights)
+    means = means[(means["component"] == POOLED) & means["metric"].isin(list(_ANGLES))]
+    ends = means[["value", "low", "high", "chance_low", "chance_high"]].to_numpy()
+    margin = 0.06 * (np.nanmax([0, np.nanmax(ends, initial=0)]) - np.nanmin(ends, initial=0)) or 1.0
+    for panel, (former, latter) in zip(row, PAIRS, strict=False):
+        of_pair = means[(means["former"] == former) & (means["latter"] == latter)]
+        for place, arm in enumerate(arms):
+            _three_angles(panel, of_pair[of_pair["arm"] == arm], place, style.arm_look(arm).color)
+        panel.axvline(0, color=style.MODAL_ANSWER, linewidth=0.7, zorder=1)
+        panel.set_xlim(np.nanmin(ends, initial=0) - margin, np.nanmax(ends, initial=0) + margin)
+        panel.set_xlabel("minus chance (°)")
+    _norms(row[-1], weights, arms)
+    for panel in row:
+        panel.set_ylim(len(arms) - 0.5, -0.5)
+        panel.set_yticks(range(len(arms)), [style.arm_look(arm).label for arm in arms])
+        panel.tick_params(labelleft=panel is row[0])
+        panel.grid(visible=False, axis="y")
+
+
+def _three_angles(panel: Axes, rows: pd.DataFrame, place: int, color: str) -> None:
+    for metric, (_, look) in _ANGLES.items():
+        found = rows[rows["metric"] == metric].assign(y=place + _OFFSETS[metric])
+        for y, low, high in found[["y", "chance_low", "chance_high"]].itertuples(index=False):
+            panel.plot([low, high], [y, y], color=_CHANCE, linewidth=5, solid_capstyle="butt", zorder=1.5)
+        beyond = np.nan_to_num(np.abs(found[["low", "high"]].to_numpy() - found["value"].to_numpy()[:, None]).T)
+        panel.errorbar(found["value"], found["y"], xerr=beyond, linestyle="none", color=color, elinewidth=0.9, **look)
+
+
+def _norms(panel: Axes, weights: pd.DataFrame, arms: list[str]) -> None:
+    """|update| / |matrix before|, the geometric mean over the matrices that were updated."""
+    for update in _LATTER.values():
+        rows = _of(weights, update, "relative_norm")
+        rows = rows[rows["value"] > 0]
+        means = np.exp(np.log(rows["value"]).groupby(rows["arm"]).mean()).reindex(arms)
+        panel.plot(means, range(len(arms)), color=update.color, marker=update.marker, linestyle="none", markersize=4.5)
+    panel.set_xscale("log")
+    low, high = panel.get_xlim()
+    panel.set_xlim(min(low, 0.01), max(high, 1))
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_formatter("")
+    panel.set_xlabel("|update| / |weights|")
+
+
+def _of(rows: pd.DataFrame, update: _Update, metric: str) -> pd.DataFrame:
+    return rows[(rows["former"] == update.former) & (rows["latter"] == update.latter) & (rows["metric"] == metric)]
+
+
+def _color_scale(figure: Figure, panels: np.ndarray, norm: Normalize) -> None:
+    scale = figure.colorbar(ScalarMappable(norm, _COLORS), ax=panels, location="bottom", shrink=0.6, aspect=45, pad=0.025)
+    scale.set_label("mean angle minus chance (degrees); negative: the updates share more space than chance")
+
+
+def _legend(figure: Figure) -> None:
+    updates = [style.line_handle("pretraining (e)", _PRETRAINING.color, marker=_PRETRAINING.marker)]
+    updates += [style.line_handle(f"{name} (e, j)", update.color, marker=update.marker) for name, update in _LATTER.items()]
+    angles: list[Artist] = [style.line_handle(f"{text} (f-i)", linestyle="none", **look) for text, look in _ANGLES.values()]
+    angles.append(Patch(color=_CHANCE, label="chance, middle 95 % (f-i)"))
+    by_column = [handle for column in zip(updates, angles, strict=True) for handle in column]
+    style.legend(figure, by_column, columns=4)
 
 
 def _note(figure: Figure, weights: pd.DataFrame) -> None:
     seeds = weights["seed"].nunique()
+    what = (
+        "One seed; bars: 95 % t interval over matrices, which are no independent sample."
+        if seeds == 1
+        else f"Mean of {seeds} seeds; bars: 95 % Student t interval over seeds."
+    )
     style.small_print(
         figure,
-        ("One seed." if seeds == 1 else f"Mean of {seeds} seeds.") + " Grey: frozen, no update. Rows input and output: the embeddings.",
+        f"{what} Chance: the later update with random left singular vectors. White with a dot: within its middle 95 %, as one in twenty "
+        "random updates would not be. Hatched: frozen, no update. Rows input and output: the embeddings.",
     )

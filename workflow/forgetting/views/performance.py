@@ -74,6 +74,13 @@ def trough(rows: pd.DataFrame, within: float = TROUGH_WITHIN) -> Point:
     return Point(float(lowest["step"]), float(lowest["value"]), float(lowest["low"]), float(lowest["high"]))
 
 
+def trough_checkpoint(metrics: pd.DataFrame, steps: list[int]) -> int:
+    """The kept checkpoint within the first 150 steps at which Task 0 exact match is lowest (the first such). `metrics` holds one run."""
+    values = curve(metrics, "task0_test").set_index("step")["value"]
+    early = [step for step in steps if step <= TROUGH_WITHIN] or [min(steps)]
+    return int(values.loc[early].idxmin())
+
+
 def rebound(rows: pd.DataFrame, lowest: Point) -> float:
     """Spontaneous rebound: how far the curve rises above its trough at any later evaluation."""
     return float(rows.loc[rows["step"] >= lowest.step, "value"].max() - lowest.value)

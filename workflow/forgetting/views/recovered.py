@@ -1,4 +1,4 @@
-"""The recovered weights that a recovery probe with a curve keeps."""
+"""The recovered weights that a recovery probe with a curve keeps, see `forgetting.recovery`."""
 
 from __future__ import annotations
 
@@ -8,41 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from forgetting.errors import StudyError
-
-KINDS = ("recovery_trough", "recovery_end")
-_NAME = re.compile(r"task1-(\d+)-([\d.]+)")
+_NAME = re.compile(r"(trough|end)-([\d.]+)")
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """Folders of recovered weights by (Task 1 step recovered from, epochs of recovery); none for an arm without a curve."""
+    """Folders of recovered weights by (trough or end, epochs of recovery), none for an arm without a curve; `trough` is its step."""
 
-    folders: Mapping[tuple[int, float], Path]
+    folders: Mapping[tuple[str, float], Path]
+    trough: int = 0
 
     @classmethod
-    def find(cls, folder: str | Path | None) -> Self:
-        """`folder` holds `task1-150-0.25` and the like. Raises StudyError that names it when they start from more than two steps."""
-        names = {} if folder is None else {path: _NAME.fullmatch(path.name) for path in Path(folder).glob("task1-*")}
-        found = cls({(int(match[1]), float(match[2])): path for path, match in names.items() if match})
-        if len(found.steps) > len(KINDS):
-            raise StudyError(f"{folder}: recovered weights from trough and end were expected, found those from steps {found.steps}")
-        return found
-
-    @property
-    def steps(self) -> list[int]:
-        return sorted({step for step, _ in self.folders})
+    def find(cls, folder: str | Path | None, trough: int) -> Self:
+        """`folder` holds `trough-0.25`, `end-1` and the like."""
+        names = {} if folder is None else {path: _NAME.fullmatch(path.name) for path in sorted(Path(folder).iterdir())}
+        return cls({(match[1], float(match[2])): path for path, match in names.items() if match}, trough)
 
     @property
     def from_end(self) -> Path | None:
         """The weights recovered longest from the end of Task 1; None where none were kept."""
-        return self.folders[max(self.folders)] if self.folders else None
+        ends = {epochs: folder for (start, epochs), folder in self.folders.items() if start == "end"}
+        return ends[max(ends)] if ends else None
 
     def points(self, task1: Mapping[int, Path]) -> Iterator[tuple[str, int, float, Path]]:
         """(kind, step, epochs, folder) along the recovery from the trough (if it is not the end) and from the end; epochs 0 is the
         checkpoint in `task1` recovered from."""
-        for kind, step in zip(KINDS[-len(self.steps) :], self.steps, strict=False):
-            yield kind, step, 0.0, task1[step]
-            for (start, epochs), folder in sorted(self.folders.items()):
-                if start == step:
-                    yield kind, step, epochs, folder
+        last = max(task1)
+        for start, step in {"trough": self.trough, "end": last}.items():
+            kept = sorted((epochs, folder) for (name, epochs), folder in self.folders.items() if name == start)
+            if kept and (start == "end" or step != last):
+                yield from ((f"recovery_{start}", step, epochs, folder) for epochs, folder in [(0.0, task1[step]), *kept])

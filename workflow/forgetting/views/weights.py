@@ -1,7 +1,9 @@
 """How two updates of one matrix relate (science §5): angles of their leading directions beside their ranks and what chance gives.
 
 Independent Gaussian updates are not at 90 degrees: a kept direction of B has r_A / d of its squared length in the r_A kept directions of
-A. So a raw angle mostly reads the rank of A, and every angle here comes with that chance level.
+A. So a raw angle mostly reads the rank of A, and every angle here comes with its chance level and the middle 95 % of a null: A as it is,
+and B with its own singular values but random left singular vectors (Haar), which is what an independent Gaussian update of that spectrum
+has. Angles draw them; of the cosine, whose first two moments under this null are known, the range follows from a formula.
 
 All directions are taken on the residual-stream side of a matrix: the input of query, key, value and the first MLP matrix, the output of the
 attention and MLP output matrices, the hidden dimension of both embeddings.
@@ -12,23 +14,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from forgetting.run import Run
+from forgetting.statistics import Z
 from forgetting.subspaces import (
     angles_to_subspace,
     chance_angle_to_subspace,
-    chance_principal_angle,
     dimensions,
     leading_directions,
     principal_angle,
+    random_angles,
+    random_principal_angles,
     rank_at_energy,
 )
 from forgetting.views.inputs import OUTPUT_EMBEDDING
+from forgetting.views.measured import NOT_A_NUMBER, Measured, percentiles
 
 UPDATES = {
     "pretraining": ("pretrained_late", "pretrained"),
@@ -40,7 +44,6 @@ UPDATES = {
 """Name of an update: the checkpoints before and after it. `task1_early` is step 150."""
 PAIRS = (("pretraining", "task0"), ("pretraining", "task1"), ("task0", "task1_early"), ("task1_early", "task1_late"))
 """(former, latter) updates that are compared."""
-NOT_A_NUMBER = float("nan")
 
 _FUSED = "attention.query_key_value.weight"
 _ATTENTION = ("query", "key", "value")
@@ -48,13 +51,6 @@ _READS_THE_STREAM = {"mlp_input": "mlp.dense_h_to_4h.weight"}
 _WRITES_TO_THE_STREAM = {"attention_output": "attention.dense.weight", "mlp_output": "mlp.dense_4h_to_h.weight"}
 COMPONENTS = (*_ATTENTION, "attention_output", "mlp_input", "mlp_output")
 """Matrices of one block."""
-
-
-class Measured(NamedTuple):
-    """A number and the value that independent Gaussian updates of the same ranks give (NaN where none applies)."""
-
-    value: float
-    chance: float = NOT_A_NUMBER
 
 
 def split_heads(fused: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,21 +121,41 @@ def compare(former: Update, latter: Update, energy: float, principal_rank: int) 
     }
     if rank and former_rank:
         result |= _angles(former, latter, former_rank, rank)
-        result["cosine"] = Measured(float((former.change * latter.change).sum() / (former.change.norm() * latter.change.norm())), 0.0)
+        result["cosine"] = _cosine(former.change, latter.change)
         if min(dimensions(former.energies), dimensions(latter.energies)) >= principal_rank:
             angle = principal_angle(former.directions[:, :principal_rank], latter.directions[:, :principal_rank])
-            result["principal_angle"] = Measured(angle, chance_principal_angle(principal_rank, len(latter.directions)))
+            null = random_principal_angles(principal_rank, len(latter.directions))
+            result["principal_angle"] = _against(angle, float(null.mean()), null)
     return result
 
 
+def _against(value: float, chance: float, null: Tensor) -> Measured:
+    low, high = percentiles(null)
+    return Measured(value, chance=chance, chance_low=low, chance_high=high)
+
+
 def _angles(former: Update, latter: Update, former_rank: int, rank: int) -> dict[str, Measured]:
-    angles = angles_to_subspace(former.directions[:, :former_rank], latter.directions[:, :rank])
-    weights = latter.energies[:rank]
-    chance = chance_angle_to_subspace(former_rank, len(latter.directions))
+    dimension = len(latter.directions)
+    angles = angles_to_subspace(former.directions[:, :former_rank], latter.directions[:, :rank]).cpu()
+    null = random_angles(former_rank, rank, dimension)
+    chance = chance_angle_to_subspace(former_rank, dimension)  # of any weighted mean, since every direction has the same expectation
+    shares = (latter.energies[:rank] / latter.energies[:rank].sum()).cpu()
     return {
-        "mean_angle": Measured(float(angles.mean()), chance),
-        "weighted_angle": Measured(float((angles * weights).sum() / weights.sum()), chance),
+        "mean_angle": _against(float(angles.mean()), chance, null.mean(1)),
+        "weighted_angle": _against(float(angles @ shares), chance, null @ shares),
     }
+
+
+def _cosine(former: Tensor, latter: Tensor) -> Measured:
+    """Cosine of the flattened updates A and B (d, n), with its range when B is turned by a random orthogonal matrix Q.
+
+    Then |A| |B| cosine = tr(Q B A^T) has mean 0 and variance |B A^T|^2 / d exactly, because the entries of Q are uncorrelated with variance
+    1 / d. It is all but normal: at worst, for B A^T of rank 1, it is a coordinate of a random direction, whose 95 % range is narrower by
+    0.1 % at d = 256. So no draws are needed.
+    """
+    product, norms = latter @ former.T, float(former.norm() * latter.norm())
+    half = Z * float(product.norm()) / len(product) ** 0.5 / norms
+    return Measured(float(product.trace()) / norms, chance=0.0, chance_low=-half, chance_high=half)
 
 
 def weight_updates(run: Run, checkpoints: Mapping[str, Mapping[str, Tensor]], heads: int, device: torch.device) -> pd.DataFrame:
@@ -156,6 +172,9 @@ def weight_updates(run: Run, checkpoints: Mapping[str, Mapping[str, Tensor]], he
         updates = {name: Update(matrices[before], matrices[after]) for name, (before, after) in UPDATES.items()}
         for former, latter in PAIRS:
             measured = compare(updates[former], updates[latter], views.energy, views.principal_rank)
-            rows += [(former, latter, layer, component, metric, *numbers) for metric, numbers in measured.items()]
-    columns = ["former", "latter", "layer", "component", "metric", "value", "chance"]
+            rows += [
+                (former, latter, layer, component, metric, found.value, found.chance, found.chance_low, found.chance_high)
+                for metric, found in measured.items()
+            ]
+    columns = ["former", "latter", "layer", "component", "metric", "value", "chance", "chance_low", "chance_high"]
     return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm)

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Rectangle
+from scipy import stats
+from synthetic_views import ANSWER_STEPS, SHARES, position_rows
+
+from forgetting.figures.answers import draw, fates, first_errors
+from forgetting.sections import ATTRIBUTES
+from forgetting.statistics import summarise
+from forgetting.views.spurious import transitions
+
+STEPS = np.array([0, 20, 60, 150, 800, 4000])
+ARMS = ("seq", "replay-20")
+PERSONS = {"task0_test": 30, "task1": 10, "control": 10}
+
+
+def floors(seed: int) -> pd.DataFrame:
+    values = {"all": 0.024} | {attribute: 0.01 * number for number, attribute in enumerate(ATTRIBUTES, 1)}
+    rows = [{"group": "task0_test", "attribute": name, "metric": "exact_match", "value": value} for name, value in values.items()]
+    return pd.DataFrame(rows).assign(seed=seed, arm="modal_answer", step=0)
+
+
+@lru_cache
+def frames(seeds: int) -> dict[str, pd.DataFrame]:
+    made: dict[str, list[pd.DataFrame]] = {name: [] for name in ("metrics", "recovery", "recovery_facts", "floors", "positions")}
+    for seed in range(seeds):
+        world = synthetic.World(seed, PERSONS)
+        made["floors"].append(floors(seed))
+        for arm in ARMS:
+            made["metrics"].append(synthetic.task1_metrics(world.task1(arm, STEPS), arm))
+            facts = world.recovery(arm, {"task1": ANSWER_STEPS, "shuffled": (150, 4000)})
+            made["recovery_facts"].append(facts)
+            keys = ["scale", "seed", "stage", "arm", "step", "start", "checkpoint", "epochs"]
+            made["recovery"].append(summarise(facts, keys))
+            made["positions"].append(position_rows(arm, seed))
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in made.items()}
+
+
+def points(seeds: int, point: str = "trough", checkpoint: int = 150) -> pd.DataFrame:
+    rows = [(seed, arm, point, checkpoint) for seed in range(seeds) for arm in ARMS]
+    return pd.DataFrame(rows, columns=["seed", "arm", "point", "checkpoint"])
+
+
+def horizontal_lines(panel) -> list[float]:
+    """Heights of the lines that go from edge to edge."""
+    return [float(line.get_ydata()[0]) for line in panel.lines if list(line.get_xdata()) == [0, 1]]
+
+
+def curves(panel) -> list[list[float]]:
+    return [[float(value) for value in line.get_ydata()] for line in panel.lines if len(line.get_xdata()) > 2]
+
+
+def bars(panel) -> list[Rectangle]:
+    return [patch for patch in panel.patches if isinstance(patch, Rectangle)]
+
+
+def test_fates_are_the_transitions() -> None:
+    facts = frames(3)["recovery_facts"]
+    found = fates(facts, points(3))
+    for row in points(3).itertuples():
+        run = facts[
+            (facts["seed"] == row.seed) & (facts["arm"] == row.arm) & (facts["start"] == "task1") & (facts["group"] == "task0_test")
+        ]
+        stages = [
+            run[(run["checkpoint"] == checkpoint) & (run["epochs"] == epochs)] for checkpoint, epochs in ((0, 0.0), (150, 0.0), (150, 1.0))
+        ]
+        expected = transitions(*stages)
+        shares = found[(found["seed"] == row.seed) & (found["arm"] == row.arm)].set_index("part")["value"]
+        assert shares.to_dict() == pytest.approx({"filled": expected.kept, "open": expected.never_recovered})
+
+
+def test_fates_by_hand() -> None:
+    """Six persons with one fact: one was not known, two are kept, two come back, one does not. Shares are of the five."""
+    right = {(0, 0.0): "yyyyyn", (150, 0.0): "yynnny", (150, 1.0): "ynyyny"}
+    rows = [
+        {"checkpoint": checkpoint, "epochs": epochs, "person": person, "exact_match": mark == "y"}
+        for (checkpoint, epochs), marks in right.items()
+        for person, mark in enumerate(marks)
+    ]
+    facts = pd.DataFrame(rows).assign(seed=0, arm="seq", start="task1", group="task0_test", attribute="major")
+    found = fates(facts, points(1).head(1)).set_index("part")
+    assert found["value"].to_dict() == pytest.approx({"filled": 0.4, "open": 0.2})
+    # One fact a person is a plain binomial: Wilson's interval.
+    for part, successes in (("filled", 2), ("open", 1)):
+        expected = stats.binomtest(successes, 5).proportion_ci(method="wilson")
+        assert tuple(found.loc[part, ["low", "high"]]) == pytest.approx((expected.low, expected.high))
+    nothing_known = facts.assign(exact_match=facts["exact_match"] & (facts["checkpoint"] > 0))
+    assert fates(nothing_known, points(1).head(1)).empty
+
+
+def test_first_errors_are_read_at_the_checkpoint_of_the_point() -> None:
+    made = frames(1)
+    found = first_errors(made["positions"], made["recovery"], points(1)).set_index(["arm", "part"])
+    before = made["recovery"]
+    for arm in ARMS:
+        row = before[(before["arm"] == arm) & (before["checkpoint"] == 150) & (before["epochs"] == 0) & (before["start"] == "task1")]
+        row = row[(row["group"] == "task0_test") & (row["metric"] == "exact_match") & (row["attribute"] == "all")]
+        assert found.loc[(arm, "filled"), "value"] == row["value"].item()
+        assert found.loc[(arm, "open"), "value"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_panels_show_attributes_and_tokens_with_their_floors(seeds: int) -> None:
+    made = frames(seeds)
+    figure = draw(**made)
+    titles = [panel.get_title(loc="left") for panel in figure.axes]
+    assert titles[:6] == ["a  birthday", "birth city", "university", "major", "company name", "company city"]
+    assert titles[6:11] == ["b  token 1", "token 2", "token 3", "token 4", "end token"], "the fifth token is too rare"
+    for number, panel in enumerate(figure.axes[:6], 1):
+        assert horizontal_lines(panel) == pytest.approx([0.01 * number])
+    for panel, position in zip(figure.axes[6:11], (0, 1, 2, 3, -1), strict=True):
+        assert horizontal_lines(panel) == pytest.approx([0.07 + position / 100])
+        mean = SHARES[position] - 0.01 * (seeds - 1) / 2
+        drawn = [curve[-1] for curve in curves(panel)]
+        expected = [mean, mean, *([mean / 2] if position else []), mean / 2]  # two arms; seq after right tokens; control persons
+        assert drawn == pytest.approx(expected)
+    exact = made["metrics"]
+    exact = exact[(exact["metric"] == "exact_match") & (exact["attribute"] == "birthday") & (exact["group"] == "task0_test")]
+    for arm in ARMS:
+        values = exact[exact["arm"] == arm].groupby("step")["value"].mean()
+        assert any(np.allclose(curve, values) for curve in curves(figure.axes[0]))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_bars_end_where_the_shares_do(seeds: int) -> None:
+    made = frames(seeds)
+    figure = draw(**made)
+    first_wrong, outcome = figure.axes[-2:]
+    assert [label.get_text() for label in first_wrong.get_yticklabels()] == [
+        f"{arm}, {point}" for arm in ("seq", "replay 20 %") for point in ("trough", "end")
+    ]
+    for panel in (first_wrong, outcome):
+        assert len(bars(panel)) == 3 * 2 * len(ARMS)
+        assert [bar.get_width() for bar in bars(panel)[::3]] == [1] * 4
+    broken = 0.1 + 0.02 * (seeds - 1) / 2
+    hatched, filled = bars(first_wrong)[1], bars(first_wrong)[2]
+    assert hatched.get_hatch() and hatched.get_x() + hatched.get_width() == pytest.approx(1 - broken)
+    assert hatched.get_x() == pytest.approx(filled.get_width())
+    kept = fates(made["recovery_facts"], points(seeds, "end", 4000))
+    kept = kept[(kept["arm"] == "replay-20") & (kept["part"] == "filled")]
+    assert bars(outcome)[-1].get_width() == pytest.approx(kept["value"].mean())
+    last = [line for line in outcome.collections if isinstance(line, LineCollection)][-3]
+    ends = [float(x) for x, _ in last.get_segments()[0]]
+    if seeds == 1:
+        assert ends == pytest.approx(kept[["low", "high"]].to_numpy()[0].tolist())
+    else:
+        interval = stats.t.interval(0.95, seeds - 1, kept["value"].mean(), stats.sem(kept["value"]))
+        assert ends == pytest.approx(interval)

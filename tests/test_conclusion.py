@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import re
+from itertools import product
+
+import numpy as np
+import pytest
+
+from forgetting.conclusion import TIMES, conclusion, explained, loss, nature, readable, side, standing
+from forgetting.statistics import Interval
+
+NOT_MEASURED = Interval(np.nan, np.nan, np.nan)
+OF_TIME = (
+    "drop",
+    "recovered",
+    "beyond_pretrained",
+    "control_persons",
+    "spurious_share",
+    "savings",
+    "restored_share",
+    "probe",
+    "probe_change",
+)
+
+
+def about(low: float, high: float) -> Interval:
+    return Interval((low + high) / 2, low, high)
+
+
+def numbers(learned: float = 1.0, **given: Interval) -> dict[str, Interval]:
+    """A row in which nothing was measured but what is `given`, and nothing was lost."""
+    row = {f"{time}_{name}": NOT_MEASURED for time in TIMES for name in OF_TIME}
+    row |= {"learned": Interval(learned, np.nan, np.nan), "random": about(0, 0.05)}
+    row |= {"probe_before": about(0.5, 0.7), "probe_chance": Interval(0.1, np.nan, np.nan)}
+    row |= {f"{time}_drop": about(0, 0.01) for time in TIMES} | {f"{time}_control_persons": about(0, 0.04) for time in TIMES}
+    return row | given
+
+
+def probed(**given: Interval) -> dict[str, Interval]:
+    """The numbers of one time: recovered to 0.9 or so, with all controls at the floor."""
+    return {"recovered": about(0.85, 0.95), "random": about(0, 0.05), "control_persons": about(0, 0.05), "savings": NOT_MEASURED} | given
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(about(0.6, 0.9), "above"), (about(0.1, 0.4), "below"), (about(0.4, 0.9), "open"), (about(0.5, 0.9), "open")]
+    + [(Interval(0.9, np.nan, np.nan), "open"), (NOT_MEASURED, "open"), (Interval(np.inf, np.nan, np.nan), "above")],
+)
+def test_only_an_interval_that_lies_on_one_side_decides(number: Interval, expected: str) -> None:
+    assert side(number, 0.5) == expected
+
+
+@pytest.mark.parametrize(
+    ("drop", "expected"),
+    [(about(0.03, 0.5), "lost"), (about(-0.05, 0.01), "nothing"), (about(0, 0), "nothing"), (about(0.01, 0.1), "unclear")],
+)
+def test_a_loss_counts_from_the_smallest_drop_on(drop: Interval, expected: str) -> None:
+    assert loss(drop) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.95, 1.05, "spurious"), (0.6, 1.1, "mostly spurious"), (0.6, 0.8, "mostly spurious"), (0.4, 0.8, "partly real")]
+    + [(0.1, 0.4, "mostly real"), (0.3, 1.0, "undecided"), (np.nan, np.nan, "undecided")],
+)
+def test_nature_of_a_loss(low: float, high: float, expected: str) -> None:
+    assert nature(about(low, high)) == expected
+
+
+@pytest.mark.parametrize(
+    ("beyond", "savings", "expected"),
+    [
+        (about(0.01, 0.1), about(0.9, 1.1), "ahead"),
+        (about(-0.1, 0.1), about(2, 4), "ahead"),
+        (about(-0.1, 0.1), Interval(np.inf, np.nan, np.nan), "ahead"),
+        (about(-0.1, 0.1), about(1.1, 1.6), "ahead"),
+        (about(-0.1, 0.1), about(1.02, 1.1), "hardly ahead"),
+        (about(0.01, 0.1), about(1.02, 1.1), "ahead"),
+        (about(0, 0), about(0.9, 1.1), "not ahead"),
+        (about(-0.1, 0.1), NOT_MEASURED, "not ahead"),
+        (about(-0.1, -0.01), NOT_MEASURED, "behind"),
+        (about(-0.1, 0.1), about(0.3, 0.6), "behind"),
+        (about(-0.1, -0.01), about(2, 4), "undecided"),
+        (about(0.01, 0.1), about(0.3, 0.6), "undecided"),
+        (NOT_MEASURED, about(2, 4), ""),
+    ],
+)
+def test_recovery_against_the_pretrained_model(beyond: Interval, savings: Interval, expected: str) -> None:
+    assert standing(probed(beyond_pretrained=beyond, savings=savings)) == expected
+
+
+@pytest.mark.parametrize("control", ["random", "control_persons"])
+def test_a_floor_that_recovery_does_not_leave_comes_first(control: str) -> None:
+    found = probed(beyond_pretrained=about(0.01, 0.1), savings=about(2, 4))
+    assert standing(found | {control: about(0.8, 0.86)}) == "at the floor"
+    assert standing(found | {control: about(0.8, 0.84)}) == "ahead"
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (about(0.6, 0.9), "most"),
+        (about(0, 0.2), "little"),
+        (about(0.3, 0.7), "unclear"),
+        (NOT_MEASURED, ""),
+        (Interval(0.1, np.nan, np.nan), ""),
+    ],
+)
+def test_what_a_common_shift_explains(share: Interval, expected: str) -> None:
+    assert explained({"restored_share": share}) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change", "expected"),
+    [
+        (about(0.5, 0.7), about(0.2, 0.4), about(-0.5, -0.1), "lower"),
+        (about(0.5, 0.7), about(0.8, 0.9), about(0.1, 0.4), "higher"),
+        (about(0.5, 0.7), about(0.4, 0.6), about(-0.3, 0.1), "no clear change"),
+        (about(0.5, 0.7), about(0.05, 0.2), about(-0.5, -0.1), "perhaps chance"),
+        (about(0.05, 0.2), about(0.4, 0.6), about(0.1, 0.4), "perhaps chance even before"),
+        (about(0.5, 0.7), NOT_MEASURED, NOT_MEASURED, ""),
+    ],
+)
+def test_what_a_probe_reads(before: Interval, after: Interval, change: Interval, expected: str) -> None:
+    chance = Interval(0.1, np.nan, np.nan)
+    assert readable({"probe_before": before, "probe": after, "probe_change": change, "probe_chance": chance}) == expected
+
+
+def test_nothing_forgotten_needs_no_more_words() -> None:
+    assert conclusion(numbers()) == "Nothing forgotten, early or late."
+    assert conclusion(numbers(learned=0)) == "Task 1 not learned. Nothing forgotten, early or late."
+    assert conclusion(numbers(learned=2 / 3)) == "Task 1 not always learned. Nothing forgotten, early or late."
+
+
+def test_times_are_told_apart_only_where_they_differ() -> None:
+    given = {"early_drop": about(0.8, 0.9), "late_drop": about(0.4, 0.6)}
+    given |= {"early_spurious_share": about(0.98, 1.0), "late_spurious_share": about(0.6, 0.8)}
+    given |= {f"{time}_recovered": about(0.9, 1) for time in TIMES} | {f"{time}_restored_share": about(0, 0.2) for time in TIMES}
+    given |= {"early_beyond_pretrained": about(-0.01, 0.01), "late_beyond_pretrained": about(-0.2, -0.1)}
+    assert conclusion(numbers(**given)) == (
+        "Early loss spurious (99 % [98, 100] back); late loss mostly spurious (70 % [60, 80] back). Recovery against pretraining: "
+        "not ahead early (perhaps only format relearned), behind late (more than format lost). Common-shift part: little early and late."
+    )
+
+
+def test_nothing_is_said_of_a_time_at_which_nothing_was_surely_lost() -> None:
+    given = {"late_drop": about(0.4, 0.6), "late_spurious_share": Interval(0.9, np.nan, np.nan), "early_restored_share": about(0.8, 0.9)}
+    assert conclusion(numbers(**given)) == "Nothing lost early; late loss undecided (90 % back)."
+    assert conclusion(numbers(early_drop=about(0, 0.1))) == "Early loss unclear; nothing lost late."
+
+
+def test_no_conclusion_is_longer_than_45_words() -> None:
+    """Every pair of findings that the two times may have."""
+    lost = {"drop": about(0.4, 0.6), "recovered": about(0.8, 0.9), "control_persons": about(0, 0.05)}
+    natures = (about(0.6, 0.8), about(0.1, 0.3), about(0.2, 0.95))
+    standings = [(about(0.1, 0.2), about(1, 2)), (about(-0.1, 0.1), about(1.1, 1.2)), (about(-0.1, 0.1), about(0.9, 1.1))]
+    standings += [(about(-0.2, -0.1), about(1, 2)), (about(-0.2, -0.1), about(2, 3))]
+    ends = [(shift, probe) for shift in (about(0.6, 0.9), about(0.3, 0.7)) for probe in ((0.05, 0.2), (0.4, 0.6))]
+    longest = 0
+    for share, *both in product(natures, product(standings, ends), product(standings, ends)):
+        given = {}
+        for time, ((beyond, savings), (shift, probe)) in zip(TIMES, both, strict=True):
+            found = lost | {"spurious_share": share, "beyond_pretrained": beyond, "savings": savings, "restored_share": shift}
+            found |= {"probe": about(*probe), "probe_change": about(-0.1, 0.1)}
+            given |= {f"{time}_{name}": number for name, number in found.items()}
+        said = conclusion(numbers(learned=0.5, **given))
+        longest = max(longest, len([word for word in said.split() if re.search("[A-Za-z]", word)]))
+    assert 30 < longest <= 45

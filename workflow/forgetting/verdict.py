@@ -1,0 +1,154 @@
+"""The verdicts of the study: on every arm, what Task 1 took from Task 0 and what of it was lost; on the paper's theory, what holds.
+
+An arm is judged at two times. *early*: the trough within the first 150 steps, for the common shift and the probe step 150 itself.
+*late*: the end of the run. Accuracies are exact match on `task0_test`. (No torch.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from forgetting.conclusion import conclusion
+from forgetting.statistics import CONFIDENCE, Interval, person_bootstrap
+from forgetting.summary import combine_seeds, probe_accuracies
+from forgetting.views.probe_share import probe_over_ceiling
+from forgetting.views.spurious import DRAWS, accuracy_by_person, probe_points, recovery_summary
+from forgetting.views.theory_verdicts import (
+    BOUND_SLOPE,
+    DEPTH,
+    DOSE,
+    MEAN,
+    PREMISE,
+    REDUCTION,
+    RELATIVE_DEPTH,
+    SINGLE,
+    SLOPE,
+    STREAM_MEAN,
+    STREAM_SINGLE,
+    theory_verdicts,
+)
+
+GROUP = "task0_test"
+SPACE, GROUPING = "logits", "attribute_position"
+"""What counts as common in the verdict: a change of the logits that is the same for all persons at an attribute and place in the answer."""
+_RUN, _POINT = ["seed", "arm"], ["seed", "arm", "point"]
+_TIMES = {"trough": "early", "end": "late", "early": "early", "task1_early": "early", "task1_end": "late"}
+"""What the tables call the two times; others, like the matched point, have none."""
+_OF_RUN = ["learned", "before", "pretrained", "random", "probe_before", "probe_chance"]
+_OF_TIME = ["checkpoint", "drop", "recovered", "beyond_pretrained", "control_persons", "shuffled", "spurious_share", "savings"]
+_OF_TIME += ["common_share", "restored_share", "probe", "probe_change"]
+_STATISTICS = (PREMISE, SINGLE, MEAN, STREAM_SINGLE, STREAM_MEAN, DOSE, DEPTH, RELATIVE_DEPTH, REDUCTION, SLOPE, BOUND_SLOPE)
+_AFTER = {"task1_early": "step 150", "task1_matched": "Task 1 learned", "task1_end": "end"}
+
+
+def verdict_table(
+    metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame, common_shift: pd.DataFrame, features: pd.DataFrame
+) -> pd.DataFrame:
+    """One row an arm that was recovered: its conclusion, then the numbers that it follows from, with their intervals.
+
+    Frames: METRICS, RECOVERY and RECOVERY_FACTS (the last two with the controls), COMMON_SHIFT, FEATURES; what the last two do not hold of
+    an arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over persons.
+    drop: accuracy before Task 1 minus that of the checkpoint; recovered: after one epoch from there, control_persons and shuffled
+    likewise; beyond_pretrained: recovered minus the same epoch from the pretrained model; spurious_share, savings: see `recovery_summary`;
+    common_share, restored_share: see COMMON_SHIFT; probe: see `probe_over_ceiling`, last layer, and its change since the end of Task 0.
+    """
+    points = probe_points(metrics, recovery)
+    points = points[points["point"].isin(_TIMES)]
+    found = recovery_summary(recovery_facts, points)
+    for part in (probe_accuracies(recovery, points), accuracy_differences(recovery_facts, points)):
+        found = found.merge(part, on=_POINT)
+    found = found.assign(point=found["point"].map(_TIMES))
+    found = found.merge(_shifts(common_shift), on=_POINT, how="left").merge(_probes(features), on=_POINT, how="left")
+    runs = found.loc[found["point"] == "early", [*_RUN, *_with_ends(found, _OF_RUN)]]
+    for time in ("early", "late"):
+        names = _with_ends(found, _OF_TIME)
+        here = found.loc[found["point"] == time, [*_RUN, *names]]
+        runs = runs.merge(here.rename(columns={name: f"{time}_{name}" for name in names}), on=_RUN)
+    values = [*_OF_RUN, *(f"{time}_{name}" for time in ("early", "late") for name in _OF_TIME)]
+    table = combine_seeds(runs, ["arm"], values)
+    table.insert(1, "conclusion", [conclusion(_intervals(row, values)) for _, row in table.iterrows()])
+    return table
+
+
+def theory_table(theory: pd.DataFrame) -> pd.DataFrame:
+    """The verdicts on the paper's three propositions, by statistic, arm and checkpoint, in the order in which the paper and the study have
+    them. `theory`: rows of THEORY; columns as in THEORY_VERDICTS."""
+    found = theory_verdicts(theory)
+    arms = list(dict.fromkeys([*theory["arm"], *found["arm"]]))
+    orders = {"statistic": [statistic.name for statistic in _STATISTICS], "arm": arms, "after": list(_AFTER)}
+    for name, order in orders.items():
+        found[name] = pd.Categorical(found[name], order)
+    found = found.sort_values(list(orders), ignore_index=True).astype(dict.fromkeys(orders, str))
+    found = found.assign(proposition=found["proposition"].map(str), after=found["after"].map(_AFTER))
+    return found[["proposition", "statistic", "arm", "after", "value", "low", "high", "chance", "supported", "rule"]]
+
+
+def accuracy_differences(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+    """For each seed, arm and point: `drop` and `beyond_pretrained` (NaN without that control), with ends. `facts`: RECOVERY_FACTS."""
+    test = facts[(facts["group"] == GROUP) & ((facts["epochs"] == 0) | np.isclose(facts["epochs"], 1))]
+    of_task1 = dict(list(test[test["start"] == "task1"].groupby([*_RUN, "checkpoint"])))
+    controls = test[(test["start"] == "pretrained") & (test["epochs"] > 0)]
+    rows = []
+    for seed, arm, point, checkpoint in points[[*_POINT, "checkpoint"]].itertuples(index=False):
+        before, probe, pretrained = of_task1[seed, arm, 0], of_task1[seed, arm, checkpoint], controls[controls["seed"] == seed]
+        drop = accuracy_difference(before[before["epochs"] == 0], probe[probe["epochs"] == 0])
+        beyond = Interval(np.nan, np.nan, np.nan) if pretrained.empty else accuracy_difference(probe[probe["epochs"] > 0], pretrained)
+        rows.append((seed, arm, point, *drop, *beyond))
+    return pd.DataFrame(rows, columns=[*_POINT, *_ends("drop"), *_ends("beyond_pretrained")])
+
+
+def accuracy_difference(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Interval:
+    """Exact match of one evaluation minus that of another of the same persons, with a percentile interval of the person bootstrap.
+
+    Frames: columns person, exact_match; every person has as many questions.
+    """
+    differences = accuracy_by_person(first) - accuracy_by_person(second)
+    draws = person_bootstrap(len(differences), DRAWS, seed) @ differences / len(differences)
+    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="inverted_cdf")
+    return Interval(float(differences.mean()), float(low), float(high))
+
+
+def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:
+    """seed, arm, point (early, late) and common_share, restored_share with their ends, of all attributes."""
+    chosen = (common_shift["space"] == SPACE) & (common_shift["grouping"] == GROUPING) & (common_shift["attribute"] == "all")
+    rows = common_shift[chosen].assign(point=common_shift["point"].map(_TIMES))
+    shares = [_renamed(rows[rows["metric"] == name], name) for name in ("common_share", "restored_share")]
+    return shares[0].merge(shares[1], on=_POINT, how="outer")
+
+
+def _probes(features: pd.DataFrame) -> pd.DataFrame:
+    """seed, arm, point (early, late) and probe, probe_before, probe_change with their ends, and probe_chance; last layer.
+
+    The answers of single persons are not known here, so the ends of a seed's change are those that two disjoint intervals leave.
+    """
+    last = features[(features["group"] == GROUP) & (features["layer"] == features["layer"].max())]
+    rows = probe_over_ceiling(last)
+    rows = rows.assign(point=rows["after"].map(_TIMES))
+    before = _renamed(rows[rows["after"] == "task0"], "probe_before", _RUN)
+    found = _renamed(rows[rows["point"].notna()], "probe").merge(before, on=_RUN)
+    chance = rows.loc[rows["after"] == "task0", [*_RUN, "chance"]].rename(columns={"chance": "probe_chance"})
+    change = {
+        "probe_change": found["probe"] - found["probe_before"],
+        "probe_change_low": found["probe_low"] - found["probe_before_high"],
+        "probe_change_high": found["probe_high"] - found["probe_before_low"],
+    }
+    return found.assign(**change).merge(chance, on=_RUN)
+
+
+def _renamed(rows: pd.DataFrame, name: str, keys: list[str] = _POINT) -> pd.DataFrame:
+    """The keys and value, low, high, renamed after what the value is."""
+    return rows[[*keys, "value", "low", "high"]].rename(columns=dict(zip(("value", "low", "high"), _ends(name), strict=True)))
+
+
+def _ends(name: str) -> tuple[str, str, str]:
+    return name, f"{name}_low", f"{name}_high"
+
+
+def _with_ends(frame: pd.DataFrame, names: list[str]) -> list[str]:
+    """The columns `names` and those of their intervals that the frame has."""
+    return [column for name in names for column in _ends(name) if column in frame]
+
+
+def _intervals(row: pd.Series, names: list[str]) -> dict[str, Interval]:
+    return {name: Interval(*(float(row.get(end, np.nan)) for end in _ends(name))) for name in names}

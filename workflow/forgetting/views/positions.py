@@ -1,0 +1,125 @@
+"""Which token of an answer goes wrong? Right tokens by attribute and place in the answer, at every checkpoint of one arm.
+
+Everything is teacher-forced: each token is predicted after the question and the right tokens before it, in one forward pass. A later token
+is easier than the first, because the tokens before it say much about it; `control` persons show how much.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.run import Run
+from forgetting.sections import ATTRIBUTES
+from forgetting.statistics import Interval, clustered_wilson
+from forgetting.tokens import Questions
+from forgetting.views.answer_change import ROWS_AT_ONCE, AnswerTokens, Head, answer_states, leading
+from forgetting.views.drift import clustered_mean
+from forgetting.views.inputs import Checkpoints, read_model
+
+GROUPS = ("task0_test", "task1", "control")
+END = -1
+"""Position of the end token, whatever its place: it is the only token that every answer has but no value."""
+_UNDEFINED = Interval(np.nan, np.nan, np.nan)
+
+
+def token_outcomes(model: GPTNeoXForCausalLM, tokens: AnswerTokens, batch_size: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """For each of R answer tokens, whether it is the argmax, and its probability: (R,) each."""
+    head, right, probability = Head.of(model), [], []
+    states = answer_states(model, tokens, batch_size)
+    for rows, target in zip(states.split(ROWS_AT_ONCE), tokens.target.to(states.device).split(ROWS_AT_ONCE), strict=True):
+        logits = head.logits(rows)
+        right.append(leading(logits, target))
+        probability.append(_probability(logits, target))
+    return torch.cat(right).numpy(), torch.cat(probability).numpy()
+
+
+def _probability(logits: Tensor, target: Tensor) -> Tensor:
+    return (logits.gather(1, target[:, None])[:, 0] - logits.logsumexp(1)).exp().double().cpu()
+
+
+def always_modal(tokens: AnswerTokens, training: Questions) -> NDArray[np.bool_]:
+    """(R,) whether the most frequent token of `training` at the same attribute and place is the right one (the lowest id, if several are).
+
+    The end token counts as any other token at its place, since a guesser does not know where an answer ends.
+    """
+    seen = _places(AnswerTokens.of(training))
+    modal = seen.groupby(["attribute", "place"])["target"].agg(lambda column: np.bincount(column).argmax())
+    asked = _places(tokens)
+    guess = modal.reindex(pd.MultiIndex.from_frame(asked[["attribute", "place"]])).to_numpy()
+    return guess == asked["target"].to_numpy()
+
+
+def _places(tokens: AnswerTokens) -> pd.DataFrame:
+    attribute = tokens.questions.attribute[tokens.question.numpy()]
+    return pd.DataFrame({"attribute": attribute, "place": tokens.position.numpy(), "target": tokens.target.numpy()})
+
+
+def position_rows(
+    tokens: AnswerTokens, right: NDArray[np.bool_], probability: NDArray[np.float64], modal: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """The columns attribute, position, metric, n, value, low, high, chance of POSITIONS for one model and group.
+
+    right, probability: (R,), of the model. modal: (R,), of the guess that makes the chance level.
+    """
+    end = tokens.questions.answer_length[tokens.question] - 1 == tokens.position
+    frame = _places(tokens).assign(
+        position=torch.where(end, END, tokens.position).numpy(),
+        question=tokens.question.numpy(),
+        person=tokens.person,
+        right=right,
+        probability=probability,
+        modal=modal,
+    )
+    frame["reached"] = _all_right_before(frame, "right")
+    frame["broken"] = frame["reached"] & ~frame["right"]
+    frame["modal_broken"] = _all_right_before(frame, "modal") & ~frame["modal"]
+    rows: list[tuple[object, ...]] = []
+    for attribute in ("all", *ATTRIBUTES):
+        of_attribute = frame if attribute == "all" else frame[frame["attribute"] == attribute]
+        questions = of_attribute.drop_duplicates("question")
+        for position, cell in of_attribute.groupby("position"):
+            rows += [(attribute, position, *row) for row in _cell_rows(cell, questions)]
+    return pd.DataFrame(rows, columns=["attribute", "position", "metric", "n", "value", "low", "high", "chance"])
+
+
+def _all_right_before(frame: pd.DataFrame, column: str) -> pd.Series:
+    """Whether all earlier tokens of the same question are true in `column`; rows of a question are in the order of its tokens."""
+    wrong = (~frame[column]).astype(int)
+    return wrong.groupby(frame["question"]).cumsum() == wrong
+
+
+def _cell_rows(cell: pd.DataFrame, questions: pd.DataFrame) -> list[tuple[object, ...]]:
+    """(metric, n, value, low, high, chance) of the tokens in `cell`; `questions` has one row for each question of the attribute."""
+    reached = cell[cell["reached"]]
+    after_right = clustered_wilson(reached["right"], reached["person"]) if len(reached) else _UNDEFINED
+    first_wrong = questions["question"].isin(cell.loc[cell["broken"], "question"])
+    return [
+        ("token_hard", len(cell), *clustered_wilson(cell["right"], cell["person"]), cell["modal"].mean()),
+        ("token_hard_after_right", len(reached), *after_right, reached["modal"].mean()),
+        ("token_soft", len(cell), *clustered_mean(cell["probability"].to_numpy(), cell["person"].to_numpy()), np.nan),
+        ("first_wrong", len(questions), *clustered_wilson(first_wrong, questions["person"]), cell["modal_broken"].sum() / len(questions)),
+    ]
+
+
+def positions(run: Run, checkpoints: Checkpoints, questions: Questions, device: torch.device) -> pd.DataFrame:
+    """Rows of POSITIONS for every checkpoint, the model after Task 0 among them as step 0; one model is in memory at a time.
+
+    Asked are the persons of the evaluation. The chance level is learned from all persons of `task0_train`, for `task1` from those of
+    `task1` itself, as in `floors`.
+    """
+    asked, chance = {}, {}
+    for group in GROUPS:
+        asked[group] = AnswerTokens.of(questions.of_groups(group).first_persons(run.evaluation.persons_per_group))
+        chance[group] = always_modal(asked[group], questions.of_groups("task1" if group == "task1" else "task0_train"))
+    frames = []
+    for step in checkpoints.steps:
+        model = read_model(checkpoints.folders[step], device)
+        for group, tokens in asked.items():
+            rows = position_rows(tokens, *token_outcomes(model, tokens, run.evaluation.batch_size), chance[group])
+            frames.append(rows.assign(step=step, group=group))
+    return pd.concat(frames, ignore_index=True).assign(scale=run.scale, seed=run.seed, arm=run.arm)

@@ -1,0 +1,10 @@
+"""Figure: losses and accuracies on straight lines between weights, and the barriers there."""
+
+from __future__ import annotations
+
+from forgetting.figures.interpolation import draw
+from forgetting.figures.style import save_figure
+from forgetting.present import present
+
+if __name__ == "__main__":
+    present(__doc__, draw, save_figure, inputs=("interpolation",))

@@ -1,0 +1,10 @@
+"""Table: the verdict on every arm, in numbers and in words."""
+
+from __future__ import annotations
+
+from forgetting.present import present
+from forgetting.summary import save_table
+from forgetting.verdict import verdict_table
+
+if __name__ == "__main__":
+    present(__doc__, verdict_table, save_table, inputs=("metrics", "recovery", "recovery_facts", "common_shift", "features"))
