@@ -89,7 +89,8 @@ def weights(seed: int, arm: str) -> pd.DataFrame:
             for metric, (value, level) in metrics.items():
                 rows.append((former, latter, layer, component, metric, np.nan if frozen else value, np.nan if frozen else level))
     frame = pd.DataFrame(rows, columns=["former", "latter", "layer", "component", "metric", "value", "chance"])
-    return frame.assign(chance_low=frame["chance"] - 1.5, chance_high=frame["chance"] + 1.5, scale=SCALE, seed=seed, arm=arm)
+    chance = frame["chance"]
+    return frame.assign(chance_low=chance - 1.5, chance_high=chance + 1.5, other_layers=-2 + 0 * chance, scale=SCALE, seed=seed, arm=arm)
 
 
 def fisher(seed: int) -> pd.DataFrame:

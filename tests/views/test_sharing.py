@@ -22,7 +22,7 @@ def weights(shifts: dict[int, list[float]], spread: float = 1.0, noise: float = 
                 value = chance + shift + noise * generator.standard_normal()
                 rows.append((seed, layer, component, value, chance, chance - 1.96 * spread, chance + 1.96 * spread))
     columns = ["seed", "layer", "component", "value", "chance", "chance_low", "chance_high"]
-    return pd.DataFrame(rows, columns=columns).assign(**KEYS)
+    return pd.DataFrame(rows, columns=columns).assign(other_layers=-1.0, **KEYS)
 
 
 def only(frame: pd.DataFrame, component: str) -> pd.Series:

@@ -7,7 +7,7 @@ from scipy.stats import beta, ortho_group
 
 from forgetting.tables import WEIGHTS, read_table, write_table
 from forgetting.views.inputs import read_weights
-from forgetting.views.weights import COMPONENTS, PAIRS, Update, compare, matrix, split_heads, weight_updates
+from forgetting.views.weights import COMPONENTS, PAIRS, Update, compare, matrix, other_layers, split_heads, weight_updates
 
 CPU = torch.device("cpu")
 COMPARED = ("mean_angle", "weighted_angle", "principal_angle", "cosine")
@@ -167,3 +167,19 @@ def test_weights_table(checkpoints, run, tmp_path):
     values = early.set_index("metric")["value"]
     assert (values["rank"], values["relative_norm"]) == (0, 0)
     assert np.isnan(values["mean_angle"])
+
+
+def test_other_layers_share_what_all_layers_share():
+    """Layers whose updates lie in one common space share it with each other; with a space of its own, a layer shares with itself alone."""
+    basis, tail = np.linalg.qr(gaussian(40, 40, 1))[0], 1e-6
+    common = [basis[:, :4] @ gaussian(4, 30, seed) + tail * gaussian(40, 30, seed + 9) for seed in (2, 3, 4)]
+    own = [basis[:, 4 * i : 4 * i + 4] @ gaussian(4, 30, i) for i in range(3)]
+    for updates, everywhere in ((common, True), (own, False)):
+        first, *rest = (update(change) for change in updates)
+        found = other_layers(rest, first, 0.99, 2)["mean_angle"]
+        itself = compare(first, first, 0.99, 2)["mean_angle"]
+        assert found == pytest.approx(itself.value - itself.chance if everywhere else 90 - itself.chance, abs=0.1)
+
+
+def test_a_model_of_frozen_layers_has_no_others():
+    assert other_layers([update(np.zeros((6, 8)))], update(gaussian(6, 8, 1)), 0.99, 2) == {}

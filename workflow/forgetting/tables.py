@@ -65,14 +65,14 @@ Losses: nats per answer token; `_error`: their standard error, as far as it come
 WEIGHTS = pa.schema(
     [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("former", pa.string()), ("latter", pa.string())]
     + [("layer", pa.int32()), ("component", pa.string()), ("metric", pa.string())]
-    + [(name, pa.float64()) for name in ("value", "chance", "chance_low", "chance_high")]
+    + [(name, pa.float64()) for name in ("value", "chance", "chance_low", "chance_high", "other_layers")]
 )
-"""One number on the updates `former` and `latter` of one matrix. Updates: pretraining (its late part), task0, task1 (whole),
-task1_early (to step
-150), task1_late (from there to the end). layer: -1 embedding, 0..L-1 blocks, L output embedding. component: embedding, query, key, value,
-attention_output, mlp_input, mlp_output, output_embedding. metric: mean_angle, weighted_angle, principal_angle (degrees); cosine;
-relative_norm, stable_rank, rank (of the latter), former_rank. chance: the mean for a random latter update, of the same singular values and
-with random left singular vectors; chance_low, chance_high: its middle 95 %. NaN where none applies."""
+"""One number on the updates `former` and `latter` of one matrix. Updates: pretraining (its late part), task0, task1 (whole), task1_early
+(to step 150), task1_late (from there to the end). layer: -1 embedding, 0..L-1 blocks, L output embedding. component: embedding, query,
+key, value, attention_output, mlp_input, mlp_output, output_embedding. metric: mean_angle, weighted_angle, principal_angle (degrees);
+cosine; relative_norm, stable_rank, rank (of the latter), former_rank. chance: the mean for a random latter update, of the same singular
+values and with random left singular vectors; chance_low, chance_high: its middle 95 %. other_layers: the mean of value - chance with the
+former update of the same component in every other layer. NaN where none applies."""
 FEATURES = pa.schema(
     [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("before", pa.string()), ("after", pa.string())]
     + [("layer", pa.int32()), ("group", pa.string()), ("attribute", pa.string()), ("metric", pa.string())]
@@ -162,8 +162,8 @@ stream after block `layer` (0: the embedding). Metrics of a map, all shares of a
 mean_shift_along, single_shifts_along. Of the stream: these two shares and own_mean_shift_along, own_single_shifts_along; shift_norm,
 own_norm, inherited_norm, shift_bound, bound_if_frozen (lengths; `layer` of the last one is the number of frozen layers);
 relative_shift_norm (standard deviations); depth_correlation, relative_depth_correlation (filed under the last layer). A map that was not
-updated has no rows, a stream that did not move no shares. low, high: 95 %, over persons. chance, chance_low, chance_high: a random update of
-the same singular values, mean and middle 95 %. NaN where none applies."""
+updated has no rows, a stream that did not move no shares. low, high: 95 %, over persons. chance, chance_low, chance_high: a random
+update of the same singular values, mean and middle 95 %. NaN where none applies."""
 THEORY_VERDICTS = pa.schema(
     [("scale", pa.string()), ("arm", pa.string()), ("after", pa.string()), ("proposition", pa.int32()), ("statistic", pa.string())]
     + [(name, pa.float64()) for name in ("value", "low", "high", "chance")]

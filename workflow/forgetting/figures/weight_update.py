@@ -38,6 +38,7 @@ _EMBEDDINGS = ("embedding", "output_embedding")
 _COLORS = ListedColormap(colormaps["RdBu_r"](np.concatenate([np.linspace(0, 0.4, 128), np.linspace(0.6, 1, 128)])), "no_white")
 _FROZEN: dict[str, Any] = {"facecolor": "#E3E3E3", "edgecolor": "#B5B5B5", "hatch": "////", "linewidth": 0.0}
 _CHANCE = "#C4C4C4"
+_OTHER_LAYERS: dict[str, Any] = {"marker": "|", "markersize": 6, "markeredgewidth": 1.0}
 
 
 class _Update(NamedTuple):
@@ -174,6 +175,7 @@ def _three_angles(panel: Axes, rows: pd.DataFrame, place: int, color: str) -> No
         found = rows[rows["metric"] == metric].assign(y=place + _OFFSETS[metric])
         for y, low, high in found[["y", "chance_low", "chance_high"]].itertuples(index=False):
             panel.plot([low, high], [y, y], color=_CHANCE, linewidth=5, solid_capstyle="butt", zorder=1.5)
+        panel.plot(found["other_layers"], found["y"], linestyle="none", color="#1A1A1A", **_OTHER_LAYERS)
         beyond = np.nan_to_num(np.abs(found[["low", "high"]].to_numpy() - found["value"].to_numpy()[:, None]).T)
         panel.errorbar(found["value"], found["y"], xerr=beyond, linestyle="none", color=color, elinewidth=0.9, **look)
 
@@ -207,8 +209,8 @@ def _legend(figure: Figure) -> None:
     updates += [style.line_handle(f"{name} (e, j)", update.color, marker=update.marker) for name, update in _LATTER.items()]
     angles: list[Artist] = [style.line_handle(f"{text} (f-i)", linestyle="none", **look) for text, look in _ANGLES.values()]
     angles.append(Patch(color=_CHANCE, label="chance, middle 95 % (f-i)"))
-    by_column = [handle for column in zip(updates, angles, strict=True) for handle in column]
-    style.legend(figure, by_column, columns=4)
+    angles.append(style.line_handle("former update of other layers (f-i)", "#1A1A1A", linestyle="none", **_OTHER_LAYERS))
+    style.legend(figure, [*updates, *angles], columns=3)
 
 
 def _note(figure: Figure, weights: pd.DataFrame) -> None:

@@ -39,8 +39,9 @@ def pooled(weights: pd.DataFrame) -> pd.DataFrame:
     """Mean over matrices of number minus chance, by arm, pair of updates, component (each one, and `all`) and metric, from WEIGHTS.
 
     value, low, high: the mean, over seeds with Student's t interval; with one seed the interval is over matrices, which are no independent
-    sample (NaN for a single one). chance_low, chance_high: as in `mean_excess`. matrices, below, above: how many there are, and how many
-    are below and above their own range of chance, means over seeds. Frozen matrices count in none of these. Angles in degrees.
+    sample (NaN for a single one). chance_low, chance_high: as in `mean_excess`. other_layers: mean over matrices and seeds. matrices,
+    below, above: how many there are, and how many are below and above their own range of chance, means over seeds. Frozen matrices count
+    in none of these. Angles in degrees.
     """
     keys = ["scale", "arm", "former", "latter", "component", "metric"]
     seeds = weights["seed"].nunique()
@@ -51,5 +52,6 @@ def pooled(weights: pd.DataFrame) -> pd.DataFrame:
     rows = [(*key, *t_interval(values)) for key, values in both.groupby(["seed", *keys], sort=False)["value"]]
     merged = over_seeds(pd.DataFrame(rows, columns=["seed", *keys, "value", "low", "high"]), keys, seeds)
     chance = mean_excess(both, keys).drop(columns=["value", "side"])
+    others = both.groupby(keys)["other_layers"].mean().reset_index()
     counts = both.assign(matrices=1, below=both["side"] < 0, above=both["side"] > 0).groupby(keys)[["matrices", "below", "above"]].sum()
-    return merged.merge(chance, on=keys).merge((counts / seeds).reset_index(), on=keys)
+    return merged.merge(chance, on=keys).merge(others, on=keys).merge((counts / seeds).reset_index(), on=keys)

@@ -11,10 +11,12 @@ attention and MLP output matrices, the hidden dimension of both embeddings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -49,6 +51,7 @@ _FUSED = "attention.query_key_value.weight"
 _ATTENTION = ("query", "key", "value")
 _READS_THE_STREAM = {"mlp_input": "mlp.dense_h_to_4h.weight"}
 _WRITES_TO_THE_STREAM = {"attention_output": "attention.dense.weight", "mlp_output": "mlp.dense_4h_to_h.weight"}
+ANGLES = ("mean_angle", "weighted_angle", "principal_angle")
 COMPONENTS = (*_ATTENTION, "attention_output", "mlp_input", "mlp_output")
 """Matrices of one block."""
 
@@ -79,7 +82,7 @@ class Update:
     before: Tensor
     after: Tensor
 
-    @cached_property
+    @property
     def change(self) -> Tensor:
         return self.after.double() - self.before.double()
 
@@ -110,9 +113,7 @@ def compare(former: Update, latter: Update, energy: float, principal_rank: int) 
     former_rank, rank = rank_at_energy(former.energies, energy), rank_at_energy(latter.energies, energy)
     squared_norm, before_norm = float(latter.energies.sum()), float(latter.before.double().norm())
     result = {
-        "mean_angle": Measured(NOT_A_NUMBER),
-        "weighted_angle": Measured(NOT_A_NUMBER),
-        "principal_angle": Measured(NOT_A_NUMBER),
+        **dict.fromkeys(ANGLES, Measured(NOT_A_NUMBER)),
         "cosine": Measured(NOT_A_NUMBER),
         "relative_norm": Measured(squared_norm**0.5 / before_norm if before_norm else NOT_A_NUMBER),
         "stable_rank": Measured(squared_norm / float(latter.energies[0]) if rank else NOT_A_NUMBER),
@@ -158,23 +159,37 @@ def _cosine(former: Tensor, latter: Tensor) -> Measured:
     return Measured(float(product.trace()) / norms, chance=0.0, chance_low=-half, chance_high=half)
 
 
+def other_layers(former: Sequence[Update], latter: Update, energy: float, principal_rank: int) -> dict[str, float]:
+    """What a sceptic compares with: the mean angle minus chance, by metric, when the former update is that of the same component in
+    another layer. All layers write to one residual stream and see the same tokens, so their updates share directions anyway."""
+    found = [compare(update, latter, energy, principal_rank) for update in former]
+    excess = {metric: [one[metric].value - one[metric].chance for one in found] for metric in ANGLES}
+    return {metric: float(np.nanmean(values)) for metric, values in excess.items() if not np.isnan(values).all()}
+
+
 def weight_updates(run: Run, checkpoints: Mapping[str, Mapping[str, Tensor]], heads: int, device: torch.device) -> pd.DataFrame:
     """Every pair of updates of every matrix: rows of WEIGHTS.
 
-    `checkpoints` are the weights of pretrained_late, pretrained, task0, task1_early and task1_end. One matrix at a time goes to `device`.
+    `checkpoints` are the weights of pretrained_late, pretrained, task0, task1_early and task1_end. One component at a time goes to
+    `device`.
     """
     views = run.need("views")
     blocks = sum(name.endswith(_FUSED) for name in checkpoints["task0"])
-    places = [(-1, "embedding"), *((layer, part) for layer in range(blocks) for part in COMPONENTS), (blocks, "output_embedding")]
+    places = {"embedding": [-1], **dict.fromkeys(COMPONENTS, range(blocks)), "output_embedding": [blocks]}
     rows = []
-    for layer, component in places:
-        matrices = {name: matrix(weights, layer, component, heads).to(device) for name, weights in checkpoints.items()}
-        updates = {name: Update(matrices[before], matrices[after]) for name, (before, after) in UPDATES.items()}
-        for former, latter in PAIRS:
-            measured = compare(updates[former], updates[latter], views.energy, views.principal_rank)
+    for component, layers in places.items():
+        updates = {}
+        for layer in layers:
+            matrices = {name: matrix(weights, layer, component, heads).to(device) for name, weights in checkpoints.items()}
+            updates[layer] = {name: Update(matrices[before], matrices[after]) for name, (before, after) in UPDATES.items()}
+        for layer, (former, latter) in itertools.product(layers, PAIRS):
+            measured = compare(updates[layer][former], updates[layer][latter], views.energy, views.principal_rank)
+            elsewhere = [updates[other][former] for other in layers if other != layer]
+            others = other_layers(elsewhere, updates[layer][latter], views.energy, views.principal_rank)
             rows += [
-                (former, latter, layer, component, metric, found.value, found.chance, found.chance_low, found.chance_high)
+                (former, latter, layer, component, metric)
+                + (found.value, found.chance, found.chance_low, found.chance_high, others.get(metric, NOT_A_NUMBER))
                 for metric, found in measured.items()
             ]
-    columns = ["former", "latter", "layer", "component", "metric", "value", "chance", "chance_low", "chance_high"]
+    columns = ["former", "latter", "layer", "component", "metric", "value", "chance", "chance_low", "chance_high", "other_layers"]
     return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm)
