@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from forgetting.strict import Count, Fraction, Positive, Strict
 
@@ -204,10 +204,17 @@ class GateThresholds(Strict):
     recovery_from_150: Fraction = 0.90
 
 
-class Comparison(Strict):
-    """The full comparison of methods: the grid of each family, of which `task0_val` chooses one arm."""
+def _without_null(families: object) -> object:
+    return {family: arms for family, arms in families.items() if arms is not None} if isinstance(families, dict) else families
 
-    families: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+
+class Comparison(Strict):
+    """The full comparison of methods: the grid of each family, of which `task0_val` chooses one arm.
+
+    A family that is null is left out: an overlay of the config can add keys, but not take them away.
+    """
+
+    families: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1), BeforeValidator(_without_null)]
 
 
 class Threads(Strict):
