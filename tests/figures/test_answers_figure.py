@@ -111,7 +111,7 @@ def test_panels_show_attributes_and_tokens_with_their_floors(seeds: int) -> None
     made = frames(seeds)
     figure = draw(**made)
     titles = [panel.get_title(loc="left") for panel in figure.axes]
-    assert titles[:6] == ["a  birthday", "birth city", "university", "major", "company name", "company city"]
+    assert titles[:6] == ["a  birthday", "birth city", "university", "major", "company", "company city"]
     assert titles[6:11] == ["b  token 1", "token 2", "token 3", "token 4", "end token"], "the fifth token is too rare"
     for number, panel in enumerate(figure.axes[:6], 1):
         assert horizontal_lines(panel) == pytest.approx([0.01 * number])

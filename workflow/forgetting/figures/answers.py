@@ -89,7 +89,7 @@ def _by_attribute(panels: list[Axes], metrics: pd.DataFrame, floors: pd.DataFram
         _curves(panel, task0, arms)
         style.draw_curve(panel, control[control["arm"] == arms[0]], "step", style.CONTROLS["control"], **_CONTROL)
         panel.axhline(_floor(floors, attribute), **_FLOOR)
-    _finish(panels, "a", [name.replace("_", " ") for name in ATTRIBUTES], "Task 0 exact match\n(share of answers)")
+    _finish(panels, "a", [name.removesuffix("_name").replace("_", " ") for name in ATTRIBUTES], "Task 0 exact match\n(share of answers)")
 
 
 def _by_token(panels: list[Axes], positions: pd.DataFrame, tokens: list[int], arms: list[str]) -> None:
