@@ -14,6 +14,7 @@ import pytest
 from tests.study import ROOT, clone_to, merged, snakemake
 
 from forgetting.config import load_study
+from forgetting.steps import arm_steps
 
 FIGURES = ("performance", "answers", "recovery", "learning_rate", "landscape", "interpolation", "weight_update", "features", "common_shift")
 FIGURES += ("frontier",)
@@ -46,7 +47,7 @@ def test_laptop(clone: Path) -> None:
     assert {jobs[rule] for rule in views} == {4} and len(views) == 5
     assert jobs["gate_task0"] == jobs["gate_task1"] == jobs["report"] == 1
     assert all(jobs[f"fig_{name}"] == 1 for name in FIGURES)
-    assert heavy(jobs) <= 70
+    assert heavy(jobs) <= 60
 
 
 def test_seeds_repeat_everything_but_figures(clone: Path) -> None:
@@ -94,10 +95,12 @@ def test_paper_is_the_papers_study(clone: Path) -> None:
     jobs = planned(clone, "all", "--configfile", "config/paper.yaml")
     assert task1_jobs(jobs) == 7  # seq, replay, freeze, EWC, 3 further rates
     assert jobs["recovery_curve"] == 4 and jobs["recovery"] == 3
+    study = load_study(merged("paper.yaml"))
+    assert {arm_steps(study.task1, study.methods[arm]) for arm in study.every_arm} == {study.task1.steps}
     full = planned(clone, "methods", "--configfile", "config/paper.yaml")
-    depths = {method.layers for method in load_study(merged("paper.yaml")).methods.values() if method.method == "freeze"}
+    depths = {method.layers for method in study.methods.values() if method.method == "freeze"}
     assert depths == set(range(13))
-    assert task1_jobs(full) == len(load_study(merged("paper.yaml")).compared_arms) - full["task_vector"]
+    assert task1_jobs(full) == len(study.compared_arms) - full["task_vector"]
 
 
 @pytest.mark.parametrize(

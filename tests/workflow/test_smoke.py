@@ -110,6 +110,12 @@ def test_changed_threshold_trains_nothing(smoke_clone: Path) -> None:
     assert set(rules) == {"run_config", "study_config", "gate_task0", "gate_task1", "table_gates", "report", "all"}
 
 
+def test_changed_grid_draws_the_landscape_again_and_computes_no_other_view(smoke_clone: Path) -> None:
+    rules = planned(smoke_clone, "--config", 'views={"landscape":{"grid":7}}')
+    made = {"run_config_of_view", "study_config", "view_landscape", "fig_landscape", "fig_interpolation", "report", "all"}
+    assert set(rules) == made
+
+
 def test_failed_gate_stops_before_task1(smoke_clone: Path) -> None:
     check = smoke_clone / "results/smoke/seed0/task0/check.json"
     check.rename(check.with_suffix(".aside"))

@@ -32,6 +32,17 @@ from forgetting.sections import (
 from forgetting.strict import Strict
 
 
+VIEW_KEYS: dict[str, tuple[str, ...]] = {
+    "landscape": ("landscape",),
+    "weights": ("energy", "principal_rank"),
+    "features": ("components",),
+    "theory": ("components",),
+    "positions": (),
+    "common_shift": (),
+}
+"""The keys of `views` that each view depends on."""
+
+
 class StudyConfig(Strict):
     scale: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
@@ -121,16 +132,16 @@ class StudyConfig(Strict):
             return "curve"
         return "long" if arm in self.recovery.arms or arm == "controls" else "short"
 
-    def run(self, stage: str, seed: int, arm: str | None = None) -> dict[str, Any]:
+    def run(self, stage: str, seed: int, arm: str | None = None, view: str | None = None) -> dict[str, Any]:
         """The slice of the config that the result of one stage depends on, as plain JSON values. `arm` names one of Task 1; for `task0`,
-        an arm of LAMOL, which has its own."""
+        an arm of LAMOL, which has its own. `view`: one of VIEW_KEYS, for stage `views`."""
         sections = {
             "data": ("data", "tokenizer"),
             "pretrain": ("data", "model", "pretrain", "evaluation", "precision"),
             "task0": ("task0", "evaluation", "precision"),
             "task1": ("task1", "evaluation", "precision"),
             "recovery": ("recovery", "evaluation", "precision"),
-            "views": ("views", "evaluation", "precision"),
+            "views": ("views", "evaluation"),
             "fisher": (),
             "drift": ("evaluation",),
             "gates": ("gates", "gate_thresholds"),
@@ -138,7 +149,8 @@ class StudyConfig(Strict):
         whole = self.model_dump(mode="json")
         slice_: dict[str, Any] = {"scale": self.scale, "seed": seed, "stage": stage} | {key: whole[key] for key in sections}
         if stage == "views":
-            del slice_["views"]["arms"]
+            assert view is not None
+            slice_["views"] = {key: whole["views"][key] for key in VIEW_KEYS[view]}
         if stage == "recovery":
             assert arm is not None
             del slice_["recovery"]["arms"], slice_["recovery"]["curve_arms"]

@@ -20,7 +20,7 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
 )
 
-from forgetting.config import load_study
+from forgetting.config import VIEW_KEYS, load_study
 from forgetting.run import ConfigError
 from forgetting.steps import arm_steps, checkpoint_steps
 
@@ -162,9 +162,9 @@ def per_arm(path, arms):
     return expand(path, seed=STUDY.seeds, arm=arms)
 
 
-def run_text(stage, seed, arm=None):
-    """What one job gets as its config.json."""
-    return json.dumps(STUDY.run(stage, int(seed), arm), indent=1)
+def run_text(stage, seed, arm=None, view=None):
+    """What one job gets as its config."""
+    return json.dumps(STUDY.run(stage, int(seed), arm, view), indent=1)
 
 
 # Job sizes. They decide what a cluster is asked for, never a result.
@@ -173,9 +173,9 @@ FLOPS_PER_SECOND = 3e13 if STUDY.gpus_per_job else 3e10
 ACCELERATOR = {"gpu": STUDY.gpus_per_job} if STUDY.gpus_per_job else {}
 
 
-def memory(tokens_per_batch):
-    """mem_mb of a torch job: interpreter, six copies of the weights, four of the logits; more at each attempt."""
-    megabytes = 2000 + (6 * PARAMETERS + 4 * tokens_per_batch * STUDY.tokenizer.vocabulary_size) * 4 // 10**6
+def memory(tokens_per_batch, more=0):
+    """mem_mb of a torch job: interpreter, six copies of the weights, four of the logits, `more` bytes; more at each attempt."""
+    megabytes = 2000 + ((6 * PARAMETERS + 4 * tokens_per_batch * STUDY.tokenizer.vocabulary_size) * 4 + more) // 10**6
     return lambda wildcards, attempt: attempt * megabytes
 
 

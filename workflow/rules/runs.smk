@@ -25,13 +25,31 @@ rule run_config_of_arm:
     log:
         f"{LOGS}/config/{{stage}}-{{arm}}.log",
     wildcard_constraints:
-        stage="task1|recovery|views",
+        stage="task1|recovery",
         arm=one_of([*STUDY.every_arm, "controls"]),
     localrule: True
     conda:
         "../envs/forgetting.yaml"
     params:
         text=lambda wildcards: run_text(wildcards.stage, wildcards.seed, wildcards.arm),
+    shell:
+        "printf '%s\\n' {params.text:q} > {output} 2> {log}"
+
+
+rule run_config_of_view:
+    """Write the part of the config that one view of an arm depends on."""
+    output:
+        f"{SEED}/views/{{arm}}/{{view}}.json",
+    log:
+        f"{LOGS}/config/view-{{view}}-{{arm}}.log",
+    wildcard_constraints:
+        arm=one_of(STUDY.every_arm),
+        view=one_of(VIEW_KEYS),
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        text=lambda wildcards: run_text("views", wildcards.seed, wildcards.arm, wildcards.view),
     shell:
         "printf '%s\\n' {params.text:q} > {output} 2> {log}"
 

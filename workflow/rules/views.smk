@@ -6,7 +6,7 @@ rule view_landscape:
     input:
         script="workflow/scripts/view_landscape.py",
         library=code("workflow/scripts/view_landscape.py"),
-        config=f"{SEED}/views/{{arm}}/config.json",
+        config=f"{SEED}/views/{{arm}}/landscape.json",
         questions=rules.make_data.output.questions,
         task0=task0_model,
         checkpoints=task1_checkpoints,
@@ -39,7 +39,7 @@ rule view_weights:
     input:
         script="workflow/scripts/view_weights.py",
         library=code("workflow/scripts/view_weights.py"),
-        config=f"{SEED}/views/{{arm}}/config.json",
+        config=f"{SEED}/views/{{arm}}/weights.json",
         late=rules.pretrain.output.late,
         pretrained=rules.pretrain.output.model,
         task0=task0_model,
@@ -55,7 +55,7 @@ rule view_weights:
     threads: STUDY.threads.views
     resources:
         **ACCELERATOR,
-        mem_mb=memory(0),
+        mem_mb=memory(0, 200 * STUDY.model.hidden_size**2 * 8),
         runtime=runtime(1000 * STUDY.model.hidden_size),
     shell:
         "python {input.script} --config {input.config} --pretrained-late $(dirname {input.late[0]}) --pretrained $(dirname {input.pretrained[0]}) "
@@ -68,11 +68,12 @@ rule view_features:
     input:
         script="workflow/scripts/view_features.py",
         library=code("workflow/scripts/view_features.py"),
-        config=f"{SEED}/views/{{arm}}/config.json",
+        config=f"{SEED}/views/{{arm}}/features.json",
         questions=rules.make_data.output.questions,
         pretrained=rules.pretrain.output.model,
         task0=task0_model,
         checkpoints=task1_checkpoints,
+        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
     output:
         features=f"{SEED}/views/{{arm}}/features.parquet",
         points=f"{SEED}/views/{{arm}}/feature_points.parquet",
@@ -88,7 +89,7 @@ rule view_features:
         mem_mb=memory(EVALUATION_BATCH),
         runtime=runtime(5 * questions(STUDY.data.groups.task0_test + STUDY.data.groups.task1)),
     shell:
-        "python {input.script} --config {input.config} --questions {input.questions} --pretrained $(dirname {input.pretrained[0]}) "
+        "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} --pretrained $(dirname {input.pretrained[0]}) "
         "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
         "--output {output.features} --output-points {output.points} > {log} 2>&1"
 
@@ -98,7 +99,7 @@ rule view_positions:
     input:
         script="workflow/scripts/view_positions.py",
         library=code("workflow/scripts/view_positions.py"),
-        config=f"{SEED}/views/{{arm}}/config.json",
+        config=f"{SEED}/views/{{arm}}/positions.json",
         questions=rules.make_data.output.questions,
         task0=task0_model,
         checkpoints=task1_checkpoints,
@@ -126,10 +127,11 @@ rule view_theory:
     input:
         script="workflow/scripts/view_theory.py",
         library=code("workflow/scripts/view_theory.py"),
-        config=f"{SEED}/views/{{arm}}/config.json",
+        config=f"{SEED}/views/{{arm}}/theory.json",
         questions=rules.make_data.output.questions,
         task0=task0_model,
         checkpoints=task1_checkpoints,
+        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
     output:
         f"{SEED}/views/{{arm}}/theory.parquet",
     log:
@@ -144,7 +146,7 @@ rule view_theory:
         mem_mb=memory(EVALUATION_BATCH),
         runtime=runtime(1000 * STUDY.model.hidden_size),
     shell:
-        "python {input.script} --config {input.config} --questions {input.questions} "
+        "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} "
         "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
         "--output {output} > {log} 2>&1"
 
@@ -154,7 +156,7 @@ rule view_common_shift:
     input:
         script="workflow/scripts/view_common_shift.py",
         library=code("workflow/scripts/view_common_shift.py"),
-        config=f"{SEED}/views/{{arm}}/config.json",
+        config=f"{SEED}/views/{{arm}}/common_shift.json",
         data=rules.make_data.output,
         templates=TEMPLATES,
         task0=task0_model,
