@@ -8,7 +8,16 @@ import pytest
 from scipy import stats
 
 from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import clustered_wilson, over_seeds, person_bootstrap, summarise, t_interval, wilson
+from forgetting.statistics import (
+    clustered_mean,
+    clustered_wilson,
+    mean_and_error,
+    over_seeds,
+    person_bootstrap,
+    summarise,
+    t_interval,
+    wilson,
+)
 
 
 def answers(persons: int, accuracy: float, correlation: float, seed: int = 0) -> pd.DataFrame:
@@ -148,3 +157,40 @@ def test_over_seeds_averages_what_every_seed_has() -> None:
     assert over_seeds(frame[frame["seed"] == 0], ["step"], seeds=3).empty
     single = over_seeds(frame[frame["seed"] == 0], ["step"])
     assert single[["value", "low", "high"]].to_numpy().tolist() == [[0.9, 0.0, 1.0], [0.1, 0.0, 1.0]]
+
+
+def test_interval_of_a_mean_over_whole_persons() -> None:
+    """One value a person is the standard error of a mean; doubling every value within its person changes nothing."""
+    values = np.random.default_rng(0).standard_normal(20)
+    plain = clustered_mean(values, np.arange(20))
+    half = stats.norm.ppf(0.975) * stats.sem(values)
+    assert plain == pytest.approx((values.mean(), values.mean() - half, values.mean() + half))
+    assert clustered_mean(np.repeat(values, 2), np.repeat(np.arange(20), 2)) == pytest.approx(plain)
+    assert np.isnan(clustered_mean(values, np.zeros(20)).low)
+
+
+def test_the_error_of_equal_clusters_is_that_of_their_means() -> None:
+    values = np.random.default_rng(0).normal(size=(3, 40))
+    clusters = np.tile(np.arange(10), 4)
+    mean, error = mean_and_error(values, np.ones(40), clusters)
+    of_clusters = values.reshape(3, 4, 10).mean(1)
+    assert np.allclose(mean, of_clusters.mean(1))
+    assert np.allclose(error, stats.sem(of_clusters, axis=1))
+
+
+def test_the_error_of_a_ratio_is_the_spread_of_its_draws() -> None:
+    """Clusters of unequal size drawn again and again: the ratio varies as much as each draw says of itself."""
+    generator = np.random.default_rng(1)
+    ratios, errors = [], []
+    for _ in range(2000):
+        of_cluster = generator.normal(size=60)
+        clusters = np.repeat(np.arange(60), generator.integers(1, 7, 60))
+        weights = generator.integers(1, 5, len(clusters))
+        mean, error = mean_and_error((2 + of_cluster[clusters]) * weights, weights, clusters)
+        ratios.append(mean)
+        errors.append(error)
+    assert np.mean(errors) == pytest.approx(np.std(ratios), rel=0.06)
+
+
+def test_one_cluster_has_no_error() -> None:
+    assert np.isnan(mean_and_error(np.ones(3), np.ones(3), np.zeros(3))[1])

@@ -99,6 +99,12 @@ def test_random_directions_have_no_angle_to_the_whole_space():
     assert random_angles(12, 12, 12).max() == pytest.approx(0, abs=1e-4)
 
 
+def test_every_direction_is_at_right_angles_to_a_space_of_no_dimensions():
+    assert chance_angle_to_subspace(0, 12) == 90
+    assert random_angles(0, 5, 12).tolist() == [[90.0] * 5] * NULL_DRAWS
+    assert angles_to_subspace(torch.zeros(12, 0), torch.eye(12)).tolist() == [90.0] * 12
+
+
 @pytest.mark.parametrize(("rank", "dimension"), [(5, 12), (30, 40)])
 def test_squared_cosines_of_random_angles_are_beta_distributed(rank, dimension):
     angles = random_angles(rank, dimension, dimension)

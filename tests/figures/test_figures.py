@@ -168,7 +168,7 @@ def test_labels_tell_the_knobs_of_a_name() -> None:
         arm: style.arm_look(arm).label for arm in ("task-vector-0.2-end-0.75", "freeze-layers-2", "projection-gpm-97", "ewc-batch-1e-1")
     }
     assert list(labels.values()) == ["task vector, α 0.2, end 0.75", "freeze 2, not embedding", "GPM 97 %", "EWC batch, λ 1e-1"]
-    assert style.freeze_depth("freeze-layers-2") is None and style.arm_knob("task-vector-0.2-end-0.75", "task-vector") is None
+    assert style.arm_knob("freeze-layers-2", "freeze") is None and style.arm_knob("task-vector-0.2-end-0.75", "task-vector") is None
 
 
 def test_an_arm_that_one_seed_did_not_learn_is_compared_at_its_end_in_all(tree: Path) -> None:

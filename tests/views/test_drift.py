@@ -7,10 +7,9 @@ import torch
 
 from forgetting.model import build_model
 from forgetting.sections import Model
-from forgetting.statistics import Z
 from forgetting.tables import DRIFT, read_table, write_table
 from forgetting.views.answer_change import AnswerTokens, Head, Point, answer_states
-from forgetting.views.drift import clustered_mean, divergences, drift
+from forgetting.views.drift import divergences, drift
 
 CPU = torch.device("cpu")
 
@@ -47,13 +46,3 @@ def test_drift_is_zero_for_theta_star_itself_and_grows_along_a_walk(checkpoints,
     sums = parts.groupby(["group", "metric", "step"])[["total", "n"]].sum()
     whole = table[table["attribute"] == "all"].set_index(["group", "metric", "step"])["value"]
     assert np.allclose((sums["total"] / sums["n"]).sort_index(), whole.sort_index())
-
-
-def test_interval_of_whole_persons():
-    """One value a person is the standard error of a mean; doubling every value within its person changes nothing."""
-    values = np.random.default_rng(0).standard_normal(20)
-    plain = clustered_mean(values, np.arange(20))
-    half = Z * scipy.stats.sem(values)
-    assert plain == pytest.approx((values.mean(), values.mean() - half, values.mean() + half))
-    assert clustered_mean(np.repeat(values, 2), np.repeat(np.arange(20), 2)) == pytest.approx(plain)
-    assert np.isnan(clustered_mean(values, np.zeros(20, dtype=int)).low)

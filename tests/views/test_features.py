@@ -22,6 +22,7 @@ from forgetting.views.features import (
     view_questions,
 )
 from forgetting.views.inputs import Checkpoints, read_model
+from forgetting.views.logit_lens import attribute_values
 from forgetting.views.measured import DRAWS, person_means
 
 CPU = torch.device("cpu")
@@ -171,17 +172,28 @@ def test_an_arm_that_kept_only_step_150_the_end_and_the_matched_point(checkpoint
     folder = checkpoints.folders[150].parent
     for step in (50, 100, 200):
         shutil.rmtree(checkpoints.folders[step])
-    folders = stage_folders(Checkpoints.find(checkpoints.folders[0], folder), folder)
-    assert [path.name for path in folders.values()] == ["task0", "step-000150", "step-000400", "matched"]
-    shutil.rmtree(folder / "matched")
-    assert "task1_matched" not in stage_folders(Checkpoints.find(checkpoints.folders[0], folder), folder)
+    folders = stage_folders(Checkpoints.find(checkpoints.folders[0], folder), 200.0)
+    assert {name: path.name for name, path in folders.items()} == {
+        "task0": "task0",
+        "task1_early": "step-000150",
+        "task1_matched": "matched",
+        "task1_end": "step-000400",
+    }
+    assert all(path.is_dir() for path in folders.values())
+
+
+def test_an_arm_that_never_learned_has_no_matched_point(checkpoints):
+    """`matched/` is there all the same: it holds the weights of the end."""
+    assert (checkpoints.folders[400].parent / "matched").is_dir()
+    assert set(stage_folders(checkpoints, float("nan"))) == {"task0", "task1_early", "task1_end"}
 
 
 def test_features_tables(run, checkpoints, questions, tmp_path):
     asked = view_questions(questions)
-    folders = {"pretrained": checkpoints.folders[50]} | stage_folders(checkpoints, checkpoints.folders[50].parent)
+    folders = {"pretrained": checkpoints.folders[50]} | stage_folders(checkpoints, 200.0)
     streams = residual_streams(folders, asked, 16, CPU)
-    table = pd.concat([features(run, streams, asked), lens(run, folders, streams, asked, CPU)], ignore_index=True)
+    of_lens = lens(run, folders, streams, asked, attribute_values(questions), CPU)
+    table = pd.concat([features(run, streams, asked), of_lens], ignore_index=True)
     write_table(table, tmp_path / "features.parquet", FEATURES)
     write_table(feature_points(run, streams, checkpoints.stage_steps, asked), tmp_path / "points.parquet", FEATURE_POINTS)
     frame, points = read_table(tmp_path / "features.parquet", FEATURES), read_table(tmp_path / "points.parquet", FEATURE_POINTS)

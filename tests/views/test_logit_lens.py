@@ -45,6 +45,19 @@ def test_ranks_against_scipy_and_the_model_itself(questions):
         assert found.among_vocabulary[2, row] == 1 + int((answer > answer[right]).sum())
 
 
+def test_values_of_persons_that_are_not_asked_are_candidates(questions):
+    """Few persons are asked about; the rank is among the values of everybody, and so is its chance level."""
+    model, values = tiny_model(), attribute_values(questions)
+    few = questions.of_persons(np.array([0, 11, 22]))
+    own = attribute_values(few)
+    assert all(len(values[name]) > len(own[name]) for name in own)
+    found = lens_ranks(model, residual_stream(model, few, 9), few, values, 9)
+    among_own = lens_ranks(model, residual_stream(model, few, 9), few, own, 9)
+    assert (found.among_values >= among_own.among_values).all() and (found.among_values > among_own.among_values).any()
+    chance = {number.chance for _, metric, number in measure_lens(found, few, values) if metric == "lens_rank"}
+    assert [*chance] == pytest.approx([np.mean([(len(values[name]) + 1) / 2 for name in few.attribute])])
+
+
 def test_ties_share_the_mean_of_their_ranks(questions):
     model = tiny_model()
     torch.nn.init.zeros_(model.get_output_embeddings().weight)

@@ -3,13 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from forgetting.model import build_model
 from forgetting.sections import Model
 from forgetting.views import shared_prefix
 from forgetting.views.landscape import Layout
-from forgetting.views.shared_prefix import AnswerScorer, PrefixTree, mean_and_error
+from forgetting.views.shared_prefix import AnswerScorer, PrefixTree
 
 CPU = torch.device("cpu")
 
@@ -71,30 +70,3 @@ def test_a_sequential_residual_is_refused(tiny_questions, tiny_model):
     tiny_model.config.use_parallel_residual = False
     with pytest.raises(ValueError, match="use_parallel_residual"):
         AnswerScorer(tiny_model, tiny_questions, CPU)
-
-
-def test_the_error_of_equal_clusters_is_that_of_their_means():
-    values = np.random.default_rng(0).normal(size=(3, 40))
-    clusters = np.tile(np.arange(10), 4)
-    mean, error = mean_and_error(values, np.ones(40), clusters)
-    of_clusters = values.reshape(3, 4, 10).mean(1)
-    assert np.allclose(mean, of_clusters.mean(1))
-    assert np.allclose(error, stats.sem(of_clusters, axis=1))
-
-
-def test_the_error_of_a_ratio_is_the_spread_of_its_draws():
-    """Clusters of unequal size drawn again and again: the ratio varies as much as each draw says of itself."""
-    generator = np.random.default_rng(1)
-    ratios, errors = [], []
-    for _ in range(2000):
-        of_cluster = generator.normal(size=60)
-        clusters = np.repeat(np.arange(60), generator.integers(1, 7, 60))
-        weights = generator.integers(1, 5, len(clusters))
-        mean, error = mean_and_error((2 + of_cluster[clusters]) * weights, weights, clusters)
-        ratios.append(mean)
-        errors.append(error)
-    assert np.mean(errors) == pytest.approx(np.std(ratios), rel=0.06)
-
-
-def test_one_cluster_has_no_error():
-    assert np.isnan(mean_and_error(np.ones(3), np.ones(3), np.zeros(3))[1])

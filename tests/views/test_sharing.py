@@ -92,6 +92,18 @@ def test_random_updates_are_within_chance_and_planted_ones_are_not():
     assert planted["value"] < planted["chance_low"] and planted["high"] < 0
 
 
+def test_embeddings_are_not_pooled_with_the_blocks():
+    """They have no other layers, so the mean of those would be over fewer matrices than the mean it is drawn beside."""
+    blocks = weights({0: [-4.0, -6.0]})
+    embedding = blocks.iloc[:1].assign(component="embedding", layer=-1, value=blocks["chance"].iloc[0] - 50, other_layers=np.nan)
+    output = embedding.assign(component="output_embedding", layer=2)
+    found = pooled(pd.concat([blocks, embedding, output], ignore_index=True))
+    pd.testing.assert_series_equal(only(found, "all"), only(pooled(blocks), "all"), check_names=False)
+    assert only(found, "all")["other_layers"] == -1
+    for component in ("embedding", "output_embedding"):
+        assert only(found, component)["value"] == pytest.approx(-50) and np.isnan(only(found, component)["other_layers"])
+
+
 def test_a_frozen_matrix_counts_nowhere():
     frame = weights({0: [-4.0, -6.0]})
     frame.loc[frame["layer"] == 1, ["value", "chance", "chance_low", "chance_high"]] = np.nan

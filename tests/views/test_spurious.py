@@ -67,8 +67,23 @@ def test_savings_are_a_ratio_of_interpolated_crossings() -> None:
 
 def test_savings_are_undefined_or_infinite_at_the_ends() -> None:
     never, slow, at_once = recovery_curve({0: 0.1, 50: 0.6}), recovery_curve({0: 0.0, 50: 1.0}), recovery_curve({0: 0.95, 50: 1.0})
-    assert np.isnan(savings(slow, never).value) and np.isnan(savings(never, slow).value)
+    assert np.isnan(savings(never, slow).value) and np.isnan(savings(never, never).value)
     assert np.isinf(savings(slow, at_once).value)
+
+
+def test_a_task1_model_that_never_relearns_saves_nothing() -> None:
+    """As long as it had the steps that the pretrained one needs, 45; a probe of 40 steps leaves open what the next five would bring."""
+    pretrained = recovery_curve({0: 0.0, 50: 1.0})
+    assert savings(pretrained, recovery_curve({0: 0.1, 50: 0.6})) == (0, 0, 0)
+    assert savings(pretrained, recovery_curve({0: 0.1, 45: 0.6})).value == pytest.approx(0)
+    assert np.isnan(savings(pretrained, recovery_curve({0: 0.1, 40: 0.6})).value)
+
+
+def test_draws_that_never_relearn_lower_the_interval_instead_of_removing_it() -> None:
+    """The Task 1 model ends at 0.91 with a standard error of about 0.02: more than 5 % of the samples of persons do not get to 0.9."""
+    result = savings(recovery_curve({0: 0.0, 50: 1.0}), recovery_curve({0: 0.1, 100: 0.91}))
+    assert result.value == pytest.approx(45 / (100 * 0.8 / 0.81))
+    assert result.low == 0 and result.value < result.high < 1
 
 
 def test_transitions_by_hand() -> None:

@@ -11,6 +11,7 @@ from forgetting.tables import THEORY, read_table, write_table
 from forgetting.views.alignment import alignment, chance_shares, row_directions
 from forgetting.views.depth import depth_correlations, measure_stream, shift_bounds, stream_shifts
 from forgetting.views.features import residual_stream, stage_folders
+from forgetting.views.inputs import read_model
 from forgetting.views.theory import LinearMap, linear_maps, map_inputs, measure_maps, theory
 
 CPU = torch.device("cpu")
@@ -205,13 +206,25 @@ def test_bound_holds_and_is_met_when_all_parts_point_the_same_way(questions):
 
 
 def test_theory_table(run, checkpoints, questions, tmp_path):
-    folders = stage_folders(checkpoints, checkpoints.folders[50].parent)
+    folders = stage_folders(checkpoints, 200.0)
     write_table(theory(run, folders, questions, CPU), tmp_path / "theory.parquet", THEORY)
     frame = read_table(tmp_path / "theory.parquet", THEORY)
     assert not frame.duplicated(["after", "group", "layer", "component", "metric"]).any()
-    assert set(frame["after"]) == {"task1_early", "task1_matched", "task1_end"} and set(frame["group"]) == {"task0_test", "task1"}
+    assert set(frame["after"]) == {"task1_early", "task1_matched", "task1_end"} and set(frame["group"]) == {"task0_test"}
     shares = frame[frame["metric"].isin(["update_on_leading_inputs", "single_shifts_along", "mean_shift_along"])]
     assert shares["value"].between(0, 1).all() and (shares["chance_low"] < shares["chance"]).all()
+
+
+def test_every_model_is_loaded_once(run, checkpoints, questions, monkeypatch):
+    loaded = []
+
+    def recorded(folder, device):
+        loaded.append(folder.name)
+        return read_model(folder, device)
+
+    monkeypatch.setattr("forgetting.views.theory.read_model", recorded)
+    theory(run, stage_folders(checkpoints, 200.0), questions, CPU)
+    assert sorted(loaded) == ["matched", "step-000150", "step-000400", "task0"]
 
 
 def test_frozen_bottom_layers_stay_where_they_are(run, checkpoints, questions):
@@ -222,7 +235,7 @@ def test_frozen_bottom_layers_stay_where_they_are(run, checkpoints, questions):
     save_checkpoint(model, checkpoints.folders[400].parent / "frozen")
     folders = {"task0": checkpoints.folders[0], "task1_end": checkpoints.folders[400].parent / "frozen"}
     frame = theory(run, folders, questions, CPU)
-    norms = frame[(frame["metric"] == "shift_norm") & (frame["group"] == "task1")].set_index("layer")["value"]
+    norms = frame[frame["metric"] == "shift_norm"].set_index("layer")["value"]
     assert norms[0] == norms[1] == 0 and norms[2] > 0
-    bounds = frame[(frame["metric"] == "bound_if_frozen") & (frame["group"] == "task1")].set_index("layer")["value"]
+    bounds = frame[frame["metric"] == "bound_if_frozen"].set_index("layer")["value"]
     assert bounds[0] == bounds[1] == pytest.approx(norms[2]) and bounds[2] == 0

@@ -7,9 +7,10 @@ from scipy.stats import beta, ortho_group
 
 from forgetting.tables import WEIGHTS, read_table, write_table
 from forgetting.views.inputs import read_weights
-from forgetting.views.weights import COMPONENTS, PAIRS, Update, compare, matrix, other_layers, split_heads, weight_updates
+from forgetting.views.weights import ANGLES, COMPONENTS, PAIRS, Update, compare, matrix, other_layers, split_heads, weight_updates
 
 CPU = torch.device("cpu")
+EMBEDDINGS = ((-1, "embedding"), (2, "output_embedding"))
 COMPARED = ("mean_angle", "weighted_angle", "principal_angle", "cosine")
 
 
@@ -167,6 +168,12 @@ def test_weights_table(checkpoints, run, tmp_path):
     values = early.set_index("metric")["value"]
     assert (values["rank"], values["relative_norm"]) == (0, 0)
     assert np.isnan(values["mean_angle"])
+    angles = frame[frame["metric"] == "mean_angle"].set_index(["layer", "component", "latter"])["other_layers"]
+    without = set(angles[angles.isna()].index) - {(layer, name, pair[1]) for layer, name in EMBEDDINGS for pair in PAIRS}
+    # The latter update of the frozen matrix; and of the other layer the one whose former is frozen in all the others.
+    assert without == {(0, "attention_output", "task1_early"), (1, "attention_output", "task1_late")}
+    assert angles.loc[[-1, 2]].isna().all()
+    assert frame.loc[~frame["metric"].str.endswith("angle"), "other_layers"].isna().all()
 
 
 def test_other_layers_share_what_all_layers_share():
@@ -181,5 +188,27 @@ def test_other_layers_share_what_all_layers_share():
         assert found == pytest.approx(itself.value - itself.chance if everywhere else 90 - itself.chance, abs=0.1)
 
 
-def test_a_model_of_frozen_layers_has_no_others():
-    assert other_layers([update(np.zeros((6, 8)))], update(gaussian(6, 8, 1)), 0.99, 2) == {}
+def test_other_layers_are_means_of_what_compare_says_without_its_null(monkeypatch):
+    """A frozen layer counts in no mean, one of too few directions not in that of the principal angle."""
+    latter, thin = update(gaussian(16, 24, 1)), gaussian(16, 2, 2) @ gaussian(2, 24, 3)
+    former = [update(change) for change in (gaussian(16, 24, 4), np.zeros((16, 24)), thin)]
+    compared = [compare(one, latter, 0.9, 3) for one in former]
+    for name in ("random_angles", "random_principal_angles", "percentiles"):
+        monkeypatch.delattr(f"forgetting.views.weights.{name}")
+    found = other_layers(former, latter, 0.9, 3)
+    assert set(found) == set(ANGLES)
+    for metric, value in found.items():
+        assert value == pytest.approx(np.nanmean([one[metric].value - one[metric].chance for one in compared]))
+
+
+@pytest.mark.parametrize(("former", "latter"), [(0, 1), (1, 0)])
+def test_a_frozen_layer_and_frozen_others_share_nothing(former, latter):
+    assert other_layers([update(former * gaussian(6, 8, 1))], update(latter * gaussian(6, 8, 2)), 0.99, 2) == {}
+
+
+def test_an_update_is_formed_once_for_its_directions(monkeypatch):
+    found, formed = update(gaussian(6, 8, 1)), []
+    change = Update.change.fget
+    monkeypatch.setattr(Update, "change", property(lambda self: formed.append(self) or change(self)))
+    assert found.directions.shape == (6, 6) and found.energies.shape == (6,) and found.rank(1.0) == 6
+    assert formed == [found]

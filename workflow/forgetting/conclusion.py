@@ -19,17 +19,18 @@ SUBSTANTIAL_SAVINGS = 1.5
 TIMES = ("early", "late")
 Numbers = Mapping[str, Interval]
 _MEANING = {
-    "ahead": " (Task 0 partly survived)",
+    "ahead": " (Task 0 left, or format from Task 1)",
     "hardly ahead": " (mostly format relearned)",
     "not ahead": " (perhaps only format relearned)",
     "behind": " (more than format lost)",
-    "at the floor": " (nothing remembered)",
+    "perhaps at the floor": " (not surely above random weights or unknown persons)",
 }
-"""What it means where recovery stands. The format is that of the questions, which the pretrained model never saw."""
+"""What it means where recovery stands. The format is that of the questions, which the pretrained model never saw, but which Task 1 taught
+about other persons: the controls cannot tell what is left of Task 0 from that."""
 
 
 def conclusion(numbers: Numbers) -> str:
-    """At most 45 words, numbers not counted. `numbers`: the columns of a row of `verdict_table`, those of one time with `early_` or `late_`
+    """At most 55 words, numbers not counted. `numbers`: the columns of a row of `verdict_table`, those of one time with `early_` or `late_`
     in front.
 
     Losses are told by `loss`, and what came back of them by `nature`. Then, of the times at which something was lost: where one epoch of
@@ -71,33 +72,36 @@ def loss(drop: Interval) -> str:
 
 
 def nature(share: Interval) -> str:
-    """What the spurious share says of a loss, after one epoch of recovery.
+    """What the spurious share says of a loss.
 
-    `spurious`: above 90 %; `mostly spurious`: above half; `mostly real`: below half; `partly real`: below 90 %; else `undecided`.
+    `spurious`: above 90 %; `mostly spurious`: above half; `mostly not back`: below half; `partly not back`: below 90 %; else `undecided`.
+    The last two name what was seen after one epoch and no more, for longer recovery may bring back the rest.
     """
     almost_all, half = side(share, ALMOST_ALL), side(share, HALF)
     if half == "above":
         return "spurious" if almost_all == "above" else "mostly spurious"
     if half == "below":
-        return "mostly real"
-    return "partly real" if almost_all == "below" else "undecided"
+        return "mostly not back"
+    return "partly not back" if almost_all == "below" else "undecided"
 
 
 def standing(found: Numbers) -> str:
     """Where recovery stands against its controls. Empty without the pretrained one.
 
-    `at the floor`: random weights, or persons that no stage has seen, get as far: their intervals reach that of `recovered`. Otherwise two
-    comparisons count with the pretrained model that never saw a question: accuracy after one epoch (`beyond_pretrained` against 0) and
-    steps to 90 % (`savings` against 1). `ahead`: one is above, none below; `hardly ahead`: that is the savings only, and they are below
-    1.5. `behind`: one is below, none above. `undecided`: one of each. `not ahead`: neither; the pretrained model gets as far, so recovery
-    may teach nothing but the question format. Answers shuffled between persons are no rule: they teach wrong facts with the format, so a
-    low number after them can be read in two ways.
+    Two comparisons count with the pretrained model that never saw a question: accuracy after one epoch (`beyond_pretrained` against 0) and
+    steps to 90 % (`savings` against 1). `perhaps at the floor`: not surely further than that model, and the interval of `recovered` meets
+    that of random weights or of persons that no stage has seen, which also happens where it is merely wide. Otherwise `ahead`: one
+    comparison is above, none below; `hardly ahead`: that is the savings only, and they are below 1.5. `behind`: one is below, none above.
+    `undecided`: one of each. `not ahead`: neither; the pretrained model gets as far, so recovery may teach nothing but the question format.
+    Answers shuffled between persons are no rule: they teach wrong facts with the format, so a low number after them can be read in two
+    ways.
     """
     if np.isnan(found["beyond_pretrained"].value):
         return ""
-    if found["recovered"].low <= max(found["random"].high, found["control_persons"].high):
-        return "at the floor"
     further, sooner = side(found["beyond_pretrained"], 0), side(found["savings"], 1)
+    floor = np.fmax(found["random"].high, found["control_persons"].high)  # of the one that was measured, if the other was not
+    if further != "above" and found["recovered"].low <= floor:
+        return "perhaps at the floor"
     if {further, sooner} == {"above", "below"}:
         return "undecided"
     if "below" in (further, sooner):

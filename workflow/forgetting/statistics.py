@@ -15,7 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
-Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+"""Quantiles at the ends of an interval."""
+Z = NormalDist().inv_cdf(TAILS[1])
 PROPORTIONS = ("exact_match", "first_token_hard")
 MEANS = ("first_token_soft", "answer_nll")
 
@@ -45,13 +47,25 @@ def clustered_wilson(values: ArrayLike, clusters: ArrayLike) -> Interval:
     kept between the number of clusters and the number of values, and is the number of clusters when all values are equal. `clusters` names
     the cluster (the person) of each value.
     """
-    rows = pd.DataFrame({"value": np.asarray(values, dtype=float), "cluster": np.asarray(clusters)})
-    if rows.empty:
+    if not len(np.asarray(values)):
         raise ValueError("clustered_wilson needs at least one value")
-    totals = rows.groupby("cluster")["value"].agg(["sum", "size"])
-    moments = _Moments.of(totals["sum"].to_numpy(), totals["size"].to_numpy(), np.zeros(len(totals), dtype=int), 1)
-    low, high = moments.proportion_interval()
-    return Interval(float(moments.mean[0]), float(low[0]), float(high[0]))
+    moments = _Moments.of_rows(values, clusters)
+    return Interval(*(float(number) for number in (moments.mean, *moments.proportion_interval())))
+
+
+def clustered_mean(values: ArrayLike, clusters: ArrayLike) -> Interval:
+    """Mean of `values` (n,) with a normal interval from the cluster-robust variance (NaN for a single cluster)."""
+    moments = _Moments.of_rows(values, clusters)
+    return Interval(*(float(number) for number in (moments.mean, *moments.normal_interval())))
+
+
+def mean_and_error(values: ArrayLike, weights: ArrayLike, clusters: ArrayLike) -> tuple[Floats, Floats]:
+    """sum(values) / sum(weights) over the last axis, and its standard error when whole clusters are drawn (NaN for a single cluster).
+
+    The error is that of a ratio of cluster totals, linearised. values: (..., n); weights, clusters: (n,).
+    """
+    moments = _Moments.of_rows(values, clusters, weights)
+    return moments.mean, np.sqrt(moments.variance)
 
 
 def summarise(facts: pd.DataFrame, keys: Sequence[str] = ()) -> pd.DataFrame:
@@ -123,7 +137,8 @@ def _t_quantile(replicates: ArrayLike) -> Floats:
 
 
 class _Moments(NamedTuple):
-    """Mean of clustered values, by cell: number of values and clusters, and the cluster-robust variance of the mean."""
+    """Mean of clustered values, by cell: number of values and clusters, and the cluster-robust variance of the mean (NaN for a single
+    cluster)."""
 
     mean: Floats
     n: Floats
@@ -138,9 +153,20 @@ class _Moments(NamedTuple):
         mean = np.bincount(cell, total, cells) / n
         clusters = np.bincount(cell, minlength=cells).astype(float)
         squares = np.bincount(cell, (total - mean[cell] * size) ** 2, cells)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            variance = squares / n**2 * clusters / (clusters - 1)
-        return cls(mean, n, clusters, variance)
+        few = np.where(clusters > 1, clusters - 1, np.nan)
+        return cls(mean, n, clusters, squares / n**2 * clusters / few)
+
+    @classmethod
+    def of_rows(cls, values: ArrayLike, clusters: ArrayLike, weights: ArrayLike | None = None) -> _Moments:
+        """One cell for each row of `values` (..., n), in the shape (...). A value is a sum over `weights` (n,) units, by default one."""
+        rows, names = np.asarray(values, dtype=float), np.asarray(clusters)
+        order = np.argsort(names, kind="stable")
+        starts = np.unique(names[order], return_index=True)[1]
+        totals = np.add.reduceat(rows[..., order], starts, axis=-1).reshape(-1, len(starts))
+        sizes = np.add.reduceat(np.ones(len(names)) if weights is None else np.asarray(weights, dtype=float)[order], starts)
+        cell = np.repeat(np.arange(len(totals)), len(starts))
+        moments = cls.of(totals.ravel(), np.tile(sizes, len(totals)), cell, len(totals))
+        return cls(*(number.reshape(rows.shape[:-1]) for number in moments))
 
     def proportion_interval(self) -> tuple[Floats, Floats]:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -52,8 +52,8 @@ def chance_angle_to_subspace(rank: int, dimension: int) -> float:
     The squared cosine has the distribution Beta(r / 2, (d - r) / 2) of mean r / d, so for large d this is arccos sqrt(r / d) (science §5).
     The difference grows as d falls and as r nears d: 0.1 degrees at 742 of 768, more than random updates of that rank stray.
     """
-    if rank == dimension:
-        return 0.0
+    if rank in (0, dimension):
+        return 0.0 if rank else 90.0
     angles = np.linspace(0, np.pi / 2, _QUADRATURE_POINTS)
     still_larger = betainc(rank / 2, (dimension - rank) / 2, np.cos(angles) ** 2)
     return float(np.degrees(np.trapezoid(still_larger, angles)))
@@ -64,23 +64,23 @@ def random_angles(rank: int, count: int, dimension: int) -> Tensor:
 
     Seeded. Calls of one dimension share their draws, so their results are not independent of each other.
     """
-    squares = _squares_within_leading(dimension)[:, rank - 1, :count]
+    squares = _squares_within_leading(dimension)[:, rank, :count]
     return torch.rad2deg(torch.arccos(squares.clamp(0, 1).sqrt()))
 
 
 @functools.lru_cache(maxsize=1)
 def _squares_within_leading(dimension: int) -> Tensor:
-    """Squared length of each column of random orthogonal matrices within the first 1, 2, ..., d coordinates: (NULL_DRAWS, d, d).
+    """Squared length of each column of random orthogonal matrices within the first 0, 1, ..., d coordinates: (NULL_DRAWS, d + 1, d).
 
     Whether directions or the subspace they are held against are random makes no difference, so the subspace is that of the first r
     coordinates, and one set of draws serves all ranks and numbers of directions: 0.9 GB for d = 768.
     """
     generator = torch.Generator().manual_seed(_NULL_SEED)
-    squares = torch.empty(NULL_DRAWS, dimension, dimension, dtype=torch.float64)
+    squares = torch.zeros(NULL_DRAWS, dimension + 1, dimension, dtype=torch.float64)
     for draw in squares:
         # The signs that a QR decomposition chooses are not random, but squares do not see them.
         orthogonal = torch.linalg.qr(torch.randn(dimension, dimension, generator=generator, dtype=torch.float64)).Q
-        torch.cumsum(orthogonal.square(), 0, out=draw)
+        torch.cumsum(orthogonal.square(), 0, out=draw[1:])
     return squares
 
 

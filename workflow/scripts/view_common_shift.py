@@ -12,9 +12,10 @@ from forgetting.model import pick_device
 from forgetting.run import load_run
 from forgetting.tables import COMMON_SHIFT, COMMON_SHIFT_REPAIR, METRICS, PEOPLE, RECALL, read_table, write_table
 from forgetting.tokens import Questions
-from forgetting.views.answer_change import Point, compared_points, early_stop_of
+from forgetting.views.answer_change import Point, compared_points
 from forgetting.views.common_shift import common_shift
 from forgetting.views.inputs import Checkpoints
+from forgetting.views.performance import early_stop_step
 from forgetting.views.recall import recall, recall_forms
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     run, device = load_run(arguments.config), pick_device()
     questions = Questions.load(arguments.data / "qa.parquet")
     metrics = read_table(arguments.task1 / "metrics.parquet", METRICS)
-    points = compared_points(Checkpoints.find(arguments.task0, arguments.task1 / "checkpoints"), early_stop_of(metrics))
+    points = compared_points(Checkpoints.find(arguments.task0, arguments.task1 / "checkpoints"), early_stop_step(metrics))
     split, repaired = common_shift(run, arguments.task0, points, questions, device)
     write_table(split, arguments.output, COMMON_SHIFT)
     write_table(repaired, arguments.output_repair, COMMON_SHIFT_REPAIR)

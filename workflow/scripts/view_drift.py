@@ -12,9 +12,10 @@ from forgetting.model import pick_device
 from forgetting.run import load_run
 from forgetting.tables import DRIFT, METRICS, read_table, write_table
 from forgetting.tokens import Questions
-from forgetting.views.answer_change import compared_points, early_stop_of
+from forgetting.views.answer_change import compared_points
 from forgetting.views.drift import drift
 from forgetting.views.inputs import Checkpoints
+from forgetting.views.performance import early_stop_step
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
     frames = []
     for task0, task1 in zip(arguments.task0, arguments.task1, strict=True):
         metrics = read_table(task1 / "metrics.parquet", METRICS)
-        points = compared_points(Checkpoints.find(task0, task1 / "checkpoints"), early_stop_of(metrics))
+        points = compared_points(Checkpoints.find(task0, task1 / "checkpoints"), early_stop_step(metrics))
         frames.append(drift(run, task0, points, questions, device).assign(arm=task1.name))
     write_table(pd.concat(frames, ignore_index=True), arguments.output, DRIFT)
 

@@ -11,10 +11,12 @@ import pandas as pd
 from forgetting.command import run_command
 from forgetting.model import pick_device
 from forgetting.run import load_run
-from forgetting.tables import FEATURE_POINTS, FEATURES, write_table
+from forgetting.tables import FEATURE_POINTS, FEATURES, METRICS, read_table, write_table
 from forgetting.tokens import Questions
 from forgetting.views.features import feature_points, features, lens, residual_streams, stage_folders, view_questions
 from forgetting.views.inputs import Checkpoints
+from forgetting.views.logit_lens import attribute_values
+from forgetting.views.performance import early_stop_step
 
 
 def main() -> None:
@@ -23,17 +25,19 @@ def main() -> None:
     parser.add_argument("--pretrained", type=Path, required=True, help="folder of the pretrained model")
     parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.parquet of the arm")
     parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
     parser.add_argument("--output", type=Path, required=True, help="features.parquet")
     parser.add_argument("--output-points", type=Path, required=True, help="feature_points.parquet")
     arguments = parser.parse_args()
 
     run, device = load_run(arguments.config), pick_device()
-    questions = view_questions(Questions.load(arguments.questions))
+    everyone = Questions.load(arguments.questions)
+    questions, values = view_questions(everyone), attribute_values(everyone)
     task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    folders = {"pretrained": arguments.pretrained} | stage_folders(task1, arguments.checkpoints)
+    folders = {"pretrained": arguments.pretrained} | stage_folders(task1, early_stop_step(read_table(arguments.metrics, METRICS)))
     states = residual_streams(folders, questions, run.evaluation.batch_size, device)
-    table = pd.concat([features(run, states, questions), lens(run, folders, states, questions, device)], ignore_index=True)
+    table = pd.concat([features(run, states, questions), lens(run, folders, states, questions, values, device)], ignore_index=True)
     write_table(table, arguments.output, FEATURES)
     write_table(feature_points(run, states, task1.stage_steps, questions), arguments.output_points, FEATURE_POINTS)
 

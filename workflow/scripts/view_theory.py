@@ -8,10 +8,11 @@ from pathlib import Path
 from forgetting.command import run_command
 from forgetting.model import pick_device
 from forgetting.run import load_run
-from forgetting.tables import THEORY, write_table
+from forgetting.tables import METRICS, THEORY, read_table, write_table
 from forgetting.tokens import Questions
 from forgetting.views.features import stage_folders
 from forgetting.views.inputs import Checkpoints
+from forgetting.views.performance import early_stop_step
 from forgetting.views.theory import theory
 
 
@@ -20,12 +21,14 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
     parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.parquet of the arm")
     parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
     parser.add_argument("--output", type=Path, required=True, help="theory.parquet")
     arguments = parser.parse_args()
 
     run = load_run(arguments.config)
-    folders = stage_folders(Checkpoints.find(arguments.task0, arguments.checkpoints), arguments.checkpoints)
+    early_stop = early_stop_step(read_table(arguments.metrics, METRICS))
+    folders = stage_folders(Checkpoints.find(arguments.task0, arguments.checkpoints), early_stop)
     write_table(theory(run, folders, Questions.load(arguments.questions), pick_device()), arguments.output, THEORY)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +13,7 @@ from matplotlib.patches import Patch
 from forgetting.figures import style
 from forgetting.sections import ATTRIBUTES, TROUGH_WITHIN
 from forgetting.statistics import clustered_wilson, over_seeds
-from forgetting.views.spurious import probe_points, task0_rows
+from forgetting.views.spurious import fact_fates, probe_points, probe_stages, task0_rows
 
 _END = -1
 _MOST_TOKENS = 5
@@ -154,20 +153,12 @@ def fates(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for point in points.itertuples():
         run = test[(test["seed"] == point.seed) & (test["arm"] == point.arm)]
-        probe = run[run["checkpoint"] == point.checkpoint]
-        known, still, again = _right(run[run["checkpoint"] == 0], 0), _right(probe, 0), _right(probe, 1)
-        known = known[known]
-        still, again = still.loc[known.index], again.loc[known.index]
-        persons = known.index.get_level_values("person")
-        for part, chosen in (("filled", still), ("open", ~still & ~again)):
+        known = fact_fates(*probe_stages(run, point.checkpoint))
+        for part, fate in (("filled", "kept"), ("open", "never_recovered")):
             if len(known):
-                rows.append((point.seed, point.arm, point.point, part, *clustered_wilson(chosen, persons)))
+                interval = clustered_wilson(known[fate], known.index.get_level_values("person"))
+                rows.append((point.seed, point.arm, point.point, part, *interval))
     return pd.DataFrame(rows, columns=["seed", "arm", "point", "part", "value", "low", "high"])
-
-
-def _right(facts: pd.DataFrame, epochs: float) -> pd.Series:
-    """Whether each fact, by person and attribute, was answered right after so many epochs of recovery."""
-    return facts[np.isclose(facts["epochs"], epochs)].set_index(["person", "attribute"])["exact_match"]
 
 
 def _bars(panel: Axes, shares: pd.DataFrame, arms: list[str]) -> None:

@@ -146,12 +146,6 @@ def arm_order(arms: Iterable[str]) -> list[str]:
     return sorted(set(arms), key=place)
 
 
-def freeze_depth(arm: str) -> int | None:
-    """The number of frozen layers in the name of a freeze arm; None for other arms."""
-    depth = arm_knob(arm, "freeze")
-    return None if depth is None else int(depth)
-
-
 def is_rate_arm(arm: str) -> bool:
     return arm_family(arm) == "seq-lr"
 
@@ -160,7 +154,7 @@ def main_arms(arms: Iterable[str]) -> list[str]:
     """The few arms that are drawn in full: seq, the largest replay, and the freeze arm of middle depth."""
     names = arm_order(arms)
     replay = [arm for arm in names if arm_family(arm) == "replay"]
-    freeze = [arm for arm in names if freeze_depth(arm) is not None]
+    freeze = [arm for arm in names if arm_family(arm) == "freeze"]
     return [arm for arm in names if arm == "seq"] + replay[-1:] + freeze[len(freeze) // 2 : len(freeze) // 2 + 1]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -53,7 +52,7 @@ def _maps(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
         pairs = [found for _, of_seed in chosen.groupby("seed") if (found := dose_pairs(of_seed)) is not None]
         if not pairs:
             continue
-        mean = np.exp(pd.concat([np.log(found) for found in pairs]).groupby(level=["layer", "component"]).mean())
+        mean = pd.concat(pairs).groupby(level=["layer", "component"]).mean()
         look = style.arm_look(arm)
         panel.plot(*mean.to_numpy().T, color=look.color, marker=look.marker, linestyle="none", markersize=3.2, alpha=0.8)
     panel.axhline(1, **_CHANCE)

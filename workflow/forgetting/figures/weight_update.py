@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 
 from forgetting.figures import style
 from forgetting.statistics import over_seeds
-from forgetting.views.sharing import POOLED, less_chance, mean_excess, pooled
+from forgetting.views.sharing import EMBEDDINGS, POOLED, less_chance, mean_excess, pooled
 
 PAIRS = {
     ("pretraining", "task0"): "pretraining,\nTask 0",
@@ -33,7 +33,6 @@ _COMPONENTS = {
     "mlp_input": "MLP in",
     "mlp_output": "MLP out",
 }
-_EMBEDDINGS = ("embedding", "output_embedding")
 # Even the smallest difference has a colour: white is left to what is within chance.
 _COLORS = ListedColormap(colormaps["RdBu_r"](np.concatenate([np.linspace(0, 0.4, 128), np.linspace(0.6, 1, 128)])), "no_white")
 _FROZEN: dict[str, Any] = {"facecolor": "#E3E3E3", "edgecolor": "#B5B5B5", "hatch": "////", "linewidth": 0.0}
@@ -65,7 +64,8 @@ _OFFSETS = dict(zip(_ANGLES, (-0.24, 0.0, 0.24), strict=True))
 
 
 def draw(weights: pd.DataFrame, energy: float) -> Figure:
-    """One row an arm, a column for each pair of updates and one for the ranks; in the last row means over all matrices, and norms.
+    """One row an arm, a column for each pair of updates and one for the ranks; in the last row means over all matrices of the blocks,
+    and norms.
 
     Frame: WEIGHTS. `energy`: the share of an update's squared norm by which its rank was counted.
     """
@@ -92,7 +92,7 @@ def draw(weights: pd.DataFrame, energy: float) -> Figure:
         row[0].set_ylabel(f"{style.arm_look(arm).label}\nlayer")
     _rank_axes(axes[:-1, -1], weights, energy)
     _means(axes[-1], weights, arms)
-    titles = [*PAIRS.values(), "ranks", *["all matrices"] * len(PAIRS), "norms"]
+    titles = [*PAIRS.values(), "ranks", *["all matrices\nof the blocks"] * len(PAIRS), "norms"]
     for letter, panel, text in zip("abcdefghij", [*axes[0], *axes[-1]], titles, strict=True):
         style.title(panel, letter, text)
     _color_scale(figure, axes[:-1, : len(PAIRS)], norm)
@@ -105,7 +105,7 @@ def layers_by_components(rows: pd.DataFrame, column: str, layers: pd.Index) -> p
     """One row a layer, one column a component. An embedding is one matrix: its value fills its row."""
     table = rows.pivot(index="layer", columns="component", values=column).reindex(layers)
     blocks = table.reindex(columns=list(_COMPONENTS)).rename(columns=_COMPONENTS).astype(float)
-    embeddings = table.reindex(columns=list(_EMBEDDINGS)).astype(float).mean(axis=1)
+    embeddings = table.reindex(columns=list(EMBEDDINGS)).astype(float).mean(axis=1)
     return blocks.apply(lambda components: components.fillna(embeddings))
 
 
@@ -150,7 +150,7 @@ def _rank_axes(panels: np.ndarray, weights: pd.DataFrame, energy: float) -> None
 
 
 def _means(row: np.ndarray, weights: pd.DataFrame, arms: list[str]) -> None:
-    """Means over all matrices, arm by arm: three angles less chance for each pair, and the norms of the updates."""
+    """Means over all matrices of the blocks, arm by arm: three angles less chance for each pair, and the norms of the updates."""
     means = pooled(weights)
     means = means[(means["component"] == POOLED) & means["metric"].isin(list(_ANGLES))]
     ends = means[["value", "low", "high", "chance_low", "chance_high"]].to_numpy()
@@ -181,7 +181,7 @@ def _three_angles(panel: Axes, rows: pd.DataFrame, place: int, color: str) -> No
 
 
 def _norms(panel: Axes, weights: pd.DataFrame, arms: list[str]) -> None:
-    """|update| / |matrix before|, the geometric mean over the matrices that were updated."""
+    """|update| / |matrix before|, the geometric mean over the matrices that were updated, embeddings included."""
     for update in _LATTER.values():
         rows = _of(weights, update, "relative_norm")
         rows = rows[rows["value"] > 0]
@@ -223,5 +223,5 @@ def _note(figure: Figure, weights: pd.DataFrame) -> None:
     style.small_print(
         figure,
         f"{what} Chance: the later update with random left singular vectors. White with a dot: within its middle 95 %, as one in twenty "
-        "random updates would not be. Hatched: frozen, no update. Rows input and output: the embeddings.",
+        "random updates would not be. Hatched: frozen, no update. Rows input and output: the embeddings, which f to i leave out.",
     )

@@ -35,11 +35,6 @@ class Point(NamedTuple):
     folder: Path
 
 
-def early_stop_of(metrics: pd.DataFrame) -> float:
-    """The step at which a run had learned Task 1, from its METRICS; NaN when it never had."""
-    return float(metrics.loc[metrics["metric"] == "early_stop_step", "value"].item())
-
-
 def compared_points(checkpoints: Checkpoints, early_stop: float) -> list[Point]:
     """`early` (step 150), `matched` (where Task 1 was learned, at step `early_stop`; absent when that is NaN) and `end`."""
     stages = checkpoints.stages

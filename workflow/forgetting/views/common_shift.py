@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from forgetting.run import Run
 from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import CONFIDENCE, PROPORTIONS, clustered_wilson, person_bootstrap
+from forgetting.statistics import PROPORTIONS, TAILS, clustered_wilson, person_bootstrap
 from forgetting.tokens import Questions
 from forgetting.views.answer_change import (
     GROUPINGS,
@@ -37,25 +36,13 @@ from forgetting.views.answer_change import (
     leading,
 )
 from forgetting.views.inputs import evenly_spaced_persons, read_model
+from forgetting.views.measured import NOT_A_NUMBER, Measured
 from forgetting.views.repair import POOL_PERSONS, repair_rows
 from forgetting.views.spurious import spurious_share
 
 MOST_PERSONS = 512
 """Of `task0_test`: bounds memory and time at paper scale."""
 DRAWS = 2000
-_NAN = float("nan")
-_TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
-
-
-class Share(NamedTuple):
-    """An estimate with its interval, and the mean and interval of the same estimate where nothing is common."""
-
-    value: float
-    low: float
-    high: float
-    chance: float
-    chance_low: float
-    chance_high: float
 
 
 def leave_out_means(changes: Tensor, group: Tensor, person: NDArray[np.int64]) -> Tensor:
@@ -97,7 +84,7 @@ def person_products(vectors: Tensor, group: Tensor, person: NDArray[np.int64], a
     return products.fill_diagonal_(0).cpu(), energy.cpu()
 
 
-def common_share(products: Tensor, energy: Tensor, seed: int) -> Share:
+def common_share(products: Tensor, energy: Tensor, seed: int) -> Measured:
     """Share of the squared change that is common: sum of x_i . (mean change of other persons) over sum of |x_i|^2.
 
     Unbiased in its numerator: independent changes give 0 on average (the squared norm of a plain mean of n would give 1/n), so it can be
@@ -107,15 +94,15 @@ def common_share(products: Tensor, energy: Tensor, seed: int) -> Share:
     matrix, squares = products.numpy(), energy.numpy()
     persons, total = len(squares), float(squares.sum())
     if total == 0:
-        return Share(*[_NAN] * len(Share._fields))
+        return Measured(NOT_A_NUMBER)
     weights = person_bootstrap(persons, DRAWS, seed)
     with np.errstate(invalid="ignore"):
         pairs = (persons**2 - np.sum(weights**2, axis=1)) / (persons * (persons - 1))
         drawn = _quadratic(weights, matrix) / pairs / (weights @ squares)
-    low, high = np.nanquantile(drawn, _TAILS)
+    low, high = np.nanquantile(drawn, TAILS)
     flipped = _quadratic(np.random.default_rng([seed, 1]).choice([-1.0, 1.0], size=(DRAWS, persons)), matrix) / total
-    chance_low, chance_high = np.quantile(flipped, _TAILS)
-    return Share(float(matrix.sum()) / total, float(low), float(high), float(flipped.mean()), float(chance_low), float(chance_high))
+    chance_low, chance_high = np.quantile(flipped, TAILS)
+    return Measured(float(matrix.sum()) / total, float(low), float(high), float(flipped.mean()), float(chance_low), float(chance_high))
 
 
 def _quadratic(vectors: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -175,21 +162,21 @@ def _split_rows(space: Space, change: Change, known_right: Tensor, seed: int) ->
     for grouping in GROUPINGS:
         for attribute, share, mean_square in _shares(vectors, change.tokens, grouping, seed):
             rows.append((attribute, grouping, "nothing", "common_share", *share))
-            rows.append((attribute, grouping, "nothing", "squared_change", mean_square, *[_NAN] * 5))
+            rows.append((attribute, grouping, "nothing", "squared_change", *Measured(mean_square)))
         facts = {removed: _facts(change.tokens, right) for removed, right in split_change(space, change, grouping).items()}
         for removed, frame in facts.items():
             for attribute, metric in product(("all", *ATTRIBUTES), PROPORTIONS):
                 some = _of(frame, attribute)
-                rows.append((attribute, grouping, removed, metric, *clustered_wilson(some[metric], some["person"]), *[_NAN] * 3))
+                rows.append((attribute, grouping, removed, metric, *Measured(*clustered_wilson(some[metric], some["person"]))))
         for attribute in ("all", *ATTRIBUTES):
             known, dropped, again = (_of(frame, attribute) for frame in (before, facts["nothing"], facts["common"]))
             restored = spurious_share(known, dropped, again, seed)
-            rows.append((attribute, grouping, "common", "restored_share", *restored, *[_NAN] * 3))
-    columns = ["attribute", "grouping", "removed", "metric", *Share._fields]
+            rows.append((attribute, grouping, "common", "restored_share", *Measured(*restored)))
+    columns = ["attribute", "grouping", "removed", "metric", *Measured._fields]
     return pd.DataFrame(rows, columns=columns).assign(space=space.name)
 
 
-def _shares(vectors: Tensor, tokens: AnswerTokens, grouping: str, seed: int) -> Iterator[tuple[str, Share, float]]:
+def _shares(vectors: Tensor, tokens: AnswerTokens, grouping: str, seed: int) -> Iterator[tuple[str, Measured, float]]:
     """For each attribute and for all together: the common share, and the mean squared change of a token."""
     group, attribute = tokens.groups(grouping), tokens.questions.attribute[tokens.question.numpy()]
     persons = int(tokens.person.max()) + 1

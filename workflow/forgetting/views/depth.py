@@ -16,9 +16,8 @@ from forgetting.tokens import Questions
 from forgetting.views.alignment import alignment, row_directions
 from forgetting.views.features import recorded_outputs
 from forgetting.views.measured import Measured, is_constant, person_means, with_interval
+from forgetting.views.theory_verdicts import STREAM
 
-STREAM = "stream"
-"""Component of the rows on the residual stream."""
 Row = tuple[int, str, str, Measured]
 """Layer, component, metric, number."""
 

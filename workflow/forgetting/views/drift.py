@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from forgetting.run import Run
 from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import Interval, Z
+from forgetting.statistics import clustered_mean
 from forgetting.tokens import Questions
 from forgetting.views.answer_change import ROWS_AT_ONCE, AnswerTokens, Head, Point, answer_states
 from forgetting.views.inputs import evenly_spaced_persons, read_model
@@ -34,16 +32,6 @@ def divergences(before: Head, after: Head, states: Tensor, states_after: Tensor)
         old, new = before.logits(rows).log_softmax(1), after.logits(rows_after).log_softmax(1)
         parts.append(torch.stack([(old.exp() * (old - new)).sum(1), (new.exp() * (new - old)).sum(1)]).double().cpu())
     return torch.cat(parts, dim=1)
-
-
-def clustered_mean(values: NDArray[np.float64], person: NDArray[np.int64]) -> Interval:
-    """Mean of `values` (n,) with a normal interval from the variance of the mean over whole persons (n,)."""
-    _, member = np.unique(person, return_inverse=True)
-    mean = float(values.mean())
-    residuals = np.bincount(member, values - mean)
-    persons = len(residuals)
-    half = Z * float(np.sqrt(persons / (persons - 1) * np.sum(residuals**2))) / len(values) if persons > 1 else float("nan")
-    return Interval(mean, mean - half, mean + half)
 
 
 def drift(run: Run, task0: Path, points: Iterable[Point], questions: Questions, device: torch.device) -> pd.DataFrame:

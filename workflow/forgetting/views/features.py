@@ -22,8 +22,9 @@ from transformers import GPTNeoXForCausalLM
 from forgetting.run import Run
 from forgetting.subspaces import chance_principal_angle, leading_directions, principal_angle
 from forgetting.tokens import Questions
+from forgetting.views.answer_change import compared_points
 from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model
-from forgetting.views.logit_lens import Ranks, Values, attribute_values, lens_ranks, measure_lens
+from forgetting.views.logit_lens import Ranks, Values, lens_ranks, measure_lens
 from forgetting.views.measured import NOT_A_NUMBER, Measured, is_constant, person_means, with_interval
 from forgetting.views.probe import Guesses, answer_labels, probe
 
@@ -44,13 +45,11 @@ MOST_PERSONS = 2000
 """Of a group: the states of every layer at a checkpoint are held in memory (0.5 GB a group with twelve layers of width 768)."""
 MOST_LENS_PERSONS = 200
 """Of a group, for the logit lens, which meets the whole vocabulary at every layer."""
-MATCHED = "matched"
 
 
-def stage_folders(task1: Checkpoints, folder: Path) -> dict[str, Path]:
-    """The stages of an arm whose checkpoints are in `folder`, with `task1_matched` where it was kept."""
-    matched = {"task1_matched": folder / MATCHED} if (folder / MATCHED).is_dir() else {}
-    return task1.stages | matched
+def stage_folders(task1: Checkpoints, early_stop: float) -> dict[str, Path]:
+    """`task0`, `task1_early`, `task1_matched` (absent where Task 1 was never learned and `early_stop` is NaN) and `task1_end` of an arm."""
+    return {"task0": task1.folders[0]} | {f"task1_{point.name}": point.folder for point in compared_points(task1, early_stop)}
 
 
 @contextmanager
@@ -176,16 +175,18 @@ def lens_features(run: Run, ranks: Mapping[str, Ranks], questions: Questions, va
     return _table(run, rows)
 
 
-def lens(run: Run, folders: Mapping[str, Path], states: Mapping[str, Tensor], questions: Questions, device: torch.device) -> pd.DataFrame:
+def lens(
+    run: Run, folders: Mapping[str, Path], states: Mapping[str, Tensor], questions: Questions, values: Values, device: torch.device
+) -> pd.DataFrame:
     """`lens_features` of the saved models in `folders`, one in memory at a time, about at most MOST_LENS_PERSONS persons of a group.
 
-    `states`: those of `questions` by checkpoint.
+    `states`: those of `questions` by checkpoint. `values`: `attribute_values` of all persons there are.
     """
     few = view_questions(questions, MOST_LENS_PERSONS)
     index = np.flatnonzero(np.isin(questions.person, few.person))
-    values, batch_size = attribute_values(questions), run.evaluation.batch_size
     ranks = {
-        name: lens_ranks(read_model(folder, device), states[name][:, index], few, values, batch_size) for name, folder in folders.items()
+        name: lens_ranks(read_model(folder, device), states[name][:, index], few, values, run.evaluation.batch_size)
+        for name, folder in folders.items()
     }
     return lens_features(run, ranks, few, values)
 

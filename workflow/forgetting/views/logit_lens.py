@@ -37,7 +37,7 @@ def first_answer_tokens(questions: Questions) -> Tensor:
 
 
 def attribute_values(questions: Questions) -> dict[str, Tensor]:
-    """First tokens of the answers that occur, by attribute: best taken from the questions of all groups, so that no value is missing."""
+    """First tokens of the answers that occur, by attribute. To miss no value, `questions` are to be those of all persons of the data."""
     first = first_answer_tokens(questions)
     return {name: first[torch.from_numpy(questions.attribute == name)].unique() for name in np.unique(questions.attribute)}
 
@@ -76,9 +76,9 @@ def measure_lens(ranks: Ranks, questions: Questions, values: Values) -> list[tup
 
     lens_rank and lens_lead: mean rank among the values of the attribute, and the share of questions whose right token has rank 1 there;
     lens_vocabulary_rank and lens_vocabulary_lead: the same among all tokens. Chance of lens_rank: the mean rank in a random order of the
-    values. Chance of lens_lead: always the most frequent first token of each attribute of these
-    questions. lens_depth: the mean of `lens_depth` among the values, where a question that the last layer does not answer counts as one
-    layer beyond the last; filed under the last layer. Intervals are over persons.
+    values. Chance of lens_lead: always the most frequent first token of each attribute of these questions. lens_depth: the mean of
+    `lens_depth` among the values, where a question that the last layer does not answer counts as one layer beyond the last; filed under
+    the last layer. Intervals are over persons.
     """
     sizes = np.array([len(values[name]) for name in questions.attribute])
     persons = questions.person

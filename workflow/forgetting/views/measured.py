@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forgetting.statistics import CONFIDENCE, person_bootstrap
+from forgetting.statistics import TAILS, person_bootstrap
 
 DRAWS = 400
 NOT_A_NUMBER = float("nan")
@@ -58,7 +58,7 @@ def with_interval(draws: Tensor, chance: float = NOT_A_NUMBER, chance_range: tup
 
 def percentiles(draws: Tensor) -> tuple[float, float]:
     """The middle 95 % of the draws; NaN where one of them is."""
-    low, high = np.quantile(draws.numpy(), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(draws.numpy(), TAILS)
     return float(low), float(high)
 
 

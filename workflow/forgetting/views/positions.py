@@ -15,10 +15,9 @@ from transformers import GPTNeoXForCausalLM
 
 from forgetting.run import Run
 from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import Interval, clustered_wilson
+from forgetting.statistics import Interval, clustered_mean, clustered_wilson
 from forgetting.tokens import Questions
 from forgetting.views.answer_change import ROWS_AT_ONCE, AnswerTokens, Head, answer_states, leading
-from forgetting.views.drift import clustered_mean
 from forgetting.views.inputs import Checkpoints, read_model
 
 GROUPS = ("task0_test", "task1", "control")
@@ -101,7 +100,7 @@ def _cell_rows(cell: pd.DataFrame, questions: pd.DataFrame) -> list[tuple[object
     return [
         ("token_hard", len(cell), *clustered_wilson(cell["right"], cell["person"]), cell["modal"].mean()),
         ("token_hard_after_right", len(reached), *after_right, reached["modal"].mean()),
-        ("token_soft", len(cell), *clustered_mean(cell["probability"].to_numpy(), cell["person"].to_numpy()), np.nan),
+        ("token_soft", len(cell), *clustered_mean(cell["probability"], cell["person"]), np.nan),
         ("first_wrong", len(questions), *clustered_wilson(first_wrong, questions["person"]), cell["modal_broken"].sum() / len(questions)),
     ]
 

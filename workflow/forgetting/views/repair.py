@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import CONFIDENCE, PROPORTIONS, Interval, person_bootstrap
+from forgetting.statistics import PROPORTIONS, TAILS, Interval, person_bootstrap
 from forgetting.tokens import Questions
 from forgetting.views.answer_change import GROUPINGS, ROWS_AT_ONCE, Change, Space, leading
 
@@ -25,7 +25,6 @@ POOL_PERSONS = 128
 """Of `task0_train`, from which the facts are drawn."""
 REPAIR_DRAWS = 10
 BOOTSTRAP_DRAWS = 1000
-_TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 
 def repaired(space: Space, known: Change, asked: Change, grouping: str, draws: Iterable[NDArray[np.integer]]) -> Tensor:
@@ -70,7 +69,7 @@ def drawn_accuracy(right: NDArray[np.bool_], person: NDArray[np.int64], weights:
     """
     sizes = np.bincount(person)
     totals = np.stack([np.bincount(person, answers, len(sizes)) for answers in right.astype(float)], axis=1)
-    low, high = np.quantile(weights @ totals / (weights @ sizes)[:, None], _TAILS)
+    low, high = np.quantile(weights @ totals / (weights @ sizes)[:, None], TAILS)
     return Interval(float(right.mean()), float(low), float(high))
 
 

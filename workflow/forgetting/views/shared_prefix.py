@@ -22,12 +22,12 @@ from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 from transformers import GPTNeoXForCausalLM
 
 from forgetting.errors import StudyError
+from forgetting.statistics import Floats, mean_and_error
 from forgetting.tokens import Questions
 from forgetting.training.loss import ROWS_AT_ONCE, answer_positions
 from forgetting.views.inputs import OUTPUT_EMBEDDING
 
 QUESTIONS_AT_ONCE = 1024
-Floats = NDArray[np.float64]
 
 
 class Weights(Protocol):
@@ -100,21 +100,6 @@ class Scores:
     def combined(self, weights: Floats) -> Scores:
         """The scores summed over the first axis of points with these weights, so that its mean has an error too."""
         return Scores(np.tensordot(weights, self.nats, 1), np.tensordot(weights, self.exact, 1), self.questions)
-
-
-def mean_and_error(values: Floats, weights: NDArray, clusters: NDArray) -> tuple[Floats, Floats]:
-    """sum(values) / sum(weights) over the last axis, and its standard error when whole clusters are drawn (NaN for a single cluster).
-
-    The error is that of a ratio of cluster totals, linearised. values: (..., n); weights, clusters: (n,).
-    """
-    order = np.argsort(clusters, kind="stable")
-    starts = np.unique(clusters[order], return_index=True)[1]
-    totals, sizes = np.add.reduceat(values[..., order], starts, axis=-1), np.add.reduceat(weights[order], starts)
-    mean = totals.sum(-1) / sizes.sum()
-    if len(starts) < 2:
-        return mean, np.full_like(mean, np.nan)
-    residuals = totals - mean[..., None] * sizes
-    return mean, np.sqrt(len(starts) / (len(starts) - 1) * (residuals**2).sum(-1)) / sizes.sum()
 
 
 class AnswerScorer:

@@ -10,7 +10,9 @@ import pandas as pd
 from forgetting.statistics import over_seeds, t_interval
 
 POOLED = "all"
-"""Component of the rows over all matrices."""
+"""Component of the rows over all matrices of the blocks."""
+EMBEDDINGS = ("embedding", "output_embedding")
+"""Components that are one matrix each, so that there are no other layers to hold them against."""
 _ROUNDING = 1e-3
 """Two updates of full rank are at 0 degrees from each other, and so are random ones, up to the rounding of an arccosine near 1."""
 
@@ -38,6 +40,7 @@ def mean_excess(excess: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 def pooled(weights: pd.DataFrame) -> pd.DataFrame:
     """Mean over matrices of number minus chance, by arm, pair of updates, component (each one, and `all`) and metric, from WEIGHTS.
 
+    `all` are those of the blocks, so that value and other_layers are means over the same matrices; the embeddings have their own rows.
     value, low, high: the mean, over seeds with Student's t interval; with one seed the interval is over matrices, which are no independent
     sample (NaN for a single one). chance_low, chance_high: as in `mean_excess`. other_layers: mean over matrices and seeds. matrices,
     below, above: how many there are, and how many are below and above their own range of chance, means over seeds. Frozen matrices count
@@ -48,7 +51,8 @@ def pooled(weights: pd.DataFrame) -> pd.DataFrame:
     excess = less_chance(weights)
     sides = mean_excess(excess, ["seed", "layer", *keys])
     single = excess.merge(sides[["seed", "layer", *keys, "side"]], on=["seed", "layer", *keys])
-    both = pd.concat([single, single.assign(component=POOLED)], ignore_index=True)
+    of_blocks = single[~single["component"].isin(EMBEDDINGS)]
+    both = pd.concat([single, of_blocks.assign(component=POOLED)], ignore_index=True)
     rows = [(*key, *t_interval(values)) for key, values in both.groupby(["seed", *keys], sort=False)["value"]]
     merged = over_seeds(pd.DataFrame(rows, columns=["seed", *keys, "value", "low", "high"]), keys, seeds)
     chance = mean_excess(both, keys).drop(columns=["value", "side"])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.sections import TROUGH_WITHIN
-from forgetting.statistics import CONFIDENCE, Interval, person_bootstrap
+from forgetting.statistics import CONFIDENCE, TAILS, Interval, person_bootstrap
 from forgetting.views.performance import crossings, early_stop_step
 
 DRAWS = 2000
@@ -71,28 +71,37 @@ def spurious_share(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.Da
 def savings(pretrained: pd.DataFrame, task1: pd.DataFrame, seed: int = 0) -> Interval:
     """Steps that the pretrained model needs to reach 90 % exact match, divided by the steps that the Task 1 model needs; person bootstrap.
 
-    Each argument holds the facts of one recovery (columns person, step, exact_match). Crossings are linear between evaluations. NaN where
-    either never reaches 90 %; infinite where the Task 1 model starts above it.
+    Each argument holds the facts of one recovery (columns person, step, exact_match). Crossings are linear between evaluations. Infinite
+    where the Task 1 model starts above 90 %; 0 where it never gets there in as many steps as the pretrained one needs; NaN where that one
+    never does, or only after more steps than the Task 1 model was given.
     """
     curves = [accuracy_by_person_and_step(facts) for facts in (pretrained, task1)]
     persons = curves[0].index
     weights = person_bootstrap(len(persons), DRAWS, seed) / len(persons)
     uniform = np.full((1, len(persons)), 1 / len(persons))
-    point, draws = (
-        _ratio(*(crossings(frame.columns, rows @ frame.loc[persons].to_numpy(), RELEARNED) for frame in curves))
-        for rows in (uniform, weights)
+    of_pretrained, of_task1 = (
+        [crossings(frame.columns, rows @ frame.loc[persons].to_numpy(), RELEARNED) for rows in (uniform, weights)] for frame in curves
     )
+    point, draws = (_ratio(*both, float(curves[1].columns.max())) for both in zip(of_pretrained, of_task1, strict=True))
     return _with_percentiles(point, draws)
 
 
 def transitions(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFrame) -> Transitions:
     """What became of the facts answered right before Task 1: right all along, wrong and right again after recovery, wrong for good."""
+    return Transitions(*fact_fates(before, dropped, recovered).astype(float).mean())
+
+
+def fact_fates(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFrame) -> pd.DataFrame:
+    """For each fact answered right before Task 1 (index: person, attribute), which of the three it is: columns as in Transitions."""
     known, still, again = (facts.set_index(["person", "attribute"])["exact_match"] for facts in (before, dropped, recovered))
-    known = known[known]
-    still, again = still.loc[known.index], again.loc[known.index]
-    if known.empty:
-        return Transitions(np.nan, np.nan, np.nan)
-    return Transitions(float(still.mean()), float((~still & again).mean()), float((~still & ~again).mean()))
+    still, again = (answers.loc[known[known].index] for answers in (still, again))
+    return pd.DataFrame({"kept": still, "lost_and_recovered": ~still & again, "never_recovered": ~still & ~again})
+
+
+def probe_stages(run: pd.DataFrame, checkpoint: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The facts of one run before Task 1, at a checkpoint, and after one epoch of recovery from there."""
+    untrained, probe = run[run["epochs"] == 0], run[run["checkpoint"] == checkpoint]
+    return untrained[untrained["checkpoint"] == 0], untrained[untrained["checkpoint"] == checkpoint], probe[np.isclose(probe["epochs"], 1)]
 
 
 def accuracy_by_person(facts: pd.DataFrame) -> np.ndarray:
@@ -114,13 +123,13 @@ def recovery_summary(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for point in points.to_dict("records"):
         run = runs[point["seed"], point["arm"]]
-        probe = run[run["checkpoint"] == point["checkpoint"]]
-        stages = (run[(run["checkpoint"] == 0) & (run["epochs"] == 0)], probe[probe["epochs"] == 0], probe[np.isclose(probe["epochs"], 1)])
+        stages = probe_stages(run, point["checkpoint"])
         if any(stage.empty for stage in stages):
             raise ValueError(
                 f"no recovery of arm {point['arm']!r}, seed {point['seed']}, from checkpoint {point['checkpoint']} (or from 0)"
             )
         share = spurious_share(*stages)
+        probe = run[run["checkpoint"] == point["checkpoint"]]
         saved = savings(pretrained[point["seed"]], probe) if point["seed"] in pretrained else Interval(np.nan, np.nan, np.nan)
         intervals = {"spurious_share": share, "savings": saved}
         ends = {
@@ -137,9 +146,10 @@ def _share(stages: np.ndarray) -> np.ndarray:
     return np.divide(recovered - dropped, drop, out=np.full(len(drop), np.nan), where=drop >= SMALLEST_DROP)
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def _ratio(pretrained: np.ndarray, task1: np.ndarray, given: float) -> np.ndarray:
+    """Savings from the two crossings. A Task 1 model that never crosses must count, or the mean over seeds would be of those that do."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return numerator / denominator
+        return np.where(np.isnan(task1) & (pretrained <= given), 0.0, pretrained / task1)
 
 
 def _with_percentiles(point: np.ndarray, draws: np.ndarray) -> Interval:
@@ -147,6 +157,5 @@ def _with_percentiles(point: np.ndarray, draws: np.ndarray) -> Interval:
     defined = draws[~np.isnan(draws)]
     if np.isnan(point[0]) or len(defined) < CONFIDENCE * len(draws):
         return Interval(float(point[0]), np.nan, np.nan)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail], method="inverted_cdf")
+    low, high = np.quantile(defined, TAILS, method="inverted_cdf")
     return Interval(float(point[0]), float(low), float(high))

@@ -6,7 +6,7 @@
 2. Shifts accumulate with depth. Measured: the shift of the residual stream by layer.
 3. Freezing the bottom n layers lowers the shift. Measured: the same, beside a bound that follows from the parts of each layer's shift.
 
-All at the last prompt token of every question; everything is independent of the signs of eigenvectors.
+All at the last prompt token of `task0_test` questions; everything is independent of the signs of eigenvectors.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from forgetting.run import Run
 from forgetting.tokens import Questions
 from forgetting.views.alignment import alignment, row_directions, with_random_update
 from forgetting.views.depth import Row, measure_stream, stream_shifts
-from forgetting.views.features import GROUPS
 from forgetting.views.inputs import evenly_spaced_persons, read_model
 from forgetting.views.measured import Measured, is_constant
+from forgetting.views.theory_verdicts import GROUP
 from forgetting.views.weights import split_heads
 
 STAGES = ("task1_early", "task1_matched", "task1_end")
 """Checkpoints whose shift from `task0` is measured."""
 MOST_PERSONS = 100
-"""Of a group. The inputs of every linear map are held in memory: 0.2 GB a group with twelve layers of width 768."""
+"""The inputs of every linear map are held in memory: 0.2 GB with twelve layers of width 768."""
 _MODULES = {
     "attention.query_key_value": ("query", "key", "value"),
     "attention.dense": ("attention_output",),
@@ -150,14 +150,13 @@ def theory(run: Run, folders: Mapping[str, Path], questions: Questions, device: 
     THEORY. Two models are in memory at a time."""
     components, batch_size = run.need("views").components, run.evaluation.batch_size
     before = read_model(folders["task0"], device)
+    asked = evenly_spaced_persons(questions.of_groups(GROUP), MOST_PERSONS)
+    maps = linear_maps(before, asked, components, batch_size)
     rows: list[tuple[object, ...]] = []
-    for group in GROUPS:
-        asked = evenly_spaced_persons(questions.of_groups(group), MOST_PERSONS)
-        maps = linear_maps(before, asked, components, batch_size)
-        for stage in (stage for stage in STAGES if stage in folders):
-            after = read_model(folders[stage], device)
-            found = measure_maps(maps, after, asked.person)
-            found += measure_stream(*stream_shifts(before, after, asked, batch_size), components, asked.person)
-            rows += [(stage, group, layer, component, metric, *numbers) for layer, component, metric, numbers in found]
-    columns = ["after", "group", "layer", "component", "metric", *Measured._fields]
-    return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+    for stage in (stage for stage in STAGES if stage in folders):
+        after = read_model(folders[stage], device)
+        found = measure_maps(maps, after, asked.person)
+        found += measure_stream(*stream_shifts(before, after, asked, batch_size), components, asked.person)
+        rows += [(stage, layer, component, metric, *numbers) for layer, component, metric, numbers in found]
+    columns = ["after", "layer", "component", "metric", *Measured._fields]
+    return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm, group=GROUP)

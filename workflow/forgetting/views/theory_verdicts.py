@@ -1,7 +1,7 @@
 """Do the data support the paper's propositions? One verdict an arm, checkpoint and statistic, by rules written beside it. (No torch.)
 
-All statistics are about `task0_test` questions. With several seeds the interval is Student's t over seeds; with one it is over layers or
-persons, as each statistic says.
+All statistics are about `task0_test` questions. With several seeds the interval is Student's t over seeds; with one it is over layers,
+maps or persons, as each statistic says. Layers and maps of one model are no independent sample of anything.
 """
 
 from __future__ import annotations
@@ -18,51 +18,46 @@ from forgetting.statistics import Interval, Z, over_seeds, t_interval
 
 GROUP = "task0_test"
 STREAM = "stream"
+"""Component of the rows on the residual stream."""
 NO_FREEZE = "seq"
 _FREEZE = re.compile(r"freeze-(\d+)")
 
 
 class Statistic(NamedTuple):
-    """What a proposition says about one number: below or above chance. `interval` says what it is over with a single seed.
+    """What a proposition says about one number: `expected` below or above chance, or nothing.
 
-    expected: empty for a number that a proposition is held against and that is no test itself.
+    basis: what the interval is over with a single seed; where nothing is expected, why.
     """
 
     proposition: int
     name: str
     expected: str
-    interval: str
+    basis: str
 
     @property
     def rule(self) -> str:
         if not self.expected:
-            return "no test: what the measured number beside it is held against"
+            return f"not tested: {self.basis}"
         other = "above" if self.expected == "below" else "below"
-        return (
-            f"yes if the 95 % interval (over {self.interval}; over seeds if several) is {self.expected} chance, no if it is {other}, else "
-            "undecided"
-        )
+        interval = f"the 95 % interval over {self.basis}, or over seeds if several,"
+        return f"yes if {interval} is {self.expected} chance, no if it is {other}, else undecided"
 
 
-PREMISE = Statistic(1, "update on leading inputs / chance", "below", "layers")
-SINGLE = Statistic(1, "single output shifts along leading outputs / chance", "below", "layers")
-MEAN = Statistic(1, "mean output shift along leading outputs / chance", "below", "layers")
-STREAM_SINGLE = Statistic(1, "single shifts of the residual stream along its leading components / chance", "below", "layers")
-STREAM_MEAN = Statistic(1, "mean shift of the residual stream along its leading components / chance", "below", "layers")
-DOSE = Statistic(1, "rank correlation over maps of update on leading inputs and shift along leading outputs", "above", "maps")
-DEPTH = Statistic(2, "rank correlation of shift length with layer", "above", "persons")
+_LAYERS, _MAPS = (f"{parts} (no independent sample)" for parts in ("layers", "maps"))
+PREMISE = Statistic(1, "update on leading inputs / chance", "below", _LAYERS)
+SINGLE = Statistic(1, "single output shifts along leading outputs / chance", "below", _LAYERS)
+MEAN = Statistic(1, "mean output shift along leading outputs / chance", "below", _LAYERS)
+STREAM_SINGLE = Statistic(1, "single shifts of the last layer along its leading components / chance", "below", "persons")
+STREAM_MEAN = Statistic(1, "mean shift of the last layer along its leading components / chance", "below", "persons")
+DOSE = Statistic(1, "rank correlation over maps of update on leading inputs and shift along leading outputs", "above", _MAPS)
+DEPTH = Statistic(2, "rank correlation of shift length with layer", "", "the residual stream itself grows with depth")
 RELATIVE_DEPTH = Statistic(2, "rank correlation of shift / spread with layer", "above", "persons")
 REDUCTION = Statistic(3, "shift of the last layer / that of seq", "below", "persons")
 SLOPE = Statistic(3, "slope over n of the last layer's shift / that of seq", "below", "persons")
-BOUND_SLOPE = Statistic(3, "slope over n of the bound of seq / its shift", "", "")
+BOUND_SLOPE = Statistic(3, "slope over n of the bound of seq / its shift", "", "what the measured slope is held against")
 
-_RATIOS = {
-    PREMISE: (False, "update_on_leading_inputs"),
-    SINGLE: (False, "single_shifts_along"),
-    MEAN: (False, "mean_shift_along"),
-    STREAM_SINGLE: (True, "single_shifts_along"),
-    STREAM_MEAN: (True, "mean_shift_along"),
-}
+_OF_MAPS = {PREMISE: "update_on_leading_inputs", SINGLE: "single_shifts_along", MEAN: "mean_shift_along"}
+_OF_LAST_LAYER = {STREAM_SINGLE: "single_shifts_along", STREAM_MEAN: "mean_shift_along"}
 _CORRELATIONS = {DEPTH: "depth_correlation", RELATIVE_DEPTH: "relative_depth_correlation"}
 _Row = tuple[str, Statistic, Interval, float]
 """Arm, statistic, number, chance."""
@@ -98,25 +93,32 @@ def supported(expected: str, number: Interval, chance: float) -> str:
 
 
 def _of_arms(frame: pd.DataFrame) -> Iterator[_Row]:
-    """Propositions 1 and 2 for every arm of one seed and checkpoint."""
+    """Propositions 1 and 2 for every arm of one seed and checkpoint. With a layer that did not move, as frozen ones, there is no
+    correlation with depth, since its zero is there by construction."""
     for arm, rows in frame.groupby("arm", sort=False):
-        on_stream = rows["component"] == STREAM
-        for statistic, (of_stream, metric) in _RATIOS.items():
-            chosen = rows[(on_stream == of_stream) & (rows["metric"] == metric)]
-            if len(chosen):
+        maps, stream = rows[rows["component"] != STREAM], rows[rows["component"] == STREAM]
+        for statistic, metric in _OF_MAPS.items():
+            if len(chosen := maps[maps["metric"] == metric]):
                 yield str(arm), statistic, ratio_to_chance(chosen), 1.0
+        last = stream[stream["layer"] == stream["layer"].max()]
+        for statistic, metric in _OF_LAST_LAYER.items():
+            for row in last[last["metric"] == metric].itertuples():
+                yield str(arm), statistic, Interval(row.value / row.chance, row.low / row.chance, row.high / row.chance), 1.0
         if (pairs := dose_pairs(rows)) is not None and len(pairs) > 3:
             yield str(arm), DOSE, rank_correlation(*pairs.to_numpy().T), 0.0
+        if (stream.loc[(stream["metric"] == "shift_norm") & (stream["layer"] > 0), "value"] == 0).any():
+            continue
         for statistic, metric in _CORRELATIONS.items():
-            for number in rows.loc[rows["metric"] == metric, ["value", "low", "high"]].itertuples(index=False):
-                yield str(arm), statistic, Interval(*number), 0.0
+            for row in last[last["metric"] == metric].itertuples():
+                yield str(arm), statistic, Interval(row.value, row.low, row.high), 0.0
 
 
 def ratio_to_chance(rows: pd.DataFrame) -> Interval:
-    """Geometric mean of value / chance over layers (of each layer over its maps), with a t interval over the layers."""
-    logarithms = np.log(rows["value"] / rows["chance"]).groupby(rows["layer"]).mean()
-    value, low, high = np.exp(t_interval(logarithms))
-    return Interval(float(value), float(low), float(high))
+    """Mean of value / chance over layers (of each layer over its maps), with a t interval over the layers.
+
+    The arithmetic mean, because chance is the mean of a random share; that of the logarithms is below the logarithm of chance.
+    """
+    return t_interval((rows["value"] / rows["chance"]).groupby(rows["layer"]).mean())
 
 
 def dose_pairs(rows: pd.DataFrame) -> pd.DataFrame | None:
@@ -144,13 +146,17 @@ def freeze_depth(arm: str) -> int | None:
 
 
 def _of_freezing(frame: pd.DataFrame) -> Iterator[_Row]:
-    """Proposition 3 for one seed and checkpoint: every freeze arm against `seq`, and the slope over n."""
+    """Proposition 3 for one seed and checkpoint: every freeze arm against `seq`, and the slope over n.
+
+    An arm that freezes all layers is left out: its last layer cannot move.
+    """
     stream = frame[frame["component"] == STREAM]
     last = stream[(stream["metric"] == "shift_norm") & (stream["layer"] == stream["layer"].max())].set_index("arm")
     if NO_FREEZE not in last.index or not last.loc[NO_FREEZE, "value"]:
         return
     unit = float(last.loc[NO_FREEZE, "value"])
-    shifts = last.loc[[arm for arm in last.index if freeze_depth(arm) is not None], ["value", "low", "high"]] / unit
+    depth = {arm: n for arm in last.index if (n := freeze_depth(arm)) is not None and n < stream["layer"].max()}
+    shifts = last.loc[list(depth), ["value", "low", "high"]] / unit
     unit_error = (last.loc[NO_FREEZE, "high"] - last.loc[NO_FREEZE, "low"]) / (2 * Z * unit)
     errors = ((shifts["high"] - shifts["low"]) / (2 * Z)).to_numpy()
     for (arm, value), error in zip(shifts["value"].items(), errors, strict=True):
@@ -158,7 +164,7 @@ def _of_freezing(frame: pd.DataFrame) -> Iterator[_Row]:
         yield str(arm), REDUCTION, Interval(value, value - half, value + half), 1.0
     if len(shifts) < 2:
         return
-    depths = np.array([freeze_depth(arm) for arm in shifts.index], dtype=float)
+    depths = np.array(list(depth.values()), dtype=float)
     yield "freeze", SLOPE, slope(depths, shifts["value"].to_numpy(), errors), 0.0
     bound = stream[(stream["metric"] == "bound_if_frozen") & (stream["arm"] == NO_FREEZE)].set_index("layer")["value"] / unit
     fitted = slope(depths, bound.loc[depths.astype(int)].to_numpy(), np.full(len(depths), np.nan))

@@ -26,6 +26,7 @@ from forgetting.statistics import Z
 from forgetting.subspaces import (
     angles_to_subspace,
     chance_angle_to_subspace,
+    chance_principal_angle,
     dimensions,
     leading_directions,
     principal_angle,
@@ -89,7 +90,8 @@ class Update:
     @cached_property
     def _directions(self) -> tuple[Tensor, Tensor]:
         # Through the (d, d) Gram matrix, because an embedding has d x vocabulary entries and its own decomposition would not fit.
-        return leading_directions(self.change @ self.change.T)
+        change = self.change
+        return leading_directions(change @ change.T)
 
     @property
     def directions(self) -> Tensor:
@@ -101,6 +103,14 @@ class Update:
         """Squared singular values (d,), descending."""
         return self._directions[1]
 
+    def rank(self, energy: float) -> int:
+        """How many directions are kept: the fewest that hold `energy` of the squared norm, 0 of a frozen matrix."""
+        return rank_at_energy(self.energies, energy)
+
+    def shares(self, rank: int) -> Tensor:
+        """What each of the first `rank` directions has of their squared norm, (rank,)."""
+        return self.energies[:rank] / self.energies[:rank].sum()
+
 
 def compare(former: Update, latter: Update, energy: float, principal_rank: int) -> dict[str, Measured]:
     """All metrics of WEIGHTS for one matrix.
@@ -110,7 +120,7 @@ def compare(former: Update, latter: Update, energy: float, principal_rank: int) 
     `principal_rank` leading directions of both. Angles and cosine are NaN when an update is zero (a frozen matrix), principal_angle also
     when one has fewer directions.
     """
-    former_rank, rank = rank_at_energy(former.energies, energy), rank_at_energy(latter.energies, energy)
+    former_rank, rank = former.rank(energy), latter.rank(energy)
     squared_norm, before_norm = float(latter.energies.sum()), float(latter.before.double().norm())
     result = {
         **dict.fromkeys(ANGLES, Measured(NOT_A_NUMBER)),
@@ -121,30 +131,35 @@ def compare(former: Update, latter: Update, energy: float, principal_rank: int) 
         "former_rank": Measured(former_rank),
     }
     if rank and former_rank:
-        result |= _angles(former, latter, former_rank, rank)
         result["cosine"] = _cosine(former.change, latter.change)
-        if min(dimensions(former.energies), dimensions(latter.energies)) >= principal_rank:
-            angle = principal_angle(former.directions[:, :principal_rank], latter.directions[:, :principal_rank])
-            null = random_principal_angles(principal_rank, len(latter.directions))
-            result["principal_angle"] = _against(angle, float(null.mean()), null)
+        for metric, (value, chance) in angles(former, latter, energy, principal_rank).items():
+            low, high = percentiles(_random(metric, former_rank, latter, rank, principal_rank))
+            result[metric] = Measured(value, chance=chance, chance_low=low, chance_high=high)
     return result
 
 
-def _against(value: float, chance: float, null: Tensor) -> Measured:
-    low, high = percentiles(null)
-    return Measured(value, chance=chance, chance_low=low, chance_high=high)
-
-
-def _angles(former: Update, latter: Update, former_rank: int, rank: int) -> dict[str, Measured]:
-    dimension = len(latter.directions)
-    angles = angles_to_subspace(former.directions[:, :former_rank], latter.directions[:, :rank]).cpu()
-    null = random_angles(former_rank, rank, dimension)
+def angles(former: Update, latter: Update, energy: float, principal_rank: int) -> dict[str, tuple[float, float]]:
+    """Each angle of `compare` and its chance level, without those that are not defined, and without the range of chance, which costs more
+    than all the rest."""
+    former_rank, rank, dimension = former.rank(energy), latter.rank(energy), len(latter.directions)
+    if not (former_rank and rank):
+        return {}
+    of_each = angles_to_subspace(former.directions[:, :former_rank], latter.directions[:, :rank])
     chance = chance_angle_to_subspace(former_rank, dimension)  # of any weighted mean, since every direction has the same expectation
-    shares = (latter.energies[:rank] / latter.energies[:rank].sum()).cpu()
-    return {
-        "mean_angle": _against(float(angles.mean()), chance, null.mean(1)),
-        "weighted_angle": _against(float(angles @ shares), chance, null @ shares),
-    }
+    found = {"mean_angle": (float(of_each.mean()), chance), "weighted_angle": (float(of_each @ latter.shares(rank)), chance)}
+    if min(dimensions(former.energies), dimensions(latter.energies)) >= principal_rank:
+        leading = principal_angle(former.directions[:, :principal_rank], latter.directions[:, :principal_rank])
+        found["principal_angle"] = (leading, chance_principal_angle(principal_rank, dimension))
+    return found
+
+
+def _random(metric: str, former_rank: int, latter: Update, rank: int, principal_rank: int) -> Tensor:
+    """The angle that random latter updates have, (draws,)."""
+    dimension = len(latter.directions)
+    if metric == "principal_angle":
+        return random_principal_angles(principal_rank, dimension)
+    of_each = random_angles(former_rank, rank, dimension)
+    return of_each.mean(1) if metric == "mean_angle" else of_each @ latter.shares(rank).cpu()
 
 
 def _cosine(former: Tensor, latter: Tensor) -> Measured:
@@ -162,9 +177,11 @@ def _cosine(former: Tensor, latter: Tensor) -> Measured:
 def other_layers(former: Sequence[Update], latter: Update, energy: float, principal_rank: int) -> dict[str, float]:
     """What a sceptic compares with: the mean angle minus chance, by metric, when the former update is that of the same component in
     another layer. All layers write to one residual stream and see the same tokens, so their updates share directions anyway."""
-    found = [compare(update, latter, energy, principal_rank) for update in former]
-    excess = {metric: [one[metric].value - one[metric].chance for one in found] for metric in ANGLES}
-    return {metric: float(np.nanmean(values)) for metric, values in excess.items() if not np.isnan(values).all()}
+    excess: dict[str, list[float]] = {}
+    for update in former:
+        for metric, (value, chance) in angles(update, latter, energy, principal_rank).items():
+            excess.setdefault(metric, []).append(value - chance)
+    return {metric: float(np.mean(values)) for metric, values in excess.items()}
 
 
 def weight_updates(run: Run, checkpoints: Mapping[str, Mapping[str, Tensor]], heads: int, device: torch.device) -> pd.DataFrame:
