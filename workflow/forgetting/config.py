@@ -31,7 +31,6 @@ from forgetting.sections import (
 )
 from forgetting.strict import Strict
 
-
 VIEW_KEYS: dict[str, tuple[str, ...]] = {
     "landscape": ("landscape",),
     "weights": ("energy", "principal_rank"),

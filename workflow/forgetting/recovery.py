@@ -21,7 +21,7 @@ from forgetting.training.batches import QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
 from forgetting.training.measurements import evaluate_facts, facts_frame
 from forgetting.training.resume import Scratch
-from forgetting.views.performance import trough_checkpoint
+from forgetting.views.performance import early_stop_step, trough_checkpoint
 
 PROBED_GROUPS = ("task0_test", "control")
 RANDOM_START_SEED = 1_000_003
@@ -144,7 +144,7 @@ def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int]
     folders = {step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps}
     trough, end = trough_checkpoint(metrics, steps), max(steps)
     main = {trough, end}
-    early_stop = metrics.loc[metrics["metric"] == "early_stop_step", "value"].item()
+    early_stop = early_stop_step(metrics)
     if not np.isnan(early_stop):
         folders[int(early_stop)] = task1 / "checkpoints" / "matched"
         main.add(int(early_stop))

@@ -166,7 +166,7 @@ class _Moments(NamedTuple):
         sizes = np.add.reduceat(np.ones(len(names)) if weights is None else np.asarray(weights, dtype=float)[order], starts)
         cell = np.repeat(np.arange(len(totals)), len(starts))
         moments = cls.of(totals.ravel(), np.tile(sizes, len(totals)), cell, len(totals))
-        return cls(*(number.reshape(rows.shape[:-1]) for number in moments))
+        return cls(*(number.reshape(rows.shape[:-1])[()] for number in moments))  # [()]: a scalar of a single row
 
     def proportion_interval(self) -> tuple[Floats, Floats]:
         with np.errstate(divide="ignore", invalid="ignore"):

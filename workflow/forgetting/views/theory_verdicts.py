@@ -114,11 +114,12 @@ def _of_arms(frame: pd.DataFrame) -> Iterator[_Row]:
 
 
 def ratio_to_chance(rows: pd.DataFrame) -> Interval:
-    """Mean of value / chance over layers (of each layer over its maps), with a t interval over the layers.
+    """Mean share over mean chance (of each layer over its maps, then over layers), with a t interval over the layers.
 
-    The arithmetic mean, because chance is the mean of a random share; that of the logarithms is below the logarithm of chance.
+    Neither a mean of logarithms, which a random share does not meet, nor a mean of ratios, which a layer with hardly any chance would rule.
     """
-    return t_interval((rows["value"] / rows["chance"]).groupby(rows["layer"]).mean())
+    layers = rows.groupby("layer")[["value", "chance"]].mean()
+    return t_interval(layers["value"] / layers["chance"].mean())
 
 
 def dose_pairs(rows: pd.DataFrame) -> pd.DataFrame | None:
