@@ -72,6 +72,7 @@ def test_matched_equal_and_final_accuracies_of_the_chosen_arms() -> None:
     np.testing.assert_allclose(found["matched"].iloc[:2].astype(float), [0.375, 0.6875])  # halfway, and three quarters of the way
     # Task 1 is at 50 % after 62.5 of 100 steps of seq (0 to 0.8), and after 83.3 of ewc (0 to 0.6).
     np.testing.assert_allclose(found["halfway"].iloc[:2].astype(float), [1 - 0.75 * 0.625, 1 - 0.5 * 5 / 6])
+    np.testing.assert_allclose(found["matched_gain"].iloc[:2].astype(float), [0, 0.3125])
     np.testing.assert_allclose(found["task0_at_step_150"].iloc[:2].astype(float), [0.375, 0.625])
     np.testing.assert_allclose(found["task1_at_step_150"].iloc[:2].astype(float), [0.9, 0.8])
     np.testing.assert_allclose(found["stopped"].iloc[:2].astype(float), [0.5, 0.75])

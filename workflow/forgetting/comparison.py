@@ -46,7 +46,8 @@ def method_table(
     points = compared_points(rows, recovery)
     for part in (equal, recovered(points, recovery, recovery_facts), costs(metrics)):
         runs = runs.merge(part, on=["seed", "arm"], how="left")
-    values = ["steps", "learned", "before", "trough", "halfway", "matched", f"task0_at_step_{step}", f"task1_at_step_{step}"]
+    values = ["steps", "learned", "before", "trough", "halfway", "matched", "halfway_gain", "matched_gain"]
+    values += [f"task0_at_step_{step}", f"task1_at_step_{step}"]
     values += ["stopped", "final", "task1_final", "drop", "recovered", "spurious_share", "seconds"]
     values += ["preparation_seconds", "trained_parameters", "stored_bytes", "extra_passes"]
     table = combine_seeds(runs, ["arm"], values).merge(_seeds_that_reached(runs), on="arm")
@@ -64,7 +65,9 @@ def choice_table(choice: pd.DataFrame) -> pd.DataFrame:
 def grid_table(metrics: pd.DataFrame, choice: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
     """Every arm of the comparison: its length, Task 0 from the trough to the end, and Task 1 at the end."""
     runs = _accuracies(metrics[metrics["arm"].isin(choice["arm"])], matched_accuracy)
-    table = combine_seeds(runs, ["arm"], ["steps", "learned", "trough", *_NOT_BY_ALL, "final", "task1_final"])
+    table = combine_seeds(
+        runs, ["arm"], ["steps", "learned", "trough", *_NOT_BY_ALL, "halfway_gain", "matched_gain", "final", "task1_final"]
+    )
     return choice[["family", "arm", "chosen"]].merge(table.merge(_seeds_that_reached(runs), on="arm"), on="arm", how="left")
 
 
@@ -109,7 +112,10 @@ def after_one_epoch(points: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFram
 
 
 def _accuracies(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
-    """Rows of `method_summary` without early stop; `stopped` is Task 0 with it, `halfway` Task 0 where Task 1 first reaches 50 %."""
+    """Rows of `method_summary` without early stop; `stopped` is Task 0 with it, `halfway` Task 0 where Task 1 first reaches 50 %.
+
+    halfway_gain, matched_gain: what the arm has there beyond `seq` with the same seed, which started from the same weights.
+    """
     summary = method_summary(metrics, matched_accuracy)
     full = summary[~summary["early_stop"]].drop(columns=["seconds", "trained_parameters"])
     ends = {"final": "stopped", "final_low": "stopped_low", "final_high": "stopped_high"}
@@ -117,7 +123,9 @@ def _accuracies(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
     halfway = method_summary(metrics, HALFWAY)
     halfway = halfway.loc[~halfway["early_stop"], ["seed", "arm", "matched", "matched_low", "matched_high"]]
     halfway = halfway.rename(columns=lambda name: name.replace("matched", "halfway"))
-    return full.merge(stopped, on=["seed", "arm"]).merge(halfway, on=["seed", "arm"])
+    runs = full.merge(stopped, on=["seed", "arm"]).merge(halfway, on=["seed", "arm"])
+    of_seq = runs[runs["arm"] == "seq"].set_index("seed")
+    return runs.assign(**{f"{place}_gain": runs[place] - runs["seed"].map(of_seq[place]) for place in ("halfway", "matched")})
 
 
 def _seeds_that_reached(runs: pd.DataFrame) -> pd.DataFrame:

@@ -28,6 +28,8 @@ _TITLES = {
     "final": "Task 0 final",
     "matched": "Task 0 at matched Task 1",
     "halfway": "Task 0 where Task 1 is at 50 %",
+    "halfway_gain": "halfway, minus seq",
+    "matched_gain": "at matched, minus seq",
     "area": "area above, steps 0-150",
     "rate": "learning rate",
     "trained_parameters": "Trained parameters",
