@@ -196,7 +196,8 @@ def recall_rows(arm: str, seed: int, points: tuple[str, ...] = tuple(POINTS)) ->
     rows = []
     for point in ("task0", *points):
         question, biography = levels[point]
-        forms = {"question": question, "biography": biography, **{f"in_context_{shots}": 0.2 - 0.05 * shots for shots in (1, 2, 3)}}
+        forms = {"question": question, "biography": biography, "among_values": (question + biography) / 2}
+        forms |= {f"in_context_{shots}": 0.2 - 0.05 * shots for shots in (1, 2, 3)}
         for form, value in forms.items():
             rows.append((point, form, "task0_test", value, value - 0.03, value + 0.03))
             rows.append((point, form, "control", 0.01, 0.0, 0.03))

@@ -84,9 +84,10 @@ def test_forms_are_drawn_before_task_1_and_at_the_checkpoints_above_their_floor(
     for arm in ("seq", "freeze-2"):
         assert has(drawn(forms, arm), None, [0.99, 0.1, 0.5, 0.4])
         assert has(drawn(forms, arm), None, [0.98, 0.9, 0.7, 0.6])
+        assert has(drawn(forms, arm), None, [0.985, 0.5, 0.6, 0.5])
         assert has(drawn(in_context, arm), None, [0.15] * 4) and has(drawn(in_context, arm), None, [0.05] * 4)
     floors = [line for line in forms.lines if to_hex(line.get_color()) == style.CONTROL_PERSONS.lower()]
-    assert len(floors) == 4 and all(np.allclose(np.asarray(line.get_ydata(), dtype=float), 0.01) for line in floors)
+    assert len(floors) == 6 and all(np.allclose(np.asarray(line.get_ydata(), dtype=float), 0.01) for line in floors)
 
 
 def test_an_arm_that_never_learned_has_two_checkpoints_and_says_so() -> None:

@@ -98,13 +98,13 @@ def test_recall_is_what_greedy_generation_gives(tiny_model, forms, form):
     assert np.array_equal(facts["exact_match"], exact) and np.array_equal(facts["first_token_hard"], first)
 
 
-def test_recall_table(tiny_model, forms, tmp_path):
+def test_recall_table(tiny_model, tiny_questions, forms, tmp_path):
     run, questions = forms
     save_checkpoint(tiny_model, tmp_path / "model")
     points = [Point("task0", 0, tmp_path / "model"), Point("end", 80, tmp_path / "model")]
-    write_table(recall(run, points, questions, torch.device("cpu")), tmp_path / "recall.parquet", RECALL)
+    write_table(recall(run, points, tiny_questions, questions, torch.device("cpu")), tmp_path / "recall.parquet", RECALL)
     table = read_table(tmp_path / "recall.parquet", RECALL)
-    assert set(table["form"]) == {"question", "biography", "in_context_1", "in_context_2", "in_context_3"}
+    assert set(table["form"]) == {"question", "biography", "in_context_1", "in_context_2", "in_context_3", "among_values"}
     same = table.pivot_table(index=["form", "group", "attribute", "metric"], columns="point", values="value")
     pd.testing.assert_series_equal(same["task0"], same["end"], check_names=False)
     facts = score(tiny_model.eval(), questions["biography"], 16)

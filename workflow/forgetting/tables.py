@@ -146,7 +146,9 @@ in COMMON_SHIFT. RECOVERY has the recovery by training under the same seed, arm,
 epochs 1, group task0_test)."""
 RECALL = pa.schema(_POINT + [("form", pa.string())] + _METRIC)
 """Facts asked in other forms. point: task0 (step 0), early, matched, end. form: question; biography (the value in a sentence about the
-person; its tokens without an end token); in_context_1 to in_context_3 (the question after so many solved ones of other persons).
+person; its tokens without an end token); in_context_1 to in_context_3 (the question after so many solved ones of other persons);
+among_values (the question, of fewer persons, answered by the likeliest value of its attribute), which has two metrics of its own:
+own_pool_rank, the rank of the right value (1 is the top), and own_pool_percentile, the share of the other values that are likelier.
 Facts of `control` persons were never in a biography: the floor."""
 DRIFT = pa.schema(_POINT + _METRIC)
 """How far a checkpoint's predictions are from those of theta* on questions of a group. metric: kl_from_theta_star = KL(theta* ||

@@ -44,7 +44,7 @@ def main() -> None:
     names = dict(zip(people["person"], people["full_name"], strict=True))
     forms = recall_forms(run, questions, names, read_templates(arguments.templates), lambda strings: encode(tokenizer, strings))
     before = Point("task0", 0, arguments.task0)
-    write_table(recall(run, [before, *points], forms, device), arguments.output_recall, RECALL)
+    write_table(recall(run, [before, *points], questions, forms, device), arguments.output_recall, RECALL)
 
 
 if __name__ == "__main__":

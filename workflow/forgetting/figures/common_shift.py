@@ -41,6 +41,11 @@ _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linewidth": 4.5, "alpha
 _CONTROL: dict[str, Any] = {"color": style.CONTROL_PERSONS, "linewidth": 0.9, "linestyle": ":"}
 _SOLID: dict[str, Any] = {"linestyle": "-", "linewidth": 1.1}
 _DASHED: dict[str, Any] = {"linestyle": "--", "linewidth": 0.9, "markerfacecolor": "white"}
+_ASKED = {
+    "question": ("question", _SOLID),
+    "among_values": ("among its values", {"linestyle": (0, (1, 1)), "linewidth": 1.1, "marker": "*"}),
+    "biography": ("biography", _DASHED),
+}
 
 
 def draw(common_shift: pd.DataFrame, repair: pd.DataFrame, recall: pd.DataFrame, recovery: pd.DataFrame) -> Figure:
@@ -61,7 +66,7 @@ def draw(common_shift: pd.DataFrame, repair: pd.DataFrame, recall: pd.DataFrame,
     for panel, point in zip(axes[1], ("early", "end"), strict=True):
         _repairs(panel, split[split["point"] == point], repair[repair["point"] == point], recovery, arms)
     forms = sorted(form for form in recall["form"].unique() if form.startswith("in_context"))
-    _forms(axes[2, 0], recall, {"question": _SOLID, "biography": _DASHED}, arms)
+    _forms(axes[2, 0], recall, {form: line for form, (_, line) in _ASKED.items()}, arms)
     _forms(axes[2, 1], recall, dict(zip(dict.fromkeys((forms[0], forms[-1])), (_SOLID, _DASHED), strict=False)), arms)
     axes[1, 0].set_ylabel("exact match of other facts")
     axes[2, 0].set_ylabel("exact match")
@@ -73,14 +78,14 @@ def draw(common_shift: pd.DataFrame, repair: pd.DataFrame, recall: pd.DataFrame,
         common_shift,
         "Task 0 test persons. Common: mean change of other persons at the same attribute and position. c, d: left, the checkpoint itself; "
         f"lines, means over draws of the known facts, with bands {bands} (none for single facts); right, after one epoch on task0_train. "
-        "e: biography, the value in a sentence about the person.",
+        "e: biography, the value in a sentence about the person; among its values, the likeliest value of the attribute is the answer.",
     )
     return figure
 
 
 def _titles_and_keys(axes: np.ndarray, forms: Sequence[str]) -> None:
     texts = ("common part of the change", "accuracy without the common part", "repair at step 150", "repair at the end")
-    for letter, panel, text in zip("abcdef", axes.flat, (*texts, "two forms of a question", "after solved questions"), strict=True):
+    for letter, panel, text in zip("abcdef", axes.flat, (*texts, "a question in three forms", "after solved questions"), strict=True):
         style.title(panel, letter, text)
     marks = [style.line_handle(text, marker=marker, linestyle="none") for marker, text in _POINTS.values()]
     variants = [style.line_handle(text, linestyle="none", **_mark(key, "#444444", "o")) for key, text in _VARIANTS.items()]
@@ -88,7 +93,7 @@ def _titles_and_keys(axes: np.ndarray, forms: Sequence[str]) -> None:
     floor = style.line_handle("control persons", **_CONTROL)
     shots = [form.removeprefix("in_context_") for form in dict.fromkeys((forms[0], forms[-1]))]
     shown = [style.line_handle(f"after {n} solved", marker="o", **line) for n, line in zip(shots, (_SOLID, _DASHED), strict=False)]
-    as_asked = [style.line_handle(text, marker="o", **line) for text, line in (("question", _SOLID), ("biography", _DASHED))]
+    as_asked = [style.line_handle(text, **({"marker": "o"} | line)) for text, line in _ASKED.values()]
     keys = (
         [*marks, style.line_handle("chance", **_CHANCE)],
         variants,

@@ -1,7 +1,8 @@
 """Is the fact still there when it is asked in another form?
 
 Recall in the form of pretraining (a sentence of a biography up to the value) and in context (the question after solved ones), beside the
-plain question. All teacher-forced, so an exact match is the same event as greedy generation giving exactly the value.
+plain question. All teacher-forced, so an exact match is the same event as greedy generation giving exactly the value. And the plain
+question with the choice narrowed to the values of its attribute: the likeliest of them is the answer.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from forgetting.statistics import summarise
 from forgetting.tokens import Questions, pad
 from forgetting.views.answer_change import Point
 from forgetting.views.inputs import evenly_spaced_persons, read_model
+from forgetting.views.pool_rank import own_pool_ranks, pool_rank_rows, value_pools
 
 GROUPS = ("task0_test", "control")
 """Persons asked; `control` persons were never in a biography, so their recall is the floor of guessing by form."""
@@ -29,6 +31,8 @@ TEMPLATES_ASKED = 3
 SHOTS = (1, 2, 3)
 IN_CONTEXT_PERSONS = 30
 """Of each group: these questions are several times as long."""
+RANKED_PERSONS = 15
+"""Of each group: every value of the attribute is scored for each of these questions."""
 
 Encode = Callable[[list[str]], list[list[int]]]
 
@@ -101,12 +105,15 @@ def _of_each_group(questions: Questions, persons: int) -> Questions:
     return questions.of_persons(np.concatenate([group.person for group in groups]))
 
 
-def recall(run: Run, points: Iterable[Point], forms: Mapping[str, Questions], device: torch.device) -> pd.DataFrame:
-    """Rows of RECALL: every form at every checkpoint, one model in memory at a time."""
-    frames = []
+def recall(run: Run, points: Iterable[Point], questions: Questions, forms: Mapping[str, Questions], device: torch.device) -> pd.DataFrame:
+    """Rows of RECALL: every form at every checkpoint, one model in memory at a time. `questions`: all of the data, for the values."""
+    pools, ranked = value_pools(questions), _of_each_group(forms["question"], RANKED_PERSONS)
+    answered, narrowed = [], []
     for point in points:
-        model = read_model(point.folder, device)
-        for form, questions in forms.items():
-            facts = score(model, questions, run.evaluation.batch_size)
-            frames.append(facts.assign(point=point.name, step=point.step, form=form))
-    return summarise(pd.concat(frames, ignore_index=True), ["point", "step", "form"]).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+        model, here = read_model(point.folder, device), {"point": point.name, "step": point.step}
+        for form, asked in forms.items():
+            answered.append(score(model, asked, run.evaluation.batch_size).assign(form=form, **here))
+        rows = pool_rank_rows(ranked, own_pool_ranks(model, ranked, pools), pools)
+        narrowed.append(rows.assign(form="among_values", **here))
+    by_form = summarise(pd.concat(answered, ignore_index=True), ["point", "step", "form"])
+    return pd.concat([by_form, *narrowed], ignore_index=True).assign(scale=run.scale, seed=run.seed, arm=run.arm)
