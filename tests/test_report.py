@@ -121,9 +121,11 @@ def test_broken_caption_is_named(tmp_path: Path) -> None:
         caption_html(caption)
 
 
-def test_caption_reads_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("directive", ["include:: other.rst", "raw:: html\n\n   <script>alert(1)</script>"])
+def test_caption_holds_text_alone(tmp_path: Path, directive: str) -> None:
+    (tmp_path / "other.rst").write_text("Something else.\n")
     caption = tmp_path / "curious.rst"
-    caption.write_text(".. raw:: html\n   :file: /etc/hostname\n")
+    caption.write_text(f".. {directive}\n")
     with pytest.raises(StudyError, match=r"curious\.rst"):
         caption_html(caption)
 

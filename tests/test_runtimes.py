@@ -78,8 +78,8 @@ def test_overhead_by_hand() -> None:
     assert found.waiting == pytest.approx(2 + 10)
     assert (found.jobs, found.shortest) == (4, 40)
     assert found.start_up == pytest.approx(4 * 40 / (88 + 40 + 50 + 50))
-    outside = 52 / 240
-    assert found.bound == pytest.approx(outside + (1 - outside) * found.start_up)
+    assert found.outside == pytest.approx(52 / 240)
+    assert found.bound == pytest.approx(52 / 240 + 188 / 240 * found.start_up)
 
 
 def test_overhead_is_not_told_from_changed_times(tmp_path: Path) -> None:

@@ -73,10 +73,14 @@ class Overhead:
     start_up: float
 
     @property
+    def outside(self) -> float:
+        """Share of the time in which no job trained, evaluated or computed a view."""
+        return (self.others + self.waiting) / self.span
+
+    @property
     def bound(self) -> float:
-        """Upper bound on the share of the time that is not inside training, evaluation or views."""
-        outside = (self.others + self.waiting) / self.span
-        return outside + (1 - outside) * self.start_up
+        """Upper bound on the same, start-up counted as outside."""
+        return self.outside + (1 - self.outside) * self.start_up
 
 
 def read_jobs(folder: Path, arms: Collection[str]) -> tuple[list[Job], list[str]]:
