@@ -27,7 +27,7 @@ CONTENTS = [
             {"name": "answers", "kind": "figure", "about": "Which answers are forgotten."},
         ],
     },
-    {"question": "Is it spurious?", "items": [{"name": "verdict", "kind": "table", "about": "The verdict on <every> arm."}]},
+    {"question": "Is it spurious?", "items": [{"name": "verdict", "kind": "table", "about": "The verdict on <every> arm of `all`."}]},
 ]
 GATE = {"gate": "task0_before", "value": 0.5, "comparison": ">=", "threshold": 0.95, "seed": 0, "scale": "smoke"}
 
@@ -107,7 +107,7 @@ def test_conclusions_stand_near_the_top_and_values_are_escaped(results: Path) ->
     text = made(results)
     assert text.index("Nothing &lt; everything &amp; more.") < text.index('id="does-accuracy-collapse"')
     assert "Nothing < everything" not in text
-    assert "The verdict on &lt;every&gt; arm" in text and "<every>" not in text
+    assert "The verdict on &lt;every&gt; arm of <code>all</code></h3>" in text and "<every>" not in text
 
 
 def test_captions_are_rendered(results: Path) -> None:
@@ -121,11 +121,11 @@ def test_broken_caption_is_named(tmp_path: Path) -> None:
         caption_html(caption)
 
 
-@pytest.mark.parametrize("directive", ["include:: other.rst", "raw:: html\n\n   <script>alert(1)</script>"])
+@pytest.mark.parametrize("directive", ["include:: {folder}/other.rst", "raw:: html\n\n   <script>alert(1)</script>"])
 def test_caption_holds_text_alone(tmp_path: Path, directive: str) -> None:
     (tmp_path / "other.rst").write_text("Something else.\n")
     caption = tmp_path / "curious.rst"
-    caption.write_text(f".. {directive}\n")
+    caption.write_text(f".. {directive.replace('{folder}', str(tmp_path))}\n")
     with pytest.raises(StudyError, match=r"curious\.rst"):
         caption_html(caption)
 

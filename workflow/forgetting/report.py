@@ -21,7 +21,7 @@ import yaml
 from docutils.core import publish_parts
 from docutils.utils import SystemMessage
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from forgetting.conclusion import side
 from forgetting.errors import StudyError
@@ -107,7 +107,7 @@ def write_report(
     environment = Environment(
         loader=FileSystemLoader(captions), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(duration=duration, percent=percent, whole=whole, words=words)
+    environment.filters.update(duration=duration, percent=percent, whole=whole, words=words, marked=marked)
     page = environment.get_template(PAGE).render(
         made=datetime.now(UTC),
         config=config,
@@ -189,6 +189,11 @@ def whole(number: float) -> str:
 def words(name: str) -> str:
     """The name of a group or gate as it is written in sentences."""
     return name.replace("_", " ").replace("task0", "Task 0").replace("task1", "Task 1")
+
+
+def marked(text: str) -> Markup:
+    """A text with names in backquotes, as HTML."""
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -256,7 +256,8 @@ def input_flags(names):
 
 for rule_name, shown in SHOWN.items():
     kind, name = rule_name.split("_", 1)
-    stem = f"{ROOT}/{'figures' if kind == 'fig' else 'tables'}/{name}"
+    folder = "figures" if kind == "fig" else "tables"
+    stem = f"{ROOT}/{folder}/{name}"
     choices = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in shown.get("options", {}).items())
     main, *others = ("png", "pdf", "svg") if kind == "fig" else ("csv", "md", "tex")
 
@@ -279,7 +280,7 @@ for rule_name, shown in SHOWN.items():
         log:
             f"{ROOT}/logs/{stem.removeprefix(ROOT + '/')}.log",
         benchmark:
-            f"{ROOT}/benchmarks/{stem.removeprefix(ROOT + '/')}.tsv"
+            f"{ROOT}/benchmarks/{folder}/{name}.tsv"
         localrule: True
         conda:
             "../envs/forgetting.yaml"
