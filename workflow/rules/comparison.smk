@@ -11,6 +11,8 @@ rule choose:
         f"{ROOT}/comparison/choice.parquet",
     log:
         f"{ROOT}/logs/choose.log",
+    benchmark:
+        f"{ROOT}/benchmarks/comparison/choice.tsv"
     localrule: True
     conda:
         "../envs/forgetting.yaml"

@@ -1,11 +1,13 @@
 # Figures (PDF, PNG, SVG) and tables (CSV, Markdown, LaTeX). They read tables only, no weights and no torch.
 # One entry below is one rule: what it shows, where it stands in the report, and the files and options of its script.
 
-FORGETTING = "1. Is Task 0 forgotten?"
-SPURIOUS = "2. Is the forgetting spurious?"
-MODEL = "3. What changes in the model?"
-METHODS = "4. Which method forgets less?"
-TRUST = "5. Can the study be trusted?"
+FORGETTING = "Does accuracy collapse?"
+SPURIOUS = "Is it spurious?"
+METHODS = "Which method helps?"
+WEIGHTS = "Where do weights move?"
+FEATURES = "What do the features show?"
+TRUST = "Can I trust it?"
+QUESTIONS = (FORGETTING, SPURIOUS, METHODS, WEIGHTS, FEATURES, TRUST)
 
 
 def metrics_of(arms):
@@ -85,24 +87,24 @@ SHOWN = {
     ),
     "fig_landscape": dict(
         about="Losses of both tasks on the plane of the Task 1 run.",
-        category=MODEL,
+        category=WEIGHTS,
         input=dict(landscape=views_of(STUDY.views.arms, "landscape")),
         options=dict(axes=STUDY.views.landscape.axes),
     ),
     "fig_interpolation": dict(
         about="Losses and barriers on straight lines between the ends of Task 0, of Task 1 and of recovery.",
-        category=MODEL,
+        category=WEIGHTS,
         input=dict(interpolation=views_of(STUDY.views.arms, "interpolation")),
     ),
     "fig_weight_update": dict(
         about="Angles between the weight updates of the stages.",
-        category=MODEL,
+        category=WEIGHTS,
         input=dict(weights=views_of(STUDY.views.arms, "weights")),
         options=dict(energy=STUDY.views.energy),
     ),
     "fig_features": dict(
         about="How the residual stream moves between the stages.",
-        category=MODEL,
+        category=FEATURES,
         input=dict(features=views_of(STUDY.views.arms, "features"), points=views_of(STUDY.views.arms, "feature_points")),
     ),
     "fig_common_shift": dict(
@@ -197,12 +199,12 @@ SHOWN = {
     ),
     "fig_theory": dict(
         about="The propositions of the paper, measured layer by layer.",
-        category=MODEL,
+        category=FEATURES,
         input=dict(theory=views_of(THEORY_ARMS, "theory")),
     ),
     "table_theory_table": dict(
         about="Which propositions of the paper the data support.",
-        category=MODEL,
+        category=FEATURES,
         input=dict(theory=views_of(THEORY_ARMS, "theory")),
     ),
     "fig_drift": dict(
@@ -212,7 +214,7 @@ SHOWN = {
     ),
     "fig_fisher_angle": dict(
         about="Fisher information of each matrix against the angle between its Task 1 updates.",
-        category=METHODS,
+        category=WEIGHTS,
         input=dict(weights=views_of(["seq"], "weights"), fisher=seeds(rules.view_fisher.output)),
     ),
     "fig_pseudo_examples": dict(
@@ -254,7 +256,8 @@ def input_flags(names):
 
 for rule_name, shown in SHOWN.items():
     kind, name = rule_name.split("_", 1)
-    stem = f"{ROOT}/{'figures' if kind == 'fig' else 'tables'}/{name}"
+    folder = "figures" if kind == "fig" else "tables"
+    stem = f"{ROOT}/{folder}/{name}"
     choices = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in shown.get("options", {}).items())
     main, *others = ("png", "pdf", "svg") if kind == "fig" else ("csv", "md", "tex")
 
@@ -276,6 +279,8 @@ for rule_name, shown in SHOWN.items():
             [f"{stem}.{other}" for other in others],
         log:
             f"{ROOT}/logs/{stem.removeprefix(ROOT + '/')}.log",
+        benchmark:
+            f"{ROOT}/benchmarks/{folder}/{name}.tsv"
         localrule: True
         conda:
             "../envs/forgetting.yaml"

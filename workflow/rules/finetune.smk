@@ -45,6 +45,8 @@ rule check_task0:
         f"{SEED}/task0/check.json",
     log:
         f"{LOGS}/check-task0.log",
+    benchmark:
+        f"{BENCHMARKS}/gates/check-task0.tsv"
     localrule: True
     conda:
         "../envs/forgetting.yaml"
@@ -68,6 +70,8 @@ rule gate_task0:
         f"{ROOT}/gates/seed{{seed}}-task0.json",
     log:
         f"{LOGS}/gate-task0.log",
+    benchmark:
+        f"{BENCHMARKS}/gates/task0.tsv"
     localrule: True
     conda:
         "../envs/forgetting.yaml"

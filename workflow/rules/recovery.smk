@@ -90,6 +90,8 @@ rule gate_task1:
         f"{ROOT}/gates/seed{{seed}}-task1.json",
     log:
         f"{LOGS}/gate-task1.log",
+    benchmark:
+        f"{BENCHMARKS}/gates/task1.tsv"
     localrule: True
     conda:
         "../envs/forgetting.yaml"

@@ -1,4 +1,22 @@
-# Self-contained HTML files with figures and tables and a caption to each.
+# Two HTML pages, each complete in itself: what `all` shows and what `methods` shows, by question, with a caption to each figure and table.
+
+
+def answers(figures, tables):
+    """The questions that these figures and tables answer, in order, each with what answers it."""
+    named = {f"fig_{name}": ("figure", name) for name in figures} | {f"table_{name}": ("table", name) for name in tables}
+    return [
+        {
+            "question": question,
+            "items": [
+                {"name": name, "kind": kind, "about": SHOWN[shown]["about"]}
+                for shown, (kind, name) in named.items()
+                if SHOWN[shown]["category"] == question
+            ],
+        }
+        for question in QUESTIONS
+        if any(SHOWN[shown]["category"] == question for shown in named)
+    ]
+
 
 for report_name, figures_shown, tables_shown in (
     ("report", FIGURES, TABLES),
@@ -6,12 +24,16 @@ for report_name, figures_shown, tables_shown in (
 ):
 
     rule:
-        """Figures and tables with captions, in one HTML file."""
+        """Figures and tables with captions, the verdict, run times, versions and configuration, in one HTML file."""
         name:
             report_name
         input:
-            config=rules.study_config.output,
+            script="workflow/scripts/report.py",
+            library=code("workflow/scripts/report.py"),
+            template=["workflow/report/page.html", "workflow/report/page.css"],
             captions=[f"workflow/report/{name}.rst" for name in ("workflow", *figures_shown, *tables_shown)],
+            config=rules.study_config.output,
+            gates=gate_files(),
             figures=figure_files(figures_shown),
             tables=table_files(tables_shown),
         output:
@@ -21,6 +43,8 @@ for report_name, figures_shown, tables_shown in (
         localrule: True
         conda:
             "../envs/forgetting.yaml"
-        # Snakemake itself makes the report, from what it recorded about the jobs; it takes no lock for that.
+        params:
+            contents=json.dumps(answers(figures_shown, tables_shown)),
         shell:
-            "python -m snakemake {input.figures} {input.tables} --configfile {input.config} --report {output} > {log} 2>&1"
+            "python {input.script} --results $(dirname {input.config}) --captions $(dirname {input.template[0]}) "
+            "--contents {params.contents:q} --gates {input.gates} --output {output} > {log} 2>&1"
