@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import runpy
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from forgetting.handed_over import handed_over_seeds
 from forgetting.run import ConfigError
 
 LIMIT = 15
-"""Seconds for one figure."""
+"""CPU seconds of one figure; other work on the machine does not change them."""
 SCRIPTS = [path for kind in ("fig", "table") for path in sorted((ROOT / "workflow/scripts").glob(f"{kind}_*.py"))]
 BLOCKER = """
 import sys
@@ -58,24 +59,18 @@ def draw_again(clone: Path, env: dict[str, str] | None = None) -> None:
     """Change the style of a figure, draw it, and check that this was one quick job."""
     module = clone / "workflow/forgetting/figures/landscape.py"
     module.write_text(module.read_text() + "\n# an edit\n")
-    before, figure = time.monotonic(), clone / "results/smoke/figures/landscape.pdf"
-    started = time.time()
+    started, before = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = snakemake("-c1", "fig_landscape", *SMOKE, cwd=clone, env=env)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stdout[-3000:]
     assert jobs(done.stdout) == ["fig_landscape"]
-    assert figure.stat().st_mtime >= started
-    assert time.monotonic() - before <= LIMIT
+    assert (clone / "results/smoke/figures/landscape.pdf").stat().st_mtime >= started
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= LIMIT
 
 
 @pytest.mark.smoke
-def test_a_figure_after_a_change_of_style(smoke_clone: Path) -> None:
-    module = smoke_clone / "workflow/forgetting/figures/landscape.py"
-    before = module.read_text()
-    try:
-        draw_again(smoke_clone)
-    finally:
-        module.write_text(before)
-        snakemake("-c1", "all", *SMOKE, cwd=smoke_clone)
+def test_a_figure_after_a_change_of_style(smoke_clone: Path, tmp_path: Path) -> None:
+    draw_again(Path(shutil.copytree(smoke_clone, tmp_path / "clone")))
 
 
 @pytest.mark.smoke
@@ -133,7 +128,8 @@ def test_scripts_explain_themselves(script: Path, monkeypatch: pytest.MonkeyPatc
     text = capsys.readouterr().out
     assert ended.value.code == 0
     assert re.search(r"^(Figure|Table): .+", text, re.M)
-    assert "--output" in text and script.stem in text and ".parquet" in text or "JSON" in text
+    assert "--output" in text and script.stem in text
+    assert ".parquet" in text or "(JSON)" in text
 
 
 def test_a_script_runs_by_hand() -> None:

@@ -117,7 +117,11 @@ CHANGES: dict[str, tuple[list[str], set[str]]] = {
     ),
     "the grid of the landscape": (
         ["--config", 'views={"landscape":{"grid":7}}'],
-        {f"{job}(0, {arm}{view})" for arm in ("seq", "freeze-1") for job, view in (("run_config_of_view", ", landscape"), ("view_landscape", ""))}
+        {
+            f"{job}(0, {arm}{view})"
+            for arm in ("seq", "freeze-1")
+            for job, view in (("run_config_of_view", ", landscape"), ("view_landscape", ""))
+        }
         | {"study_config", "fig_landscape", "fig_interpolation"}
         | SHOWN,
     ),

@@ -22,9 +22,7 @@ rule use:
 
 
 def run(folder: Path, *arguments: str) -> str:
-    done: subprocess.CompletedProcess[str] = snakemake(
-        *arguments, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
-    )
+    done: subprocess.CompletedProcess[str] = snakemake(*arguments, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")})
     assert done.returncode == 0, done.stdout
     return done.stdout
 

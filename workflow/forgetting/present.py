@@ -72,7 +72,7 @@ def present(
 ) -> None:
     """Parse the command line, read the inputs, `make` the result of them and `save` it. A bad file is one message and exit code 1."""
     script = Path(sys.argv[0]).stem
-    epilog = f"The files are below results/<scale>, see docs/outputs.md; `snakemake -np --forcerun {script} -- {script}` prints a whole command."
+    epilog = f"The files are below results/<scale> (docs/outputs.md). A whole command: snakemake -np --forcerun {script} -- {script}"
     parser = argparse.ArgumentParser(description=description, epilog=epilog)
     for name in inputs:
         parser.add_argument(f"--{name.replace('_', '-')}", nargs="+", required=True, metavar="FILE", help=INPUTS[name][1])
