@@ -12,13 +12,13 @@ configfile: "config/methods.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/handed_over.smk"
 
 
 report: "workflow/report/workflow.rst"
 
 
 wildcard_constraints:
-    seed=one_of(map(str, STUDY.seeds)),
     arm=one_of(STUDY.every_arm),
     weight="[^/]+",
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from forgetting.summary import read_gates, read_paper
@@ -70,7 +71,9 @@ def present(
     options: Sequence[str] = (),
 ) -> None:
     """Parse the command line, read the inputs, `make` the result of them and `save` it. A bad file is one message and exit code 1."""
-    parser = argparse.ArgumentParser(description=description)
+    script = Path(sys.argv[0]).stem
+    epilog = f"The files are below results/<scale> (docs/outputs.md). A whole command: snakemake -np --forcerun {script} -- {script}"
+    parser = argparse.ArgumentParser(description=description, epilog=epilog)
     for name in inputs:
         parser.add_argument(f"--{name.replace('_', '-')}", nargs="+", required=True, metavar="FILE", help=INPUTS[name][1])
     for name in options:

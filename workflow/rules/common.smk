@@ -21,8 +21,11 @@ os.environ.update(
 )
 
 from forgetting.config import VIEW_KEYS, load_study
+from forgetting.large_inputs import compare_by_content
 from forgetting.run import ConfigError
 from forgetting.steps import arm_steps, checkpoint_steps
+
+compare_by_content()
 
 try:
     STUDY = load_study(config)

@@ -1,0 +1,139 @@
+"""One figure again, in seconds: after a change of style, from the tables of another machine, without torch, and by hand."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import runpy
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+import pytest
+from tests.study import ROOT, SMOKE, clone_to, merged, snakemake
+
+from forgetting.config import load_study
+from forgetting.handed_over import handed_over_seeds
+from forgetting.run import ConfigError
+
+LIMIT = 15
+"""CPU seconds of one figure; other work on the machine does not change them."""
+SCRIPTS = [path for kind in ("fig", "table") for path in sorted((ROOT / "workflow/scripts").glob(f"{kind}_*.py"))]
+BLOCKER = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}, as without the extras", name=name)
+
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """An environment in which nothing can be imported but what the extra `figures` installs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    names = {re.split(r"[><=\[]", text)[0] for extra in ("train", "dev") for text in extras[extra]} - {project["name"]}
+    assert {"torch", "transformers", "datasets"} <= names
+    (tmp_path / "blocker").mkdir()
+    (tmp_path / "blocker" / "sitecustomize.py").write_text(BLOCKER.format(names=names))
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "blocker")}
+    assert subprocess.run([sys.executable, "-c", "import torch"], env=env, capture_output=True).returncode, "torch is still there"
+    return env
+
+
+def jobs(output: str) -> list[str]:
+    """Rules of the jobs that were run."""
+    return re.findall(r"^(?:local)?rule (\w+):", output, re.M)
+
+
+def draw_again(clone: Path, env: dict[str, str] | None = None) -> None:
+    """Change the style of a figure, draw it, and check that this was one quick job."""
+    module = clone / "workflow/forgetting/figures/landscape.py"
+    module.write_text(module.read_text() + "\n# an edit\n")
+    started, before = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = snakemake("-c1", "fig_landscape", *SMOKE, cwd=clone, env=env)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert jobs(done.stdout) == ["fig_landscape"]
+    assert (clone / "results/smoke/figures/landscape.pdf").stat().st_mtime >= started
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= LIMIT
+
+
+@pytest.mark.smoke
+def test_a_figure_after_a_change_of_style(smoke_clone: Path, tmp_path: Path) -> None:
+    draw_again(Path(shutil.copytree(smoke_clone, tmp_path / "clone")))
+
+
+@pytest.mark.smoke
+def test_a_figure_from_the_tables_of_another_machine(smoke_clone: Path, tmp_path: Path, bare: dict[str, str]) -> None:
+    """A fresh clone with nothing but tables and small JSON files: no models, no records of Snakemake, no torch."""
+    clone = clone_to(tmp_path / "clone")
+    for path in [file for kind in ("parquet", "json") for file in (smoke_clone / "results").rglob(f"*.{kind}")]:
+        copy = clone / path.relative_to(smoke_clone)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+    draw_again(clone, bare)
+    rest = snakemake("-n", "figures", "tables", *SMOKE, cwd=clone, env=bare)
+    assert rest.returncode == 0, rest.stdout[-3000:]
+    assert all(re.match("fig_|table_|figures$|tables$", rule) for rule in jobs(rest.stdout))
+    assert "taken as they are" in rest.stdout, "the user is told"
+    changed = snakemake("-n", "fig_landscape", *SMOKE, "--config", 'views={"landscape":{"grid":7}}', cwd=clone, env=bare)
+    assert changed.returncode != 0
+    assert re.search(r"views/\w+/landscape\.json .+views\.landscape\.grid", changed.stdout), "tables of another config are refused"
+
+
+def test_only_seeds_with_tables_and_without_models_are_handed_over(tmp_path: Path) -> None:
+    study = load_study(merged("smoke.yaml"))
+    root, records = tmp_path / "results", tmp_path / "records"
+
+    def found() -> list[int]:
+        return handed_over_seeds(study, root, records)
+
+    assert found() == [], "a study that has not begun"
+    (root / "seed0/data").mkdir(parents=True)
+    (root / "seed0/data/people.parquet").touch()
+    assert found() == [], "a study that has data only"
+    (root / "seed0/views/seq").mkdir(parents=True)
+    (root / "seed0/views/seq/landscape.parquet").touch()
+    assert found() == [0]
+    model = root / "seed0/task1/seq/checkpoints/matched/model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.touch()
+    assert found() == [], "a study with a model"
+    model.unlink()
+    record = records / urlsafe_b64encode(f"{root}/seed0/pretrain/metrics.parquet".encode()).decode()
+    record.parent.mkdir()
+    record.touch()
+    assert found() == [], "a study that was computed here"
+    record.unlink()
+    (root / "seed0/task1/seq/config.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"seq/config\.json .*task1"):
+        found()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_explain_themselves(script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", [str(script), "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    text = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert re.search(r"^(Figure|Table): .+", text, re.M)
+    assert "--output" in text and script.stem in text
+    assert ".parquet" in text or "(JSON)" in text
+
+
+def test_a_script_runs_by_hand() -> None:
+    command = [sys.executable, "workflow/scripts/fig_landscape.py", "--help"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": "workflow"}, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert "--landscape FILE" in done.stdout

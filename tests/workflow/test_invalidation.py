@@ -1,0 +1,179 @@
+"""Which jobs a change makes run again: one thing is changed in a finished study, and a dry run must list exactly these jobs.
+
+docs/what-reruns.md has the results as a table.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.study import SMOKE, clone_to, snakemake
+
+pytestmark = pytest.mark.smoke
+
+SHOWN = {"report", "all"}
+FIGURES = {
+    *("fig_performance", "fig_answers", "fig_recovery", "fig_learning_rate", "fig_landscape", "fig_interpolation"),
+    *("fig_weight_update", "fig_features", "fig_common_shift", "fig_frontier"),
+}
+TABLES = {"table_verdict", "table_methods", "table_recovery_table", "table_learning_rate_table", "table_gates"}
+VIEWS = ("landscape", "weights", "features", "positions", "common_shift")
+VIEWS_OF_FREEZE = {f"view_{view}(0, freeze-1)" for view in VIEWS}
+SHOW_FREEZE = FIGURES - {"fig_recovery", "fig_learning_rate"} | {"table_verdict", "table_methods"} | SHOWN
+AFTER_FREEZE = {"recovery(0, freeze-1)", *VIEWS_OF_FREEZE, *SHOW_FREEZE}
+TRAIN_FREEZE = {"task1_300_steps_every_checkpoint(0, freeze-1)"}
+
+
+def training(seed: int) -> set[str]:
+    """Every job of a seed but data and configs."""
+    arms = {"task1_every_checkpoint": "seq", "task1_300_steps_every_checkpoint": "freeze-1", "recovery_curve": "seq"}
+    jobs = {f"{rule}({seed}, {arm})" for rule, arm in arms.items()}
+    jobs |= {f"{rule}({seed}, {arm})" for rule in ("task1", "recovery") for arm in ("replay-20", "seq-lr-4e-3")}
+    jobs |= {f"recovery({seed}, freeze-1)"} | {f"view_{view}({seed}, {arm})" for view in VIEWS for arm in ("seq", "freeze-1")}
+    return jobs | {f"{rule}({seed})" for rule in ("pretrain", "task0", "check_task0", "gate_task0", "gate_task1", "recovery_controls")}
+
+
+def configs(seed: int) -> set[str]:
+    """The jobs that write the configs of a seed."""
+    arms = ("seq", "freeze-1", "replay-20", "seq-lr-4e-3")
+    jobs = {f"run_config({seed}, {stage})" for stage in ("data", "pretrain", "task0", "gates")}
+    jobs |= {f"run_config_of_arm({seed}, {stage}, {arm})" for stage in ("task1", "recovery") for arm in arms}
+    jobs |= {f"run_config_of_view({seed}, {arm}, {view})" for arm in ("seq", "freeze-1") for view in VIEWS}
+    return jobs | {f"run_config_of_arm({seed}, recovery, controls)"}
+
+
+def planned(clone: Path, *arguments: str) -> set[str]:
+    """The jobs that a dry run of `all` lists, each as its rule and the values of its wildcards."""
+    done = snakemake("-n", "all", *SMOKE, *arguments, cwd=clone)
+    assert done.returncode == 0, done.stdout[-3000:]
+    jobs = set()
+    for rule, block in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", done.stdout, re.M):
+        wildcards = re.search(r"^    wildcards: (.+)$", block, re.M)
+        values = re.sub(r"\w+=", "", wildcards[1]) if wildcards else ""
+        jobs.add(f"{rule}({values})" if values else rule)
+    assert jobs or "Nothing to be done" in done.stdout
+    return jobs
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[None]:
+    """Another line at the end of a file; afterwards its text is as before, but its time stamp new."""
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n# an edit\n")
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+LIBRARY = "workflow/forgetting"
+EDITS = {
+    f"{LIBRARY}/figures/landscape.py": {"fig_landscape", *SHOWN},
+    f"{LIBRARY}/figures/style.py": FIGURES | SHOWN,
+    f"{LIBRARY}/views/landscape.py": {
+        *("view_landscape(0, seq)", "view_landscape(0, freeze-1)", "fig_landscape", "fig_interpolation"),
+        *SHOWN,
+    },
+    f"{LIBRARY}/methods/freeze.py": TRAIN_FREEZE | AFTER_FREEZE,
+    f"{LIBRARY}/training/loop.py": training(0) | FIGURES | TABLES | SHOWN,
+    "resources/templates/birthday.txt": {"make_data(0)"} | training(0) | FIGURES | TABLES | SHOWN,
+    "docs/views.md": set(),
+    "results/smoke/logs/seed0/task1/seq.log": set(),
+}
+
+
+@pytest.mark.parametrize("path", EDITS)
+def test_an_edited_file(smoke_clone: Path, path: str) -> None:
+    with edited(smoke_clone / path):
+        assert planned(smoke_clone) == EDITS[path]
+
+
+CHANGES: dict[str, tuple[list[str], set[str]]] = {
+    "a knob of one arm": (
+        ["--config", 'methods={"freeze-1":{"learning_rate":0.001}}'],
+        {"run_config_of_arm(0, task1, freeze-1)", "study_config"} | TRAIN_FREEZE | AFTER_FREEZE,
+    ),
+    "an arm added": (
+        ["--config", 'arms=["seq","replay-20","freeze-1","freeze-0"]'],
+        {"run_config_of_arm(0, task1, freeze-0)", "task1(0, freeze-0)", "study_config", "fig_frontier", "table_methods"} | SHOWN,
+    ),
+    "an arm removed": (
+        ["--config", 'arms=["seq","freeze-1"]'],
+        {"study_config", "fig_frontier", "table_methods", "table_recovery_table"} | SHOWN,
+    ),
+    "a seed added": (
+        ["--config", "seeds=[0,1]"],
+        {"make_data(1)", "study_config"} | configs(1) | training(1) | FIGURES | TABLES | SHOWN,
+    ),
+    "a threshold": (
+        ["--config", 'gate_thresholds={"task0_before":0.5}'],
+        {"run_config(0, gates)", "study_config", "gate_task0(0)", "gate_task1(0)", "table_gates"} | SHOWN,
+    ),
+    "the grid of the landscape": (
+        ["--config", 'views={"landscape":{"grid":7}}'],
+        {
+            f"{job}(0, {arm}{view})"
+            for arm in ("seq", "freeze-1")
+            for job, view in (("run_config_of_view", ", landscape"), ("view_landscape", ""))
+        }
+        | {"study_config", "fig_landscape", "fig_interpolation"}
+        | SHOWN,
+    ),
+    "another number of cores": (["--cores", "7"], set()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_option(smoke_clone: Path, change: str) -> None:
+    arguments, expected = CHANGES[change]
+    assert planned(smoke_clone, *arguments) == expected
+
+
+def test_an_edit_and_its_revert(smoke_clone: Path) -> None:
+    with edited(smoke_clone / LIBRARY / "training/loop.py"):
+        pass
+    assert planned(smoke_clone) == set()
+
+
+def test_touching_everything(smoke_clone: Path) -> None:
+    """Code, config, resources and results, products before what they were made from."""
+    files = [path for name in ("results", "resources", "config", "workflow") for path in sorted((smoke_clone / name).rglob("*"))]
+    before = {path: path.stat() for path in files if path.is_file()}
+    try:
+        for path in before:
+            os.utime(path)
+        assert planned(smoke_clone) == set()
+    finally:
+        for path, state in before.items():
+            os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def test_a_fresh_clone_with_copied_results(smoke_clone: Path, tmp_path: Path) -> None:
+    """The recipes of docs/what-reruns.md, even where time stamps are lost."""
+    clone = clone_to(tmp_path / "clone")
+    for name in ("results", ".snakemake/metadata"):
+        shutil.copytree(smoke_clone / name, clone / name, copy_function=shutil.copy)
+    assert planned(clone) == set()
+    for weights in (clone / "results").rglob("*.safetensors"):
+        weights.unlink()
+    assert planned(clone) == set(), "models were left out"
+    with edited(clone / LIBRARY / "views/landscape.py"):
+        assert "pretrain(0)" in planned(clone), "with records, a real change is never hidden"
+
+
+def test_a_deleted_checkpoint(smoke_clone: Path) -> None:
+    """Nothing runs for its own sake; when something behind it must run, its arm is trained again."""
+    weights = smoke_clone / "results/smoke/seed0/task1/freeze-1/checkpoints/step-000150/model.safetensors"
+    aside = weights.rename(weights.with_suffix(".aside"))
+    try:
+        assert planned(smoke_clone) == set()
+        with edited(smoke_clone / LIBRARY / "views/landscape.py"):
+            assert planned(smoke_clone) == TRAIN_FREEZE | AFTER_FREEZE | {"view_landscape(0, seq)"}
+    finally:
+        aside.rename(weights)
