@@ -7,6 +7,9 @@ snakemake --cores 8 all --configfile config/smoke.yaml
 """
 
 
+include: "workflow/rules/start.smk"
+
+
 configfile: "config/config.yaml"
 configfile: "config/methods.yaml"
 

@@ -1,0 +1,48 @@
+"""Who works in this folder: Snakemake refuses a second run, but not in words that keep its user from a dangerous `--unlock`."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+STATE = Path(".snakemake")
+HOLDER = "forgetting-run"
+"""File beside the locks with the host and process of the run that took them last."""
+
+
+def remember_run(state: Path = STATE) -> None:
+    """Write down that this process runs jobs in the folder. Called when it has the lock."""
+    (state / HOLDER).write_text(f"{socket.gethostname()} {os.getpid()}\n", encoding="utf-8")
+
+
+def lock_advice(state: Path = STATE) -> str | None:
+    """What to do about the lock of another run, None where there is no lock or nobody is known to hold it."""
+    try:
+        if not any((state / "locks").iterdir()):
+            return None
+        host, process = (state / HOLDER).read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return None
+    if host != socket.gethostname():
+        return (
+            f"This folder is locked by a run on {host} (process {process}). While that lives, wait for it, or work in another clone; never "
+            "--unlock. If it was killed: --unlock, then the same command with --rerun-incomplete."
+        )
+    if is_alive(int(process)):
+        return (
+            f"Another Snakemake (process {process}) is at work in this folder. Wait until it ends, or work in another clone. Do not --unlock: "
+            "both would write the same files."
+        )
+    return "This folder is locked by a run that was killed. Run snakemake --unlock, then the same command with --rerun-incomplete."
+
+
+def is_alive(process: int) -> bool:
+    """Whether this host has such a process."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
