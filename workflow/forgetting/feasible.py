@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ def _model(study: StudyConfig) -> Iterator[str]:
             "dimensions: positions turn pairs, so it must be an even number of them"
         )
     if study.pretrain.sequence_length > model.max_positions:
-        yield f"pretrain.sequence_length {study.pretrain.sequence_length} is more than model.max_positions {model.max_positions}: raise that"
+        yield f"pretrain.sequence_length {study.pretrain.sequence_length} exceeds model.max_positions {model.max_positions}: raise that"
     for key in ("components", "principal_rank"):
         if getattr(study.views, key) > model.hidden_size:
             yield f"views.{key} {getattr(study.views, key)} is more than model.hidden_size {model.hidden_size}: lower it"
@@ -73,7 +74,7 @@ def _optimizers(study: StudyConfig) -> Iterator[str]:
 
 def _strides(key: str, strides: list[Stride]) -> Iterator[str]:
     ends = [0, *(until for until, _ in strides)]
-    if any(later <= earlier for earlier, later in zip(ends, ends[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(ends)):
         yield f"{key} must be [until_step, every] with rising until_step, from 1: got {[list(stride) for stride in strides]}"
 
 
@@ -92,7 +93,7 @@ def _checkpoints(study: StudyConfig) -> Iterator[str]:
 
 def _recovery(study: StudyConfig) -> Iterator[str]:
     questions, epochs = len(ATTRIBUTES) * study.data.groups.task0_train, [0.0, *sorted(study.recovery.epochs)]
-    if any((later - earlier) * questions < study.recovery.batch_size for earlier, later in zip(epochs, epochs[1:], strict=False)):
+    if any((later - earlier) * questions < study.recovery.batch_size for earlier, later in pairwise(epochs)):
         yield (
             f"recovery.epochs {study.recovery.epochs} must be at least one batch apart: an epoch has {questions} questions, "
             f"recovery.batch_size is {study.recovery.batch_size}"

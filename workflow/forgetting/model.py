@@ -110,7 +110,9 @@ def load_architecture(folder: str | Path) -> PretrainedConfig:
     try:
         return AutoConfig.for_model(**json.loads(path.read_text(encoding="utf-8")), attn_implementation="sdpa")
     except (OSError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read as the architecture of a model ({error}); delete the folder and run again") from None
+        raise CheckpointError(
+            f"{path}: cannot be read as the architecture of a model ({str(error)[:100]}); delete the folder and run again"
+        ) from None
 
 
 def load_weights(folder: str | Path) -> dict[str, Tensor]:

@@ -1,12 +1,13 @@
 # What comes before everything else: the library, config files that can be read, and a word about the lock of another run.
 
+import atexit
 import sys
 
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, "workflow")  # the library beside this file, installed or not
 
-from forgetting.lock import lock_advice, remember_run
+from forgetting.lock import find_lock, remember_run
 from forgetting.run import ConfigError
 from forgetting.yamlfile import check_config_file
 
@@ -17,8 +18,17 @@ try:
 except ConfigError as error:
     raise WorkflowError(f"bad config: {error}") from None
 
-if workflow.is_main_process and (advice := lock_advice()):
-    print(advice, file=sys.stderr)
+
+def say_whose_lock():
+    """Advice as the last line of a run that found the folder locked, below that of Snakemake, which is to unlock it."""
+    if lock := find_lock():
+        print(lock.advice, file=sys.stderr)
+
+
+if workflow.is_main_process:
+    if "--unlock" in sys.argv and (lock := find_lock()) and lock.alive:
+        raise WorkflowError(lock.advice)
+    atexit.register(say_whose_lock)
 
 
 onstart:

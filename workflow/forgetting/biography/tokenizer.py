@@ -30,7 +30,9 @@ def train_tokenizer(config: Tokenizer, text: Iterable[str]) -> FastTokenizer:
         try:
             tokenizer = FastTokenizer.from_file(str(local)) if local.exists() else FastTokenizer.from_pretrained(config.path)
         except Exception as error:  # the library raises bare Exception
-            raise StudyError(f"tokenizer.path {config.path!r}: neither a folder with a tokenizer.json nor one of the hub ({error})") from None
+            raise StudyError(
+                f"tokenizer.path {config.path!r}: neither a folder with a tokenizer.json nor one of the hub ({error})"
+            ) from None
     elif config.kind == "word":
         tokenizer = FastTokenizer(models.WordLevel(unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS), "isolated")
