@@ -61,15 +61,14 @@ def _model(study: StudyConfig) -> Iterator[str]:
 
 
 def _optimizers(study: StudyConfig) -> Iterator[str]:
-    stages = {"pretrain": study.pretrain, "task0": study.task0, "task1": study.task1, "recovery": study.recovery}
-    for stage, section in stages.items():
+    optimizers = {stage: getattr(study, stage).optimizer for stage in ("pretrain", "task0", "task1", "recovery")}
+    for stage, optimizer in optimizers.items():
         for key in ("beta1", "beta2"):
-            if getattr(section.optimizer, key) == 1:
+            if getattr(optimizer, key) == 1:
                 yield f"{stage}.optimizer.{key} is 1, with which the average would never move: choose less"
-    for stage, steps in (("pretrain", study.pretrain.steps), ("task1", study.task1.steps)):
-        warmup = stages[stage].schedule.warmup_steps
-        if warmup >= steps:
-            yield f"{stage}.schedule.warmup_steps {warmup} leaves nothing of {stage}.steps {steps}: shorten the warm-up"
+    for stage, trained in (("pretrain", study.pretrain), ("task1", study.task1)):
+        if (warmup := trained.schedule.warmup_steps) >= trained.steps:
+            yield f"{stage}.schedule.warmup_steps {warmup} leaves nothing of {stage}.steps {trained.steps}: shorten the warm-up"
 
 
 def _strides(key: str, strides: list[Stride]) -> Iterator[str]:

@@ -197,9 +197,10 @@ class WriteError(StudyError):
 @contextmanager
 def writing(path: str | Path, *others: type[Exception]) -> Iterator[None]:
     """Raises WriteError that names `path` when the system refuses to write; `others`: what a library raises in place of OSError."""
+    refusals: tuple[type[Exception], ...] = (OSError, *others)
     try:
         yield
-    except (OSError, *others) as error:
+    except refusals as error:
         raise WriteError(
             f"{path}: cannot be written ({error}). Is the disk full, a quota reached, or the folder read-only? "
             "Mend that and run the same command again"
