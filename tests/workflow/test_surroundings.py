@@ -107,14 +107,14 @@ def test_an_attempt_would_be_noticed(source: str, offline: Offline) -> None:
     assert offline.attempts.read_text()
 
 
-def test_jobs_touch_no_network(offline: Offline, tiny_model: Any, tmp_path: Path) -> None:
+def test_jobs_touch_no_network(offline: Offline, tiny_data: Path, tiny_model: Any, tmp_path: Path) -> None:
     """Data, training, a figure; nothing but the code itself keeps them from calling home."""
     config = smoke_config(tmp_path)
     done = offline.run(SCRIPTS / "data.py", "--config", config, "--resources", RESOURCES, "--output", tmp_path / "data")
     assert done.returncode == 0, done.stdout
 
     save_checkpoint(tiny_model, tmp_path / "model")
-    flags = ["--config", smoke_config(tmp_path, "task0"), "--data", tmp_path / "data", "--start", tmp_path / "model"]
+    flags = ["--config", smoke_config(tmp_path, "task0"), "--data", tiny_data, "--start", tmp_path / "model"]
     done = offline.run(SCRIPTS / "task0.py", *flags, "--scratch", tmp_path / "scratch", "--output", tmp_path / "task0")
     assert done.returncode == 0, done.stdout
 
