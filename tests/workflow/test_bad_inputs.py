@@ -26,7 +26,6 @@ BAD_CONFIGS = {
     "seeds is text": ('{seeds: "0,1"}', "seeds: Input should be a valid list"),
     "seeds is one number": ("{seeds: 3}", "seeds: Input should be a valid list"),
     "no seed": ("{seeds: []}", "seeds: List should have at least 1 item"),
-    "a seed that is true": ("{seeds: [true]}", "seeds.0: Input should be a valid integer"),
     "a seed beyond the tables": (f"{{seeds: [{2**31}]}}", "seeds.0: Input should be less than"),
     "scale with a space": ("{scale: my study}", "scale: String should match pattern"),
     "scale with a slash": ("{scale: a/b}", "scale: String should match pattern"),

@@ -45,7 +45,7 @@ VIEW_KEYS: dict[str, tuple[str, ...]] = {
 
 class StudyConfig(Strict):
     scale: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31, strict=True)]] = Field([0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
     gates: Literal["stop", "warn"] = "stop"
     precision: Literal["float32", "bf16"] = "float32"
     threads: Threads = Threads()
