@@ -7,6 +7,9 @@ snakemake --cores 8 all --configfile config/smoke.yaml
 """
 
 
+include: "workflow/rules/start.smk"
+
+
 configfile: "config/config.yaml"
 configfile: "config/methods.yaml"
 
@@ -85,5 +88,5 @@ onsuccess:
 
 onerror:
     print(
-        f"Something failed: the lines above name the job, its log is below {ROOT}/logs. Run the same command again to go on from there."
+        f"Something failed: the lines above name the job, its log is below {ROOT}/logs (empty where the disk is full). Run the same command again to go on from there."
     )

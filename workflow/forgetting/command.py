@@ -23,9 +23,14 @@ def run_stage(description: str | None, stage: Callable[..., None], **paths: str)
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Call `main`; an error that its user can act on becomes one message and exit code 1, any other keeps its traceback."""
+    """Call `main`; an error that its user can act on becomes one message and exit code 1, any other keeps its traceback.
+
+    The command comes first: who reads a log wants to know it, and on a disk that fills up, the log then has its block, in which a message
+    still has room.
+    """
     keep_freed_memory()
     try:
+        print(*sys.argv, flush=True)
         main()
     except (StudyError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from forgetting.arms import AnyArm, Freeze, Lamol, Sequential, TaskVector, check_name
+from forgetting.feasible import problems
 from forgetting.run import ConfigError, one_line_each
 from forgetting.sections import (
     ATTRIBUTES,
@@ -44,7 +45,7 @@ VIEW_KEYS: dict[str, tuple[str, ...]] = {
 
 class StudyConfig(Strict):
     scale: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
-    seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
     gates: Literal["stop", "warn"] = "stop"
     precision: Literal["float32", "bf16"] = "float32"
     threads: Threads = Threads()
@@ -76,6 +77,8 @@ class StudyConfig(Strict):
         for key, values in (lists | {"comparison.families": self.compared_arms}).items():
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} has a value twice: {values}")
+            if unknown := [name for name in values if key != "seeds" and name not in self.methods]:
+                raise ValueError(f"{key} names {unknown[0]!r}, which is not an entry of config/methods.yaml")
         if "seq" not in self.arms:
             raise ValueError("arms must contain 'seq', which every other arm is compared with")
         if self.comparison.families.get("seq") != ["seq"]:
@@ -94,8 +97,6 @@ class StudyConfig(Strict):
     @model_validator(mode="after")
     def _arms_exist_and_fit(self) -> StudyConfig:
         for name in self.every_arm:
-            if name not in self.methods:
-                raise ValueError(f"arm {name!r} is not an entry of config/methods.yaml")
             arm = self.methods[name]
             if isinstance(arm, Freeze) and arm.layers > self.model.layers:
                 raise ValueError(f"arm {name!r} freezes {arm.layers} layers, but the model has {self.model.layers}")
@@ -105,6 +106,12 @@ class StudyConfig(Strict):
         for name in self.task_vector_arms:
             if self.keeps_every_checkpoint(name):
                 raise ValueError(f"{name!r} is not trained, so it can be neither in recovery.curve_arms nor in views.arms")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_run(self) -> StudyConfig:
+        if problem := next(problems(self), None):
+            raise ValueError(problem)
         return self
 
     @property

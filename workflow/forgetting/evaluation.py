@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
+from forgetting.errors import StudyError
 from forgetting.sections import ATTRIBUTES, PRETRAINED_GROUPS
 from forgetting.tokens import Biographies, Questions, pad
 from forgetting.training.loss import answer_positions
@@ -25,9 +26,11 @@ def _answer_log_probabilities(
     model: GPTNeoXForCausalLM, questions: Questions, batch_size: int
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor, Tensor]]:
     """For batches of questions of like length: their rows, and for each answer token its question (within the batch), log-probability, and
-    whether it is the argmax. Logits are computed at answer positions only."""
+    whether it is the argmax. Logits are computed at answer positions only. Raises StudyError when the model knows fewer tokens."""
     device = next(model.parameters()).device
     output = model.get_output_embeddings().weight
+    if len(questions) and (highest := int(questions.ids.max())) >= len(output):
+        raise StudyError(f"the questions have token {highest}, the model knows {len(output)}: it was trained on other data; train it again")
     length = (questions.prompt_length + questions.answer_length).numpy()
     by_length = np.argsort(length, kind="stable")
     for start in range(0, len(by_length), batch_size):

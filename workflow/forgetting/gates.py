@@ -134,4 +134,4 @@ def settle(gates: list[Gate], run: Run, output: Path) -> None:
         )
     rows = [asdict(gate) | {"passed": bool(gate.passed), "scale": run.scale, "seed": run.seed} for gate in gates]
     with atomic(output) as part:
-        part.write_text(json.dumps(rows, indent=2) + "\n")
+        part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -11,14 +12,14 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from forgetting.errors import StudyError
 from forgetting.sections import Model
-from forgetting.tables import atomic
+from forgetting.tables import atomic, writing
 
-WEIGHTS = "model.safetensors"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 transformers_logging.disable_progress_bar()  # a bar for every checkpoint would bury the lines of a job's log
 
 
@@ -56,10 +57,11 @@ def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path) -> None:
     """Write `config.json` and `model.safetensors`, which `AutoModelForCausalLM.from_pretrained` opens; all or nothing."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     try:
-        model.save_pretrained(part)
-        (part / "generation_config.json").unlink(missing_ok=True)  # sampling settings are given where texts are sampled
+        with writing(folder, SafetensorError):
+            part.mkdir(parents=True)
+            model.save_pretrained(part)
+            (part / "generation_config.json").unlink(missing_ok=True)  # sampling settings are given where texts are sampled
         publish(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -80,15 +82,37 @@ def publish(source: Path, target: Path) -> None:
 
 
 def load_checkpoint(folder: str | Path) -> GPTNeoXForCausalLM:
-    """A saved model in float32 and evaluation mode, on the CPU. Raises CheckpointError naming a missing or truncated file."""
-    path = Path(folder) / WEIGHTS
+    """A saved model in float32 and evaluation mode, on the CPU. Raises CheckpointError that names a file that is missing, truncated, or
+    not of the architecture that `config.json` beside it tells."""
+    path, config = Path(folder) / WEIGHTS, load_architecture(folder)
     try:
         with safetensors.safe_open(path, framework="pt"):  # checks the header against the size of the file
             pass
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True)
+    model, loading = AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.float32,
+        local_files_only=True,
+        use_safetensors=True,  # never a pickle
+        ignore_mismatched_sizes=True,  # they are an error below, with the name of the file
+        output_loading_info=True,
+    )
+    if wrong := [*loading["mismatched_keys"], *loading["missing_keys"], *loading["unexpected_keys"]]:
+        raise CheckpointError(f"{path}: is not of the architecture in {CONFIG} beside it (first {wrong[0]}); delete both and run again")
     return model.eval()
+
+
+def load_architecture(folder: str | Path) -> PretrainedConfig:
+    """The `config.json` of a saved model. Raises CheckpointError that names it when it is missing or damaged."""
+    path = Path(folder) / CONFIG
+    try:
+        return AutoConfig.for_model(**json.loads(path.read_text(encoding="utf-8")), attn_implementation="sdpa")
+    except (OSError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as the architecture of a model ({str(error)[:100]}); delete the folder and run again"
+        ) from None
 
 
 def load_weights(folder: str | Path) -> dict[str, Tensor]:

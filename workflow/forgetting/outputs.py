@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from forgetting.tables import atomic
+from forgetting.tables import atomic, writing
 
 
 def output_paths(outputs: Sequence[str | Path], formats: Sequence[str]) -> list[Path]:
@@ -28,4 +28,5 @@ def write_formats(paths: Sequence[Path], write: Callable[[Path, str], None]) -> 
     with ExitStack() as stack:
         parts = [stack.enter_context(atomic(path)) for path in paths]
         for path, part in zip(paths, parts, strict=True):
-            write(part, path.suffix.lstrip("."))
+            with writing(path):
+                write(part, path.suffix.lstrip("."))

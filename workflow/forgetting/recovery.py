@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from transformers import AutoConfig, GPTNeoXForCausalLM
+from transformers import GPTNeoXForCausalLM
 
-from forgetting.model import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
+from forgetting.model import WEIGHTS, load_architecture, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.run import RecoveryRun, Run
 from forgetting.statistics import summarise
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table, write_table
@@ -117,7 +117,7 @@ class Prober:
         if probe.start != "random":
             return load_checkpoint(probe.folder)
         torch.manual_seed(RANDOM_START_SEED + self.run.seed)
-        return GPTNeoXForCausalLM(AutoConfig.from_pretrained(probe.folder, attn_implementation="sdpa", dtype=torch.float32))
+        return GPTNeoXForCausalLM(load_architecture(probe.folder))
 
     def write(self, probes: list[Probe], output: Path) -> None:
         """Run every probe and write metrics.parquet, facts.parquet, and the weights that are kept to checkpoints/."""

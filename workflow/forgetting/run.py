@@ -46,10 +46,10 @@ class Run(Strict):
     task1_epoch_steps: Count | None = None
 
     def need(self, section: str) -> Any:
-        """The named section; a ValueError that names it when this run's config has none."""
+        """The named section. Raises ConfigError that names it when this run's config has none."""
         value = getattr(self, section)
         if value is None:
-            raise ValueError(f"the config of stage {self.stage!r} has no section {section!r}")
+            raise ConfigError(f"the config of stage {self.stage!r} has no section {section!r}: give the config.json of another stage")
         return value
 
 
@@ -69,13 +69,13 @@ Run.model_rebuild()
 def load_run(path: str | Path) -> Run:
     """Read a job's `config.json`. Raises ConfigError that names the file."""
     try:
-        return Run.model_validate(json.loads(Path(path).read_text()))
+        return Run.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}: not valid JSON ({error})") from None
     except ValidationError as error:
-        raise ConfigError(f"{path}:\n" + one_line_each(error)) from None
+        raise ConfigError(f"{path}: delete it and run again\n" + one_line_each(error)) from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid JSON ({error}); delete it and run again") from None
 
 
 def one_line_each(error: ValidationError) -> str:
@@ -83,7 +83,14 @@ def one_line_each(error: ValidationError) -> str:
     lines = []
     for item in error.errors():
         where = ".".join(str(part) for part in item["loc"]) or "study"
-        message = item["msg"].removeprefix("Value error, ")
+        message = _WORDS.get(item["type"], item["msg"]).removeprefix("Value error, ")
         given = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
         lines.append(f"  {where}: {message}{given}")
     return "\n".join(lines)
+
+
+_WORDS = {
+    "extra_forbidden": "Extra inputs are not permitted: a key of this name is not known here",
+    "union_tag_not_found": "needs the key 'method'",
+}
+"""Our words for errors whose own say too little, by type."""

@@ -111,9 +111,12 @@ def read_gates(paths: Sequence[str | Path]) -> pd.DataFrame:
     frames = []
     for path in map(Path, paths):
         try:
-            frames.append(pd.DataFrame(json.loads(path.read_text())))
+            frame = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
+            if missing := {"gate", "value", "threshold", "passed", "seed"} - set(frame):
+                raise ValueError(f"no {', '.join(sorted(missing))}")
+            frames.append(frame)
         except ValueError as error:
-            raise ValueError(f"{path}: not a list of gates ({error})") from None
+            raise ValueError(f"{path}: not a list of gates ({error}); delete it and run again") from None
     return pd.concat(frames, ignore_index=True)
 
 
@@ -183,9 +186,9 @@ def save_table(table: pd.DataFrame, outputs: Sequence[str | Path]) -> None:
         if kind == "csv":
             table.to_csv(path, index=False, float_format="%.6g")
         elif kind == "md":
-            path.write_text(reading.to_markdown(index=False, disable_numparse=True) + "\n")
+            path.write_text(reading.to_markdown(index=False, disable_numparse=True) + "\n", encoding="utf-8")
         else:
-            path.write_text(reading.to_latex(index=False, escape=True))
+            path.write_text(reading.to_latex(index=False, escape=True), encoding="utf-8")
 
     write_formats(output_paths(outputs, FORMATS), write)
 

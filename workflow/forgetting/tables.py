@@ -192,17 +192,38 @@ class TableError(StudyError):
     """A table that is missing, truncated or of another shape; the message names the file."""
 
 
+class WriteError(StudyError):
+    """A file that cannot be written; the message names it."""
+
+
+@contextmanager
+def writing(path: str | Path, *others: type[Exception]) -> Iterator[None]:
+    """Raises WriteError that names `path` when the system refuses to write; `others`: what a library raises in place of OSError."""
+    refusals: tuple[type[Exception], ...] = (OSError, *others)
+    try:
+        yield
+    except refusals as error:
+        raise WriteError(
+            f"{path}: cannot be written ({error}). Is the disk full, a quota reached, or the folder read-only? "
+            "Mend that and run the same command again"
+        ) from None
+
+
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path` to write to, and moves it there only when the block ends without an error."""
+    """Gives a temporary path beside `path` to write to, and moves it there only when the block ends without an error.
+
+    Raises WriteError that names `path` when the system refuses to write.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def write_table(frame: pd.DataFrame, path: str | Path, schema: pa.Schema) -> None:
@@ -224,8 +245,8 @@ def read_table(path: str | Path, schema: pa.Schema, columns: list[str] | None = 
             raise TableError(f"{path}: its columns are {found.names}, expected {schema.names}; delete it and run again")
         return file.read(columns=columns).to_pandas()
     except FileNotFoundError:
-        raise TableError(f"{path}: no such file") from None
-    except (pa.ArrowInvalid, OSError) as error:
+        raise TableError(f"{path}: no such file; run again what makes it") from None
+    except (pa.ArrowException, OSError) as error:
         raise TableError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from None
 
 

@@ -14,7 +14,6 @@ from snakemake.utils import min_version
 min_version("9.18")  # the first version that compares small inputs by checksum
 
 # Jobs use the interpreter that runs Snakemake and the library beside this file, whether or not an environment is active.
-sys.path.insert(0, "workflow")
 os.environ.update(
     PATH=os.pathsep.join(filter(None, [str(Path(sys.executable).parent), os.environ.get("PATH")])),
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
@@ -59,7 +58,7 @@ TEMPLATES = [path for path in RESOURCES if path.startswith("resources/templates/
 def imported(path):
     """Files of the library that one Python file imports, found by reading it; nothing is executed."""
     files = set()
-    for node in ast.walk(ast.parse(Path(path).read_text(), filename=path)):
+    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"), filename=path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

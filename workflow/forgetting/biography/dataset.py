@@ -142,7 +142,7 @@ def _write_card(
         },
     }
     with atomic(output / "card.json") as part:
-        part.write_text(json.dumps(card, indent=2) + "\n")
+        part.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     lines = [f"# Data of scale {run.scale}, seed {run.seed}", ""]
     for key, value in card.items():
         if isinstance(value, dict):
@@ -150,4 +150,4 @@ def _write_card(
         elif key not in ("scale", "seed"):
             lines.append(f"- {key}: {value}")
     with atomic(output / "card.md") as part:
-        part.write_text("\n".join(lines) + "\n")
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")

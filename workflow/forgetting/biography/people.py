@@ -50,13 +50,26 @@ class ValueTables:
         return cls((first, middle, last), values, city_of_company)
 
 
-def _lines(path: Path, count: int) -> list[str]:
+def resource_text(path: Path) -> str:
+    """The text of a resource file. Raises ResourceError that names a file that is missing or not in UTF-8."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ResourceError(f"{path}: no such file") from None
+        raise ResourceError(f"{path}: no such file; restore it (git checkout resources)") from None
+    except UnicodeDecodeError as error:
+        raise ResourceError(f"{path}: not in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
+
+
+def _lines(path: Path, count: int) -> list[str]:
+    lines = resource_text(path).splitlines()
     if len(lines) < count:
-        raise ResourceError(f"{path}: {len(lines)} lines, but the config asks for {count}")
+        raise ResourceError(f"{path}: {len(lines)} lines, but the config asks for {count}; add some, or lower data.pools")
+    first: dict[str, int] = {}
+    for number, line in enumerate(lines[:count], 1):
+        if not line.strip():
+            raise ResourceError(f"{path}, line {number}: is empty; fill it or take it out")
+        if first.setdefault(line, number) != number:
+            raise ResourceError(f"{path}, line {number}: {line!r} is line {first[line]} too; every entry must differ")
     return lines[:count]
 
 
@@ -64,6 +77,9 @@ def _company_rows(path: Path, count: int) -> list[tuple[str, str]]:
     header, *rows = csv.reader(_lines(path, count + 1))
     if header != ["company_name", "company_city"]:
         raise ResourceError(f"{path}: the header is {header}, expected company_name,company_city")
+    for number, row in enumerate(rows, 2):
+        if len(row) != 2:
+            raise ResourceError(f"{path}, line {number}: has {len(row)} columns, needs company_name,company_city")
     return [(name, city) for name, city in rows]
 
 

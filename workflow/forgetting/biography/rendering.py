@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forgetting.biography.people import ResourceError
+from forgetting.biography.people import ResourceError, resource_text
 from forgetting.sections import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE
 
 PRONOUNS = frozenset(["he", "she", "him", "her", "his", "hers", "himself", "herself", "they", "them", "their", "theirs"])
@@ -58,10 +58,7 @@ def read_templates(folder: Path) -> dict[str, list[Template]]:
     templates = {}
     for attribute in ATTRIBUTES:
         path = folder / f"{attribute}.txt"
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            raise ResourceError(f"{path}: no such file") from None
+        lines = resource_text(path).splitlines()
         if len(lines) != TEMPLATES_PER_ATTRIBUTE or len(set(lines)) != len(lines):
             raise ResourceError(f"{path}: needs {TEMPLATES_PER_ATTRIBUTE} different lines, has {len(set(lines))}")
         parsed = []

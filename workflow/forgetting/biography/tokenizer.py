@@ -11,6 +11,7 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from forgetting.errors import StudyError
 from forgetting.sections import Tokenizer
+from forgetting.tables import atomic
 
 END_OF_TEXT = "<|endoftext|>"
 UNKNOWN = "<|unknown|>"
@@ -26,7 +27,12 @@ def train_tokenizer(config: Tokenizer, text: Iterable[str]) -> FastTokenizer:
     if config.kind == "path":
         assert config.path is not None
         local = Path(config.path) / "tokenizer.json"
-        tokenizer = FastTokenizer.from_file(str(local)) if local.exists() else FastTokenizer.from_pretrained(config.path)
+        try:
+            tokenizer = FastTokenizer.from_file(str(local)) if local.exists() else FastTokenizer.from_pretrained(config.path)
+        except Exception as error:  # the library raises bare Exception
+            raise StudyError(
+                f"tokenizer.path {config.path!r}: neither a folder with a tokenizer.json nor one of the hub ({error})"
+            ) from None
     elif config.kind == "word":
         tokenizer = FastTokenizer(models.WordLevel(unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS), "isolated")
@@ -71,8 +77,6 @@ def encode(tokenizer: FastTokenizer, strings: list[str]) -> list[list[int]]:
 
 def save_tokenizer(tokenizer: FastTokenizer, folder: Path) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json`, which transformers' AutoTokenizer opens."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": END_OF_TEXT,
@@ -82,7 +86,9 @@ def save_tokenizer(tokenizer: FastTokenizer, folder: Path) -> None:
     }
     if tokenizer.token_to_id(UNKNOWN) is not None:
         config["unk_token"] = UNKNOWN
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    for name, text in (("tokenizer.json", tokenizer.to_str(pretty=True)), ("tokenizer_config.json", json.dumps(config, indent=2) + "\n")):
+        with atomic(folder / name) as part:
+            part.write_text(text, encoding="utf-8")
 
 
 def load_tokenizer(folder: Path) -> FastTokenizer:

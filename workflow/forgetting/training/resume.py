@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from forgetting.run import Run
-from forgetting.tables import atomic
+from forgetting.tables import atomic, writing
 
 STATE = "state.pt"
 
@@ -39,15 +39,14 @@ class Scratch:
     def __init__(self, folder: Path, run: Run, inputs: Sequence[Path] = ()) -> None:
         self.folder, self.mark = folder, digest(run, inputs)
         mark_file = folder / "digest"
-        if not mark_file.exists() or mark_file.read_text() != self.mark:
+        if not mark_file.exists() or mark_file.read_text(encoding="utf-8") != self.mark:
             self._start_afresh()
 
     def _start_afresh(self) -> None:
         """Empty the folder: nothing of another config, input or code, or of a damaged state, may be mixed into this run."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
         with atomic(self.folder / "digest") as part:
-            part.write_text(self.mark)
+            part.write_text(self.mark, encoding="utf-8")
 
     def save(self, step: int, model: nn.Module, optimizers: list[torch.optim.Optimizer], history: dict[str, Any]) -> None:
         """Replace the saved state, atomically."""
@@ -57,7 +56,8 @@ class Scratch:
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "history": history,
         }
-        with atomic(self.folder / STATE) as part:
+        path = self.folder / STATE
+        with atomic(path) as part, writing(path, RuntimeError):  # which torch makes of a full disk
             torch.save(state, part)
 
     def load(self, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> tuple[int, dict[str, Any]] | None:

@@ -101,8 +101,8 @@ def attention_heads(folder: str | Path) -> int:
     """Number of attention heads of a saved model. Raises StudyError that names the file when it does not say."""
     path = Path(folder) / "config.json"
     try:
-        return int(json.loads(path.read_text())["num_attention_heads"])
-    except (OSError, KeyError, json.JSONDecodeError) as error:
+        return int(json.loads(path.read_text(encoding="utf-8"))["num_attention_heads"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise StudyError(f"{path}: no readable number of attention heads ({error!r})") from None
 
 

@@ -1,0 +1,39 @@
+"""Scripts of the workflow, run in the process of the tests as their rules run them."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.study import ROOT, merged
+
+from forgetting.config import load_study
+
+RESOURCES = ROOT / "resources"
+
+
+def run_script(name: str, monkeypatch: pytest.MonkeyPatch, **flags: Path | str) -> None:
+    """Run `workflow/scripts/<name>.py` with a flag for each of `flags`. A script that fails raises SystemExit."""
+    arguments = [str(part) for key, value in flags.items() for part in (f"--{key.replace('_', '-')}", value)]
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"), run_name="__main__")
+
+
+def failing_script(name: str, monkeypatch: pytest.MonkeyPatch, **flags: Path | str) -> str:
+    """The message that a script ends with, which is all that its user sees beside exit code 1."""
+    with pytest.raises(SystemExit) as ending:
+        run_script(name, monkeypatch, **flags)
+    assert isinstance(ending.value.code, str), "exit code 1 and a message, no traceback"
+    assert ending.value.code.startswith("error: ")
+    return ending.value.code
+
+
+def smoke_config(folder: Path, stage: str = "data", **kwargs: Any) -> Path:
+    """Write the config.json of a job of the smoke study into `folder`."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(load_study(merged("smoke.yaml")).run(stage, 0, **kwargs)))
+    return path

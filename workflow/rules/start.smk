@@ -1,0 +1,35 @@
+# What comes before everything else: the library, config files that can be read, and a word about the lock of another run.
+
+import atexit
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, "workflow")  # the library beside this file, installed or not
+
+from forgetting.lock import find_lock, remember_run
+from forgetting.run import ConfigError
+from forgetting.yamlfile import check_config_file
+
+try:
+    for config_file in [*workflow.configfiles, "config/config.yaml", "config/methods.yaml"]:
+        if str(config_file).endswith((".yaml", ".yml")):
+            check_config_file(config_file)
+except ConfigError as error:
+    raise WorkflowError(f"bad config: {error}") from None
+
+
+def say_whose_lock():
+    """Advice as the last line of a run that found the folder locked, below that of Snakemake, which is to unlock it."""
+    if lock := find_lock():
+        print(lock.advice, file=sys.stderr)
+
+
+if workflow.is_main_process:
+    if "--unlock" in sys.argv and (lock := find_lock()) and lock.alive:
+        raise WorkflowError(lock.advice)
+    atexit.register(say_whose_lock)
+
+
+onstart:
+    remember_run()
