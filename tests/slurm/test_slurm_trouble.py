@@ -13,15 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.study import clone_to, snakemake
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
-OVERLAYS = ("--configfile", "config/smoke.yaml", "tests/slurm/trouble.yaml")
+OVERLAYS = ("--configfile", "config/smoke.yaml", "trouble.yaml")
 SEED = Path("results/smoke/seed0")
 TARGET = str(SEED / "pretrain/metrics.parquet")
 LOG = "results/smoke/logs/seed0/pretrain.log"
-PATIENCE = 900
+STEPS, MORE_THAN_A_MINUTE = 2_000, 8_000
+"""Of pretraining: long enough to be interrupted on a quiet core; and to meet the shortest time limit that Slurm knows."""
+PATIENCE = 1800
 """Seconds after which a run counts as hanging."""
 
 
@@ -30,10 +33,12 @@ def weights_digest(clone: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which the pretraining ran to its end without Slurm."""
+def undisturbed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the pretraining, of as many steps as its parameter says, ran to its end without Slurm."""
     clone = clone_to(tmp_path_factory.mktemp("undisturbed") / "clone")
-    done = snakemake("--cores", "1", TARGET, *OVERLAYS, cwd=clone)
+    steps = getattr(request, "param", STEPS)
+    (clone / "trouble.yaml").write_text(yaml.safe_dump({"gpus_per_job": 1, "pretrain": {"steps": steps}}))
+    done = snakemake("--cores", "1", TARGET, *OVERLAYS, cwd=clone, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout[-3000:]
     return clone
 
@@ -111,6 +116,7 @@ def expect_same_weights(clone: Path, undisturbed: Path, process: subprocess.Pope
     assert weights_digest(clone) == weights_digest(undisturbed)
 
 
+@pytest.mark.parametrize("undisturbed", [MORE_THAN_A_MINUTE], indirect=True)
 def test_time_limit(slurm: Cluster, clone: Path, undisturbed: Path) -> None:
     """One minute is too little; each attempt goes on where the last one was stopped."""
     with study(clone, slurm, "--set-resources", "pretrain:runtime=1") as process:
