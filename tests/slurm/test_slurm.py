@@ -11,8 +11,34 @@ from tests.study import clone_to, snakemake
 pytestmark = pytest.mark.slurm
 
 
+PLACES = """
+import os, sys
+if len(sys.orig_argv) > 1 and sys.orig_argv[1].startswith("workflow/scripts/"):
+    with open(os.environ["PLACES"], "a") as file:
+        print(sys.orig_argv[1], os.environ.get("SLURMD_NODENAME", "here"), os.environ.get("CUDA_VISIBLE_DEVICES", "none"), file=file)
+"""
+"""Run by every Python at its start: which script runs on which node, with which GPU."""
+
+
+def expect_right_places(lines: list[str]) -> None:
+    """Jobs that compute with weights have a GPU of the GPU node, data are made on another node, figures where Snakemake runs."""
+    places = {tuple(line.removeprefix("workflow/scripts/").split()) for line in lines}
+    for script, node, device in places:
+        if script.startswith(("fig_", "gates", "table_")):
+            assert (node, device) == ("here", "none"), script
+        elif script == "data.py":
+            assert (node, device) == ("cpu0", "none")
+        else:
+            assert node == "gpu0" and device in ("0", "1"), (script, node, device)
+    names = {script for script, _, _ in places}
+    assert {"data.py", "pretrain.py", "task1.py", "recovery.py", "view_features.py", "fig_performance.py"} <= names
+    assert {device for _, _, device in places} == {"none", "0", "1"}, "jobs beside each other use both"
+
+
 def test_figures_through_slurm(cluster: dict[str, str], tmp_path: Path) -> None:
     clone = clone_to(tmp_path / "clone")
+    (tmp_path / "sitecustomize.py").write_text(PLACES)
+    cluster = cluster | {"PYTHONPATH": str(tmp_path), "PLACES": str(tmp_path / "places")}
     command = ("--profile", "slurm", "figures", "--configfile", "config/smoke.yaml", "tests/slurm/tiny.yaml")
     sooner = ("--slurm-init-seconds-before-status-checks", "4")  # by default each level of the graph waits for 40 seconds
     done = snakemake(*command, *sooner, cwd=clone, env=cluster, timeout=1200)
@@ -25,6 +51,7 @@ def test_figures_through_slurm(cluster: dict[str, str], tmp_path: Path) -> None:
     on_gpu = [line for line in jobs if "gpu" in line.split()[1]]
     assert len(on_gpu) >= 8, "every training, recovery and view job asks for a GPU and so goes to that partition"
     assert len(on_gpu) < len(jobs), "making the data does not"
+    expect_right_places((tmp_path / "places").read_text().splitlines())
 
 
 def test_profile_defaults_to_the_papers_scale(cluster: dict[str, str], tmp_path: Path) -> None:
