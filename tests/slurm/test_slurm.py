@@ -15,29 +15,32 @@ PLACES = """
 import os, sys
 if len(sys.orig_argv) > 1 and sys.orig_argv[1].startswith("workflow/scripts/"):
     with open(os.environ["PLACES"], "a") as file:
-        print(sys.orig_argv[1], os.environ.get("SLURMD_NODENAME", "here"), os.environ.get("CUDA_VISIBLE_DEVICES", "none"), file=file)
+        seen = [os.environ.get(name, "none") for name in ("SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES", "SITE")]
+        print(sys.orig_argv[1], *seen, file=file)
 """
-"""Run by every Python at its start: which script runs on which node, with which GPU."""
+"""Run by every Python at its start: which script runs on which node, with which GPU, and what the precommand of the site did."""
 
 
 def expect_right_places(lines: list[str]) -> None:
     """Jobs that compute with weights have a GPU of the GPU node, data are made on another node, figures where Snakemake runs."""
     places = {tuple(line.removeprefix("workflow/scripts/").split()) for line in lines}
-    for script, node, device in places:
+    for script, *place in places:
         if script.startswith(("fig_", "gates", "table_")):
-            assert (node, device) == ("here", "none"), script
+            assert place == ["none", "none", "none"], script
         elif script == "data.py":
-            assert (node, device) == ("cpu0", "none")
+            assert place == ["cpu0", "none", "loaded"]
         else:
-            assert node == "gpu0" and device in ("0", "1"), (script, node, device)
-    names = {script for script, _, _ in places}
+            assert place in (["gpu0", "0", "loaded"], ["gpu0", "1", "loaded"]), script
+    names = {script for script, *_ in places}
     assert {"data.py", "pretrain.py", "task1.py", "recovery.py", "view_features.py", "fig_performance.py"} <= names
-    assert {device for _, _, device in places} == {"none", "0", "1"}, "jobs beside each other use both"
+    assert {device for _, _, device, _ in places} == {"none", "0", "1"}, "jobs beside each other use both"
 
 
 def test_figures_through_slurm(cluster: dict[str, str], tmp_path: Path) -> None:
     clone = clone_to(tmp_path / "clone")
     (tmp_path / "sitecustomize.py").write_text(PLACES)
+    profile = clone / "slurm/config.yaml"
+    profile.write_text(profile.read_text().replace("# precommand: module load cuda/12.6", "precommand: export SITE=loaded"))
     cluster = cluster | {"PYTHONPATH": str(tmp_path), "PLACES": str(tmp_path / "places")}
     command = ("--profile", "slurm", "figures", "--configfile", "config/smoke.yaml", "tests/slurm/tiny.yaml")
     sooner = ("--slurm-init-seconds-before-status-checks", "4")  # by default each level of the graph waits for 40 seconds
