@@ -10,7 +10,7 @@ import pytest
 from tests.study import SMOKE, clone_to, merged, snakemake
 
 from forgetting.config import StudyConfig, load_study
-from forgetting.forecast import forecast, planned, stage_of, total
+from forgetting.forecast import SMALL, forecast, planned, stage_of, total
 from forgetting.sizing import Sizes
 
 PAPER = ("--configfile", "config/paper.yaml")
@@ -69,7 +69,9 @@ def test_paper_scale_fits_its_disk_and_partitions(paper_plan: str) -> None:
     # 3.93 billion tokens, six operations a matrix weight, at the assumed rate.
     assert stages["pretrain"].gpu_hours == pytest.approx(6 * 123.6e6 * 3.93e9 / 3e13 / 3600, rel=0.1)
     assert all(stage.core_hours < 0.1 for stage in stages.values() if stage.name != "data")
-    assert dict.fromkeys(rule for rule, _ in planned(paper_plan))
+    with_gpu = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: .*gpu=1", paper_plan, re.MULTILINE)
+    assert len(set(with_gpu)) > 10 and not {stage_of(rule) for rule in with_gpu} & set(SMALL)
+    assert set(with_gpu) <= {rule for rule, _ in planned(paper_plan)}
     assert max(int(limit) for limit in re.findall(r"gpu=1, .*?runtime=(\d+)", paper_plan)) < 4 * 24 * 60
 
 
