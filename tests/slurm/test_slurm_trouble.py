@@ -162,7 +162,7 @@ def test_node_lost(slurm: Cluster, clone: Path, undisturbed: Path) -> None:
         slurm.wait_for_training(clone)
         slurm.call("scontrol", "update", "NodeName=gpu0", "State=DOWN", "Reason=test")
         slurm.wait("the job to leave the node", lambda: "RUNNING" not in slurm.jobs().values())
-        slurm.call("scontrol", "update", "NodeName=gpu0", "State=RESUME")
+        slurm.call("scontrol", "update", "NodeName=gpu0", "State=RESUME", check=False)  # an error where it came back by itself
         expect_same_weights(clone, undisturbed, process)
     assert slurm.jobs().popitem()[1] == "COMPLETED"
 
