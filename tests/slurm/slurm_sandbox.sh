@@ -28,7 +28,8 @@ NodeName=gpu0 Name=gpu File=$folder/devices/gpu[0-1]
 CONFIGURATION
     echo "CgroupAutomount=no" >"$folder/cgroup.conf"
     # MinJobAge: finished jobs stay visible to squeue, which the profile asks about them. DefMemPerCPU: otherwise a job without a
-    # memory request gets a whole node. config_overrides: believe the CPUs stated here, not the few that the machine has.
+    # memory request gets a whole node. config_overrides: believe the CPUs stated here, not the few that the machine has. OverMemoryKill: without cgroups, this is how
+    # a job that needs more memory than it asked for is ended.
     cat >"$folder/slurm.conf" <<CONFIGURATION
 ClusterName=sandbox
 SlurmctldHost=$machine(127.0.0.1)
@@ -41,7 +42,9 @@ CredType=cred/munge
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=2
+JobAcctGatherParams=OverMemoryKill
 SwitchType=switch/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory

@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from tests.study import clone_to, snakemake
 
-SANDBOX = Path(__file__).with_name("slurm_sandbox.sh")
-MISSING = [
-    reason
-    for reason, absent in {
-        "root": os.geteuid() != 0,
-        "apt-get install --no-install-recommends slurm-wlm munge": not (shutil.which("slurmctld") and shutil.which("munged")),
-        "pip install .[slurm]": find_spec("snakemake_executor_plugin_slurm") is None,
-    }.items()
-    if absent
-]
-
-pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")]
+pytestmark = pytest.mark.slurm
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A running Slurm; yields the environment to start Snakemake in."""
-    state = tmp_path_factory.mktemp("slurm")
-    for folder in (state, *state.parents):  # munged insists that others can reach its socket
-        if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
-            folder.chmod(0o755)
-    subprocess.run([SANDBOX, "start", state], check=True, timeout=120)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
-    yield clean | {"SLURM_CONF": str(state / "slurm.conf")}
-    subprocess.run([SANDBOX, "stop", state], check=True, timeout=60)
+PLACES = """
+import os, sys
+if len(sys.orig_argv) > 1 and sys.orig_argv[1].startswith("workflow/scripts/"):
+    with open(os.environ["PLACES"], "a") as file:
+        seen = [os.environ.get(name, "none") for name in ("SLURMD_NODENAME", "CUDA_VISIBLE_DEVICES", "SITE")]
+        print(sys.orig_argv[1], *seen, file=file)
+"""
+"""Run by every Python at its start: which script runs on which node, with which GPU, and what the precommand of the site did."""
+
+
+def expect_right_places(lines: list[str]) -> None:
+    """Jobs that compute with weights have a GPU of the GPU node, data are made on another node, figures where Snakemake runs."""
+    places = {tuple(line.removeprefix("workflow/scripts/").split()) for line in lines}
+    for script, *place in places:
+        if script.startswith(("fig_", "gates", "table_")):
+            assert place == ["none", "none", "none"], script
+        elif script == "data.py":
+            assert place == ["cpu0", "none", "loaded"]
+        else:
+            assert place in (["gpu0", "0", "loaded"], ["gpu0", "1", "loaded"]), script
+    names = {script for script, *_ in places}
+    assert {"data.py", "pretrain.py", "task1.py", "recovery.py", "view_features.py", "fig_performance.py"} <= names
+    assert {device for _, _, device, _ in places} == {"none", "0", "1"}, "jobs beside each other use both"
 
 
 def test_figures_through_slurm(cluster: dict[str, str], tmp_path: Path) -> None:
     clone = clone_to(tmp_path / "clone")
+    (tmp_path / "sitecustomize.py").write_text(PLACES)
+    profile = clone / "slurm/config.yaml"
+    profile.write_text(profile.read_text().replace("# precommand: module load cuda/12.6", "precommand: export SITE=loaded"))
+    cluster = cluster | {"PYTHONPATH": str(tmp_path), "PLACES": str(tmp_path / "places")}
     command = ("--profile", "slurm", "figures", "--configfile", "config/smoke.yaml", "tests/slurm/tiny.yaml")
     sooner = ("--slurm-init-seconds-before-status-checks", "4")  # by default each level of the graph waits for 40 seconds
     done = snakemake(*command, *sooner, cwd=clone, env=cluster, timeout=1200)
@@ -53,6 +54,7 @@ def test_figures_through_slurm(cluster: dict[str, str], tmp_path: Path) -> None:
     on_gpu = [line for line in jobs if "gpu" in line.split()[1]]
     assert len(on_gpu) >= 8, "every training, recovery and view job asks for a GPU and so goes to that partition"
     assert len(on_gpu) < len(jobs), "making the data does not"
+    expect_right_places((tmp_path / "places").read_text().splitlines())
 
 
 def test_profile_defaults_to_the_papers_scale(cluster: dict[str, str], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
+from forgetting.devices import lease_device
 from forgetting.errors import StudyError
 from forgetting.sections import Model
 from forgetting.tables import atomic, writing
@@ -28,7 +29,8 @@ class CheckpointError(StudyError):
 
 
 def pick_device() -> torch.device:
-    """CUDA when the job was given a device, else the CPU."""
+    """CUDA when the job was given a device, else the CPU. Of several devices, one that no other job holds."""
+    lease_device(torch.cuda.device_count())
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -8,6 +8,8 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
+from humanfriendly import InvalidTimespan, parse_timespan
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
@@ -22,6 +24,7 @@ os.environ.update(
 from forgetting.config import VIEW_KEYS, load_study
 from forgetting.large_inputs import compare_by_content
 from forgetting.run import ConfigError
+from forgetting.sizing import Sizes
 from forgetting.steps import arm_steps, checkpoint_steps
 
 compare_by_content()
@@ -35,8 +38,6 @@ ROOT = f"results/{STUDY.scale}"
 SEED = f"{ROOT}/seed{{seed}}"
 LOGS = f"{ROOT}/logs/seed{{seed}}"
 BENCHMARKS = f"{ROOT}/benchmarks/seed{{seed}}"
-TOKENS_PER_QUESTION = 40
-"""Upper estimate of prompt, answer and EOS; job sizes only."""
 
 
 def require_writable(folder):
@@ -169,29 +170,41 @@ def run_text(stage, seed, arm=None, view=None):
     return json.dumps(STUDY.run(stage, int(seed), arm, view), indent=1)
 
 
-# Job sizes. They decide what a cluster is asked for, never a result.
-PARAMETERS = 12 * STUDY.model.layers * STUDY.model.hidden_size**2 + 2 * STUDY.tokenizer.vocabulary_size * STUDY.model.hidden_size
-FLOPS_PER_SECOND = 3e13 if STUDY.gpus_per_job else 3e10
-ACCELERATOR = {"gpu": STUDY.gpus_per_job} if STUDY.gpus_per_job else {}
+# What a job asks a cluster for, which decides no result: forgetting/sizing.py computes it.
+SIZES = Sizes(STUDY)
+PARTITIONS = Path("slurm/partitions.yaml")
 
 
-def memory(tokens_per_batch, more=0):
-    """mem_mb of a torch job: interpreter, six copies of the weights, four of the logits, `more` bytes; more at each attempt."""
-    megabytes = 2000 + ((6 * PARAMETERS + 4 * tokens_per_batch * STUDY.tokenizer.vocabulary_size) * 4 + more) // 10**6
-    return lambda wildcards, attempt: attempt * megabytes
+def longest_job():
+    """Minutes that a partition for jobs like those of this study allows at most; asking for more would leave a job in the queue for ever."""
+    partitions = yaml.safe_load(PARTITIONS.read_text())["partitions"].values() if PARTITIONS.is_file() else ()
+    limits = [limit["max_runtime"] for limit in partitions if limit.get("max_gpu", 0) >= STUDY.gpus_per_job and "max_runtime" in limit]
+    try:
+        return max((minutes(limit) for limit in limits), default=float("inf"))
+    except InvalidTimespan as error:
+        raise WorkflowError(f"{PARTITIONS}: max_runtime: {error}; write it as 4d, 36h, 90m or a number of minutes") from None
 
 
-def runtime(tokens):
-    """Minutes of a torch job that trains on this many tokens (6 operations a weight and token). A job that is stopped goes on from its state."""
-    return 20 + int(6 * PARAMETERS * tokens / FLOPS_PER_SECOND / 60)
+def minutes(limit):
+    """Of a time as in slurm/partitions.yaml."""
+    return limit if isinstance(limit, (int, float)) else parse_timespan(limit) / 60
 
 
-def questions(persons):
-    """Tokens of all questions about this many persons."""
-    return persons * 6 * TOKENS_PER_QUESTION
+LONGEST_JOB = longest_job()
 
 
-EVALUATION_BATCH = STUDY.evaluation.batch_size * TOKENS_PER_QUESTION
+def needs(rule):
+    """Resources of a job of this rule: memory and minutes computed from the config, more at each attempt, and its GPU."""
+
+    def size(wildcards):
+        return SIZES.of(rule, wildcards.get("arm"))
+
+    gpus = SIZES.gpus(rule)
+    return ({"gpu": gpus} if gpus else {}) | {
+        "mem_mb": lambda wildcards, attempt: attempt * size(wildcards).memory,
+        "runtime": lambda wildcards, attempt: int(min(size(wildcards).minutes(attempt), LONGEST_JOB)),
+    }
+
 
 FIGURES = (
     "performance",

@@ -42,9 +42,7 @@ rule view_fisher:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.views
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=runtime(1000 * 4 * TOKENS_PER_QUESTION),
+        **needs("view_fisher"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --task0 $(dirname {input.task0[0]}) "
         "--output {output} > {log} 2>&1"
@@ -70,9 +68,7 @@ rule view_drift:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.views
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=runtime(6 * len(COMPARED_ARMS) * questions(STUDY.data.groups.task0_test + STUDY.data.groups.task1)),
+        **needs("view_drift"),
     params:
         task0=lambda wildcards, input: [Path(file).parent for file in input.task0],
         task1=lambda wildcards, input: [Path(file).parent for file in input.metrics],

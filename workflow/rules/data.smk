@@ -23,7 +23,6 @@ rule make_data:
         "../envs/forgetting.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: attempt * (1000 + STUDY.data.groups.total // 50),
-        runtime=lambda wildcards, attempt: attempt * (10 + STUDY.data.groups.total // 5000),
+        **needs("make_data"),
     shell:
         "python {input.script} --config {input.config} --resources resources --output $(dirname {output.questions}) > {log} 2>&1"

@@ -21,9 +21,7 @@ rule task0:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.task0
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=runtime(3 * STUDY.task0.epochs * questions(STUDY.data.groups.task0_train)),
+        **needs("task0"),
     params:
         scratch=f"{SEED}/scratch/task0",
     shell:
@@ -111,9 +109,7 @@ for steps, every in sorted({(steps_of(arm), STUDY.keeps_every_checkpoint(arm)) f
             "../envs/forgetting.yaml"
         threads: STUDY.threads.task1
         resources:
-            **ACCELERATOR,
-            mem_mb=memory(EVALUATION_BATCH),
-            runtime=runtime(4 * steps * STUDY.task1.batch_size * TOKENS_PER_QUESTION),
+            **needs("task1"),
         params:
             scratch=f"{SEED}/scratch/task1/{{arm}}",
         shell:
@@ -143,9 +139,7 @@ rule task0_lamol:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.task1
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=runtime(6 * STUDY.task0.epochs * questions(STUDY.data.groups.task0_train)),
+        **needs("task0_lamol"),
     params:
         scratch=f"{SEED}/scratch/task0-lamol/{{weight}}",
     shell:
@@ -177,9 +171,7 @@ rule task_vector:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.task1
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=runtime(len(kept_steps("seq")) * questions(sum(STUDY.data.groups.model_dump().values()))),
+        **needs("task_vector"),
     shell:
         "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
         "--base $(dirname {input.metrics}) --output $(dirname {output.metrics}) > {log} 2>&1"

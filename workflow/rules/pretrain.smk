@@ -21,9 +21,7 @@ rule pretrain:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.pretrain
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(STUDY.pretrain.batch_size * STUDY.pretrain.sequence_length),
-        runtime=runtime(STUDY.pretrain.steps * STUDY.pretrain.batch_size * STUDY.pretrain.sequence_length),
+        **needs("pretrain"),
     params:
         scratch=f"{SEED}/scratch/pretrain",
     shell:

@@ -33,11 +33,7 @@ for curve in (True, False):
             "../envs/forgetting.yaml"
         threads: STUDY.threads.recovery
         resources:
-            **ACCELERATOR,
-            mem_mb=memory(EVALUATION_BATCH),
-            runtime=lambda wildcards: runtime(
-                (2 * len(kept_steps(wildcards.arm)) + 12 * max(STUDY.recovery.epochs)) * questions(STUDY.data.groups.task0_train)
-            ),
+            **needs("recovery_curve" if curve else "recovery"),
         params:
             steps=lambda wildcards: kept_steps(wildcards.arm),
             scratch=f"{SEED}/scratch/recovery/{{arm}}",
@@ -66,9 +62,7 @@ rule recovery_controls:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.recovery
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=runtime(6 * max(STUDY.recovery.epochs) * questions(STUDY.data.groups.task0_train)),
+        **needs("recovery_controls"),
     params:
         scratch=f"{SEED}/scratch/recovery/controls",
     shell:

@@ -23,9 +23,7 @@ rule view_landscape:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.views
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=runtime(2 * STUDY.views.landscape.grid**2 * STUDY.views.landscape.questions * TOKENS_PER_QUESTION),
+        **needs("view_landscape"),
     params:
         recovered=lambda wildcards, input: f"--recovered {Path(input.recovered[0]).parents[1]}" if input.recovered else "",
     shell:
@@ -54,9 +52,7 @@ rule view_weights:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.views
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(0, 200 * STUDY.model.hidden_size**2 * 8),
-        runtime=runtime(1000 * STUDY.model.hidden_size),
+        **needs("view_weights"),
     shell:
         "python {input.script} --config {input.config} --pretrained-late $(dirname {input.late[0]}) --pretrained $(dirname {input.pretrained[0]}) "
         "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
@@ -85,9 +81,7 @@ rule view_features:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.views
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=runtime(5 * questions(STUDY.data.groups.task0_test + STUDY.data.groups.task1)),
+        **needs("view_features"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} --pretrained $(dirname {input.pretrained[0]}) "
         "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
@@ -113,9 +107,7 @@ rule view_positions:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.views
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=lambda wildcards: runtime(len(kept_steps(wildcards.arm)) * questions(sum(STUDY.data.groups.model_dump().values()))),
+        **needs("view_positions"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} "
         "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
@@ -142,9 +134,7 @@ rule view_theory:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.views
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=runtime(1000 * STUDY.model.hidden_size),
+        **needs("view_theory"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} "
         "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
@@ -174,9 +164,7 @@ rule view_common_shift:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.views
     resources:
-        **ACCELERATOR,
-        mem_mb=memory(EVALUATION_BATCH),
-        runtime=runtime(100 * questions(STUDY.data.groups.task0_test)),
+        **needs("view_common_shift"),
     shell:
         "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --templates $(dirname {input.templates[0]}) "
         "--task0 $(dirname {input.task0[0]}) --task1 $(dirname {input.metrics}) --output {output.shift} "

@@ -1,0 +1,114 @@
+"""Jobs beside each other on a machine with several GPUs. No GPU is needed: a lease is a lock and an environment variable."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from forgetting import devices, model
+from tests.study import ROOT
+
+JOB = """
+import sys
+from pathlib import Path
+from forgetting.devices import lease_device
+lease_device(int(sys.argv[1]), Path(sys.argv[2]))
+import os
+print("visible", os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+sys.stdin.read()
+"""
+
+
+class Machine:
+    """Starts jobs that hold what they were given until they are ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.jobs: list[subprocess.Popen[str]] = []
+
+    def start(self, count: int, visible: str | None) -> subprocess.Popen[str]:
+        environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+        environment |= {"PYTHONPATH": str(ROOT / "workflow")} | ({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+        command = [sys.executable, "-c", JOB, str(count), str(self.folder)]
+        job = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.jobs.append(job)
+        return job
+
+    def end(self) -> None:
+        for job in self.jobs:
+            job.kill()
+            job.communicate()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path / "leases")
+    yield machine
+    machine.end()
+
+
+def visible(job: subprocess.Popen[str]) -> str:
+    """What the job sees once it has its device."""
+    assert job.stdout
+    for line in job.stdout:
+        if line.startswith("visible "):
+            return line.split()[1]
+    raise AssertionError("the job ended without a device")
+
+
+def test_eight_jobs_use_eight_devices_and_the_ninth_waits_for_one(machine: Machine) -> None:
+    every = ",".join(map(str, range(8)))
+    jobs = {visible(job): job for job in [machine.start(8, every) for _ in range(8)]}
+    assert set(jobs) == set(every.split(","))
+    ninth = machine.start(8, every)
+    assert ninth.stdout and ninth.stdout.readline().startswith("waiting for a device: other jobs hold all 8")
+    jobs["5"].kill()  # SIGKILL: the job itself can release nothing
+    assert visible(ninth) == "5"
+
+
+def test_names_of_an_allocation_are_kept(machine: Machine) -> None:
+    assert {visible(machine.start(3, "4,GPU-a1,7")) for _ in range(3)} == {"4", "GPU-a1", "7"}
+
+
+def test_devices_are_counted_where_nothing_names_them(machine: Machine) -> None:
+    assert {visible(machine.start(2, None)) for _ in range(2)} == {"0", "1"}
+
+
+@pytest.mark.parametrize(("count", "given"), [(1, "3"), (1, None), (0, None), (0, "0,1"), (0, "")])
+def test_one_device_or_none_is_left_alone(machine: Machine, count: int, given: str | None) -> None:
+    job = machine.start(count, given)
+    assert job.stdout and job.stdout.readline() == f"visible {given if given is not None else 'None'}\n"
+    assert not machine.folder.exists()
+
+
+def test_a_job_that_asks_again_keeps_its_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setattr(devices, "_held", None)
+    devices.lease_device(2, tmp_path)
+    devices.lease_device(2, tmp_path)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    held = devices._held
+    assert held is not None
+    held.close()
+
+
+def test_the_device_of_a_model_is_leased_before_cuda_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: seen.append("cuda") or False)
+    monkeypatch.setattr(model, "lease_device", seen.append)
+    assert model.pick_device().type == "cpu"
+    assert seen == [8, "cuda"]
+
+
+def test_allocations_and_users_do_not_share_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    first = devices._default_folder()
+    monkeypatch.setenv("SLURM_JOB_ID", "18")
+    assert devices._default_folder() != first and str(os.getuid()) in first.name

@@ -1,0 +1,206 @@
+"""How much time, memory and disk each job takes, computed from the config: what a cluster is asked for and `snakemake cost` forecasts.
+
+No result depends on it. Sizes are upper estimates of the right order, not measurements: every number marked `assumption` below may be
+off by two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from forgetting.arms import Replay
+from forgetting.config import StudyConfig
+from forgetting.sections import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS
+from forgetting.steps import arm_steps, checkpoint_steps, evaluation_steps
+
+TOKENS_PER_QUESTION = 40
+"""Upper estimate of prompt, answer and EOS."""
+TOKENS_PER_BIOGRAPHY = 120
+"""Upper estimate of six sentences."""
+FORWARD, TRAIN = 2, 6
+"""Operations a matrix weight and token."""
+BYTES_PER_WEIGHT = 4
+START_SECONDS = 10
+"""Until Python, torch and the data are there."""
+INTERPRETER_MB = {0: 2000, 1: 6000}
+"""Of a torch process, by GPUs of the job; assumption for one."""
+PERSON_BYTES, PERSON_SECONDS = 5000, 2e-4
+"""On disk, and to make, for one person with five biographies and six questions."""
+FACT_BYTES_ON_DISK, FACT_BYTES_IN_MEMORY = 12, 100
+"""Of one question measured at one step."""
+TABLE_BYTES = 50_000
+"""Of the small tables of any job."""
+MARGIN = 2
+"""A job is given this many times the expected minutes, and as many more at each attempt; one that is stopped goes on from its state."""
+MAIN_POINTS = 3
+"""Trough, early stop and end: the checkpoints of every arm that are looked at most closely."""
+WORK = {"ewc": 1.5, "gradient_projection": 1.5, "lamol": 2.0}
+"""Work of a Task 1 step of a method, as a multiple of plain training; assumption, from runs at laptop scale."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """seconds: wall time on the assumed machine. memory: MB at its peak. disk: bytes that stay. threads, gpus: what the job occupies."""
+
+    seconds: float
+    memory: int
+    disk: float
+    threads: int = 1
+    gpus: int = 0
+
+    def minutes(self, attempt: int) -> int:
+        """What to ask for: never too little for the start of a job on a slow file system."""
+        return attempt * ceil(20 + MARGIN * self.seconds / 60)
+
+
+class Sizes:
+    """The sizes of all jobs of a study."""
+
+    def __init__(self, study: StudyConfig) -> None:
+        self.study = study
+        model = study.model
+        blocks, embedding = 12 * model.layers * model.hidden_size**2, study.tokenizer.vocabulary_size * model.hidden_size
+        self.parameters, self.matrix_weights = blocks + 2 * embedding, blocks + embedding
+        self.model_bytes = BYTES_PER_WEIGHT * self.parameters
+        limit = study.evaluation.persons_per_group or study.data.groups.total
+        self.asked = {group: len(ATTRIBUTES) * min(getattr(study.data.groups, group), limit) for group in GROUPS}
+        self.asked_everywhere = sum(self.asked.values())
+        self.task0_tokens = len(ATTRIBUTES) * study.data.groups.task0_train * TOKENS_PER_QUESTION
+
+    def of(self, rule: str, arm: str | None = None) -> Size:
+        """Of one job of the rule; rules that differ only in their outputs (task1_*, recovery_curve) count as one. Raises KeyError."""
+        family = next((name for name in ("task1", "recovery_curve") if rule.startswith(name)), rule)
+        if family in ("task1", "task_vector", "recovery", "recovery_curve") or rule.startswith("view_"):
+            return self._of_arm(family, arm or "seq")
+        return {
+            "make_data": self._data,
+            "pretrain": self._pretrain,
+            "task0": lambda: self._task0(1),
+            "task0_lamol": lambda: self._task0(2),  # the same tokens are trained as text, too
+            "recovery_controls": lambda: self._recovery([max(self.study.recovery.epochs)] * 2, 0),
+        }[family]()
+
+    def gpus(self, rule: str) -> int:
+        """GPUs of each job of the rule: making the data needs none."""
+        return 0 if rule == "make_data" else self.study.gpus_per_job
+
+    def _of_arm(self, family: str, arm: str) -> Size:
+        if family == "task1":
+            return self._task1(arm)
+        if family == "task_vector":
+            return self._task_vector()
+        if family in ("recovery", "recovery_curve"):
+            return self._recovery(self._probes(arm), self._recovered_models(arm))
+        return self._view(family, arm)
+
+    # What jobs consist of.
+
+    def _job(self, stage: str, operations: float, facts: float = 0, models: float = 0, tokens_per_batch: int = 0, more: float = 0) -> Size:
+        """A torch job. facts: questions measured, over all steps. models: bytes of weights kept. more: bytes of memory beyond the usual.
+
+        The usual: the weights six times (gradients, two moments, a state that is saved, room), the logits of a batch four times (on a GPU
+        those are not in the memory of the host), the questions and the measurements.
+        """
+        study = self.study
+        threads = getattr(study.threads, stage)
+        units = study.gpus_per_job or threads
+        logits = 0 if study.gpus_per_job else 4 * tokens_per_batch * study.tokenizer.vocabulary_size * BYTES_PER_WEIGHT
+        held = 6 * self.model_bytes + logits + study.data.groups.total * PERSON_BYTES + facts * FACT_BYTES_IN_MEMORY + more
+        return Size(
+            seconds=START_SECONDS + operations / (units * study.operations_per_second),
+            memory=INTERPRETER_MB[study.gpus_per_job] + ceil(held / 1e6),
+            disk=models + facts * FACT_BYTES_ON_DISK + TABLE_BYTES,
+            threads=threads,
+            gpus=study.gpus_per_job,
+        )
+
+    def _passes(self, tokens: float, operations: int = FORWARD) -> float:
+        return operations * self.matrix_weights * tokens
+
+    @property
+    def _evaluation_batch(self) -> int:
+        return self.study.evaluation.batch_size * TOKENS_PER_QUESTION
+
+    def _kept(self, arm: str) -> list[int]:
+        study = self.study
+        return checkpoint_steps(study.task1, arm_steps(study.task1, study.methods[arm]), study.keeps_every_checkpoint(arm))
+
+    # The stages.
+
+    def _data(self) -> Size:
+        persons = self.study.data.groups.total
+        return Size(START_SECONDS + persons * PERSON_SECONDS, 1000 + persons // 50, persons * PERSON_BYTES + TABLE_BYTES)
+
+    def _pretrain(self) -> Size:
+        study, config = self.study, self.study.pretrain
+        batch = config.batch_size * config.sequence_length
+        persons = sum(getattr(study.data.groups, group) for group in PRETRAINED_GROUPS)
+        read = 9 * persons * study.data.biographies_per_person * TOKENS_PER_BIOGRAPHY  # evaluations of every biography
+        operations = self._passes(config.steps * batch, TRAIN) + self._passes(read)
+        return self._job("pretrain", operations, 0, 2 * self.model_bytes, batch)
+
+    def _task0(self, work: float) -> Size:
+        epochs = self.study.task0.epochs
+        facts = (max(2, round(epochs)) + 1) * self.asked_everywhere
+        operations = work * self._passes(epochs * self.task0_tokens, TRAIN) + self._passes(facts * TOKENS_PER_QUESTION)
+        return self._job("task0", operations, facts, self.model_bytes, self._evaluation_batch)
+
+    def _task1(self, arm: str) -> Size:
+        study, method = self.study, self.study.methods[arm]
+        steps = arm_steps(study.task1, method)
+        facts = len(evaluation_steps(study.task1, steps)) * self.asked_everywhere
+        groups = study.data.groups
+        added = 0.0
+        if method.method == "joint":
+            added = groups.task0_train / groups.task1
+        elif isinstance(method, Replay):
+            added = 1.0 if method.mix == "batch" else method.share * groups.task0_train / groups.task1
+        trained = steps * study.task1.batch_size * TOKENS_PER_QUESTION * (1 + added) * WORK.get(method.method, 1.0)
+        operations = self._passes(trained, TRAIN) + self._passes(facts * TOKENS_PER_QUESTION)
+        models = len(self._kept(arm)) + 1  # and the match
+        return self._job("task1", operations, facts, models * self.model_bytes, self._evaluation_batch)
+
+    def _task_vector(self) -> Size:
+        """Every checkpoint of `seq` is scored, and as many weights are kept as of an arm without a curve."""
+        facts = (len(self._kept("seq")) + 1) * self.asked_everywhere
+        return self._job("task1", self._passes(facts * TOKENS_PER_QUESTION), facts, MAIN_POINTS * self.model_bytes, self._evaluation_batch)
+
+    def _probes(self, arm: str) -> list[float]:
+        """Epochs of each recovery of an arm."""
+        kind, longest = self.study.probe(arm), max(self.study.recovery.epochs)
+        if kind == "short":
+            return [1.0] * MAIN_POINTS
+        others = 1 + len(self._kept(arm)) if kind == "curve" else 0
+        shuffled = 2
+        return [longest] * MAIN_POINTS + [1.0] * (others + shuffled)
+
+    def _recovered_models(self, arm: str) -> int:
+        """Models kept of the recovery from trough and end."""
+        return 2 * sum(epochs <= 1 for epochs in self.study.recovery.epochs) if self.study.probe(arm) == "curve" else 0
+
+    def _recovery(self, probes: list[float], models: int) -> Size:
+        config = self.study.recovery
+        early = 1 + sum(epochs <= 1 for epochs in config.epochs)
+        evaluations = sum(early + config.evaluations_per_epoch * (epochs if epochs > 1 else 0) for epochs in probes)
+        facts = evaluations * (self.asked["task0_test"] + self.asked["control"])
+        operations = self._passes(sum(probes) * self.task0_tokens, TRAIN) + self._passes(facts * TOKENS_PER_QUESTION)
+        return self._job("recovery", operations, facts, models * self.model_bytes, self._evaluation_batch)
+
+    def _view(self, view: str, arm: str) -> Size:
+        """Decompositions of all matrices take about 15 operations a weight and column; assumption, from runs at laptop scale."""
+        study, everywhere, checkpoints, stages = self.study, self.asked_everywhere, len(self._kept(arm)) + 1, 6
+        questions = {
+            "view_landscape": 2 * study.views.landscape.grid**2 * study.views.landscape.questions,
+            "view_weights": 0,
+            "view_features": stages * everywhere,
+            "view_positions": checkpoints * everywhere,
+            "view_theory": stages * everywhere,
+            "view_common_shift": 20 * everywhere,  # several points, several forms of each question
+            "view_fisher": TRAIN // FORWARD * 1000,
+            "view_drift": stages * len(study.compared_arms) * everywhere,
+        }[view]
+        decompositions = {"view_weights": checkpoints, "view_theory": stages}.get(view, 0)
+        operations = self._passes(questions * TOKENS_PER_QUESTION) + decompositions * 15 * self.parameters * study.model.hidden_size
+        directions = 200 * study.model.hidden_size**2 * 8 if view == "view_weights" else 0
+        return self._job("views", operations, tokens_per_batch=self._evaluation_batch, more=directions)
