@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +24,12 @@ def run_stage(description: str | None, stage: Callable[..., None], **paths: str)
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Call `main`; an error that its user can act on becomes one message and exit code 1, any other keeps its traceback."""
+    """Call `main`; an error that its user can act on becomes one message and exit code 1, any other keeps its traceback.
+
+    SIGTERM ends it like an error does, so that temporary files are removed.
+    """
     keep_freed_memory()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         main()
     except (StudyError, OSError) as error:
