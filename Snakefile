@@ -44,6 +44,7 @@ include: "workflow/rules/comparison.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/clean.smk"
+include: "workflow/rules/progress.smk"
 
 
 rule data:
@@ -80,7 +81,8 @@ rule gates:
 
 
 onsuccess:
-    print(f"Done. Results are in {ROOT}; report.html there explains them.")
+    if not only_looks():
+        print(f"Done. Results are in {ROOT}; report.html there explains them.")
 
 
 onerror:

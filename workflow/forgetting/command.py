@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from forgetting.errors import StudyError
 from forgetting.run import load_run
@@ -26,14 +27,20 @@ def run_stage(description: str | None, stage: Callable[..., None], **paths: str)
 def run_command(main: Callable[[], None]) -> None:
     """Call `main`; an error that its user can act on becomes one message and exit code 1, any other keeps its traceback.
 
-    SIGTERM ends it like an error does, so that temporary files are removed.
+    SIGTERM ends it like an error does, so that temporary files are removed; it comes too late for a `main` that is done.
     """
     keep_freed_memory()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except (StudyError, OSError) as error:
         sys.exit(f"error: {error}")
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    os.write(sys.stdout.fileno(), b"terminated\n")  # print may be what was interrupted
+    sys.exit(128 + number)
 
 
 def keep_freed_memory() -> None:
