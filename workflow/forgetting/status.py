@@ -143,19 +143,22 @@ def _table(jobs: list[Job]) -> list[str]:
 
 
 def _forecast(jobs: list[Job]) -> str:
-    """How long the jobs that are not done take if each takes as long as the finished ones of its stage."""
-    open_jobs = [job for job in jobs if job.state != "done"]
-    if not open_jobs:
+    """How long the jobs that are not done take if each takes as long as the finished ones of its stage. Figures and tables take seconds."""
+    left = [job for job in jobs if job.state != "done"]
+    if not left:
         return "Nothing is left. `snakemake -n` says whether something has to run again."
+    taken: dict[str, list[float]] = {}
+    for job in jobs:
+        if (seconds := job.seconds_taken) is not None:
+            taken.setdefault(job.stage, []).append(seconds)
     total = 0.0
     unknown: dict[str, None] = {}
-    for job in open_jobs:
-        taken = [seconds for other in jobs if other.stage == job.stage and (seconds := other.seconds_taken) is not None]
-        known = job.seconds_left if job.state == "running" else None
-        if known is None and taken:
-            known = mean(taken)
-        if known is None:
+    for job in left:
+        if job.state == "running" and job.seconds_left is not None:
+            total += job.seconds_left
+        elif job.stage in taken:
+            total += mean(taken[job.stage])
+        elif job.stage not in ("figures", "tables"):
             unknown[job.stage] = None
-        total += known or 0
-    text = f"About {duration(total)} of jobs are left, one after the other"
-    return text + (f", and those of which none has finished: {', '.join(unknown)}." if unknown else ".")
+    text = f"Left, one job after the other: about {duration(total)}"
+    return text + (f", and those of which none has finished yet ({', '.join(unknown)})." if unknown else ".")

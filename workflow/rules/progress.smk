@@ -67,10 +67,12 @@ rule status:
     conda:
         "../envs/forgetting.yaml"
     params:
+        results=ROOT,
+        seeds=STUDY.seeds,
         all=lambda wildcards: jobs_of_target([*(f"fig_{name}" for name in FIGURES), *(f"table_{name}" for name in TABLES)]),
         methods=lambda wildcards: jobs_of_target(
             [*(f"fig_{name}" for name in COMPARISON_FIGURES), *(f"table_{name}" for name in COMPARISON_TABLES)]
         ),
     shell:
-        "python workflow/scripts/status.py --results {ROOT} --seeds {STUDY.seeds} --all {params.all:q} --methods {params.methods:q} "
+        "python workflow/scripts/status.py --results {params.results} --seeds {params.seeds} --all {params.all:q} --methods {params.methods:q} "
         "2>&1 | tee {log}"
