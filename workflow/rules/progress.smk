@@ -1,4 +1,4 @@
-# What a user sees while jobs run: what Snakemake prints about each, and `snakemake status`.
+# What a user sees while jobs run: what Snakemake prints about each, and what `snakemake status` knows of the plan.
 
 import logging
 
@@ -45,7 +45,7 @@ def jobs_of_target(names):
     """For each job behind these figures and tables, and for themselves, one file that it makes, below ROOT; {seed} stands for every seed."""
     start = SEED.format(seed=STUDY.seeds[0]) + "/"
     inputs = [file for name in names for files in SHOWN[name]["input"].values() for file in ([files] if isinstance(files, str) else files)]
-    arms = {file.removeprefix(start).split("/")[1] for file in inputs if file.startswith(f"{start}task1/")}
+    arms = {Path(file.removeprefix(start)).parts[1] for file in inputs if file.startswith(f"{start}task1/")}
     folders = dict.fromkeys(f"{task0_folder(arm)}/metrics.parquet".removeprefix(f"{SEED}/") for arm in STUDY.every_arm if arm in arms)
     made = dict.fromkeys(file.removeprefix(start) for file in inputs if file.startswith(start) and Path(file).stem in REPORTING)
     shown = [f"{'figures' if name.startswith('fig_') else 'tables'}/{name.split('_', 1)[1]}" for name in names]
@@ -55,24 +55,3 @@ def jobs_of_target(names):
 
 REPORTING = {"metrics", "drift", "fisher", *VIEW_KEYS}
 """Names of the files that stand for a job of an arm."""
-
-
-rule status:
-    """Say what is done, what runs and how far it is, and what is left; also while another Snakemake runs."""
-    input:
-        only_look,
-    log:
-        f"{ROOT}/logs/status.log",
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    params:
-        results=ROOT,
-        seeds=STUDY.seeds,
-        all=lambda wildcards: jobs_of_target([*(f"fig_{name}" for name in FIGURES), *(f"table_{name}" for name in TABLES)]),
-        methods=lambda wildcards: jobs_of_target(
-            [*(f"fig_{name}" for name in COMPARISON_FIGURES), *(f"table_{name}" for name in COMPARISON_TABLES)]
-        ),
-    shell:
-        "python workflow/scripts/status.py --results {params.results} --seeds {params.seeds} --all {params.all:q} --methods {params.methods:q} "
-        "2>&1 | tee {log}"

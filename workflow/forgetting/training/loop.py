@@ -23,6 +23,8 @@ from forgetting.training.resume import Preemption, Scratch
 SECONDS_BETWEEN_STATES = float(os.environ.get("FORGETTING_SECONDS_BETWEEN_STATES", 120))
 """Of the environment and not of the config, as no result depends on it."""
 SECONDS_BETWEEN_LINES = 10
+LOSSES = 100
+"""At how many steps, about, the loss of a run is kept: by the step, as what is measured may not depend on the clock."""
 
 
 class TrainingError(StudyError):
@@ -150,13 +152,15 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
         plan.hooks.on_update()
         history.tokens += batch.ids.numel()
         history.rows += len(batch.ids)
-        if step + 1 in plan.evaluate_at or clock.line_is_due():
+        keep_loss = step + 1 in plan.evaluate_at or (step + 1) % max(1, plan.steps // LOSSES) == 0
+        if keep_loss or clock.line_is_due():
             value = loss.item()
             if not math.isfinite(value):
                 raise TrainingError(f"the loss is {value} at step {step + 1}: lower the learning rate")
-            history.steps.append(step + 1)
-            history.losses.append(value)
-            history.learning_rates.append(factor * plan.optimizer.learning_rate)
+            if keep_loss:
+                history.steps.append(step + 1)
+                history.losses.append(value)
+                history.learning_rates.append(factor * plan.optimizer.learning_rate)
             if scratch:
                 clock.line(step + 1, value, history.tokens)
     history.seconds += clock.seconds_since_state()
