@@ -88,6 +88,8 @@ def test_a_job_with_a_saved_state_is_not_done(tmp_path: Path) -> None:
     """It was killed between its first result and its last."""
     make(tmp_path / "seed0/task1/seq/metrics.parquet")
     make(tmp_path / "seed0/scratch/task1/seq/state.pt")
+    text = report(tmp_path, {"all": FILES}, NOW)
+    assert counts(text, "task1") == [0, 0, 1, 1] and "has a saved state and no log" in text
     log(tmp_path, "seed0/task1/seq", "resuming at step 60\n")
     assert counts(report(tmp_path, {"all": FILES}, NOW), "task1") == [0, 1, 0, 1]
 

@@ -51,13 +51,19 @@ class Job:
     @cached_property
     def lines(self) -> list[str]:
         """Of its log; a progress bar writes over itself, so its states count as lines."""
-        text = self.log.read_text(errors="replace") if self.log.is_file() else ""
+        try:
+            text = self.log.read_text(errors="replace")
+        except FileNotFoundError:
+            return []
         return [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
 
     @cached_property
     def silent(self) -> float:
-        """Seconds since the last line of its log."""
-        return self.now - self.log.stat().st_mtime
+        """Seconds since the last line of its log; 0 without one, which may be removed at any time by a job that starts."""
+        try:
+            return self.now - self.log.stat().st_mtime
+        except FileNotFoundError:
+            return 0
 
     @cached_property
     def state(self) -> str:
@@ -91,6 +97,8 @@ class Job:
     def describe(self) -> str:
         """Step, rate, time left and last metric; of a stopped job its last line."""
         if self.state == "stopped":
+            if not self.log.is_file():
+                return "has a saved state and no log"
             last = self.lines[-1] if self.lines else "no line in its log"
             return f"{last[:100]}{'' if self.ended else f'  (nothing for {duration(self.silent)}: killed, or at work in silence)'}"
         progress = next((line for line in reversed(self.lines) if _LEFT.search(line)), "")
