@@ -48,6 +48,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/clean.smk"
+include: "workflow/rules/progress.smk"
 
 
 rule data:
@@ -83,8 +84,30 @@ rule gates:
         gate_files(),
 
 
+rule status:
+    """Say what is done, what runs and how far it is, and what is left; also while another Snakemake runs."""
+    input:
+        only_look,
+    log:
+        f"{ROOT}/logs/status.log",
+    localrule: True
+    conda:
+        "workflow/envs/forgetting.yaml"
+    params:
+        results=ROOT,
+        seeds=STUDY.seeds,
+        all=lambda wildcards: jobs_of_target([*(f"fig_{name}" for name in FIGURES), *(f"table_{name}" for name in TABLES)]),
+        methods=lambda wildcards: jobs_of_target(
+            [*(f"fig_{name}" for name in COMPARISON_FIGURES), *(f"table_{name}" for name in COMPARISON_TABLES)]
+        ),
+    shell:
+        "python workflow/scripts/status.py --results {params.results} --seeds {params.seeds} --all {params.all:q} --methods {params.methods:q} "
+        "2>&1 | tee {log}"
+
+
 onsuccess:
-    print(f"Done. Results are in {ROOT}; report.html there explains them.")
+    if not only_looks():
+        print(f"Done. Results are in {ROOT}; report.html there explains them.")
 
 
 onerror:

@@ -10,6 +10,7 @@ import torch
 from forgetting.run import Run
 from forgetting.sections import Optimizer, Schedule
 from forgetting.tokens import Questions
+from forgetting.training import loop
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, TrainingError, train
 from forgetting.training.optimizer import Muon, build_optimizer, learning_rate_factor, orthogonalise
@@ -62,6 +63,29 @@ def test_a_terminated_job_resumes_to_the_same_weights(tiny_model, tiny_questions
     assert all(torch.equal(expected[name], value) for name, value in tiny_model.state_dict().items())
     assert resumed.losses == undisturbed.losses
     assert resumed.evaluations == undisturbed.evaluations
+
+
+def test_what_is_measured_does_not_depend_on_the_clock(tiny_model, tiny_questions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "LOSSES", 3)
+    assert train(tiny_model, plan_of(tiny_questions, steps=9)).steps == [3, 4, 6, 8, 9]
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_LINES", 0)
+    assert train(tiny_model, plan_of(tiny_questions, steps=9)).steps == [3, 4, 6, 8, 9]
+
+
+def test_an_evaluation_is_broken_off_and_done_again(tiny_model, tiny_questions, tmp_path: Path) -> None:
+    calls = []
+
+    def evaluate(step: int) -> int:
+        calls.append(step)
+        if calls == [0, 4]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError("the signal comes before this line")
+        return step
+
+    with pytest.raises(SystemExit):
+        train(tiny_model, plan_of(tiny_questions, evaluate), Scratch(tmp_path, RUN))
+    history = train(tiny_model, plan_of(tiny_questions, evaluate), Scratch(tmp_path, RUN))
+    assert calls == [0, 4, 4, 8, 12] and list(history.evaluations) == ["0", "4", "8", "12"]
 
 
 def test_a_changed_config_never_resumes_an_old_state(tiny_model, tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from forgetting.errors import StudyError
 from forgetting.run import load_run
@@ -27,13 +29,21 @@ def run_command(main: Callable[[], None]) -> None:
 
     The command comes first: who reads a log wants to know it, and on a disk that fills up, the log then has its block, in which a message
     still has room.
+    SIGTERM ends it like an error does, so that temporary files are removed; it comes too late for a `main` that is done.
     """
     keep_freed_memory()
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         print(*sys.argv, flush=True)
         main()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except (StudyError, OSError) as error:
         sys.exit(f"error: {error}")
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    os.write(sys.stdout.fileno(), b"terminated\n")  # print may be what was interrupted
+    sys.exit(128 + number)
 
 
 def keep_freed_memory() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +43,17 @@ class Probe:
     epochs: float
     keep: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """Of its files in the scratch folder."""
+        return f"{self.start}-{self.checkpoint}-{self.epochs}"
+
 
 class Prober:
     """Trains one epoch or more on `task0_train` and measures `task0_test` and `control`.
 
     Finished probes are kept in the scratch folder, and read back as long as the file `start`, which stands for the weights, is the same.
+    There, too, is the state of the one that runs.
     """
 
     def __init__(self, run: Run, data: Path, start: Path, scratch_folder: Path) -> None:
@@ -57,19 +64,22 @@ class Prober:
         if not len(self.train_questions):
             raise TableError(f"{data / 'qa.parquet'}: has no task0_train persons to recover with")
         self.measured = questions.of_groups(*PROBED_GROUPS).first_persons(run.evaluation.persons_per_group)
-        self.scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start])
+        self.inputs = [data / "qa.parquet", start]
+        self.scratch = Scratch(scratch_folder, run, self.inputs)
         self.kept = self.scratch.folder / "checkpoints"
 
     def facts(self, probe: Probe) -> pd.DataFrame:
         """RECOVERY_FACTS rows of one probe, trained now or read back when an earlier job finished it."""
-        path = self.scratch.folder / f"{probe.start}-{probe.checkpoint}-{probe.epochs}.parquet"
+        path = self._path(probe)
         if path.exists():
             return read_table(path, RECOVERY_FACTS)
         frame = self._train(probe)
         write_table(frame, path, RECOVERY_FACTS)
-        final = frame[(frame["step"] == frame["step"].max()) & (frame["group"] == "task0_test")]["exact_match"].mean()
-        print(f"{probe.start} from step {probe.checkpoint}, {probe.epochs:g} epochs: task0_test exact match {final:.3f}", flush=True)
+        shutil.rmtree(self.scratch.folder / probe.name, ignore_errors=True)
         return frame
+
+    def _path(self, probe: Probe) -> Path:
+        return self.scratch.folder / f"{probe.name}.parquet"
 
     def _train(self, probe: Probe) -> pd.DataFrame:
         model = self._model(probe).to(pick_device())
@@ -93,7 +103,7 @@ class Prober:
             self.run.precision,
             schedule_steps=epoch_steps(len(questions), size, 1.0),
         )
-        history = train(model, plan)
+        history = train(model, plan, Scratch(self.scratch.folder / probe.name, self.run, self.inputs))
         frames = [
             facts_frame(found, self.measured).assign(step=int(step), epochs=steps[int(step)]) for step, found in history.evaluations.items()
         ]
@@ -121,6 +131,7 @@ class Prober:
 
     def write(self, probes: list[Probe], output: Path) -> None:
         """Run every probe and write metrics.parquet, facts.parquet, and the weights that are kept to checkpoints/."""
+        self._run([probe for probe in probes if not self._path(probe).exists()])
         facts = pd.concat([self.facts(probe) for probe in probes], ignore_index=True)
         shutil.rmtree(output / "checkpoints", ignore_errors=True)  # another config may have left other weights there
         for folder in sorted(self.kept.glob("*-*")):
@@ -129,6 +140,20 @@ class Prober:
         write_table(facts, output / "facts.parquet", RECOVERY_FACTS)
         write_table(summarise(facts, keys), output / "metrics.parquet", RECOVERY)
         self.scratch.remove()
+
+    def _run(self, probes: list[Probe]) -> None:
+        """Train these probes, with a line after each on what came out and how long the others will take."""
+        started, total, done = time.perf_counter(), sum(probe.epochs for probe in probes), 0.0
+        for number, probe in enumerate(probes, start=1):
+            frame = self.facts(probe)
+            done += probe.epochs
+            final = frame[(frame["step"] == frame["step"].max()) & (frame["group"] == "task0_test")]["exact_match"].mean()
+            rate = (time.perf_counter() - started) / done if done else float("nan")
+            print(
+                f"probe {number}/{len(probes)} ({probe.start} from step {probe.checkpoint}, {probe.epochs:g} epochs)  "
+                f"task0_test exact match {final:.3f}  {rate:.1f} s/epoch  {rate * (total - done):.0f} s left",
+                flush=True,
+            )
 
 
 def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int], scratch_folder: Path, output: Path) -> None:

@@ -219,6 +219,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)  # of a job that was killed; it may be a second name of a finished file
         try:
             yield part
             os.replace(part, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,8 +20,11 @@ from forgetting.training.loss import linear_cross_entropy
 from forgetting.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
 from forgetting.training.resume import Preemption, Scratch
 
-SECONDS_BETWEEN_STATES = 120
+SECONDS_BETWEEN_STATES = float(os.environ.get("FORGETTING_SECONDS_BETWEEN_STATES", 120))
+"""Of the environment and not of the config, as no result depends on it."""
 SECONDS_BETWEEN_LINES = 10
+LOSSES = 100
+"""At how many steps, about, the loss of a run is kept: by the step, as what is measured may not depend on the clock."""
 
 
 class TrainingError(StudyError):
@@ -115,17 +119,17 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
     parameters = freeze(model, plan.hooks.trainable)
     tensors = [parameter for _, parameter in parameters]
     optimizers = build_optimizer(parameters, plan.optimizer)
-    history, first, done = History(), 0, -1
+    history, first = History(), 0
     if scratch and (saved := scratch.load(model, optimizers)):
-        first = done = saved[0]
-        history = History(**saved[1])
+        first, history = saved[0], History(**saved[1])
         print(f"resuming at step {first}", flush=True)
     preemption, clock = Preemption(active=scratch is not None), _Clock(plan.steps, first, history.tokens)
     for step in range(first, plan.steps + 1):
-        if step in plan.evaluate_at and step != done:
+        if step in plan.evaluate_at and str(step) not in history.evaluations and not preemption.requested:
             started = time.perf_counter()
             model.eval()
-            history.evaluations[str(step)] = plan.evaluate(step)
+            with preemption.breakable():
+                history.evaluations[str(step)] = plan.evaluate(step)
             model.train()
             clock.exclude(time.perf_counter() - started)
         if scratch and (preemption.requested or clock.state_is_due()):
@@ -148,13 +152,15 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
         plan.hooks.on_update()
         history.tokens += batch.ids.numel()
         history.rows += len(batch.ids)
-        if step + 1 in plan.evaluate_at or clock.line_is_due():
+        keep_loss = step + 1 in plan.evaluate_at or (step + 1) % max(1, plan.steps // LOSSES) == 0
+        if keep_loss or clock.line_is_due():
             value = loss.item()
             if not math.isfinite(value):
                 raise TrainingError(f"the loss is {value} at step {step + 1}: lower the learning rate")
-            history.steps.append(step + 1)
-            history.losses.append(value)
-            history.learning_rates.append(factor * plan.optimizer.learning_rate)
+            if keep_loss:
+                history.steps.append(step + 1)
+                history.losses.append(value)
+                history.learning_rates.append(factor * plan.optimizer.learning_rate)
             if scratch:
                 clock.line(step + 1, value, history.tokens)
     history.seconds += clock.seconds_since_state()

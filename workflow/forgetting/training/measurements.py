@@ -25,6 +25,13 @@ def evaluate_facts(model: GPTNeoXForCausalLM, questions: Questions, batch_size: 
     return {name: torch.from_numpy(facts[name].to_numpy(copy=True)) for name in FACT_COLUMNS}
 
 
+def print_accuracy(step: int, evaluation: Mapping[str, torch.Tensor], questions: Questions) -> None:
+    """A line for the log: exact match of every group of persons."""
+    exact = evaluation["exact_match"].double().numpy()
+    means = "  ".join(f"{group} {exact[questions.group == group].mean():.3f}" for group in dict.fromkeys(questions.group))
+    print(f"step {step}  exact match  {means}", flush=True)
+
+
 def facts_frame(evaluation: dict[str, torch.Tensor], questions: Questions) -> pd.DataFrame:
     """One row a question: person, group, attribute and the metrics of `evaluate_facts`."""
     of_question = {"person": questions.person, "group": questions.group, "attribute": questions.attribute}

@@ -47,6 +47,7 @@ def pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output
             save_checkpoint(model, scratch.folder / "late")
         facts = biography_first_token(model, biographies, group_of_person, run.evaluation.batch_size)
         by_attribute = [(name, rows) for name, rows in facts.groupby("attribute")] + [("all", facts)]
+        print(f"step {step}  first token in biographies {facts['first_token_hard'].mean():.3f}", flush=True)
         return {
             str(name): [len(rows), *clustered_wilson(rows["first_token_hard"].to_numpy(), rows["person"].to_numpy())]
             for name, rows in by_attribute

@@ -7,7 +7,8 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -80,21 +81,41 @@ class Scratch:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class _Interrupted(BaseException):
+    """A request to end that came in a block that may be broken off."""
+
+
 class Preemption:
-    """When active, notices SIGTERM, so that the loop can save and leave between two steps."""
+    """When active, notices SIGTERM and Ctrl-C, so that the loop can save and leave between two steps.
+
+    requested: the signal that came, 0 for none.
+    """
 
     def __init__(self, active: bool) -> None:
-        self.requested = False
-        self._previous = signal.signal(signal.SIGTERM, self._request) if active else None
+        self.requested, self._breakable = 0, False
+        self._previous = {number: signal.signal(number, self._request) for number in (signal.SIGTERM, signal.SIGINT)} if active else {}
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
+        self.requested = number
+        if self._breakable:
+            raise _Interrupted
+
+    @contextmanager
+    def breakable(self) -> Iterator[None]:
+        """A request breaks this block off: an evaluation can take longer than a cluster waits, and is done again when the job resumes."""
+        self._breakable = True
+        try:
+            yield
+        except _Interrupted:
+            pass
+        finally:
+            self._breakable = False
 
     def leave(self, step: int) -> None:
         """End the process as one that was terminated."""
         print(f"terminated at step {step}, state saved; run again to resume", flush=True)
-        sys.exit(128 + signal.SIGTERM)
+        sys.exit(128 + self.requested)
 
     def release(self) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGTERM, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
 from forgetting.run import Run
@@ -13,7 +14,7 @@ from forgetting.sections import Task0
 from forgetting.tokens import Questions
 from forgetting.training.batches import Batches, QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
-from forgetting.training.measurements import evaluate_facts, training_metrics, write_measurements
+from forgetting.training.measurements import evaluate_facts, print_accuracy, training_metrics, write_measurements
 from forgetting.training.resume import Scratch
 
 
@@ -38,13 +39,19 @@ def finetune_task0(
     model = load_checkpoint(start).to(pick_device())
     scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS])
     measured = questions.first_persons(run.evaluation.persons_per_group)
+
+    def evaluate(step: int) -> dict[str, torch.Tensor]:
+        facts = evaluate_facts(model, measured, run.evaluation.batch_size)
+        print_accuracy(step, facts, measured)
+        return facts
+
     plan = Plan(
         steps,
         extended(batches),
         config.optimizer,
         config.schedule,
         evaluate_at,
-        lambda step: evaluate_facts(model, measured, run.evaluation.batch_size),
+        evaluate,
         run.precision,
     )
     history = train(model, plan, scratch)

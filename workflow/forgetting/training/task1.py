@@ -21,7 +21,7 @@ from forgetting.tables import PEOPLE, read_table
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
-from forgetting.training.measurements import evaluate_facts, run_metrics, training_metrics, write_measurements
+from forgetting.training.measurements import evaluate_facts, print_accuracy, run_metrics, training_metrics, write_measurements
 from forgetting.training.resume import Scratch
 
 
@@ -65,6 +65,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
         if step in keep:
             save_checkpoint(model, checkpoints / name)
         facts = evaluate_facts(model, measured, run.evaluation.batch_size)
+        print_accuracy(step, facts, measured)
         # A killed job may have left this step's, from a stretch that is now trained again, and on a GPU not quite alike.
         shutil.rmtree(learned / name, ignore_errors=True)
         reached = facts["exact_match"][of_task1].double().mean().item() >= config.early_stop_accuracy
