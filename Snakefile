@@ -46,9 +46,9 @@ include: "workflow/rules/views.smk"
 include: "workflow/rules/comparison.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/progress.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/clean.smk"
-include: "workflow/rules/progress.smk"
 
 
 rule data:

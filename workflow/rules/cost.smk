@@ -4,6 +4,7 @@
 rule cost:
     """What the study would take at this scale: jobs, GPU or core hours, memory and disk by stage; nothing is run."""
     input:
+        only_look,
         script=ancient("workflow/scripts/cost.py"),
     log:
         f"{ROOT}/logs/cost.log",

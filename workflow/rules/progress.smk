@@ -25,12 +25,13 @@ for handler in logger.handlers:
 
 
 def only_looks():
-    """Whether nothing was asked for but `status`."""
-    return set(workflow.dag_settings.targets) == {"status"}
+    """Whether nothing was asked for but what is read and printed."""
+    asked = set(workflow.dag_settings.targets)
+    return bool(asked) and asked <= {"status", "cost"}
 
 
 def only_look(wildcards):
-    """No input. Called when `status` is asked for, before Snakemake takes locks and says what it will do.
+    """No input. Called when `status` or `cost` is asked for, before Snakemake takes locks and says what it will do.
 
     A Snakemake that ends removes the locks of every other one in the folder, so one that only looks takes none.
     """
