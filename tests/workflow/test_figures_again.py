@@ -51,8 +51,8 @@ def bare(tmp_path: Path) -> dict[str, str]:
 
 
 def jobs(output: str) -> list[str]:
-    """Rules of the jobs that were run."""
-    return re.findall(r"^(?:local)?rule (\w+):", output, re.M)
+    """Rules of the jobs that were run, or would be in a dry run."""
+    return re.findall(r"^(?:(?:local)?rule|job \d+:) (\w+)", output, re.M)
 
 
 def draw_again(clone: Path, env: dict[str, str] | None = None) -> None:
