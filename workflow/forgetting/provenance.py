@@ -12,6 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
+STUDY_EXTRAS = ("figures", "train")
+"""What pyproject.toml asks for beyond planning: drawing and running a study."""
+
+
 @dataclass(frozen=True)
 class Revision:
     """A git commit and the files that differ from it; without a commit, `reason` says why there is none."""
@@ -38,9 +42,11 @@ def revision(repository: Path) -> Revision:
 
 
 def package_versions(repository: Path) -> dict[str, str]:
-    """Versions of the project, of Python and of every package that the project names as a dependency."""
+    """Versions of the project, of Python and of every package that a study needs by pyproject.toml."""
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = [match[0] for text in project["dependencies"] if (match := re.match(r"[\w.-]+", text))]
+    extras = project.get("optional-dependencies", {})
+    texts = [*project["dependencies"], *(text for extra in STUDY_EXTRAS for text in extras.get(extra, ()))]
+    names = [match[0] for text in texts if (match := re.match(r"[\w.-]+", text)) and match[0] != project["name"]]
     return {project["name"]: project["version"], "Python": platform.python_version()} | {name: _installed(name) for name in names}
 
 
