@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-
 STUDY_EXTRAS = ("figures", "train")
 """What pyproject.toml asks for beyond planning: drawing and running a study."""
 
