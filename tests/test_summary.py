@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from forgetting.statistics import t_interval
-from forgetting.summary import combine_seeds, formatted, gates_table, read_gates, read_paper, save_table
+from forgetting.summary import combine_seeds, formatted, gates_table, methods_table, read_gates, read_paper, save_table
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,6 +24,25 @@ def test_several_seeds_give_a_t_interval() -> None:
     table = combine_seeds(RUNS, ["arm"], ["before", "trough_step"])
     np.testing.assert_allclose(table.loc[0, ["before", "before_low", "before_high"]].astype(float), t_interval([0.9, 1.0, 0.8]))
     assert list(table.columns) == ["arm", "seeds", "before", "before_low", "before_high", "trough_step"]
+
+
+def test_parameters_of_seeds_with_different_vocabularies_are_a_whole_number() -> None:
+    steps = np.arange(0, 200, 10)
+    frames = []
+    for seed, parameters in enumerate((1000, 1001)):
+        curves = [
+            pd.DataFrame({"step": steps, "group": group, "metric": "exact_match", "value": 0.5, "low": 0.4, "high": 0.6})
+            for group in ("task0_test", "task1", "control")
+        ]
+        costs = {"trained_parameters": parameters, "seconds": 60.0}
+        curves += [pd.DataFrame({"step": [190], "group": "all", "metric": [name], "value": [value]}) for name, value in costs.items()]
+        frames.append(pd.concat(curves).assign(seed=seed, arm="seq", attribute="all", stage="task1", scale="made up", n=60))
+    metrics = pd.concat(frames, ignore_index=True)
+    floors = metrics[(metrics["step"] == 0)].assign(stage="floors", arm=None)
+    table = methods_table(metrics, floors, 0.99)
+    assert table["trained_parameters"].dtype == "Int64"
+    assert table.loc[table["early_stop"] == "no", "trained_parameters"].tolist() == [1000]
+    assert table["trained_parameters"].isna().sum() == 2, "the floors have none"
 
 
 def test_one_seed_keeps_its_own_interval() -> None:

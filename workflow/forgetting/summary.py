@@ -67,7 +67,8 @@ def methods_table(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy:
         {"arm": "floor: control persons", "final": np.mean(at_end)},
     ]
     table = pd.concat([table, pd.DataFrame(last)], ignore_index=True)
-    return table.astype({"trained_parameters": "Int64"})  # every digit, also beside the floors, which have none
+    # Every digit, also beside the floors, which have none; a mean over seeds, whose vocabularies differ, is no whole number.
+    return table.assign(trained_parameters=table["trained_parameters"].astype(float).round().astype("Int64"))
 
 
 def recovery_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> pd.DataFrame:

@@ -96,7 +96,7 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> Non
             cell = over_seeds(rows[(rows["arm"] == arm) & (rows["point"] == point)], ["arm"])
             look, y = style.arm_look(arm), place + 0.22 * (offset - 1)
             if cell.empty or np.isnan(cell["value"].iloc[0]):
-                text = "Task 1 never learned" if cell.empty else f"{point}: undefined (no drop)"
+                text = f"Task 1 {style.unlearned(summary['seed'].nunique())}" if cell.empty else f"{point}: undefined (no drop)"
                 panel.text(0.02, y, text, transform=panel.get_yaxis_transform(), fontsize=6, va="center", color="#666666")
                 continue
             value, low, high = cell[["value", "low", "high"]].to_numpy(dtype=float)[0]
