@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from forgetting.errors import StudyError
+from forgetting.failures import explain
 from forgetting.run import load_run
 
 
@@ -39,6 +40,10 @@ def run_command(main: Callable[[], None]) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except (StudyError, OSError) as error:
         sys.exit(f"error: {error}")
+    except (MemoryError, RuntimeError) as error:
+        if (message := explain(error)) is None:
+            raise
+        sys.exit(f"error: {message}")
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -30,7 +30,7 @@ from forgetting.sections import (
     Tokenizer,
     Views,
 )
-from forgetting.strict import Positive, Strict
+from forgetting.strict import Count, Positive, Strict
 
 VIEW_KEYS: dict[str, tuple[str, ...]] = {
     "landscape": ("landscape",),
@@ -50,6 +50,7 @@ class StudyConfig(Strict):
     precision: Literal["float32", "bf16"] = "float32"
     threads: Threads = Threads()
     gpus_per_job: Literal[0, 1] = 0
+    gpus_for_pretraining: Count | None = None
     operations_per_second: Positive = 1.5e11
     data: Data = Data()
     tokenizer: Tokenizer = Tokenizer()
@@ -114,6 +115,11 @@ class StudyConfig(Strict):
         if problem := next(problems(self), None):
             raise ValueError(problem)
         return self
+
+    @property
+    def pretraining_gpus(self) -> int:
+        """GPUs of the one job that pretrains."""
+        return self.gpus_per_job if self.gpus_for_pretraining is None else self.gpus_for_pretraining
 
     @property
     def compared_arms(self) -> list[str]:

@@ -30,6 +30,15 @@ def problems(study: StudyConfig) -> Iterator[str]:
     yield from _strides("task1.checkpoints", study.task1.checkpoints)
     yield from _checkpoints(study)
     yield from _recovery(study)
+    yield from _gpus(study)
+
+
+def _gpus(study: StudyConfig) -> Iterator[str]:
+    gpus, rows = study.pretraining_gpus, study.pretrain.batch_size
+    if gpus > study.gpus_per_job == 0:
+        yield f"gpus_for_pretraining {gpus} in a study whose jobs ask for no GPU: set gpus_per_job: 1, too"
+    if gpus and rows % gpus:
+        yield f"gpus_for_pretraining {gpus} cannot share pretrain.batch_size {rows} evenly: choose a divisor of it"
 
 
 def _names(study: StudyConfig) -> Iterator[str]:

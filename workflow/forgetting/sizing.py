@@ -82,8 +82,8 @@ class Sizes:
         }[family]()
 
     def gpus(self, rule: str) -> int:
-        """GPUs of each job of the rule: making the data needs none."""
-        return 0 if rule == "make_data" else self.study.gpus_per_job
+        """GPUs of each job of the rule: making the data needs none, and only pretraining can use several."""
+        return {"make_data": 0, "pretrain": self.study.pretraining_gpus}.get(rule, self.study.gpus_per_job)
 
     def _of_arm(self, family: str, arm: str) -> Size:
         if family == "task1":
@@ -97,22 +97,22 @@ class Sizes:
     # What jobs consist of.
 
     def _job(self, stage: str, operations: float, facts: float = 0, models: float = 0, tokens_per_batch: int = 0, more: float = 0) -> Size:
-        """A torch job. facts: questions measured, over all steps. models: bytes of weights kept. more: bytes of memory beyond the usual.
+        """A torch job, with a process for each of its GPUs. facts: questions measured, over all steps. models: bytes of weights kept. more: bytes of memory beyond the usual.
 
         The usual: the weights six times (gradients, two moments, a state that is saved, room), the logits of a batch four times (on a GPU
         those are not in the memory of the host), the questions and the measurements.
         """
         study = self.study
-        threads = getattr(study.threads, stage)
-        units = study.gpus_per_job or threads
-        logits = 0 if study.gpus_per_job else 4 * tokens_per_batch * study.tokenizer.vocabulary_size * BYTES_PER_WEIGHT
+        gpus, threads = self.gpus(stage), getattr(study.threads, stage)
+        processes, units = max(1, gpus), gpus or threads
+        logits = 0 if gpus else 4 * tokens_per_batch * study.tokenizer.vocabulary_size * BYTES_PER_WEIGHT
         held = 6 * self.model_bytes + logits + study.data.groups.total * PERSON_BYTES + facts * FACT_BYTES_IN_MEMORY + more
         return Size(
             seconds=START_SECONDS + operations / (units * study.operations_per_second),
-            memory=INTERPRETER_MB[study.gpus_per_job] + ceil(held / 1e6),
+            memory=processes * (INTERPRETER_MB[min(gpus, 1)] + ceil(held / 1e6)),
             disk=models + facts * FACT_BYTES_ON_DISK + TABLE_BYTES,
-            threads=threads,
-            gpus=study.gpus_per_job,
+            threads=processes * threads,
+            gpus=gpus,
         )
 
     def _passes(self, tokens: float, operations: int = FORWARD) -> float:

@@ -175,10 +175,11 @@ SIZES = Sizes(STUDY)
 PARTITIONS = Path("slurm/partitions.yaml")
 
 
-def longest_job():
-    """Minutes that a partition for jobs like those of this study allows at most; asking for more would leave a job in the queue for ever."""
+@functools.cache
+def longest_job(gpus):
+    """Minutes that a partition for jobs of so many GPUs allows at most; asking for more would leave a job in the queue for ever."""
     partitions = yaml.safe_load(PARTITIONS.read_text())["partitions"].values() if PARTITIONS.is_file() else ()
-    limits = [limit["max_runtime"] for limit in partitions if limit.get("max_gpu", 0) >= STUDY.gpus_per_job and "max_runtime" in limit]
+    limits = [limit["max_runtime"] for limit in partitions if limit.get("max_gpu", 0) >= gpus and "max_runtime" in limit]
     try:
         return max((minutes(limit) for limit in limits), default=float("inf"))
     except InvalidTimespan as error:
@@ -190,9 +191,6 @@ def minutes(limit):
     return limit if isinstance(limit, (int, float)) else parse_timespan(limit) / 60
 
 
-LONGEST_JOB = longest_job()
-
-
 def needs(rule):
     """Resources of a job of this rule: memory and minutes computed from the config, more at each attempt, and its GPU."""
 
@@ -202,8 +200,15 @@ def needs(rule):
     gpus = SIZES.gpus(rule)
     return ({"gpu": gpus} if gpus else {}) | {
         "mem_mb": lambda wildcards, attempt: attempt * size(wildcards).memory,
-        "runtime": lambda wildcards, attempt: int(min(size(wildcards).minutes(attempt), LONGEST_JOB)),
+        "runtime": lambda wildcards, attempt: int(min(size(wildcards).minutes(attempt), longest_job(gpus))),
     }
+
+
+def interpreter(wildcards, resources):
+    """What runs the script of a job: Python, and one process for each GPU where the job has several. Snakemake does not record what it
+    takes from `resources`, so that another number of GPUs makes nothing run again."""
+    gpus = resources.get("gpu", 0)
+    return f"python -m forgetting.training.launch {gpus}" if gpus > 1 else "python"
 
 
 FIGURES = (

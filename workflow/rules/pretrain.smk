@@ -19,11 +19,12 @@ rule pretrain:
         f"{BENCHMARKS}/pretrain.tsv"
     conda:
         "../envs/forgetting.yaml"
-    threads: STUDY.threads.pretrain
+    threads: SIZES.of("pretrain").threads
     resources:
         **needs("pretrain"),
     params:
         scratch=f"{SEED}/scratch/pretrain",
+        python=interpreter,
     shell:
-        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --resources resources "
+        "{params.python} {input.script} --config {input.config} --data $(dirname {input.data[0]}) --resources resources "
         "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
 from forgetting.errors import StudyError
+from forgetting.failures import when_out_of_memory
 from forgetting.sections import Optimizer, Schedule
 from forgetting.training.batches import Batch, Batches
+from forgetting.training.distributed import ALONE, World
+from forgetting.training.finite import Finite
 from forgetting.training.loss import linear_cross_entropy
 from forgetting.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
 from forgetting.training.resume import Preemption, Scratch
@@ -111,50 +114,73 @@ def batch_loss(model: GPTNeoXForCausalLM, batch: Batch, precision: str = "float3
         return linear_cross_entropy(hidden[row, position].float(), weight, ids[row, position + 1], share)
 
 
-def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None) -> History:
+class _BatchLoss(nn.Module):
+    """`batch_loss` as a module, which DDP can wrap."""
+
+    def __init__(self, model: GPTNeoXForCausalLM, precision: str) -> None:
+        super().__init__()
+        self.model, self.precision = model, precision
+
+    def forward(self, batch: Batch) -> Tensor:
+        return batch_loss(self.model, batch, self.precision)
+
+
+def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None, world: World = ALONE) -> History:
     """Run `plan` on `model` in place, resuming from `scratch` when it holds a state; without one, nothing is saved and nothing printed.
 
-    The result is the same whether or not the job was interrupted. Raises TrainingError when the loss is no longer finite.
+    The result is the same whether or not the job was interrupted, and up to rounding for any number of processes in `world`, whose leader
+    alone has the evaluations. Raises TrainingError when the loss is no longer finite; no state is saved after that.
     """
     parameters = freeze(model, plan.hooks.trainable)
     tensors = [parameter for _, parameter in parameters]
     optimizers = build_optimizer(parameters, plan.optimizer)
     history, first = History(), 0
-    if scratch and (saved := scratch.load(model, optimizers)):
-        first, history = saved[0], History(**saved[1])
-        print(f"resuming at step {first}", flush=True)
+    with world.leader_first():
+        if scratch and (saved := scratch.load(model, optimizers)):
+            first, history = saved[0], History(**saved[1])
+            print(f"resuming at step {first}", flush=True)
+    batches, loss_of = world.share(plan.batches), world.wrap(_BatchLoss(model, plan.precision))
+    finite, checked = Finite(tensors[0].device), first
     preemption, clock = Preemption(active=scratch is not None), _Clock(plan.steps, first, history.tokens)
     for step in range(first, plan.steps + 1):
         if step in plan.evaluate_at and str(step) not in history.evaluations and not preemption.requested:
-            started = time.perf_counter()
+            _require(finite, checked, step)
+            started, checked = time.perf_counter(), step
             model.eval()
-            with preemption.breakable():
-                history.evaluations[str(step)] = plan.evaluate(step)
+            with preemption.breakable(), when_out_of_memory(f"the evaluation at step {step}", "evaluation.batch_size"):
+                history.evaluations[str(step)] = plan.evaluate(step) if world.leads else None
             model.train()
             clock.exclude(time.perf_counter() - started)
+        preemption.requested = world.ending(preemption.requested)
         if scratch and (preemption.requested or clock.state_is_due()):
             history.seconds += clock.seconds_since_state()
-            scratch.save(step, model, optimizers, vars(history))
+            _require(finite, checked, step)
+            checked = step
+            if world.leads:
+                scratch.save(step, model, optimizers, vars(history))
             if preemption.requested:
+                world.agree(0)  # the state is there before any process ends
                 preemption.leave(step)
         if step == plan.steps:
+            _require(finite, checked, step)
             break
         factor = learning_rate_factor(plan.schedule, step, plan.schedule_steps or plan.steps)
         set_learning_rate(optimizers, factor)
-        batch = plan.batches.batch(step)
-        loss = batch_loss(model, batch, plan.precision)
-        plan.hooks.on_loss(loss).backward()
+        batch = batches.batch(step)
+        with when_out_of_memory(f"step {step + 1}", "the batch_size of this stage"):
+            loss = loss_of(batch)
+            plan.hooks.on_loss(loss).backward()
         plan.hooks.on_gradient()
-        nn.utils.clip_grad_norm_(tensors, plan.optimizer.gradient_clip)
+        finite.add(loss, nn.utils.clip_grad_norm_(tensors, plan.optimizer.gradient_clip))
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         plan.hooks.on_update()
-        history.tokens += batch.ids.numel()
-        history.rows += len(batch.ids)
+        history.tokens += world.count * batch.ids.numel()
+        history.rows += world.count * len(batch.ids)
         keep_loss = step + 1 in plan.evaluate_at or (step + 1) % max(1, plan.steps // LOSSES) == 0
         if keep_loss or clock.line_is_due():
-            value = loss.item()
+            value = (world.mean(loss) if keep_loss else loss).item()  # a line between these tells that of the leader's rows
             if not math.isfinite(value):
                 raise TrainingError(f"the loss is {value} at step {step + 1}: lower the learning rate")
             if keep_loss:
@@ -167,6 +193,11 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
     preemption.release()
     model.eval()
     return history
+
+
+def _require(finite: Finite, since: int, step: int) -> None:
+    if not finite.so_far():
+        raise TrainingError(f"the loss or its gradient was not finite after step {since} and by step {step}: lower the learning rate")
 
 
 class _Clock:

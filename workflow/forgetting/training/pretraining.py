@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from forgetting.biography.questions import read_questions
 from forgetting.biography.rendering import Renderer, read_templates
 from forgetting.biography.tokenizer import encode, end_token, load_tokenizer
 from forgetting.evaluation import biography_first_token
-from forgetting.model import build_model, pick_device, publish, save_checkpoint
+from forgetting.model import build_model, publish, save_checkpoint
 from forgetting.run import Run
 from forgetting.sections import PRETRAINED_GROUPS, Pretrain
 from forgetting.statistics import clustered_wilson
 from forgetting.tables import METRICS, PEOPLE, read_table, write_table
 from forgetting.tokens import Biographies
 from forgetting.training.batches import BiographyBatches
+from forgetting.training.distributed import World, join
 from forgetting.training.loop import Plan, train
 from forgetting.training.measurements import of_run, training_metrics
 from forgetting.training.resume import Scratch
@@ -26,7 +28,13 @@ EVALUATIONS = 8
 
 
 def pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output: Path) -> None:
-    """Train a model from random weights on the biographies; writes model/, late/ and metrics.parquet."""
+    """Train a model from random weights on the biographies; writes model/, late/ and metrics.parquet. Processes that the launcher started
+    share each batch."""
+    with join() as (world, device):
+        _pretrain(run, data, resources, scratch_folder, output, world, device)
+
+
+def _pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output: Path, world: World, device: torch.device) -> None:
     config: Pretrain = run.need("pretrain")
     people = read_table(data / "people.parquet", PEOPLE)
     biographies = Biographies.load(data / "biographies.arrow")
@@ -37,8 +45,9 @@ def pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output
     persons = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
     batches = BiographyBatches(config, run.need("data"), renderer, persons, biographies.rows, run.seed, end)
 
-    scratch = Scratch(scratch_folder, run, [data / "people.parquet", data / "biographies.arrow"])
-    model = build_model(run.need("model"), tokenizer.get_vocab_size(), run.seed).to(pick_device())
+    with world.leader_first():
+        scratch = Scratch(scratch_folder, run, [data / "people.parquet", data / "biographies.arrow"])
+    model = build_model(run.need("model"), tokenizer.get_vocab_size(), run.seed).to(device)
     late = round(config.late_fraction * config.steps)
     group_of_person = people["group"].to_numpy()
 
@@ -55,7 +64,9 @@ def pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output
 
     evaluate_at = frozenset(round(config.steps * part / EVALUATIONS) for part in range(EVALUATIONS + 1))
     plan = Plan(config.steps, batches, config.optimizer, config.schedule, evaluate_at | {late}, evaluate, run.precision)
-    history = train(model, plan, scratch)
+    history = train(model, plan, scratch, world)
+    if not world.leads:
+        return
 
     rows = [
         (int(step), "pretrained", name, "first_token_hard", value, n, low, high)
