@@ -53,6 +53,8 @@ BAD = {
     "infinite penalty": ('methods={"ewc-1e0":{"penalty":.inf}}', "methods.ewc-1e0.ewc.penalty"),
     "not a number": ('methods={"task-vector-0.2":{"alpha":.nan}}', "alpha"),
     "early stop above one": ('task1={"early_stop_accuracy":1.2}', "task1.early_stop_accuracy"),
+    "several GPUs without one": ("gpus_for_pretraining=2", "gpus_per_job: 1"),
+    "GPUs that cannot share a batch": ("gpus_for_pretraining=3", "pretrain.batch_size 16"),
     "same seed twice": ("seeds=[1,1]", "seeds has a value twice"),
     "scale is not a folder name": ("scale=../elsewhere", "scale"),
 }

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+LOST_CONTACT = 75
+"""Exit code of a process that failed only because another one, with which it trained, did."""
 LINE = 200
 """Characters of an error that are told."""
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|CUBLAS_STATUS_ALLOC_FAILED")

@@ -35,10 +35,10 @@ def problems(study: StudyConfig) -> Iterator[str]:
 
 def _gpus(study: StudyConfig) -> Iterator[str]:
     gpus, rows = study.pretraining_gpus, study.pretrain.batch_size
-    if gpus > study.gpus_per_job == 0:
-        yield f"gpus_for_pretraining {gpus} in a study whose jobs ask for no GPU: set gpus_per_job: 1, too"
     if gpus and rows % gpus:
         yield f"gpus_for_pretraining {gpus} cannot share pretrain.batch_size {rows} evenly: choose a divisor of it"
+    if gpus and not study.gpus_per_job:
+        yield f"gpus_for_pretraining {gpus} in a study whose jobs ask for no GPU: set gpus_per_job: 1, too"
 
 
 def _names(study: StudyConfig) -> Iterator[str]:

@@ -21,14 +21,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from forgetting.errors import StudyError
-from forgetting.failures import first_line, lost_contact
+from forgetting.failures import LOST_CONTACT, first_line, lost_contact
 from forgetting.model import pick_device
 from forgetting.training.batches import Batch, Batches
 
 PATIENCE = timedelta(hours=2)
 """How long the others wait for the leader, which alone evaluates and saves. A process that ends is noticed at once."""
-LOST_CONTACT = 75
-"""Exit code of a process that failed only because another one did."""
 
 
 class World:

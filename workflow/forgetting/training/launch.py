@@ -19,7 +19,7 @@ from torch.distributed.run import get_args_parser, run
 from forgetting.command import run_command
 from forgetting.devices import lease_device
 from forgetting.errors import StudyError
-from forgetting.training.distributed import LOST_CONTACT
+from forgetting.failures import LOST_CONTACT
 
 SECONDS_TO_SAVE = 600
 """For a process that was asked to end; Slurm waits for less."""
@@ -50,13 +50,12 @@ def launch(processes: int, command: list[str]) -> None:
 
 def exit_code(codes: dict[int, int]) -> int:
     """Of the job, given those of the processes that failed, by their rank. Raises StudyError when none of them has said why."""
-    asked_to_end = (128 + signal.SIGTERM, 128 + signal.SIGINT)
     if said := [code for code in codes.values() if code > 0 and code != LOST_CONTACT]:
         return min(said)
-    killed = {rank: -code for rank, code in codes.items() if code < 0 and -code != signal.SIGTERM}
-    if killed:
-        rank, number = next(iter(killed.items()))
-        raise StudyError(f"process {rank} was ended by {signal.Signals(number).name} (a lost GPU, or too little memory?); run again to resume")
+    for rank, code in codes.items():
+        if code < 0 and -code != signal.SIGTERM:
+            name = signal.Signals(-code).name
+            raise StudyError(f"process {rank} was ended by {name} (a lost GPU, or too little memory?); run again to resume")
     raise StudyError("the processes of this training lost contact with each other; run again to resume")
 
 
