@@ -129,8 +129,8 @@ def test_batches_get_the_same_shape_until_one_does_not_fit(tiny_questions: Quest
     large = pack(question_batch(tiny_questions, torch.arange(40).numpy()))
     assert len(shapes) == 1 and large.shape not in shapes
     assert pack(batches.batch(0)).shape == large.shape
-    assert Capacity(1, 2, 3, 4).with_room_for(Capacity(128, 1, 1, 1)).tokens == 256
-    assert not Capacity(9, 9, 9, 1).holds(Capacity(1, 1, 1, 2))
+    assert Capacity.expected([Capacity(100, 30, 8, 40), Capacity(140, 30, 8, 40)]) == Capacity(256, 64, 16, 128)
+    assert Capacity.expected([Capacity(49056, 512, 500, 48000)] * 2).tokens == 49152, "no room where nothing varies"
 
 
 def test_a_step_of_a_larger_batch_is_trained_like_any_other(tiny_model, tiny_questions, fast) -> None:

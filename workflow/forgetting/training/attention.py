@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
@@ -35,8 +36,6 @@ def attend_within_documents(
     On a GPU by flash attention for documents of different lengths, which needs half precision; elsewhere with a mask.
     """
     if value.is_cuda:
-        from torch.nn.attention.varlen import varlen_attn
-
         # The rotary positions are added in float32, and flash attention wants all three alike.
         queries, keys, values = (each[0].transpose(0, 1).to(value.dtype) for each in (query, key, value))
         attended = varlen_attn(queries, keys, values, bounds, bounds, longest, longest, scale=scaling, window_size=(-1, 0))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
-from typing import NamedTuple, Self
+from math import ceil
+from statistics import fmean
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from forgetting.training.batches import Batch
 
-ROOM = 1.1
-"""A capacity is this many times what the batches looked at need."""
+ROOM = 2
+"""A capacity is above the largest of the batches looked at by this many times what that is above their mean."""
 MULTIPLE = (128, 64, 16, 128)
 """What each number of a capacity is a multiple of: matrix products and attention work in tiles."""
 
@@ -57,30 +59,27 @@ class Capacity:
     documents: int = 0
     predictions: int = 0
 
-    def holds(self, need: Capacity) -> bool:
-        return all(have >= wanted for have, wanted in zip(astuple(self), astuple(need), strict=True))
+    @classmethod
+    def expected(cls, needs: list[Capacity]) -> Capacity:
+        """Enough for nearly all batches that are like those with these needs."""
+        columns = [(max(column), fmean(column)) for column in zip(*map(astuple, needs), strict=True)]
+        return cls().with_room_for(cls(*(ceil(most + ROOM * (most - mean)) for most, mean in columns)))
 
-    def with_room_for(self, need: Capacity) -> Self:
-        """At least as large as this one and as the needed one with some room."""
-        rounded = [-int(-ROOM * wanted // unit) * unit for wanted, unit in zip(astuple(need), MULTIPLE, strict=True)]
-        return type(self)(*(max(have, wanted) for have, wanted in zip(astuple(self), rounded, strict=True)))
+    def with_room_for(self, need: Capacity) -> Capacity:
+        """At least as large as this one and as the needed one."""
+        rounded = [ceil(wanted / unit) * unit for wanted, unit in zip(astuple(need), MULTIPLE, strict=True)]
+        return Capacity(*map(max, astuple(self), rounded))
 
 
 class Packer:
     """Packs batches to one shape, which grows when a batch does not fit."""
 
     def __init__(self, sample: list[Batch]) -> None:
-        self.capacity = Capacity()
-        for batch in sample:
-            self._make_room(_Layout(batch))
-
-    def _make_room(self, layout: _Layout) -> None:
-        if not self.capacity.holds(layout.need):
-            self.capacity = self.capacity.with_room_for(layout.need)
+        self.capacity = Capacity.expected([_Layout(batch).need for batch in sample])
 
     def __call__(self, batch: Batch) -> Packed:
         layout = _Layout(batch)
-        self._make_room(layout)
+        self.capacity = self.capacity.with_room_for(layout.need)
         return layout.packed(self.capacity)
 
 

@@ -189,7 +189,8 @@ class FastStep(PlainStep):
         self.graph = torch.cuda.CUDAGraph()
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        with torch.cuda.graph(self.graph, stream=self.stream):
+        # The thread that makes batches goes on pinning memory, which only the recording thread may not do.
+        with torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local"):
             self.recorded_loss = self._train(self.inputs)
 
     def _train(self, prepared: Any) -> Tensor:
