@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ from forgetting.tokens import Questions
 from forgetting.training.batches import Batch, QuestionBatches
 from forgetting.training.distributed import rows_of
 from forgetting.training.launch import exit_code
-from forgetting.training.loop import batch_loss
+from forgetting.training.step import BatchLoss
 
 TWO_GPUS = ("--config", "gpus_per_job=1", "gpus_for_pretraining=2")
 PRETRAINED = "results/smoke/seed0/pretrain"
@@ -68,7 +67,13 @@ def test_another_number_of_gpus_makes_nothing_run_again(smoke_clone: Path) -> No
 def start(shared: Path, folder: Path, **environment: str) -> subprocess.Popen[str]:
     """The command of the rule, with its output in `folder`."""
     data = shared.parent / "data"
-    flags = {"config": shared / "config.json", "data": data, "resources": "resources", "scratch": folder / "scratch", "output": folder / "out"}
+    flags = {
+        "config": shared / "config.json",
+        "data": data,
+        "resources": "resources",
+        "scratch": folder / "scratch",
+        "output": folder / "out",
+    }
     script = ["workflow/scripts/pretrain.py", *(str(part) for name, path in flags.items() for part in (f"--{name}", path))]
     environment |= os.environ | {"PYTHONPATH": "workflow", "OMP_NUM_THREADS": "2"}
     with (folder / "log").open("a") as log:
@@ -126,7 +131,7 @@ def test_who_is_to_blame() -> None:
     assert exit_code({0: LOST_CONTACT, 1: 1}) == exit_code({0: 1, 1: -signal.SIGKILL}) == 1
     assert exit_code({0: 143, 1: 143}) == 143
     for codes in ({0: LOST_CONTACT, 1: -signal.SIGKILL}, {0: -signal.SIGTERM, 1: -signal.SIGKILL}):
-        with pytest.raises(StudyError, match="process 1 was ended by SIGKILL.*run again"):
+        with pytest.raises(StudyError, match=r"process 1 was ended by SIGKILL.*run again"):
             exit_code(codes)
     with pytest.raises(StudyError, match="lost contact with each other; run again"):
         exit_code({0: LOST_CONTACT, 1: LOST_CONTACT})
@@ -135,18 +140,18 @@ def test_who_is_to_blame() -> None:
 @pytest.mark.parametrize("weighted", [False, True])
 def test_parts_of_a_batch_add_up_to_it(tiny_model, tiny_questions: Questions, weighted: bool) -> None:
     """Answers have one to several tokens, so the parts do not have as many each."""
-    batch = QuestionBatches(tiny_questions, 8, 0).batch(0)
+    batch, loss_of = QuestionBatches(tiny_questions, 8, 0).batch(0), BatchLoss(tiny_model)
     if weighted:
         batch = Batch(batch.ids, batch.row, batch.position, None, torch.rand(len(batch.row)))
-    batch_loss(tiny_model, batch).backward()
+    loss_of(batch).backward()
     whole = {name: weight.grad.clone() for name, weight in tiny_model.named_parameters()}
     tiny_model.zero_grad()
     parts = [rows_of(batch, rank, 4) for rank in range(4)]
     assert len({len(part.row) for part in parts}) > 1
     assert torch.equal(torch.cat([part.ids[part.row, part.position + 1] for part in parts]), batch.ids[batch.row, batch.position + 1])
-    loss = torch.stack([batch_loss(tiny_model, part) for part in parts]).mean()
+    loss = torch.stack([loss_of(part) for part in parts]).mean()
     loss.backward()
-    assert loss.item() == pytest.approx(batch_loss(tiny_model, batch).item(), rel=1e-5)
+    assert loss.item() == pytest.approx(loss_of(batch).item(), rel=1e-5)
     for name, weight in tiny_model.named_parameters():
         assert torch.allclose(weight.grad, whole[name], rtol=1e-4, atol=1e-7), name
 

@@ -16,8 +16,9 @@ from forgetting.failures import explain, lost_contact
 from forgetting.model import load_weights, save_checkpoint
 from forgetting.tokens import Questions
 from forgetting.training import loop
-from forgetting.training.loop import Hooks, TrainingError, train
+from forgetting.training.loop import TrainingError, train
 from forgetting.training.resume import STATE, Scratch
+from forgetting.training.step import BatchLoss, Hooks
 
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 79 GiB.\nIf reserved memory is large ...")
 LOST = torch.AcceleratorError("CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported ...")
@@ -40,7 +41,10 @@ def failing_once(real: Callable[..., Tensor], error: Exception) -> Callable[...,
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (OUT_OF_MEMORY, "error: out of memory at step 5: lower the batch_size of this stage (CUDA out of memory. Tried to allocate 2.00 GiB."),
+        (
+            OUT_OF_MEMORY,
+            "error: out of memory at step 5: lower the batch_size of this stage (CUDA out of memory. Tried to allocate 2.00 GiB.",
+        ),
         (LOST, "error: the GPU failed or was lost: CUDA error: unspecified launch failure; run again to resume from the last saved state"),
     ],
     ids=["out of memory", "lost"],
@@ -54,7 +58,7 @@ def test_a_job_whose_gpu_fails_can_be_resumed(
     run_script("task0", monkeypatch, **flags, scratch=tmp_path / "other", output=tmp_path / "undisturbed")
     flags |= {"scratch": tmp_path / "scratch", "output": tmp_path / "output"}
     with monkeypatch.context() as broken:
-        broken.setattr(loop, "batch_loss", failing_once(loop.batch_loss, error))
+        broken.setattr(BatchLoss, "forward", failing_once(BatchLoss.forward, error))
         said = failing_script("task0", broken, **flags)
     assert said.startswith(expected) and "\n" not in said
     assert torch.load(tmp_path / "scratch" / STATE)["step"] == FAILS_AT - 1
@@ -78,7 +82,10 @@ def test_an_evaluation_that_does_not_fit_names_its_batch(tiny_model: Any, tiny_q
     [
         (MemoryError(), "out of memory: lower evaluation.batch_size (MemoryError)"),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: ..."), "out of memory: lower"),
-        (torch.AcceleratorError("CUDA error: out of memory\nmore"), "out of memory: lower evaluation.batch_size (CUDA error: out of memory)"),
+        (
+            torch.AcceleratorError("CUDA error: out of memory\nmore"),
+            "out of memory: lower evaluation.batch_size (CUDA error: out of memory)",
+        ),
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "the GPU failed or was lost: cuDNN error"),
         (RuntimeError("No CUDA-capable device is detected"), "the GPU failed or was lost: No CUDA"),
         (RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"), None),
