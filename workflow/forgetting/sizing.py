@@ -99,8 +99,8 @@ class Sizes:
     def _job(self, stage: str, operations: float, facts: float = 0, models: float = 0, tokens_per_batch: int = 0, more: float = 0) -> Size:
         """A torch job. facts: questions measured, over all steps. models: bytes of weights kept. more: bytes of memory beyond the usual.
 
-        There is a process for each GPU. The usual: the weights six times (gradients, two moments, a state that is saved, room), the logits of a batch four times (on a GPU
-        those are not in the memory of the host), the questions and the measurements.
+        There is a process for each GPU. The usual: the weights six times (gradients, two moments, a state that is saved, room), the logits
+        of a batch four times (on a GPU those are not in the memory of the host), the questions and the measurements.
         """
         study = self.study
         gpus, threads = self.gpus(stage), getattr(study.threads, stage)

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -52,7 +53,7 @@ class World:
         if self.count == 1:
             return number
         largest = torch.tensor(number)
-        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        _reduce(largest, dist.ReduceOp.MAX)
         return int(largest)
 
     @contextmanager
@@ -76,9 +77,20 @@ class World:
         """The loss of the whole batch, given that of the rows of each process."""
         if self.count > 1:
             loss = loss.detach().clone()
-            dist.all_reduce(loss)
+            _reduce(loss, dist.ReduceOp.SUM)
             loss /= self.count
         return loss
+
+
+_finished: deque[dist.Work] = deque(maxlen=8)
+
+
+def _reduce(tensor: Tensor, operation: dist.ReduceOp.RedOpType) -> None:
+    """All-reduce in place. What was done is kept for a while: a thread of gloo that freed the tensor would wait for the interpreter, and
+    the interpreter, when it ends, for that thread."""
+    work = dist.all_reduce(tensor, operation, async_op=True)
+    work.wait()
+    _finished.append(work)
 
 
 ALONE = World()

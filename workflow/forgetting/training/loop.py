@@ -109,16 +109,16 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
                 history.evaluations[str(step)] = plan.evaluate(step) if world.leads else None
             model.train()
             clock.exclude(time.perf_counter() - started)
-        preemption.requested = world.ending(preemption.requested)
-        if scratch and (preemption.requested or clock.state_is_due()):
+        ending = world.ending(preemption.requested)
+        if scratch and (ending or clock.state_is_due()):
             history.seconds += clock.seconds_since_state()
             _require(step_once.finite, checked, step)
             checked = step
             if world.leads:
                 scratch.save(step, model, optimizers, vars(history))
-            if preemption.requested:
+            if ending:
                 world.agree(0)  # the state is there before any process ends
-                preemption.leave(step)
+                preemption.leave(step, ending)
         if step == plan.steps:
             _require(step_once.finite, checked, step)
             break

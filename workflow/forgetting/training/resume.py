@@ -117,10 +117,10 @@ class Preemption:
         finally:
             self._breakable = False
 
-    def leave(self, step: int) -> None:
-        """End the process as one that was terminated."""
+    def leave(self, step: int, requested: int) -> None:
+        """End the process as one that was terminated by this signal."""
         print(f"terminated at step {step}, state saved; run again to resume", flush=True)
-        sys.exit(128 + self.requested)
+        sys.exit(128 + requested)
 
     def release(self) -> None:
         for number, handler in self._previous.items():
