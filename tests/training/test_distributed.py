@@ -178,5 +178,5 @@ def test_what_a_job_of_several_gpus_asks_for() -> None:
 def test_the_rule_asks_for_all_gpus_at_once() -> None:
     target = "results/paper/seed0/pretrain/metrics.parquet"
     plan = snakemake("-n", "-p", target, "--configfile", "config/paper.yaml", "--config", "gpus_for_pretraining=8").stdout
-    assert "gpu=8" in plan and "threads: 1" not in plan
+    assert "gpu=8" in plan and "nodes=1" in plan
     assert shlex.split(plan[plan.index("python -m forgetting") :])[:4] == ["python", "-m", "forgetting.training.launch", "8"]

@@ -192,13 +192,13 @@ def minutes(limit):
 
 
 def needs(rule):
-    """Resources of a job of this rule: memory and minutes computed from the config, more at each attempt, and its GPU."""
+    """Resources of a job of this rule: memory and minutes computed from the config, more at each attempt, and its GPUs, on one node."""
 
     def size(wildcards):
         return SIZES.of(rule, wildcards.get("arm"))
 
     gpus = SIZES.gpus(rule)
-    return ({"gpu": gpus} if gpus else {}) | {
+    return ({"gpu": gpus} if gpus else {}) | ({"nodes": 1} if gpus > 1 else {}) | {
         "mem_mb": lambda wildcards, attempt: attempt * size(wildcards).memory,
         "runtime": lambda wildcards, attempt: int(min(size(wildcards).minutes(attempt), longest_job(gpus))),
     }

@@ -33,12 +33,13 @@ def row(stage: Stage, name: str, gpus: bool) -> list[object]:
 
 def report(study: StudyConfig, stages: list[Stage], with_methods: list[Stage]) -> str:
     """The table, and what it rests on."""
-    gpus = bool(study.gpus_per_job)
+    gpus, pretraining = bool(study.gpus_per_job), study.pretraining_gpus
+    machine = ("one GPU a job" + (f", {pretraining} for pretraining" if pretraining > 1 else "")) if gpus else "no GPU"
     rows = [row(stage, stage.name, gpus) for stage in stages]
     rows += [row(total(stages), "all", gpus), row(total(with_methods), "all and methods", gpus)]
     columns = ["stage", "jobs", "GPU hours" if gpus else "core hours", "longest job, hours", "memory, GB", "disk, GB"]
     return (
-        f"Scale {study.scale}, {len(study.seeds)} seed(s), {'one GPU a job' if gpus else 'no GPU'}\n\n"
+        f"Scale {study.scale}, {len(study.seeds)} seed(s), {machine}\n\n"
         + pd.DataFrame(rows, columns=columns).to_markdown(index=False, floatfmt=".2f")
         + f"\n\nComputed, not measured: {study.operations_per_second:.2g} operations a second of one "
         + f"{'GPU' if gpus else 'CPU thread'} (operations_per_second in the config). Disk is what stays; memory is that of the largest job."
