@@ -64,7 +64,7 @@ def test_another_number_of_gpus_makes_nothing_run_again(smoke_clone: Path) -> No
     assert "Nothing to be done" in plan, plan[-2000:]
 
 
-def start(shared: Path, folder: Path, **environment: str) -> subprocess.Popen[str]:
+def start(shared: Path, folder: Path, script_file: str = "workflow/scripts/pretrain.py") -> subprocess.Popen[str]:
     """The command of the rule, with its output in `folder`."""
     data = shared.parent / "data"
     flags = {
@@ -74,8 +74,8 @@ def start(shared: Path, folder: Path, **environment: str) -> subprocess.Popen[st
         "scratch": folder / "scratch",
         "output": folder / "out",
     }
-    script = ["workflow/scripts/pretrain.py", *(str(part) for name, path in flags.items() for part in (f"--{name}", path))]
-    environment |= os.environ | {"PYTHONPATH": "workflow", "OMP_NUM_THREADS": "2"}
+    script = [script_file, *(str(part) for name, path in flags.items() for part in (f"--{name}", path))]
+    environment = os.environ | {"PYTHONPATH": "workflow", "OMP_NUM_THREADS": "2"}
     with (folder / "log").open("a") as log:
         command = [sys.executable, "-m", "forgetting.training.launch", "2", *script]
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True)
@@ -96,6 +96,28 @@ def test_a_terminated_job_of_two_processes_resumes_to_the_same_weights(shared: P
     expected, found = (load_weights(folder / "model") for folder in (shared, tmp_path / "out"))
     assert all(torch.equal(weight, found[name]) for name, weight in expected.items())
     assert not (tmp_path / "scratch").exists()
+
+
+FAST = """
+import runpy
+from forgetting.training import loop
+from forgetting.training.step import FastStep
+
+def build(model, parameters, batches, config, precision, hooks):
+    return FastStep(model, parameters, config, precision, hooks, [batches.batch(number) for number in range(4)])
+
+loop.build_step = build
+runpy.run_path("workflow/scripts/pretrain.py", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_compiled_step(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "fast.py").write_text(FAST)
+    assert start(shared, tmp_path, str(tmp_path / "fast.py")).wait(SECONDS) == 0, (tmp_path / "log").read_text()
+    plain, fast = (load_weights(folder / "model") for folder in (shared, tmp_path / "out"))
+    for name, weight in plain.items():
+        assert torch.allclose(fast[name], weight, rtol=1e-4, atol=1e-5), name
 
 
 FAILING = """
