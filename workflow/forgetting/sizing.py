@@ -24,8 +24,8 @@ BYTES_PER_WEIGHT = 4
 KEPT_BYTES = {"float32": 4, "bfloat16": 2}
 """Of a weight in a checkpoint of Task 1 or recovery."""
 DIFFERENCE_SHARE = 0.57
-"""Size of an early checkpoint that is stored as a difference, as a share of the whole one: mean over steps 5, 10, ..., 200 of `seq` with the
-model and data of the laptop scale at the paper's rate and batch (benchmarks/checkpoints.py). Frozen layers take nothing on top."""
+"""Size of an early checkpoint that is stored as a difference, as a share of the whole one: mean over steps 5, 10, ..., 200 of `seq`
+with the model and data of the laptop scale at the paper's rate and batch (benchmarks/checkpoints.py). What a method freezes takes none."""
 START_SECONDS = 10
 """Until Python, torch and the data are there."""
 INTERPRETER_MB = {0: 2000, 1: 6000}
