@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GPTNeoXForCausalLM
 
-from forgetting.config import load_study
+from forgetting.config import StudyConfig, load_study
 from forgetting.difference import DIFFERENCE, WEIGHTS, Base, compress, expand
 from forgetting.methods.base import Setting
 from forgetting.model import CheckpointError, build_model, load_checkpoint, load_weights, save_checkpoint
 from forgetting.run import ConfigError, Run
 from forgetting.sections import Model, Storage
 from forgetting.sizing import Sizes
+from forgetting.steps import checkpoint_steps, dense_steps
 from forgetting.training.task1 import finetune_task1
 from forgetting.views.inputs import Checkpoints
 from tests.study import ROOT, clone_to, merged, snakemake
@@ -175,7 +176,15 @@ def test_task1_keeps_the_same_weights_as_differences(tiny_setting: Setting, tiny
     assert not list((tmp_path / "seed0/whole").rglob(DIFFERENCE))
 
 
-def study(**storage: str):
+def test_what_people_open_is_never_a_difference() -> None:
+    config = study().task1
+    kept = checkpoint_steps(config, config.steps)
+    assert dense_steps(config, kept) == {*range(5, 201, 5)} - {150}
+    assert dense_steps(config, checkpoint_steps(config, 100)) == {*range(5, 100, 5)}, "the end of a short arm is whole"
+    assert not dense_steps(config, checkpoint_steps(config, config.steps, every=False))
+
+
+def study(**storage: str) -> StudyConfig:
     return load_study(merged("paper.yaml") | {"storage": storage})
 
 
