@@ -11,7 +11,7 @@ from tests.study import SMOKE, clone_to, merged, snakemake
 
 from forgetting.config import StudyConfig, load_study
 from forgetting.forecast import SMALL, forecast, planned, stage_of, total
-from forgetting.sizing import Sizes
+from forgetting.sizing import DIFFERENCE_SHARE, Sizes
 
 PAPER = ("--configfile", "config/paper.yaml")
 
@@ -70,7 +70,8 @@ def test_paper_scale_fits_its_disk_and_partitions(paper_plan: str) -> None:
     stages = {stage.name: stage for stage in forecast(study, paper_plan)}
     assert total(list(stages.values())).disk < 300e9
     model = 4 * (12 * 12 * 768**2 + 2 * 50304 * 768)
-    kept = 4 * 52 + 3 * 3  # four arms with every checkpoint, three further rates
+    # Four arms with every checkpoint, of which steps 5 to 200 without 150 are differences; three further rates.
+    kept = 4 * (13 + 39 * DIFFERENCE_SHARE) + 3 * 3
     assert stages["task1"].disk > kept * model
     # 3.93 billion tokens, six operations a matrix weight, at the assumed rate.
     assert stages["pretrain"].gpu_hours == pytest.approx(6 * 123.6e6 * 3.93e9 / 3e13 / 3600, rel=0.1)

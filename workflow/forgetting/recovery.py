@@ -90,7 +90,7 @@ class Prober:
         def evaluate(step: int) -> dict[str, Tensor]:
             if steps[step] in self.config.epochs and steps[step] <= 1:
                 for name in probe.keep:
-                    save_checkpoint(model, self.kept / f"{name}-{steps[step]:g}")
+                    save_checkpoint(model, self.kept / f"{name}-{steps[step]:g}", self.run.storage.checkpoint_precision)
             return evaluate_facts(model, self.measured, self.run.evaluation.batch_size)
 
         plan = Plan(

@@ -12,7 +12,7 @@ from math import ceil
 from forgetting.arms import Replay
 from forgetting.config import StudyConfig
 from forgetting.sections import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS
-from forgetting.steps import arm_steps, checkpoint_steps, evaluation_steps
+from forgetting.steps import arm_steps, checkpoint_steps, dense_steps, evaluation_steps
 
 TOKENS_PER_QUESTION = 40
 """Upper estimate of prompt, answer and EOS."""
@@ -21,6 +21,11 @@ TOKENS_PER_BIOGRAPHY = 120
 FORWARD, TRAIN = 2, 6
 """Operations a matrix weight and token."""
 BYTES_PER_WEIGHT = 4
+KEPT_BYTES = {"float32": 4, "bfloat16": 2}
+"""Of a weight in a checkpoint of Task 1 or recovery."""
+DIFFERENCE_SHARE = 0.57
+"""Size of an early checkpoint that is stored as a difference, as a share of the whole one: mean over steps 5, 10, ..., 200 of `seq`
+with the model and data of the laptop scale at the paper's rate and batch (benchmarks/checkpoints.py). What a method freezes takes none."""
 START_SECONDS = 10
 """Until Python, torch and the data are there."""
 INTERPRETER_MB = {0: 2000, 1: 6000}
@@ -63,6 +68,7 @@ class Sizes:
         blocks, embedding = 12 * model.layers * model.hidden_size**2, study.tokenizer.vocabulary_size * model.hidden_size
         self.parameters, self.matrix_weights = blocks + 2 * embedding, blocks + embedding
         self.model_bytes = BYTES_PER_WEIGHT * self.parameters
+        self.kept_bytes = KEPT_BYTES[study.storage.checkpoint_precision] * self.parameters
         limit = study.evaluation.persons_per_group or study.data.groups.total
         self.asked = {group: len(ATTRIBUTES) * min(getattr(study.data.groups, group), limit) for group in GROUPS}
         self.asked_everywhere = sum(self.asked.values())
@@ -158,13 +164,15 @@ class Sizes:
             added = 1.0 if method.mix == "batch" else method.share * groups.task0_train / groups.task1
         trained = steps * study.task1.batch_size * TOKENS_PER_QUESTION * (1 + added) * WORK.get(method.method, 1.0)
         operations = self._passes(trained, TRAIN) + self._passes(facts * TOKENS_PER_QUESTION)
-        models = len(self._kept(arm)) + 1  # and the match
-        return self._job("task1", operations, facts, models * self.model_bytes, self._evaluation_batch)
+        kept = self._kept(arm)
+        differences = len(dense_steps(study.task1, kept)) if study.storage.early_checkpoints == "difference" else 0
+        models = len(kept) + 1 - (1 - DIFFERENCE_SHARE) * differences  # and the match
+        return self._job("task1", operations, facts, models * self.kept_bytes, self._evaluation_batch)
 
     def _task_vector(self) -> Size:
         """Every checkpoint of `seq` is scored, and as many weights are kept as of an arm without a curve."""
         facts = (len(self._kept("seq")) + 1) * self.asked_everywhere
-        return self._job("task1", self._passes(facts * TOKENS_PER_QUESTION), facts, MAIN_POINTS * self.model_bytes, self._evaluation_batch)
+        return self._job("task1", self._passes(facts * TOKENS_PER_QUESTION), facts, MAIN_POINTS * self.kept_bytes, self._evaluation_batch)
 
     def _probes(self, arm: str) -> list[float]:
         """Epochs of each recovery of an arm."""
@@ -185,7 +193,7 @@ class Sizes:
         evaluations = sum(early + config.evaluations_per_epoch * (epochs if epochs > 1 else 0) for epochs in probes)
         facts = evaluations * (self.asked["task0_test"] + self.asked["control"])
         operations = self._passes(sum(probes) * self.task0_tokens, TRAIN) + self._passes(facts * TOKENS_PER_QUESTION)
-        return self._job("recovery", operations, facts, models * self.model_bytes, self._evaluation_batch)
+        return self._job("recovery", operations, facts, models * self.kept_bytes, self._evaluation_batch)
 
     def _view(self, view: str, arm: str) -> Size:
         """Decompositions of all matrices take about 15 operations a weight and column; assumption, from runs at laptop scale."""
