@@ -207,12 +207,25 @@ def test_a_resumed_job_goes_on_counting(device, tiny_model, tiny_questions: Ques
     # Two runs, each looked at when it begins and ends.
     assert found["energy_joules"] == 2 * 2.5 and whole.usage["energy"] == 2.5
     assert found["model_flop_utilisation"] == pytest.approx(history.usage["operations"] / (1e6 * history.seconds))
-    assert found["peak_device_memory"] == 2000
+    assert found["peak_device_memory"] == 2000 and found["devices"] == 1
+
+
+def test_one_of_several_processes_counts_for_all(device, tiny_model, tiny_questions: Questions) -> None:
+    batch, found = plan_of(tiny_questions).batches.batch(0), []
+    for processes in (1, 4):
+        meter = Meter(tiny_model, "float32", {}, processes)
+        tokens, seconds = meter.count(batch), meter.read(2.0)
+        found.append(usage_metrics([(seconds, tokens, meter.usage)]))
+    one, four = found
+    for name in ("tokens_per_second", "trained_operations", "energy_joules", "devices"):
+        assert four[name] == 4 * one[name]
+    for name in ("step_seconds", "model_flop_utilisation", "padding_share"):
+        assert four[name] == one[name]
 
 
 def test_several_trainings_of_a_job_are_added_up() -> None:
-    one = {"steps": 10, "positions": 100, "operations": 1e6, "possible_operations": 4e6, "energy": 5.0, "memory": 70.0}
-    two = {"steps": 30, "positions": 300, "operations": 3e6, "possible_operations": 4e6, "energy": 6.0, "memory": 60.0}
+    one = {"steps": 10, "positions": 100, "operations": 1e6, "possible_operations": 4e6, "energy": 5.0, "memory": 70.0, "devices": 1.0}
+    two = {"steps": 30, "positions": 300, "operations": 3e6, "possible_operations": 4e6, "energy": 6.0, "memory": 60.0, "devices": 1.0}
     found = usage_metrics([(2.0, 60, one), (6.0, 240, two)])
     assert found == {
         "seconds": 8,
@@ -222,6 +235,7 @@ def test_several_trainings_of_a_job_are_added_up() -> None:
         "padding_share": 0.25,
         "trained_operations": 4e6,
         "model_flop_utilisation": 0.5,
+        "devices": 1,
         "peak_device_memory": 70,
         "energy_joules": 11,
     }
