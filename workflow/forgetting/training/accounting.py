@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from math import isnan, nan
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -75,6 +76,14 @@ class Work:
         return int(lengths.sum()), self.token * int(read.sum()) + self.prediction * len(batch.row) + self.pair * pairs
 
 
+class Needs(NamedTuple):
+    """Of one step: tokens without padding, tokens with it, operations."""
+
+    tokens: int
+    positions: int
+    operations: int
+
+
 class Meter:
     """Adds what training uses to `usage`, plain numbers by name that a saved state can hold, so that a resumed job goes on counting.
 
@@ -90,11 +99,15 @@ class Meter:
         self.counter = EnergyCounter(self.device)
         self.energy_before = self.counter.joules()
 
-    def count(self, batch: Batch) -> int:
-        """Count a step on a batch, whose tensors must be on the CPU; its tokens without padding."""
+    def needs(self, batch: Batch, positions: int) -> Needs:
+        """What a step on a batch needs, whose tensors must be on the CPU; `positions` tokens go through the model, padding included."""
         tokens, operations = self.work.of(batch)
-        self._add(steps=1, positions=self.processes * batch.ids.numel(), operations=self.processes * operations)
-        return self.processes * tokens
+        return Needs(self.processes * tokens, self.processes * positions, self.processes * operations)
+
+    def count(self, step: Needs) -> int:
+        """Count a step that was made; its tokens without padding."""
+        self._add(steps=1, positions=step.positions, operations=step.operations)
+        return step.tokens
 
     def wait(self) -> None:
         """Until the device has done what it was given, so that its time does not count as that of what comes next."""
