@@ -181,7 +181,7 @@ def device(library: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Iterato
         plain(self, *arguments)
         self.counter, self.peak = EnergyCounter(torch.device("cuda")), 1e6
         self.energy_before = self.counter.joules()
-        self.device = SimpleNamespace(type="cuda")
+        self.on_gpu = True
 
     monkeypatch.setattr(accounting.Meter, "__init__", measuring)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)

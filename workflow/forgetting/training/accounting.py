@@ -95,8 +95,9 @@ class Meter:
 
     def __init__(self, model: GPTNeoXForCausalLM, precision: str, usage: dict[str, float], processes: int = 1) -> None:
         self.usage, self.work, self.processes, self.device = usage, Work(model), processes, next(model.parameters()).device
-        self.peak = peak_operations(torch.cuda.get_device_name(self.device), precision) if self.device.type == "cuda" else nan
-        self.counter = EnergyCounter(self.device)
+        self.on_gpu = self.device.type == "cuda" and torch.cuda.is_available()
+        self.peak = peak_operations(torch.cuda.get_device_name(self.device), precision) if self.on_gpu else nan
+        self.counter = EnergyCounter(self.device if self.on_gpu else torch.device("cpu"))
         self.energy_before = self.counter.joules()
 
     def needs(self, batch: Batch, positions: int) -> Needs:
@@ -111,7 +112,7 @@ class Meter:
 
     def wait(self) -> None:
         """Until the device has done what it was given, so that its time does not count as that of what comes next."""
-        if self.device.type == "cuda":
+        if self.on_gpu:
             torch.cuda.synchronize(self.device)
 
     def read(self, seconds: float) -> float:
@@ -119,9 +120,8 @@ class Meter:
         energy = self.counter.joules()
         self._add(possible_operations=self.processes * seconds * self.peak, energy=self.processes * (energy - self.energy_before))
         self.energy_before = energy
-        used = self.device.type == "cuda"
-        memory = float(torch.cuda.max_memory_allocated(self.device)) if used else nan
-        for name, value in (("memory", memory), ("devices", float(self.processes) if used else nan)):
+        memory = float(torch.cuda.max_memory_allocated(self.device)) if self.on_gpu else nan
+        for name, value in (("memory", memory), ("devices", float(self.processes) if self.on_gpu else nan)):
             self.usage[name] = max(value, self.usage.get(name, value))
         return seconds
 
