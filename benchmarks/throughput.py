@@ -29,6 +29,7 @@ from forgetting.config import StudyConfig
 from forgetting.model import build_model
 from forgetting.tokens import Biographies
 from forgetting.training import loop
+from forgetting.training.accounting import Work
 from forgetting.training.batches import Batch, Batches, BiographyBatches
 
 OURS, TRAINER = "our loop", "Hugging Face Trainer"
@@ -140,14 +141,9 @@ def product_rate(rows: int, inner: int, columns: int, seconds: float = 0.4) -> f
 
 
 def operations(model: GPTNeoXForCausalLM, batch: Batch) -> float:
-    """What the predicted tokens of a batch need: 6 for each token and parameter behind the input embedding, and causal attention.
-
-    Padding is work that nobody asked for, so it does not count.
-    """
-    parameters = sum(parameter.numel() for parameter in model.parameters()) - model.get_input_embeddings().weight.numel()
-    lengths = torch.bincount(batch.row).double()
-    attention = 6 * model.config.num_hidden_layers * model.config.hidden_size * lengths.square().sum().item()
-    return 6 * parameters * len(batch.row) + attention
+    """What a step on a batch needs, as training jobs count it: 6 for each token and matrix weight behind the input embedding, and causal
+    attention. Padding is work that nobody asked for, so it does not count."""
+    return Work(model).of(batch)[1]
 
 
 def measure(name: str, configured: StudyConfig, folder: Path, steps: int) -> dict[str, float]:

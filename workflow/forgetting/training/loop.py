@@ -15,6 +15,7 @@ from transformers import GPTNeoXForCausalLM
 from forgetting.errors import StudyError
 from forgetting.failures import when_out_of_memory
 from forgetting.sections import Optimizer, Schedule
+from forgetting.training.accounting import Meter, Needs
 from forgetting.training.batches import Batches
 from forgetting.training.distributed import ALONE, World
 from forgetting.training.feed import made_ahead
@@ -56,7 +57,8 @@ class Plan:
 
 @dataclass
 class History:
-    """What a job has measured so far, as plain values that a saved state can hold."""
+    """What a job has measured so far, as plain values that a saved state can hold. seconds: of training, evaluation excluded. tokens:
+    without padding. rows: sequences. usage: what a Meter counts."""
 
     evaluations: dict[str, Any] = field(default_factory=dict)
     steps: list[int] = field(default_factory=list)
@@ -65,6 +67,7 @@ class History:
     seconds: float = 0.0
     tokens: int = 0
     rows: int = 0
+    usage: dict[str, float] = field(default_factory=dict)
 
 
 def freeze(model: nn.Module, trainable: Callable[[str], bool]) -> list[tuple[str, nn.Parameter]]:
@@ -92,17 +95,20 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
             first, history = saved[0], History(**saved[1])
             print(f"resuming at step {first}", flush=True)
     checked = first
+    meter = Meter(model, plan.precision, history.usage, world.count)
     preemption, clock = Preemption(active=scratch is not None), _Clock(plan.steps, first, history.tokens)
 
-    def prepare(step: int) -> tuple[Any, int, int]:
+    def prepare(step: int) -> tuple[Any, Needs, int]:
         batch = batches.batch(step)
-        return step_once.prepare(batch), world.count * batch.ids.numel(), world.count * len(batch.ids)
+        prepared = step_once.prepare(batch)
+        return prepared, meter.needs(batch, prepared.ids.numel()), world.count * len(batch.ids)
 
     prepared = made_ahead(prepare, range(first, plan.steps), step_once.ahead)
     model.train()
     for step in range(first, plan.steps + 1):
         if step in plan.evaluate_at and str(step) not in history.evaluations and not preemption.requested:
             _require(step_once.finite, checked, step)
+            meter.wait()
             started, checked = time.perf_counter(), step
             model.eval()
             with preemption.breakable(), when_out_of_memory(f"the evaluation at step {step}", "evaluation.batch_size"):
@@ -111,7 +117,7 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
             clock.exclude(time.perf_counter() - started)
         ending = world.ending(preemption.requested)
         if scratch and (ending or clock.state_is_due()):
-            history.seconds += clock.seconds_since_state()
+            history.seconds += meter.read(clock.seconds_since_state())
             _require(step_once.finite, checked, step)
             checked = step
             if world.leads:
@@ -124,9 +130,9 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
             break
         factor = learning_rate_factor(plan.schedule, step, plan.schedule_steps or plan.steps)
         with when_out_of_memory(f"step {step + 1}", "the batch_size of this stage"):
-            batch, tokens, rows = next(prepared)
+            batch, needs, rows = next(prepared)
             loss = step_once(batch, factor)
-        history.tokens += tokens
+        history.tokens += meter.count(needs)
         history.rows += rows
         keep_loss = step + 1 in plan.evaluate_at or (step + 1) % max(1, plan.steps // LOSSES) == 0
         if keep_loss or clock.line_is_due():
@@ -139,7 +145,8 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
                 history.learning_rates.append(factor * plan.optimizer.learning_rate)
             if scratch:
                 clock.line(step + 1, value, history.tokens)
-    history.seconds += clock.seconds_since_state()
+    meter.wait()
+    history.seconds += meter.read(clock.seconds_since_state())
     preemption.release()
     model.eval()
     return history
