@@ -164,7 +164,8 @@ def test_parts_of_a_batch_add_up_to_it(tiny_model, tiny_questions: Questions, we
     """Answers have one to several tokens, so the parts do not have as many each."""
     batch, loss_of = QuestionBatches(tiny_questions, 8, 0).batch(0), BatchLoss(tiny_model)
     if weighted:
-        batch = Batch(batch.ids, batch.row, batch.position, None, torch.rand(len(batch.row)))
+        share = torch.rand(len(batch.row), generator=torch.Generator().manual_seed(0)) / len(batch.row)
+        batch = Batch(batch.ids, batch.row, batch.position, None, share)
     loss_of(batch).backward()
     whole = {name: weight.grad.clone() for name, weight in tiny_model.named_parameters()}
     tiny_model.zero_grad()
@@ -175,7 +176,7 @@ def test_parts_of_a_batch_add_up_to_it(tiny_model, tiny_questions: Questions, we
     loss.backward()
     assert loss.item() == pytest.approx(loss_of(batch).item(), rel=1e-5)
     for name, weight in tiny_model.named_parameters():
-        assert torch.allclose(weight.grad, whole[name], rtol=1e-4, atol=1e-7), name
+        assert torch.allclose(weight.grad, whole[name], rtol=1e-4, atol=1e-6), name
 
 
 def test_documents_are_shared_with_their_rows() -> None:
