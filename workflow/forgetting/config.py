@@ -30,7 +30,7 @@ from forgetting.sections import (
     Tokenizer,
     Views,
 )
-from forgetting.strict import Positive, Strict
+from forgetting.strict import Count, Positive, Strict
 
 VIEW_KEYS: dict[str, tuple[str, ...]] = {
     "landscape": ("landscape",),
@@ -50,6 +50,7 @@ class StudyConfig(Strict):
     precision: Literal["float32", "bf16"] = "float32"
     threads: Threads = Threads()
     gpus_per_job: Literal[0, 1] = 0
+    jobs_per_gpu: Count = 1
     operations_per_second: Positive = 1.5e11
     data: Data = Data()
     tokenizer: Tokenizer = Tokenizer()
