@@ -18,7 +18,7 @@ JOB = """
 import sys
 from pathlib import Path
 from forgetting.devices import lease_device
-lease_device(int(sys.argv[1]), Path(sys.argv[2]))
+lease_device(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
 import os
 print("visible", os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
 sys.stdin.read()
@@ -32,10 +32,10 @@ class Machine:
         self.folder = folder
         self.jobs: list[subprocess.Popen[str]] = []
 
-    def start(self, count: int, visible: str | None) -> subprocess.Popen[str]:
+    def start(self, count: int, visible: str | None, wanted: int = 1) -> subprocess.Popen[str]:
         environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
         environment |= {"PYTHONPATH": str(ROOT / "workflow")} | ({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
-        command = [sys.executable, "-c", JOB, str(count), str(self.folder)]
+        command = [sys.executable, "-c", JOB, str(count), str(self.folder), str(wanted)]
         job = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.jobs.append(job)
         return job
@@ -87,14 +87,28 @@ def test_one_device_or_none_is_left_alone(machine: Machine, count: int, given: s
     assert not machine.folder.exists()
 
 
+def test_a_job_of_several_devices_takes_all_of_them_at_once(machine: Machine) -> None:
+    """One that finds too few holds none of them: two such jobs would else wait for each other."""
+    single = machine.start(3, "0,1,2")
+    assert visible(single) == "0"
+    first, second = machine.start(3, "0,1,2", wanted=2), machine.start(3, "0,1,2", wanted=3)
+    assert visible(first) == "1,2"
+    assert second.stdout and second.stdout.readline().startswith("waiting for 3 devices: other jobs hold")
+    first.kill()
+    assert visible(machine.start(3, "0,1,2", wanted=2)) == "1,2", "the one that waits for three holds none of these"
+    for job in machine.jobs:
+        if job is not second:
+            job.kill()
+    assert visible(second) == "0,1,2"
+
+
 def test_a_job_that_asks_again_keeps_its_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    monkeypatch.setattr(devices, "_held", None)
+    monkeypatch.setattr(devices, "_held", [])
     devices.lease_device(2, tmp_path)
     devices.lease_device(2, tmp_path)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
-    held = devices._held
-    assert held is not None
+    (held,) = devices._held
     held.close()
 
 
