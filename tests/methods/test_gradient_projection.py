@@ -18,7 +18,8 @@ from forgetting.methods.gradient_projection import alignment_direction, input_mo
 from forgetting.sections import Optimizer, Schedule, Task1
 from forgetting.tokens import Questions
 from forgetting.training.batches import Batch, QuestionBatches
-from forgetting.training.loop import Hooks, Plan, train
+from forgetting.training.loop import Plan, train
+from forgetting.training.step import BatchLoss, Hooks
 
 RULES = ["exact", "gpm", "reference"]
 SMALL_WINDOW = (2, 5)
@@ -32,15 +33,15 @@ def arm_of(rule: str, **knobs) -> GradientProjection:
     return GradientProjection(method="gradient_projection", rule=rule, **knobs)
 
 
-def loss_in_model_precision(model, batch: Batch, precision: str = "float32") -> Tensor:
-    hidden = model.gpt_neox(input_ids=batch.ids, use_cache=False).last_hidden_state[batch.row, batch.position]
-    return F.cross_entropy(hidden @ model.get_output_embeddings().weight.T, batch.ids[batch.row, batch.position + 1])
+def loss_in_model_precision(self: BatchLoss, batch: Batch) -> Tensor:
+    hidden = self.model.gpt_neox(input_ids=batch.ids, use_cache=False).last_hidden_state[batch.row, batch.position]
+    return F.cross_entropy(hidden @ self.model.get_output_embeddings().weight.T, batch.ids[batch.row, batch.position + 1])
 
 
 @pytest.fixture
 def setting(tiny_model, tiny_questions: Questions, monkeypatch: pytest.MonkeyPatch) -> Setting:
     """float64, with a short window for the direction."""
-    monkeypatch.setattr("forgetting.training.loop.batch_loss", loss_in_model_precision)
+    monkeypatch.setattr(BatchLoss, "forward", loss_in_model_precision)
     monkeypatch.setattr(gradient_projection, "WINDOW", SMALL_WINDOW)
     training = Task1(
         steps=10,
@@ -250,7 +251,7 @@ def test_gpm_with_all_energy_keeps_every_answer_of_task_0_while_task_1_is_learne
     def task1_loss() -> float:
         with torch.no_grad():
             batches = QuestionBatches(setting.task1.questions, len(setting.task1.questions), 0)
-            return float(loss_in_model_precision(setting.model, batches.batch(0)))
+            return float(BatchLoss(setting.model)(batches.batch(0)))
 
     before, loss = outputs(), task1_loss()
     run(setting, prepared(setting, "gpm", energy=1.0), steps=10)

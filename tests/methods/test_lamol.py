@@ -22,7 +22,8 @@ from forgetting.sections import Optimizer, Schedule, Task0, Task1
 from forgetting.tables import PEOPLE, read_table
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
-from forgetting.training.loop import Plan, batch_loss, train
+from forgetting.training.loop import Plan, train
+from forgetting.training.step import BatchLoss
 from forgetting.training.task1 import held_out_names
 
 TRAINING = Optimizer(learning_rate=1e-2)
@@ -75,7 +76,7 @@ def test_the_loss_is_the_mean_over_answers_plus_lambda_times_the_mean_over_texts
         text = torch.cat([torch.tensor([end]), ids])
         texts.append(F.cross_entropy(tiny_model(text[None]).logits[0, :-1], text[1:], reduction="none"))
     expected = torch.cat(answers).mean() + weight * torch.cat(texts).mean()
-    found = batch_loss(tiny_model, LanguageBatches(batches, weight, end).batch(3))
+    found = BatchLoss(tiny_model)(LanguageBatches(batches, weight, end).batch(3))
     assert found.item() == pytest.approx(expected.item(), abs=1e-5)
     parameters = [parameter for parameter in tiny_model.parameters()]
     for ours, reference in zip(torch.autograd.grad(found, parameters), torch.autograd.grad(expected, parameters), strict=True):

@@ -14,7 +14,7 @@ from forgetting.biography.tokenizer import END_OF_TEXT, encode, load_tokenizer
 from forgetting.sections import PRETRAINED_GROUPS, Data, Optimizer, Pretrain
 from forgetting.tokens import Biographies, Questions
 from forgetting.training.batches import BiographyBatches, EpochOrder, QuestionBatches, epoch_steps, question_batch
-from forgetting.training.loop import batch_loss
+from forgetting.training.step import BatchLoss
 
 
 def test_an_epoch_shows_every_row_once_also_across_batches() -> None:
@@ -104,7 +104,7 @@ def test_document_attention_equals_separate_documents(biography_batches, tiny_mo
     batch = biography_batches(fresh=False, packing="stream").batch(1)
     total, count = 0.0, 0
     with torch.no_grad():
-        packed = batch_loss(tiny_model, batch).item()
+        packed = BatchLoss(tiny_model)(batch).item()
         for ids, documents in zip(batch.ids, batch.documents, strict=True):
             for document in documents.unique():
                 own = ids[documents == document]
@@ -117,8 +117,8 @@ def test_document_attention_equals_separate_documents(biography_batches, tiny_mo
 
 def test_packed_attention_sees_other_documents(biography_batches, tiny_model) -> None:
     with torch.no_grad():
-        packed = batch_loss(tiny_model, biography_batches(fresh=False, packing="stream", attention="packed").batch(1))
-        separate = batch_loss(tiny_model, biography_batches(fresh=False, packing="stream").batch(1))
+        packed = BatchLoss(tiny_model)(biography_batches(fresh=False, packing="stream", attention="packed").batch(1))
+        separate = BatchLoss(tiny_model)(biography_batches(fresh=False, packing="stream").batch(1))
     assert packed.item() != pytest.approx(separate.item(), rel=1e-4)
 
 

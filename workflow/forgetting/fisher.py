@@ -14,7 +14,7 @@ from transformers import GPTNeoXForCausalLM
 from forgetting.errors import StudyError
 from forgetting.tokens import Questions
 from forgetting.training.batches import question_batch
-from forgetting.training.loop import batch_loss
+from forgetting.training.step import BatchLoss
 
 
 def sample_questions(questions: Questions, count: int, seed: int) -> Questions:
@@ -38,11 +38,12 @@ def diagonal_fisher(
     total = [torch.zeros_like(parameter) for parameter in weights.values()]
     training = model.training
     model.eval()
+    loss = BatchLoss(model)
     for chosen in rows:
         batch = question_batch(questions, chosen.numpy())
         if kind == "example":
             batch = replace(batch, share=torch.ones(len(batch.row)))
-        gradients = torch.autograd.grad(batch_loss(model, batch), list(weights.values()))
+        gradients = torch.autograd.grad(loss(batch), list(weights.values()))
         for mean, gradient in zip(total, gradients, strict=True):
             mean.addcmul_(gradient, gradient, value=1 / len(rows))
     model.train(training)

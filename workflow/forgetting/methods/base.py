@@ -11,7 +11,7 @@ from transformers import GPTNeoXForCausalLM
 from forgetting.sections import Task1
 from forgetting.tokens import Questions
 from forgetting.training.batches import Batches, QuestionBatches
-from forgetting.training.loop import Hooks
+from forgetting.training.step import Hooks
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from forgetting.methods.base import Method, Setting
 from forgetting.projection import Subspace, remove_along_, unit_rows
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
-from forgetting.training.loop import Hooks, Plan, train
+from forgetting.training.loop import Plan, train
+from forgetting.training.step import Hooks
 
 WINDOW = (100, 150)
 """Steps of Task 1 between which the alignment direction is the displacement of the weights."""

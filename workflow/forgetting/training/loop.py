@@ -9,16 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import GPTNeoXForCausalLM
 
 from forgetting.errors import StudyError
 from forgetting.sections import Optimizer, Schedule
-from forgetting.training.batches import Batch, Batches
-from forgetting.training.loss import linear_cross_entropy
-from forgetting.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
+from forgetting.training.batches import Batches
+from forgetting.training.feed import made_ahead
+from forgetting.training.optimizer import learning_rate_factor
 from forgetting.training.resume import Preemption, Scratch
+from forgetting.training.step import Hooks, build_step
 
 SECONDS_BETWEEN_STATES = float(os.environ.get("FORGETTING_SECONDS_BETWEEN_STATES", 120))
 """Of the environment and not of the config, as no result depends on it."""
@@ -29,24 +29,6 @@ LOSSES = 100
 
 class TrainingError(StudyError):
     """Training that cannot go on; the message says at which step and why."""
-
-
-class Hooks:
-    """What a method may do within each optimizer step; plain training does none of it."""
-
-    def trainable(self, name: str) -> bool:
-        """Whether the optimizer owns the parameter called `name`; the others stay bit-identical."""
-        return True
-
-    def on_loss(self, loss: Tensor) -> Tensor:
-        """The loss to minimise, given that of the batch."""
-        return loss
-
-    def on_gradient(self) -> None:
-        """Called when the trainable parameters have their gradients, before these are clipped."""
-
-    def on_update(self) -> None:
-        """Called when the optimizer has moved the trainable parameters, weight decay included."""
 
 
 @dataclass
@@ -92,38 +74,24 @@ def freeze(model: nn.Module, trainable: Callable[[str], bool]) -> list[tuple[str
     return chosen
 
 
-def batch_loss(model: GPTNeoXForCausalLM, batch: Batch, precision: str = "float32") -> Tensor:
-    """Next-token loss (nats) over the predicted tokens of a batch: their mean, or their sum weighted with `batch.share`."""
-    device = next(model.parameters()).device
-    ids, row, position = batch.ids.to(device), batch.row.to(device), batch.position.to(device)
-    mask, places = None, None
-    if batch.documents is not None:
-        documents = batch.documents.to(device)
-        causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=device).tril()
-        mask = ((documents[:, :, None] == documents[:, None, :]) & causal)[:, None]
-        starts = torch.zeros_like(documents)
-        starts[:, 1:] = (documents[:, 1:] != documents[:, :-1]) * torch.arange(1, ids.shape[1], device=device)
-        places = torch.arange(ids.shape[1], device=device) - starts.cummax(1).values
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        hidden = model.gpt_neox(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False).last_hidden_state
-        weight = model.get_output_embeddings().weight
-        share = None if batch.share is None else batch.share.to(device)
-        return linear_cross_entropy(hidden[row, position].float(), weight, ids[row, position + 1], share)
-
-
 def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None) -> History:
     """Run `plan` on `model` in place, resuming from `scratch` when it holds a state; without one, nothing is saved and nothing printed.
 
     The result is the same whether or not the job was interrupted. Raises TrainingError when the loss is no longer finite.
     """
-    parameters = freeze(model, plan.hooks.trainable)
-    tensors = [parameter for _, parameter in parameters]
-    optimizers = build_optimizer(parameters, plan.optimizer)
-    history, first = History(), 0
+    step_once = build_step(model, freeze(model, plan.hooks.trainable), plan.batches, plan.optimizer, plan.precision, plan.hooks)
+    optimizers, history, first = step_once.optimizers, History(), 0
     if scratch and (saved := scratch.load(model, optimizers)):
         first, history = saved[0], History(**saved[1])
         print(f"resuming at step {first}", flush=True)
     preemption, clock = Preemption(active=scratch is not None), _Clock(plan.steps, first, history.tokens)
+
+    def prepare(step: int) -> tuple[Any, int, int]:
+        batch = plan.batches.batch(step)
+        return step_once.prepare(batch), batch.ids.numel(), len(batch.ids)
+
+    prepared = made_ahead(prepare, range(first, plan.steps), step_once.ahead)
+    model.train()
     for step in range(first, plan.steps + 1):
         if step in plan.evaluate_at and str(step) not in history.evaluations and not preemption.requested:
             started = time.perf_counter()
@@ -140,18 +108,10 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
         if step == plan.steps:
             break
         factor = learning_rate_factor(plan.schedule, step, plan.schedule_steps or plan.steps)
-        set_learning_rate(optimizers, factor)
-        batch = plan.batches.batch(step)
-        loss = batch_loss(model, batch, plan.precision)
-        plan.hooks.on_loss(loss).backward()
-        plan.hooks.on_gradient()
-        nn.utils.clip_grad_norm_(tensors, plan.optimizer.gradient_clip)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        plan.hooks.on_update()
-        history.tokens += batch.ids.numel()
-        history.rows += len(batch.ids)
+        batch, tokens, rows = next(prepared)
+        loss = step_once(batch, factor)
+        history.tokens += tokens
+        history.rows += rows
         keep_loss = step + 1 in plan.evaluate_at or (step + 1) % max(1, plan.steps // LOSSES) == 0
         if keep_loss or clock.line_is_due():
             value = loss.item()

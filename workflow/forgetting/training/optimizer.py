@@ -47,9 +47,13 @@ def build_optimizer(named_parameters: Iterable[tuple[str, nn.Parameter]], config
 
 
 def set_learning_rate(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Let every parameter group learn at this fraction of its peak."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = factor * group["peak"]
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(factor * group["peak"])
+            else:
+                group["lr"] = factor * group["peak"]
 
 
 class Muon(torch.optim.Optimizer):

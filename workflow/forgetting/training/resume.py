@@ -74,7 +74,13 @@ class Scratch:
             return None
         model.load_state_dict(state["model"])
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            # Whether the learning rate is a number or lies on a device is this job's affair.
+            own: list[dict[str, Any]] = [
+                {name: group[name] for name in ("lr", "capturable") if name in group} for group in optimizer.param_groups
+            ]
             optimizer.load_state_dict(saved)
+            for group, options in zip(optimizer.param_groups, own, strict=True):
+                group.update(options)
         return state["step"], state["history"]
 
     def remove(self) -> None:

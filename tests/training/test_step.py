@@ -1,0 +1,273 @@
+"""The fast step against the plain one, on a CPU: packing, attention, loss, compiled or not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from forgetting.run import Run
+from forgetting.sections import Optimizer, Schedule
+from forgetting.tokens import Questions
+from forgetting.training import loop, step
+from forgetting.training.attention import document_mask
+from forgetting.training.batches import Batch, Batches, QuestionBatches, question_batch
+from forgetting.training.feed import made_ahead
+from forgetting.training.loop import Plan, train
+from forgetting.training.loss import compiled_linear_cross_entropy
+from forgetting.training.packing import Capacity, Packer
+from forgetting.training.resume import Scratch
+from forgetting.training.step import BatchLoss, FastStep, PackedLoss
+
+STEPS = 50
+RUN = Run(scale="tiny", seed=0, stage="task0")
+
+
+class Streams(Batches):
+    """Rows cut from a stream of documents of different lengths, as in pretraining; token 0 ends a document."""
+
+    def __init__(self, within: bool, weighted: bool = False) -> None:
+        self.within, self.weighted = within, weighted
+
+    def batch(self, step: int) -> Batch:
+        generator = torch.Generator().manual_seed(step)
+        ids = torch.randint(1, 60, (6, 40), generator=generator)
+        ids[torch.rand(ids.shape, generator=generator) < 0.15] = 0
+        ends = ids == 0
+        row, position = (~ends[:, :-1]).nonzero(as_tuple=True)
+        share = torch.rand(len(row), generator=generator) / len(row) if self.weighted else None
+        return Batch(ids, row, position, ends.cumsum(1) - ends.long() if self.within else None, share)
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch):
+    """Lets `train` take the fast step on a CPU, compiled or as it is."""
+
+    def choose(compiled: bool = False) -> None:
+        def build(model, parameters, batches, config, precision, hooks):
+            return FastStep(model, parameters, config, precision, hooks, [batches.batch(number) for number in range(4)])
+
+        if not compiled:
+            monkeypatch.setattr(torch, "compile", lambda module, **_: module)
+        monkeypatch.setattr(loop, "build_step", build)
+
+    return choose
+
+
+def plan_of(batches: Batches, steps: int = STEPS, evaluate=lambda step: None, **options) -> Plan:
+    optimizer = Optimizer(learning_rate=1e-3, **options)
+    return Plan(steps, batches, optimizer, Schedule(warmup_steps=3, final_fraction=0.1), frozenset(range(1, steps + 1)), evaluate)
+
+
+def sources(questions: Questions) -> dict[str, Batches]:
+    return {
+        "questions": QuestionBatches(questions, 8, 0),
+        "documents": Streams(within=True),
+        "across": Streams(within=False),
+        "weighted": Streams(within=True, weighted=True),
+    }
+
+
+@pytest.mark.parametrize("name", ["questions", "documents", "across", "weighted"])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_the_fast_path_learns_what_the_plain_one_learns(tiny_model, tiny_questions, fast, name: str, optimizer: str) -> None:
+    batches = sources(tiny_questions)[name]
+    start = {key: value.clone() for key, value in tiny_model.state_dict().items()}
+    plain = train(tiny_model, plan_of(batches, name=optimizer))
+    expected = {key: value.clone() for key, value in tiny_model.state_dict().items()}
+    tiny_model.load_state_dict(start)
+    fast()
+    packed = train(tiny_model, plan_of(batches, name=optimizer))
+    assert packed.losses == pytest.approx(plain.losses, abs=1e-5)
+    assert plain.losses[-1] < plain.losses[0]
+    assert (packed.tokens, packed.rows, packed.learning_rates) == (plain.tokens, plain.rows, plain.learning_rates)
+    moved = max((expected[key] - start[key]).abs().max() for key in start)
+    assert max((tiny_model.state_dict()[key] - expected[key]).abs().max() for key in start) < moved / 20
+
+
+def test_compiled_code_learns_the_same(tiny_model, tiny_questions, fast) -> None:
+    batches = QuestionBatches(tiny_questions, 8, 0)
+    start = {key: value.clone() for key, value in tiny_model.state_dict().items()}
+    plain = train(tiny_model, plan_of(batches, 20))
+    tiny_model.load_state_dict(start)
+    fast(compiled=True)
+    torch._dynamo.utils.counters.clear()
+    compiled = train(tiny_model, plan_of(batches, 20))
+    assert compiled.losses == pytest.approx(plain.losses, abs=1e-5)
+    assert not torch._dynamo.utils.counters["graph_break"]
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1, "batches of one shape are compiled once"
+
+
+def test_packing_keeps_each_token_in_its_place_and_no_padding(tiny_questions: Questions) -> None:
+    """Against the rows themselves: what predicts what, at which place, in a document of which tokens."""
+    batch = question_batch(tiny_questions, torch.arange(9).numpy())
+    packed = Packer([batch])(batch)
+    for start, stop, row in zip(packed.bounds, packed.bounds[1:], range(9), strict=False):
+        length = int(tiny_questions.prompt_length[row] + tiny_questions.answer_length[row]) - 1  # the end token predicts nothing
+        assert packed.ids[0, start:stop].tolist() == tiny_questions.ids[row, :length].tolist()
+        assert packed.places[0, start:stop].tolist() == list(range(length))
+    count = len(batch.row)
+    assert packed.target[:count].tolist() == batch.ids[batch.row, batch.position + 1].tolist()
+    assert packed.ids[0, packed.predicting[:count]].tolist() == batch.ids[batch.row, batch.position].tolist()
+    assert packed.share.sum().item() == pytest.approx(1) and not packed.share[count:].any()
+    tokens, room = int(packed.bounds[9]), packed.ids.shape[1]
+    assert tokens == sum(tiny_questions.prompt_length[:9] + tiny_questions.answer_length[:9] - 1) and room % 128 == 0
+    assert packed.bounds[-1] == room and (packed.bounds.diff() >= 0).all() and packed.bounds.diff().max() <= packed.longest
+    assert packed.places.max() < packed.longest
+
+
+def test_batches_get_the_same_shape_until_one_does_not_fit(tiny_questions: Questions) -> None:
+    batches = QuestionBatches(tiny_questions, 8, 0)
+    pack = Packer([batches.batch(0)])
+    shapes = {pack(batches.batch(number)).shape for number in range(30)}
+    large = pack(question_batch(tiny_questions, torch.arange(40).numpy()))
+    assert len(shapes) == 1 and large.shape not in shapes
+    assert pack(batches.batch(0)).shape == large.shape
+    assert Capacity.expected([Capacity(100, 30, 8, 40), Capacity(140, 30, 8, 40)]) == Capacity(256, 64, 16, 128)
+    assert Capacity.expected([Capacity(49056, 512, 500, 48000)] * 2).tokens == 49152, "no room where nothing varies"
+
+
+def test_a_step_of_a_larger_batch_is_trained_like_any_other(tiny_model, tiny_questions, fast) -> None:
+    class Growing(Batches):
+        def batch(self, step: int) -> Batch:
+            return question_batch(tiny_questions, torch.arange(6 if step < 6 else 40).numpy())
+
+    start = {key: value.clone() for key, value in tiny_model.state_dict().items()}
+    plain = train(tiny_model, plan_of(Growing(), 12))
+    tiny_model.load_state_dict(start)
+    fast()
+    assert train(tiny_model, plan_of(Growing(), 12)).losses == pytest.approx(plain.losses, abs=1e-5)
+
+
+def test_tokens_see_their_own_document_and_what_is_before_them() -> None:
+    mask = document_mask(torch.tensor([0, 2, 2, 5], dtype=torch.int32), 5)
+    seen = [[int(column) for column in row.nonzero()[:, 0]] for row in mask]
+    assert seen == [[0], [0, 1], [2], [2, 3], [2, 3, 4]]
+
+
+def test_padding_changes_no_gradient(tiny_model, tiny_questions: Questions) -> None:
+    batch = question_batch(tiny_questions, torch.arange(8).numpy())
+    narrow = Packer([batch])
+    wide = Packer([batch])
+    wide.capacity = Capacity(*(3 * size for size in (512, 64, 64, 256)))
+    gradients = []
+    for pack in (narrow, wide):
+        with step.within_documents(tiny_model):
+            PackedLoss(tiny_model, "float32")(pack(batch)).backward()
+        gradients.append([weight.grad.clone() for weight in tiny_model.parameters()])
+        tiny_model.zero_grad()
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_loss_of_compiled_code_is_cross_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forgetting.training.loss.ROWS_AT_ONCE_COMPILED", 4)
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight = torch.randn(11, 5, generator=generator), torch.randn(7, 5, generator=generator)
+    target, share = torch.randint(7, (11,), generator=generator), torch.rand(11, generator=generator)
+    found = []
+    for function in (compiled_linear_cross_entropy, lambda h, w, t, s: (cross_entropy(h @ w.T, t, reduction="none") * s).sum()):
+        inputs = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
+        loss = function(*inputs, target, share)
+        loss.backward()
+        found.append([loss.detach(), *(each.grad for each in inputs)])
+    torch.testing.assert_close(*found)
+
+
+def test_half_precision_is_near_single(tiny_model, tiny_questions: Questions) -> None:
+    batch = question_batch(tiny_questions, torch.arange(8).numpy())
+    with step.within_documents(tiny_model):
+        half = PackedLoss(tiny_model, "bf16")(Packer([batch])(batch))
+    assert half.item() == pytest.approx(BatchLoss(tiny_model)(batch).item(), rel=0.02)
+
+
+def test_the_fast_path_resumes_to_the_same_weights(tiny_model, tiny_questions, fast, tmp_path: Path) -> None:
+    def terminate_once(number: int) -> None:
+        if number == 8 and not (tmp_path / "sent").exists():
+            (tmp_path / "sent").touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    fast()
+    batches = QuestionBatches(tiny_questions, 8, 0)
+    start = {key: value.clone() for key, value in tiny_model.state_dict().items()}
+    train(tiny_model, plan_of(batches, 12))
+    expected = {key: value.clone() for key, value in tiny_model.state_dict().items()}
+    tiny_model.load_state_dict(start)
+    with pytest.raises(SystemExit):
+        train(tiny_model, plan_of(batches, 12, terminate_once), Scratch(tmp_path / "scratch", RUN))
+    tiny_model.load_state_dict(start)
+    train(tiny_model, plan_of(batches, 12, terminate_once), Scratch(tmp_path / "scratch", RUN))
+    assert all(torch.equal(expected[key], value) for key, value in tiny_model.state_dict().items())
+
+
+def test_a_state_does_not_say_where_the_learning_rate_lies(tiny_model, tiny_questions, fast, tmp_path: Path) -> None:
+    """A job that was recorded on a GPU keeps its learning rate there; one that goes on elsewhere keeps a number."""
+    parameters = list(tiny_model.named_parameters())
+    config = Optimizer(learning_rate=1e-3)
+    recorded = step.PlainStep(tiny_model, parameters, config, "float32", step.Hooks())
+    for group in recorded.optimizers[0].param_groups:
+        group["lr"] = torch.tensor(group["lr"])
+    recorded(question_batch(tiny_questions, torch.arange(4).numpy()), 0.5)
+    assert recorded.optimizers[0].param_groups[0]["lr"].item() == pytest.approx(5e-4)
+    scratch = Scratch(tmp_path, RUN)
+    scratch.save(1, tiny_model, recorded.optimizers, {})
+    plain = step.PlainStep(tiny_model, parameters, config, "float32", step.Hooks())
+    scratch.load(tiny_model, plain.optimizers)
+    assert isinstance(plain.optimizers[0].param_groups[0]["lr"], float)
+    scratch.load(tiny_model, recorded.optimizers)
+    assert isinstance(recorded.optimizers[0].param_groups[0]["lr"], torch.Tensor)
+
+
+def test_the_model_is_as_before_when_training_is_over(tiny_model, tiny_questions, fast) -> None:
+    fast()
+    usual = tiny_model.config._attn_implementation
+    train(tiny_model, plan_of(QuestionBatches(tiny_questions, 8, 0), 2))
+    assert tiny_model.config._attn_implementation == usual == "sdpa"
+
+
+def test_batches_are_made_ahead_in_order() -> None:
+    made = []
+
+    def make(number: int) -> int:
+        made.append((number, threading.current_thread().name))
+        return number
+
+    assert list(islice(made_ahead(make, range(3, 100), 0), 2)) == [3, 4] and len(made) == 2
+    made.clear()
+    ahead = made_ahead(make, range(5), 2)
+    assert next(ahead) == 0
+    assert list(ahead) == [1, 2, 3, 4]
+    assert [number for number, _ in made] == [0, 1, 2, 3, 4]
+    assert all(name.startswith("batches") for _, name in made)
+
+
+def test_an_error_of_the_thread_comes_up_in_the_loop() -> None:
+    def make(number: int) -> int:
+        if number == 3:
+            raise ValueError("batch 3")
+        return number
+
+    ahead = made_ahead(make, range(9), 4)
+    assert [next(ahead) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="batch 3"):
+        next(ahead)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", ["questions", "documents"])
+def test_on_a_gpu_the_recorded_step_learns_what_the_plain_one_learns(tiny_model, tiny_questions, monkeypatch, name: str) -> None:
+    """In bf16, whose rounding the two add up in another order: losses of 50 steps agree to a few per cent."""
+    batches, found = sources(tiny_questions)[name], []
+    start = {key: value.clone() for key, value in tiny_model.state_dict().items()}
+    for plain in (True, False):
+        monkeypatch.setattr(step, "PLAIN", plain)
+        tiny_model.load_state_dict(start)
+        plan = plan_of(batches)
+        plan.precision = "bf16"
+        found.append(train(tiny_model.to("cuda"), plan).losses)
+    assert found[1] == pytest.approx(found[0], rel=0.03)
