@@ -77,9 +77,9 @@ def compare(model: GPTNeoXForCausalLM, groups: list[Questions], batch_size: int,
     ways: dict[str, Callable[[], np.ndarray]] = {"plain forward passes": plain, "ours: shared prefixes": shared}
     wall, cpu = measure(ways, arguments.repetitions)
     best, share = cpu["ours: shared prefixes"], rows * columns / points**2
+    settings = f"{len(groups[0])} questions a task, {arguments.threads} threads, median of {arguments.repetitions}"
     print_table(
-        f"{rows} x {columns} points, {len(groups[0])} questions a task, {arguments.threads} threads, median of {arguments.repetitions}, scaled from "
-        f"{points} x {points} (target of a laptop: {TARGET_SECONDS} s on two free cores)",
+        f"{rows} x {columns} points, {settings}, scaled from {points} x {points} (laptop's target: {TARGET_SECONDS} s on two free cores)",
         ["way", "seconds", "core-seconds", "core-seconds / 2", "ours is cheaper by"],
         [[way, wall[way] * share, cpu[way] * share, cpu[way] * share / 2, cpu[way] / best] for way in ways],
     )

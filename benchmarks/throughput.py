@@ -255,9 +255,8 @@ class Found:
             "of products of the model's shape",
         ]
         print_table(f"{title} (target on a CPU: a share >= {TARGET_SHARE})", [*columns, "memory, GB"], rows)
-        print(
-            f"the machine's: {self.median(OURS, 'square') / 1e9:,.0f} GFLOP/s; of the model's shape {self.median(OURS, 'shaped') / 1e9:,.0f}"
-        )
+        rates = [f"{self.median(OURS, key) / 1e9:,.0f} GFLOP/s" for key in ("square", "shaped")]
+        print(f"the machine's: {rates[0]}, of products of the model's shape {rates[1]}")
         print(f"tokens that are predicted: {self.median(OURS, 'filled'):.0%} of the batch; nothing else counts")
         print(f"making a batch takes {self.median(OURS, 'making'):.1%} of a step of ours, which is in no row")
 
