@@ -54,7 +54,7 @@ def train_alone(configured: StudyConfig, data: Path, seed: int, steps: int, devi
     source: Batches = batches_of(configured, data, seed)
     plan = Plan(total, source, recipe.optimizer, recipe.schedule, frozenset([WARM_UP, total]), mark, configured.precision)
     history = train(model_of(configured, data, seed).to(device), plan)
-    print(marks[1] - marks[0], history.losses[0])
+    print(marks[1] - marks[0], history.losses[history.steps.index(WARM_UP)])
 
 
 def side_by_side(count: int, steps: int, options: list[str]) -> tuple[float, list[float]]:
@@ -88,6 +88,8 @@ class Stack:
         self.sources = [batches_of(configured, data, seed) for seed in range(count)]
         self.weights, self.buffers = stack_module_state(self.models)
         self.base, self.device, self.bf16 = self.models[0], device, configured.precision == "bf16"
+        if device.type == "cpu":
+            self.base.set_attn_implementation("eager")  # vmap has no rule for the attention of processors and takes the models in turns
         output = self.base.get_output_embeddings().weight
         self.output = next(name for name, weight in self.base.named_parameters() if weight is output)
         recipe = configured.task1.optimizer

@@ -127,10 +127,8 @@ def machine() -> str:
 def page(title: str, rows: list[list[str]]) -> str:
     """The table as a page of docs/."""
     lines = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}", *(f"| {' | '.join(row)} |" for row in rows)]
-    return (
-        f"# Speed on a GPU\n\n{title}. Made by `bash benchmarks/gpu.sh`; [benchmarks/README.md](../benchmarks/README.md) says how to read it.\n\n"
-        + ("\n".join(lines) + "\n")
-    )
+    said = f"{title}. Made by `bash benchmarks/gpu.sh`; [benchmarks/README.md](../benchmarks/README.md) says how to read it."
+    return "\n".join(["# Speed on a GPU", "", said, "", *lines]) + "\n"
 
 
 def main() -> None:
