@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from tests.pretended import DEVICE, PretendedDevice
+from torch import Tensor
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from forgetting.run import Run
 from forgetting.sections import Optimizer, Schedule
 from forgetting.tokens import Questions
-from forgetting.training import loop, step
+from forgetting.training import attention, loop, step
 from forgetting.training.attention import document_mask
 from forgetting.training.batches import Batch, Batches, QuestionBatches, question_batch
 from forgetting.training.feed import made_ahead
@@ -256,6 +263,79 @@ def test_an_error_of_the_thread_comes_up_in_the_loop() -> None:
     assert [next(ahead) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="batch 3"):
         next(ahead)
+
+
+class PretendedGraph:
+    """A CUDA graph on the CPU: what is done while it is recorded is undone, and a replay does it."""
+
+    step: FastStep
+    recorded: ClassVar[list[PretendedGraph]] = []
+
+    def replay(self) -> None:
+        self.step.recorded_loss.copy_(self.step._train(self.step.inputs))
+
+    @contextmanager
+    def record(self, stream: object, capture_error_mode: str) -> Iterator[None]:
+        weights = {name: value.clone() for name, value in self.step.model.state_dict().items()}
+        states = [copy.deepcopy(optimizer.state_dict()) for optimizer in self.step.optimizers]
+        yield
+        self.step.model.load_state_dict(weights)
+        for optimizer, state in zip(self.step.optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+        self.recorded.append(self)
+
+
+@pytest.fixture
+def recording(monkeypatch: pytest.MonkeyPatch) -> list[PretendedGraph]:
+    """Lets `train` take the fast step on a pretended GPU; the graphs that it records."""
+
+    def build(model, parameters, batches, config, precision, hooks):
+        PretendedGraph.step = FastStep(model, parameters, config, precision, hooks, [batches.batch(number) for number in range(4)])
+        return PretendedGraph.step
+
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(loop, "build_step", build)
+    monkeypatch.setattr(torch, "compile", lambda module, **_: module)
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda precision: None)
+    monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", PretendedGraph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, **options: graph.record(**options))
+    monkeypatch.setattr(attention, "varlen_attn", varlen_by_mask)
+    monkeypatch.setattr(PretendedGraph, "recorded", [])
+    return PretendedGraph.recorded
+
+
+def varlen_by_mask(query, key, value, bounds, bounds_of_keys, longest, longest_of_keys, *, scale, window_size) -> Tensor:
+    """What torch's function for documents of different lengths (n, heads, d) returns."""
+    assert bounds is bounds_of_keys and window_size == (-1, 0) and bounds.dtype == torch.int32
+    assert bounds.diff().max() <= longest == longest_of_keys
+    mask = document_mask(bounds, len(query))
+    rows = (each.transpose(0, 1) for each in (query, key, value))
+    return scaled_dot_product_attention(*rows, attn_mask=mask, scale=scale).transpose(0, 1)
+
+
+def test_a_recorded_step_learns_what_the_plain_one_learns(tiny_model, tiny_questions, recording, monkeypatch) -> None:
+    """The recorded step on a pretended GPU: what lies where, when it is recorded, and again when a batch has another shape."""
+
+    class Growing(Batches):
+        def batch(self, step: int) -> Batch:
+            return question_batch(tiny_questions, (torch.arange(6 if step < 10 else 40) + step).numpy())
+
+    start = {key: value.clone() for key, value in tiny_model.state_dict().items()}
+    with monkeypatch.context() as plain_step:
+        plain_step.setattr(loop, "build_step", step.build_step)
+        plain = train(tiny_model, plan_of(Growing(), 20))
+    expected = {key: value.clone() for key, value in tiny_model.state_dict().items()}
+    tiny_model.load_state_dict(start)
+    with PretendedDevice():
+        fast = train(tiny_model.to(DEVICE), plan_of(Growing(), 20))
+    assert fast.losses == pytest.approx(plain.losses, abs=1e-5)
+    assert len(recording) == 2
+    assert all(torch.is_tensor(group["lr"]) and group["capturable"] for group in PretendedGraph.step.optimizers[0].param_groups)
+    torch.testing.assert_close(tiny_model.state_dict(), expected, atol=1e-4, rtol=0.01)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
