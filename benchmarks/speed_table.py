@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -124,11 +125,23 @@ def machine() -> str:
     return f"{platform.processor() or platform.machine()} processor, no GPU, torch {torch.__version__}"
 
 
-def page(title: str, rows: list[list[str]]) -> str:
-    """The table as a page of docs/."""
+def page(title: str, rows: list[list[str]], study: Path, images: Path) -> str:
+    """The table as a page of docs/, with tables and figures of the finished study of config/gpu-small.yaml, where there is one.
+
+    Its figures are copied to `images`.
+    """
     lines = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}", *(f"| {' | '.join(row)} |" for row in rows)]
     said = f"{title}. Made by `bash benchmarks/gpu.sh`; [benchmarks/README.md](../benchmarks/README.md) says how to read it."
-    return "\n".join(["# Speed on a GPU", "", said, "", *lines]) + "\n"
+    lines = ["# Results on a GPU", "", "## Speed", "", said, "", *lines, "", "## The study", ""]
+    if not (study / "report.html").exists():
+        lines += ["Not run yet: `snakemake --cores 8 --resources gpu=4 all --configfile config/gpu-small.yaml`, then this page again.", ""]
+    for table in [study / f"tables/{name}.md" for name in ("gates", "methods", "verdict")]:
+        lines += [table.read_text(encoding="utf-8"), ""] if table.exists() else []
+    for figure in [study / f"figures/{name}.png" for name in ("performance", "recovery", "learning_rate", "landscape")]:
+        if figure.exists():
+            shutil.copyfile(figure, images / f"gpu-small-{figure.name}")
+            lines += [f"![{figure.stem}](images/gpu-small-{figure.name})", ""]
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -136,7 +149,7 @@ def main() -> None:
     command.add_argument("--quick", action="store_true", help="tiny sizes, on any device: does everything work?")
     command.add_argument("--only", nargs="+", metavar="WORD", help="rows with any of these words in their name")
     command.add_argument("--limit", type=float, default=400, help="seconds after which a row counts as failed")
-    command.add_argument("--output", type=Path, help="write the table to this page, too")
+    command.add_argument("--output", type=Path, help="write the table to this page, too, with what config/gpu-small.yaml found")
     arguments = command.parse_args()
     chosen = [check for check in CHECKS if not arguments.only or any(word in check.what for word in arguments.only)]
     with tempfile.TemporaryDirectory() as folder:
@@ -144,7 +157,7 @@ def main() -> None:
     title = f"{'Tiny sizes, which say nothing about speed' if arguments.quick else 'Measured'} on {machine()}"
     print_table(title, COLUMNS, rows)
     if arguments.output:
-        arguments.output.write_text(page(title, rows), encoding="utf-8")
+        arguments.output.write_text(page(title, rows, ROOT / "results/gpu-small", ROOT / "docs/images"), encoding="utf-8")
     if any(row[2].startswith("failed") for row in rows):
         sys.exit(1)
 
