@@ -47,7 +47,7 @@ CHECKS = (
         "fine-tuning steps, 48 questions of at most 32 tokens",
         ">= 4 times the Trainer",
         "throughput.py",
-        [*PAPER, "--stage", "task1", "--steps", "300", "--repetitions", "1"],
+        [*PAPER, "--stage", "task1", "--steps", "2000", "--repetitions", "1"],
         [*SMOKE, "--stage", "task1", "--steps", "2", "--repetitions", "1"],
     ),
     Check(
@@ -82,7 +82,7 @@ CHECKS = (
         "small fine-tunes on one device, 1 to 8",
         "measured, for the choice of how to share",
         "sharing.py",
-        [*GPU_SMALL, "--steps", "300"],
+        [*GPU_SMALL, "--steps", "1000"],
         [*SMOKE, "--counts", "1", "2", "--steps", "2"],
     ),
 )

@@ -270,7 +270,8 @@ class Found:
         each = f"{self.median(OURS, 'steps'):,.1f} steps/s"
         if stage == "pretrain":
             hours = steps / self.median(OURS, "steps") / 3600
-            share = f"{self.share(OURS, 'square'):.0%} of the machine's operations"
+            known = self.share(OURS, "square")
+            share = f"{known:.0%} of the machine's operations" if known == known else "whose share of the machine's operations is not known"
             each = f"{self.median(OURS, 'tokens'):,.0f} predicted tokens/s, {share}; {steps:,} steps in {hours:,.1f} h"
         check = f"losses of fast and plain steps equal to {self.difference():.0e}" if PLAIN in self.all else "plain steps only"
         write_row(file, each, self.ours_is_faster(TRAINER) if TRAINER in self.all else None, check)
