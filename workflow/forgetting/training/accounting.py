@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from math import isnan, nan
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -75,41 +76,58 @@ class Work:
         return int(lengths.sum()), self.token * int(read.sum()) + self.prediction * len(batch.row) + self.pair * pairs
 
 
+class Needs(NamedTuple):
+    """Of one step: tokens without padding, tokens with it, operations."""
+
+    tokens: int
+    positions: int
+    operations: int
+
+
 class Meter:
     """Adds what training uses to `usage`, plain numbers by name that a saved state can hold, so that a resumed job goes on counting.
 
     steps; positions: tokens with padding; operations: as above; possible_operations: what the device could have done in the time;
-    energy: joules of the whole device, whoever uses it, evaluation included; memory: largest bytes of tensors. The last three are NaN
-    where not known. Of one process: where several train together, each counts its own share on its own device.
+    energy: joules of the whole device, whoever uses it, evaluation included; memory: largest bytes of tensors; devices: how many are used.
+    The last four are NaN where not known, as without a GPU. Where several processes share each batch, one of them counts for all: its own
+    share as many times.
     """
 
-    def __init__(self, model: GPTNeoXForCausalLM, precision: str, usage: dict[str, float]) -> None:
-        self.usage, self.work, self.device = usage, Work(model), next(model.parameters()).device
-        self.peak = peak_operations(torch.cuda.get_device_name(self.device), precision) if self.device.type == "cuda" else nan
-        self.counter = EnergyCounter(self.device)
+    def __init__(self, model: GPTNeoXForCausalLM, precision: str, usage: dict[str, float], processes: int = 1) -> None:
+        self.usage, self.work, self.processes, self.device = usage, Work(model), processes, next(model.parameters()).device
+        self.on_gpu = self.device.type == "cuda" and torch.cuda.is_available()
+        self.peak = peak_operations(torch.cuda.get_device_name(self.device), precision) if self.on_gpu else nan
+        self.counter = EnergyCounter(self.device if self.on_gpu else torch.device("cpu"))
         self.energy_before = self.counter.joules()
 
-    def count(self, batch: Batch) -> int:
-        """Count a step on a batch, whose tensors must be on the CPU; its tokens without padding."""
+    def needs(self, batch: Batch, positions: int) -> Needs:
+        """What a step on a batch needs, whose tensors must be on the CPU; `positions` tokens go through the model, padding included."""
         tokens, operations = self.work.of(batch)
-        for name, value in (("steps", 1), ("positions", batch.ids.numel()), ("operations", operations)):
-            self.usage[name] = self.usage.get(name, 0) + value
-        return tokens
+        return Needs(self.processes * tokens, self.processes * positions, self.processes * operations)
+
+    def count(self, step: Needs) -> int:
+        """Count a step that was made; its tokens without padding."""
+        self._add(steps=1, positions=step.positions, operations=step.operations)
+        return step.tokens
 
     def wait(self) -> None:
         """Until the device has done what it was given, so that its time does not count as that of what comes next."""
-        if self.device.type == "cuda":
+        if self.on_gpu:
             torch.cuda.synchronize(self.device)
 
     def read(self, seconds: float) -> float:
         """Add what was used since the last call, in `seconds` of training, which it gives back."""
         energy = self.counter.joules()
-        for name, value in (("possible_operations", seconds * self.peak), ("energy", energy - self.energy_before)):
-            self.usage[name] = self.usage.get(name, 0.0) + value
+        self._add(possible_operations=self.processes * seconds * self.peak, energy=self.processes * (energy - self.energy_before))
         self.energy_before = energy
-        memory = float(torch.cuda.max_memory_allocated(self.device)) if self.device.type == "cuda" else nan
-        self.usage["memory"] = max(memory, self.usage.get("memory", memory))
+        memory = float(torch.cuda.max_memory_allocated(self.device)) if self.on_gpu else nan
+        for name, value in (("memory", memory), ("devices", float(self.processes) if self.on_gpu else nan)):
+            self.usage[name] = max(value, self.usage.get(name, value))
         return seconds
+
+    def _add(self, **values: float) -> None:
+        for name, value in values.items():
+            self.usage[name] = self.usage.get(name, 0) + value
 
 
 def usage_metrics(usages: Iterable[tuple[float, int, dict[str, float]]]) -> dict[str, float]:
@@ -124,6 +142,7 @@ def usage_metrics(usages: Iterable[tuple[float, int, dict[str, float]]]) -> dict
         "padding_share": 1 - sum(tokens) / total["positions"],
         "trained_operations": total["operations"],
         "model_flop_utilisation": total["operations"] / total["possible_operations"],
+        "devices": max(usage["devices"] for usage in counted),
         "peak_device_memory": max(usage["memory"] for usage in counted),
         "energy_joules": total["energy"],
     }
