@@ -107,7 +107,8 @@ rule status:
 
 onsuccess:
     if not only_looks():
-        print(f"Done. Results are in {ROOT}; report.html there explains them.")
+        explained = Path(ROOT, "report.html").is_file()
+        print(f"Done. Results are in {ROOT}; {'report.html there explains them' if explained else '`all` adds the report that explains them'}.")
 
 
 onerror:

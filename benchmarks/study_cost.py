@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import heapq
 from dataclasses import dataclass
 from pathlib import Path
 
 from common import ROOT, print_table, study
 from forgetting.config import StudyConfig
+from forgetting.schedule import Task, wall_seconds
 
 EARLIER = {"pretrain": "data", "task0": "pretrain", "recovery_controls": "pretrain"}
 
@@ -72,30 +72,9 @@ def threads_of(job: Job, configured: StudyConfig, cores: int) -> int:
     return min(getattr(configured.threads, stage, 1), cores)
 
 
-def wall_seconds(jobs: list[Job], configured: StudyConfig, cores: int) -> float:
-    """List scheduling: whenever cores are free, start the waiting job with the longest chain behind it. Seconds are used as measured."""
-    followers: dict[tuple[str, str, str] | None, list[Job]] = {}
-    known = {job.name for job in jobs}
-    for job in jobs:
-        followers.setdefault(job.needs if job.needs in known else None, []).append(job)
-
-    def seconds_to_end(job: Job) -> float:
-        return job.seconds + max(map(seconds_to_end, followers.get(job.name, [])), default=0.0)
-
-    ready = list(followers.get(None, []))
-    running: list[tuple[float, tuple[str, str, str], Job]] = []
-    now, free = 0.0, cores
-    while ready or running:
-        ready.sort(key=seconds_to_end, reverse=True)
-        for job in list(ready):
-            if threads_of(job, configured, cores) <= free:
-                free -= threads_of(job, configured, cores)
-                heapq.heappush(running, (now + job.seconds, job.name, job))
-                ready.remove(job)
-        now, _, ended = heapq.heappop(running)
-        free += threads_of(ended, configured, cores)
-        ready += followers.get(ended.name, [])
-    return now
+def wall_of(jobs: list[Job], configured: StudyConfig, cores: int) -> float:
+    """Seconds on so many cores; each job takes as long as measured."""
+    return wall_seconds([Task(job.name, job.seconds, threads_of(job, configured, cores), job.needs) for job in jobs], cores)
 
 
 def main() -> None:
@@ -115,7 +94,7 @@ def main() -> None:
     columns = ["rule", "jobs", "seconds", "longest job, seconds", "core-seconds", "peak memory of a job, MB"]
     print_table(f"Cost of {arguments.results.name}, measured", columns, rows)
     print("Core-seconds are sampled by Snakemake and miss the last moments of a job. Figures, tables and the report are not in it.")
-    estimates = [[cores, wall_seconds(jobs, configured, cores) / 60] for cores in arguments.cores]
+    estimates = [[cores, wall_of(jobs, configured, cores) / 60] for cores in arguments.cores]
     print_table("Wall time, COMPUTED by list scheduling of the measured seconds", ["cores", "minutes"], estimates)
     print("Computed as if a job took as long as measured, whatever else runs and however many threads it gets; starting jobs is not in it.")
 

@@ -164,8 +164,11 @@ def test_an_interrupted_recovery_keeps_identical_weights(
 def test_controls_start_from_pretrained_and_random_weights(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
     recover_controls(run_of("controls"), tiny_data, task1.parent / "task0" / "model", tmp_path / "scratch", tmp_path / "out")
     metrics = read_table(tmp_path / "out" / "metrics.parquet", RECOVERY)
-    assert set(metrics["start"]) == {"pretrained", "random"}
-    assert metrics.groupby("start")["epochs"].max().to_dict() == {"pretrained": 2.0, "random": 2.0}
+    assert set(metrics["start"]) == {"pretrained", "random", "all"}
+    assert metrics.groupby("start")["epochs"].max().to_dict() == {"pretrained": 2.0, "random": 2.0, "all": 4.0}
+    cost = metrics[metrics["start"] == "all"].set_index("metric")["value"]
+    steps = cost["seconds"] / cost["step_seconds"]
+    assert steps == pytest.approx(metrics.loc[metrics["start"] != "all"].groupby("start")["step"].max().sum())
 
 
 def test_no_recovery_without_task0_persons(task1: Path, tiny_data: Path, tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ import pytest
 from forgetting.config import load_study
 from forgetting.errors import StudyError
 from forgetting.report import against_seq, caption_html, duration, table_for_reading, write_report
+from forgetting.run import Run
 from forgetting.summary import save_table
+from forgetting.tables import METRICS, write_table
+from forgetting.training.measurements import of_run, run_metrics
 from tests.study import ROOT, merged
 
 CAPTIONS = ROOT / "workflow" / "report"
@@ -142,6 +145,17 @@ def test_configuration_versions_and_run_times_are_in(results: Path) -> None:
     assert "early_stop_accuracy:" in text
     assert re.search(r"torch&nbsp;|torch\xa0", text) and "snakemake" in text
     assert re.search(r">pretrain</th>.*2 min 00 s.*800 MB", text)
+
+
+def test_costs_are_summed_by_stage(results: Path) -> None:
+    values = {"seconds": 100.0, "trained_tokens": 3e6, "padding_share": 0.25, "trained_operations": 4e15, "energy_joules": 9e5}
+    values |= {"model_flop_utilisation": 0.4, "devices": 1.0, "peak_device_memory": 5e9}
+    frame = of_run(run_metrics(10, values), Run(scale="smoke", seed=0, stage="pretrain"), "pretrain")
+    write_table(frame, results / "seed0" / "pretrain" / "metrics.parquet", METRICS)
+    text = made(results)
+    for stage in ("pretrain", "all"):
+        row = re.search(rf">{stage}</th>(<td class=.number.>1</td>.*)</tr>", text[text.index('id="cost"') :])
+        assert row and re.findall(r">([^<]+)</td>", row[1])[1:] == ["0.0335", "0.0556", "3", "30,000", "25.0 %", "40.0 %", "5", "0.25"]
 
 
 def test_no_benchmark_file_and_no_git(results: Path, tmp_path: Path) -> None:

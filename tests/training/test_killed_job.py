@@ -22,7 +22,7 @@ from forgetting.tables import FACTS, METRICS, read_table
 from forgetting.training.task1 import finetune_task1
 
 STEPS = 200
-WALL_TIME = ("seconds", "tokens_per_second", "preparation_seconds")
+WALL_TIME = ("seconds", "tokens_per_second", "step_seconds", "preparation_seconds")
 CONFIG = Task1(
     steps=STEPS,
     batch_size=8,

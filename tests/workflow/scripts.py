@@ -23,6 +23,12 @@ def run_script(name: str, monkeypatch: pytest.MonkeyPatch, **flags: Path | str) 
     runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"), run_name="__main__")
 
 
+def run_positional(name: str, monkeypatch: pytest.MonkeyPatch, *arguments: Path | str) -> None:
+    """The same, with arguments that have no flag."""
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"), run_name="__main__")
+
+
 def failing_script(name: str, monkeypatch: pytest.MonkeyPatch, **flags: Path | str) -> str:
     """The message that a script ends with, which is all that its user sees beside exit code 1."""
     with pytest.raises(SystemExit) as ending:

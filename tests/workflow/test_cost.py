@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from math import inf
 from pathlib import Path
 
 import pytest
 from tests.study import SMOKE, clone_to, merged, snakemake
 
 from forgetting.config import StudyConfig, load_study
-from forgetting.forecast import SMALL, forecast, planned, stage_of, total
-from forgetting.sizing import Sizes
+from forgetting.forecast import SMALL, forecast, planned, stage_of, total, wall_hours
+from forgetting.sizing import DIFFERENCE_SHARE, Sizes
 
 PAPER = ("--configfile", "config/paper.yaml")
 
@@ -69,16 +70,53 @@ def test_paper_scale_fits_its_disk_and_partitions(paper_plan: str) -> None:
     study = load_study(merged("paper.yaml"))
     stages = {stage.name: stage for stage in forecast(study, paper_plan)}
     assert total(list(stages.values())).disk < 300e9
-    model = 4 * (12 * 12 * 768**2 + 2 * 50304 * 768)
-    kept = 4 * 52 + 3 * 3  # four arms with every checkpoint, three further rates
+    model = 4 * (12 * 12 * 768**2 + 2 * 7200 * 768)  # of the tokenizer trained on the data
+    # Four arms with every checkpoint, of which steps 5 to 200 without 150 are differences; three further rates.
+    kept = 4 * (13 + 39 * DIFFERENCE_SHARE) + 3 * 3
     assert stages["task1"].disk > kept * model
     # 3.93 billion tokens, six operations a matrix weight, at the assumed rate.
-    assert stages["pretrain"].gpu_hours == pytest.approx(6 * 123.6e6 * 3.93e9 / 3e13 / 3600, rel=0.1)
+    assert stages["pretrain"].gpu_hours == pytest.approx(6 * 90.5e6 * 3.93e9 / study.operations_per_second / 3600, rel=0.1)
     assert all(stage.core_hours < 0.1 for stage in stages.values() if stage.name != "data")
     with_gpu = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: .*gpu=1", paper_plan, re.MULTILINE)
     assert len(set(with_gpu)) > 10 and not {stage_of(rule) for rule in with_gpu} & set(SMALL)
-    assert set(with_gpu) <= {rule for rule, _ in planned(paper_plan)}
+    assert set(with_gpu) <= {job.rule for job in planned(paper_plan)}
     assert max(gpu_minutes(paper_plan)) < 4 * 24 * 60
+
+
+def plan_of(*jobs: str) -> str:
+    """What a dry run prints of these jobs, each given as its rule and perhaps its arm."""
+    blocks = []
+    for job in jobs:
+        rule, _, arm = job.partition(" ")
+        blocks.append(f"rule {rule}:\n    output: file\n    wildcards: seed=0{f', arm={arm}' if arm else ''}\n")
+    return "\n".join(blocks)
+
+
+def test_wall_time_of_a_plan_by_hand() -> None:
+    study = load_study(merged("paper.yaml"))
+    chain = ("make_data", "pretrain", "task0", "task1_every_checkpoint seq", "recovery_curve seq")
+    beside = ("task1_every_checkpoint replay-20", "recovery_controls", "view_weights seq")
+    plan, sizes = plan_of(*beside, *chain), Sizes(study)
+    hours = {job: sizes.of(*job.split()).seconds / 3600 for job in (*chain, *beside)}
+    in_turn = sum(hours[job] for job in chain)
+    assert wall_hours(study, plan, inf) == pytest.approx(in_turn)
+    assert wall_hours(study, plan, 1) == pytest.approx(sum(hours.values()))
+    assert wall_hours(study, plan, 2) == pytest.approx(in_turn), "the others fit beside it"
+    faster = wall_hours(study, plan, inf, {"pretrain": 10 * study.operations_per_second})
+    assert faster == pytest.approx(in_turn - 0.9 * hours["pretrain"], rel=0.02), "a measured rate counts"
+
+
+def test_a_job_of_more_threads_than_cores_takes_as_much_longer() -> None:
+    study = load_study(merged())
+    pretrain = Sizes(study).of("pretrain")
+    assert pretrain.threads == 4
+    assert wall_hours(study, plan_of("pretrain"), 2) == pytest.approx(2 * pretrain.seconds / 3600)
+
+
+def test_forecast_of_the_laptop_is_that_of_a_measured_study(clone: Path) -> None:
+    plan = snakemake("-n", "all", cwd=clone).stdout.partition("Job stats:")[2]
+    measured = 89 / 60  # README.md
+    assert 0.5 < total(forecast(load_study(merged()), plan)).core_hours / measured < 2
 
 
 def test_each_attempt_asks_for_more(clone: Path) -> None:

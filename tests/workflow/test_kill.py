@@ -22,7 +22,7 @@ KILLS = 20
 COMMAND = ("--cores", "2", "all", *SMOKE, "tests/workflow/kill.yaml")
 # Of the environment, so that states are saved often enough to be resumed from in jobs of seconds.
 ENVIRONMENT = os.environ | {"FORGETTING_SECONDS_BETWEEN_STATES": "0.2"}
-WALL_TIME = ("seconds", "tokens_per_second", "preparation_seconds")
+WALL_TIME = ("seconds", "tokens_per_second", "step_seconds", "preparation_seconds")
 
 
 class Study:

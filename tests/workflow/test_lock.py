@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.study import SMOKE, clone_to, snakemake
 
-from forgetting.lock import HOLDER, OURS, find_lock, remember_run
+from forgetting.lock import HOLDERS, OURS, find_lock, remember_run
 
 
 @pytest.fixture
@@ -22,12 +22,17 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(OURS, raising=False)
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks" / "0.output.lock").write_text("results/x\n")
+    (tmp_path / HOLDERS).mkdir()
     return tmp_path
+
+
+def hold(state: Path, process: int, host: str = socket.gethostname()) -> None:
+    (state / HOLDERS / f"{host}.{process}").touch()
 
 
 def test_nobody_is_blamed_without_a_lock(state: Path) -> None:
     assert find_lock(state) is None, "a lock of somebody unknown"
-    (state / HOLDER).write_text(f"{socket.gethostname()} {os.getpid()}\n")
+    hold(state, os.getpid())
     assert find_lock(state) is not None
     (state / "locks" / "0.output.lock").unlink()
     assert find_lock(state) is None
@@ -35,23 +40,37 @@ def test_nobody_is_blamed_without_a_lock(state: Path) -> None:
 
 def test_what_a_run_starts_is_no_second_run(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(OURS, "")
+    monkeypatch.setattr("atexit.register", lambda *_, **__: None)
     remember_run(state)
     assert find_lock(state) is None
     monkeypatch.delenv(OURS)
     assert find_lock(state) is not None
 
 
-def test_a_killed_run_is_told_from_one_at_work(state: Path) -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
+@pytest.fixture
+def ended() -> int:
+    """A process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_killed_run_is_told_from_one_at_work(state: Path, ended: int) -> None:
     for host, process, alive, advice in (
+        (socket.gethostname(), ended, False, "was killed. Run snakemake --unlock"),
+        ("another.node", 7, False, "a run on another.node (process 7)"),
         (socket.gethostname(), os.getpid(), True, "Do not --unlock"),
-        (socket.gethostname(), ended.pid, False, "was killed. Run snakemake --unlock"),
-        ("another-node", 7, False, "a run on another-node (process 7)"),
     ):
-        (state / HOLDER).write_text(f"{host} {process}\n")
+        hold(state, process, host)  # beside those before it: what lives counts most
         lock = find_lock(state)
         assert lock is not None and lock.alive == alive and advice in lock.advice
+
+
+def test_a_run_is_forgotten_when_it_ends_and_a_killed_one_by_the_next(state: Path, ended: int) -> None:
+    hold(state, ended)
+    code = "import sys; from pathlib import Path; from forgetting.lock import remember_run; remember_run(Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", f"{code}; print(*Path(sys.argv[1]).glob('{HOLDERS}/*'))", str(state)], check=True)
+    assert not list((state / HOLDERS).iterdir())
 
 
 def test_the_second_run_is_refused_and_the_first_completes(tmp_path: Path) -> None:
@@ -60,10 +79,12 @@ def test_the_second_run_is_refused_and_the_first_completes(tmp_path: Path) -> No
     with (tmp_path / "first.log").open("w") as log:
         first = subprocess.Popen([sys.executable, "-m", "snakemake", *run], cwd=clone, stdout=log, stderr=subprocess.STDOUT)
     try:
-        while not (clone / ".snakemake" / HOLDER).exists():
+        while not any((clone / ".snakemake").glob(f"{HOLDERS}/*")):
             assert first.poll() is None, (tmp_path / "first.log").read_text()
             time.sleep(0.02)
         first.send_signal(signal.SIGSTOP)
+        look = snakemake("-c1", "status", *SMOKE, cwd=clone)
+        assert look.returncode == 0, look.stdout
         second, unlock = snakemake(*run, cwd=clone), snakemake("--unlock", *SMOKE, cwd=clone)
         assert second.returncode != 0 and unlock.returncode != 0
         for said in (second.stdout, unlock.stdout):

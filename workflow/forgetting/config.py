@@ -24,6 +24,7 @@ from forgetting.sections import (
     Model,
     Pretrain,
     Recovery,
+    Storage,
     Task0,
     Task1,
     Threads,
@@ -59,6 +60,7 @@ class StudyConfig(Strict):
     task0: Task0
     task1: Task1
     recovery: Recovery
+    storage: Storage = Storage()
     evaluation: Evaluation = Evaluation()
     views: Views
     gate_thresholds: GateThresholds = GateThresholds()
@@ -163,6 +165,12 @@ class StudyConfig(Strict):
             assert arm is not None
             del slice_["recovery"]["arms"], slice_["recovery"]["curve_arms"]
             slice_["recovery"]["probe"] = self.probe(arm)
+        if stage in ("task1", "recovery"):
+            # Only what differs from the default, and where it does: other studies and arms stay as they were.
+            assert arm is not None
+            dense = stage == "task1" and self.keeps_every_checkpoint(arm)
+            changed = self.storage.model_dump(exclude_defaults=True, exclude=None if dense else {"early_checkpoints"})
+            slice_ |= {"storage": changed} if changed else {}
         if stage == "pretrain":
             del slice_["evaluation"]["persons_per_group"]
         if stage == "gates":

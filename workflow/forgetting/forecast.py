@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from forgetting.config import StudyConfig
+from forgetting.schedule import Task, wall_seconds
 from forgetting.sizing import Size, Sizes
 
 STAGES = {
@@ -41,12 +43,20 @@ class Stage:
     disk: float
 
 
-def planned(plan: str) -> Iterator[tuple[str, str | None]]:
-    """Rule and arm of every job in what `snakemake -n` prints; rules that only gather the files of others are left out."""
+class Planned(NamedTuple):
+    """A job of a plan; seed and arm are None where it has none."""
+
+    rule: str
+    arm: str | None
+    seed: str | None
+
+
+def planned(plan: str) -> Iterator[Planned]:
+    """Every job in what `snakemake -n` prints; rules that only gather the files of others are left out."""
     for rule, block in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", plan, re.MULTILINE):
         if re.search(r"^    output: ", block, re.MULTILINE):
-            arm = re.search(r"^    wildcards: .*\barm=([^,\s]+)", block, re.MULTILINE)
-            yield rule, arm[1] if arm else None
+            found = {name: re.search(rf"^    wildcards: .*\b{name}=([^,\s]+)", block, re.MULTILINE) for name in ("arm", "seed")}
+            yield Planned(rule, *(match[1] if match else None for match in found.values()))
 
 
 def stage_of(rule: str) -> str:
@@ -54,14 +64,47 @@ def stage_of(rule: str) -> str:
     return next(stage for stage, pattern in STAGES.items() if re.fullmatch(pattern, rule))
 
 
-def forecast(study: StudyConfig, plan: str) -> list[Stage]:
-    """The planned jobs by stage, in the order in which stages run."""
-    sizes = Sizes(study)
+def forecast(study: StudyConfig, plan: str, rates: Mapping[str, float] | None = None) -> list[Stage]:
+    """The planned jobs by stage, in the order in which stages run. rates: as in `Sizes`."""
+    sizes = Sizes(study, rates)
     found: dict[str, list[Size]] = {stage: [] for stage in STAGES}
-    for rule, arm in planned(plan):
-        stage = stage_of(rule)
-        found[stage].append(SMALL[stage] if stage in SMALL else sizes.of(rule, arm))
+    for job in planned(plan):
+        found[stage_of(job.rule)].append(_size(sizes, job))
     return [_stage(name, jobs) for name, jobs in found.items() if jobs]
+
+
+def wall_hours(study: StudyConfig, plan: str, units: float, rates: Mapping[str, float] | None = None) -> float:
+    """Hours of the planned jobs on so many GPUs, or CPU cores where the study uses no GPU, when each starts as soon as it can. A job that
+    would hold more takes as much longer; jobs that need no GPU wait for none."""
+    sizes = Sizes(study, rates)
+    tasks = []
+    for number, job in enumerate(planned(plan)):
+        size = _size(sizes, job)
+        wanted = size.gpus if study.gpus_per_job else size.threads
+        held = min(wanted, units)
+        name, needs = _place(study, job)
+        tasks.append(Task(name or number, size.seconds * (wanted / held if held else 1), int(held), needs))
+    return wall_seconds(tasks, units) / 3600
+
+
+def _size(sizes: Sizes, job: Planned) -> Size:
+    return SMALL.get(stage_of(job.rule)) or sizes.of(job.rule, job.arm)
+
+
+def _place(study: StudyConfig, job: Planned) -> tuple[Hashable, Hashable]:
+    """The name of a job that others wait for, None for the others, and the job that it waits for itself: the last of them to end."""
+    stage = stage_of(job.rule)
+    if stage in ("data", "pretrain"):
+        return (job.seed, stage), (job.seed, "data") if stage == "pretrain" else None
+    if stage == "task0":
+        return (job.seed, job.rule), (job.seed, "pretrain")
+    if job.arm is None or stage in SMALL:
+        return None, (job.seed, "pretrain")  # the controls of recovery; jobs of a moment
+    if stage != "task1":
+        return None, (job.seed, job.arm)
+    method = study.methods[job.arm].method
+    before = {"task_vector": "seq", "lamol": "task0_lamol"}.get(method, "task0")
+    return (job.seed, job.arm), (job.seed, before)
 
 
 def _stage(name: str, jobs: list[Size]) -> Stage:

@@ -7,6 +7,7 @@ import os
 import shutil
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -17,16 +18,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, GPTNeo
 from transformers.utils import logging as transformers_logging
 
 from forgetting.devices import lease_device
-from forgetting.errors import StudyError
-from forgetting.sections import Model
+from forgetting.difference import DIFFERENCE, WEIGHTS, Base, read_difference, write_difference
+from forgetting.errors import CheckpointError
+from forgetting.sections import CheckpointPrecision, Model
 from forgetting.tables import atomic, writing
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG = "config.json"
 transformers_logging.disable_progress_bar()  # a bar for every checkpoint would bury the lines of a job's log
-
-
-class CheckpointError(StudyError):
-    """A checkpoint that is missing or damaged; the message names the file."""
 
 
 def pick_device() -> torch.device:
@@ -60,8 +58,12 @@ def build_model(config: Model, vocabulary_size: int, seed: int) -> GPTNeoXForCau
     )
 
 
-def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path) -> None:
-    """Write `config.json` and `model.safetensors`, which `AutoModelForCausalLM.from_pretrained` opens; all or nothing."""
+def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path, precision: CheckpointPrecision = "float32", base: Base | None = None) -> None:
+    """Write `config.json` and `model.safetensors`, which `AutoModelForCausalLM.from_pretrained` opens; all or nothing.
+
+    precision: of the weights in the file. With a base, `difference.safetensors` is written in place of `model.safetensors`: only
+    `load_checkpoint` and `load_weights` read it, and only where the base is.
+    """
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -69,9 +71,22 @@ def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path) -> None:
             part.mkdir(parents=True)
             model.save_pretrained(part)
             (part / "generation_config.json").unlink(missing_ok=True)  # sampling settings are given where texts are sampled
+            if precision == "bfloat16":
+                _round_to_bfloat16(part)
+            if base is not None:
+                write_difference(safetensors.torch.load_file(part / WEIGHTS), base, part / DIFFERENCE)
+                (part / WEIGHTS).unlink()
         publish(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _round_to_bfloat16(folder: Path) -> None:
+    """Round the weights of a saved model, and say so in its config, from which transformers takes the type to open it with."""
+    weights = {name: weight.to(torch.bfloat16) for name, weight in safetensors.torch.load_file(folder / WEIGHTS).items()}
+    safetensors.torch.save_file(weights, folder / WEIGHTS, {"format": "pt"})
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    (folder / CONFIG).write_text(json.dumps(config | {"dtype": "bfloat16"}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def publish(source: Path, target: Path) -> None:
@@ -80,7 +95,7 @@ def publish(source: Path, target: Path) -> None:
     The source stays, so a job that dies while it finishes can finish again. Where the file system has no hard links, files are copied.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for file in sorted(source.iterdir(), key=lambda path: path.name == WEIGHTS):
+    for file in sorted(source.iterdir(), key=lambda path: path.name in (WEIGHTS, DIFFERENCE)):
         with atomic(target / file.name) as part:
             try:
                 os.link(file, part)
@@ -91,24 +106,32 @@ def publish(source: Path, target: Path) -> None:
 def load_checkpoint(folder: str | Path) -> GPTNeoXForCausalLM:
     """A saved model in float32 and evaluation mode, on the CPU. Raises CheckpointError that names a file that is missing, truncated, or
     not of the architecture that `config.json` beside it tells."""
-    path, config = Path(folder) / WEIGHTS, load_architecture(folder)
-    try:
-        with safetensors.safe_open(path, framework="pt"):  # checks the header against the size of the file
-            pass
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None
-    model, loading = AutoModelForCausalLM.from_pretrained(
-        folder,
-        config=config,
-        dtype=torch.float32,
-        local_files_only=True,
-        use_safetensors=True,  # never a pickle
-        ignore_mismatched_sizes=True,  # they are an error below, with the name of the file
-        output_loading_info=True,
-    )
+    path, config = weights_file(folder), load_architecture(folder)
+    options: dict[str, Any] = {
+        "config": config,
+        "dtype": torch.float32,
+        "ignore_mismatched_sizes": True,  # they are an error below, with the name of the file
+        "output_loading_info": True,
+    }
+    if path.name == DIFFERENCE:
+        model, loading = GPTNeoXForCausalLM.from_pretrained(None, state_dict=read_difference(path.parent), **options)
+    else:
+        try:
+            with safetensors.safe_open(path, framework="pt"):  # checks the header against the size of the file
+                pass
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None
+        # use_safetensors: never a pickle
+        model, loading = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True, **options)
     if wrong := [*loading["mismatched_keys"], *loading["missing_keys"], *loading["unexpected_keys"]]:
         raise CheckpointError(f"{path}: is not of the architecture in {CONFIG} beside it (first {wrong[0]}); delete both and run again")
     return model.eval()
+
+
+def weights_file(folder: str | Path) -> Path:
+    """The file with the weights of a saved model, or with their difference from those of its base."""
+    difference = Path(folder) / DIFFERENCE
+    return difference if difference.exists() else Path(folder) / WEIGHTS
 
 
 def load_architecture(folder: str | Path) -> PretrainedConfig:
@@ -123,9 +146,11 @@ def load_architecture(folder: str | Path) -> PretrainedConfig:
 
 
 def load_weights(folder: str | Path) -> dict[str, Tensor]:
-    """The weights of a checkpoint by name. Raises CheckpointError naming a missing or truncated file."""
-    path = Path(folder) / WEIGHTS
+    """The weights of a checkpoint by name, in float32. Raises CheckpointError naming a missing or damaged file."""
+    path = weights_file(folder)
+    if path.name == DIFFERENCE:
+        return read_difference(path.parent)
     try:
-        return safetensors.torch.load_file(path)
+        return {name: weight.float() for name, weight in safetensors.torch.load_file(path).items()}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None

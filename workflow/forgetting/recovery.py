@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ from transformers import GPTNeoXForCausalLM
 from forgetting.model import WEIGHTS, load_architecture, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.run import RecoveryRun, Run
 from forgetting.statistics import summarise
-from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table, write_table
+from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, atomic, read_table, write_table
 from forgetting.tokens import Questions
+from forgetting.training.accounting import usage_metrics
 from forgetting.training.batches import QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
-from forgetting.training.measurements import evaluate_facts, facts_frame
+from forgetting.training.measurements import evaluate_facts, facts_frame, of_run, run_metrics
 from forgetting.training.resume import Scratch
 from forgetting.views.performance import early_stop_step, trough_checkpoint
 
@@ -81,6 +83,9 @@ class Prober:
     def _path(self, probe: Probe) -> Path:
         return self.scratch.folder / f"{probe.name}.parquet"
 
+    def _cost_path(self, probe: Probe) -> Path:
+        return self.scratch.folder / f"{probe.name}.json"
+
     def _train(self, probe: Probe) -> pd.DataFrame:
         model = self._model(probe).to(pick_device())
         questions = self.train_questions.with_shuffled_answers(self.run.seed) if probe.start == "shuffled" else self.train_questions
@@ -90,7 +95,7 @@ class Prober:
         def evaluate(step: int) -> dict[str, Tensor]:
             if steps[step] in self.config.epochs and steps[step] <= 1:
                 for name in probe.keep:
-                    save_checkpoint(model, self.kept / f"{name}-{steps[step]:g}")
+                    save_checkpoint(model, self.kept / f"{name}-{steps[step]:g}", self.run.storage.checkpoint_precision)
             return evaluate_facts(model, self.measured, self.run.evaluation.batch_size)
 
         plan = Plan(
@@ -104,6 +109,8 @@ class Prober:
             schedule_steps=epoch_steps(len(questions), size, 1.0),
         )
         history = train(model, plan, Scratch(self.scratch.folder / probe.name, self.run, self.inputs))
+        with atomic(self._cost_path(probe)) as part:
+            part.write_text(json.dumps([history.seconds, history.tokens, history.usage]), encoding="utf-8")
         frames = [
             facts_frame(found, self.measured).assign(step=int(step), epochs=steps[int(step)]) for step, found in history.evaluations.items()
         ]
@@ -138,8 +145,15 @@ class Prober:
             publish(folder, output / "checkpoints" / folder.name)
         keys = ["scale", "seed", "stage", "arm", "step", "start", "checkpoint", "epochs"]
         write_table(facts, output / "facts.parquet", RECOVERY_FACTS)
-        write_table(summarise(facts, keys), output / "metrics.parquet", RECOVERY)
+        write_table(pd.concat([summarise(facts, keys), self._costs(probes)], ignore_index=True), output / "metrics.parquet", RECOVERY)
         self.scratch.remove()
+
+    def _costs(self, probes: list[Probe]) -> pd.DataFrame:
+        """RECOVERY rows of what all probes together cost to train: group train, start all, and how many epochs they were."""
+        trained = [probe for probe in probes if probe.epochs]
+        values = usage_metrics(json.loads(self._cost_path(probe).read_text(encoding="utf-8")) for probe in trained)
+        costs = of_run(run_metrics(0, values), self.run, "recovery")
+        return costs.assign(start="all", checkpoint=-1, epochs=sum(probe.epochs for probe in trained))
 
     def _run(self, probes: list[Probe]) -> None:
         """Train these probes, with a line after each on what came out and how long the others will take."""

@@ -24,6 +24,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from forgetting.conclusion import side
+from forgetting.costs import read_training, stage_totals
 from forgetting.errors import StudyError
 from forgetting.provenance import machine, package_versions, revision
 from forgetting.runtimes import overhead, read_jobs, stage_costs
@@ -107,7 +108,7 @@ def write_report(
     environment = Environment(
         loader=FileSystemLoader(captions), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(duration=duration, percent=percent, whole=whole, words=words, marked=marked)
+    environment.filters.update(duration=duration, percent=percent, whole=whole, digits=digits, words=words, marked=marked)
     page = environment.get_template(PAGE).render(
         made=datetime.now(UTC),
         config=config,
@@ -118,6 +119,7 @@ def write_report(
         against_seq=against_seq(results / f"tables/{_COMPARED_WITH_SEQ}.csv") if _COMPARED_WITH_SEQ in names else {},
         gates=_gates(gates),
         costs=stage_costs(jobs),
+        totals=stage_totals(jobs, read_training(results)),
         jobs=jobs,
         unreadable=unreadable,
         overhead=overhead(jobs, os.cpu_count() or 1),
@@ -184,6 +186,11 @@ def percent(share: float) -> str:
 def whole(number: float) -> str:
     """A number without decimals; a dash where not measured."""
     return f"{number:,.0f}" if isfinite(number) else "-"
+
+
+def digits(number: float) -> str:
+    """A number with three digits; a dash where not measured."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}" if isfinite(number) else "-"
 
 
 def words(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from forgetting.errors import StudyError
-from forgetting.sections import Data, Evaluation, GateThresholds, Model, Pretrain, Recovery, Task0, Task1, Tokenizer, Views
+from forgetting.sections import Data, Evaluation, GateThresholds, Model, Pretrain, Recovery, Storage, Task0, Task1, Tokenizer, Views
 from forgetting.strict import Count, Positive, Strict
 
 
@@ -36,6 +36,7 @@ class Run(Strict):
     task0: Task0 | None = None
     task1: Task1 | None = None
     recovery: RecoveryRun | None = None
+    storage: Storage = Storage()
     evaluation: Evaluation = Evaluation()
     views: ViewsRun | None = None
     method: dict[str, Any] | None = None

@@ -1,28 +1,40 @@
 """How much time, memory and disk each job takes, computed from the config: what a cluster is asked for and `snakemake cost` forecasts.
 
-No result depends on it. Sizes are upper estimates of the right order, not measurements: every number marked `assumption` below may be
-off by two.
+No result depends on it. Sizes are of the right order, not measurements: every number marked `assumption` below may be off by two.
+docs/cost.md explains them in words and holds them against a finished study.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
 from forgetting.arms import Replay
 from forgetting.config import StudyConfig
 from forgetting.sections import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS
-from forgetting.steps import arm_steps, checkpoint_steps, evaluation_steps
+from forgetting.steps import arm_steps, checkpoint_steps, dense_steps, evaluation_steps
 
-TOKENS_PER_QUESTION = 40
-"""Upper estimate of prompt, answer and EOS."""
-TOKENS_PER_BIOGRAPHY = 120
-"""Upper estimate of six sentences."""
+TOKENS_PER_QUESTION, TOKENS_PER_ANSWER = 20, 4
+"""Prompt, answer and EOS with the padding of a batch (18 with a tokenizer trained on the data); and of these answer and EOS, which alone
+need logits."""
+TOKENS_PER_BIOGRAPHY = 100
+"""Six sentences; 91 with a tokenizer trained on the data."""
+VOCABULARY = {"word": 3600, "bpe": 7200, "path": 50304}
+"""Entries at which a tokenizer of each kind ends, however many are allowed: all words of the data; those of Pythia."""
 FORWARD, TRAIN = 2, 6
 """Operations a matrix weight and token."""
 BYTES_PER_WEIGHT = 4
+KEPT_BYTES = {"float32": 4, "bfloat16": 2}
+"""Of a weight in a checkpoint of Task 1 or recovery."""
+DIFFERENCE_SHARE = 0.57
+"""Size of an early checkpoint that is stored as a difference, as a share of the whole one: mean over steps 5, 10, ..., 200 of `seq`
+with the model and data of the laptop scale at the paper's rate and batch (benchmarks/checkpoints.py). What a method freezes takes none."""
 START_SECONDS = 10
 """Until Python, torch and the data are there."""
+STEP_SECONDS = {0: 0.02, 1: 0.01}
+"""Of an optimizer step beside its operations (the update of all weights, launches), by GPUs of the job; from runs at laptop scale, and an
+assumption for one."""
 INTERPRETER_MB = {0: 2000, 1: 6000}
 """Of a torch process, by GPUs of the job; assumption for one."""
 PERSON_BYTES, PERSON_SECONDS = 5000, 2e-4
@@ -57,16 +69,20 @@ class Size:
 class Sizes:
     """The sizes of all jobs of a study."""
 
-    def __init__(self, study: StudyConfig) -> None:
-        self.study = study
+    def __init__(self, study: StudyConfig, rates: Mapping[str, float] | None = None) -> None:
+        """rates: operations a second that jobs of a stage reached, where it was measured."""
+        self.study, self.rates = study, rates or {}
         model = study.model
-        blocks, embedding = 12 * model.layers * model.hidden_size**2, study.tokenizer.vocabulary_size * model.hidden_size
-        self.parameters, self.matrix_weights = blocks + 2 * embedding, blocks + embedding
+        kind, most = study.tokenizer.kind, VOCABULARY[study.tokenizer.kind]
+        self.vocabulary = most if kind == "path" else min(most, study.tokenizer.vocabulary_size)
+        self.blocks, self.embedding = 12 * model.layers * model.hidden_size**2, self.vocabulary * model.hidden_size
+        self.parameters = self.blocks + 2 * self.embedding
         self.model_bytes = BYTES_PER_WEIGHT * self.parameters
+        self.kept_bytes = KEPT_BYTES[study.storage.checkpoint_precision] * self.parameters
         limit = study.evaluation.persons_per_group or study.data.groups.total
         self.asked = {group: len(ATTRIBUTES) * min(getattr(study.data.groups, group), limit) for group in GROUPS}
         self.asked_everywhere = sum(self.asked.values())
-        self.task0_tokens = len(ATTRIBUTES) * study.data.groups.task0_train * TOKENS_PER_QUESTION
+        self.task0_questions = len(ATTRIBUTES) * study.data.groups.task0_train
 
     def of(self, rule: str, arm: str | None = None) -> Size:
         """Of one job of the rule; rules that differ only in their outputs (task1_*, recovery_curve) count as one. Raises KeyError."""
@@ -96,8 +112,18 @@ class Sizes:
 
     # What jobs consist of.
 
-    def _job(self, stage: str, operations: float, facts: float = 0, models: float = 0, tokens_per_batch: int = 0, more: float = 0) -> Size:
+    def _job(
+        self,
+        stage: str,
+        operations: float,
+        facts: float = 0,
+        models: float = 0,
+        tokens_per_batch: int = 0,
+        more: float = 0,
+        steps: float = 0,
+    ) -> Size:
         """A torch job. facts: questions measured, over all steps. models: bytes of weights kept. more: bytes of memory beyond the usual.
+        steps: of the optimizer.
 
         The usual: the weights six times (gradients, two moments, a state that is saved, room), the logits of a batch four times (on a GPU
         those are not in the memory of the host), the questions and the measurements.
@@ -105,22 +131,30 @@ class Sizes:
         study = self.study
         threads = getattr(study.threads, stage)
         units = study.gpus_per_job or threads
-        logits = 0 if study.gpus_per_job else 4 * tokens_per_batch * study.tokenizer.vocabulary_size * BYTES_PER_WEIGHT
+        logits = 0 if study.gpus_per_job else 4 * tokens_per_batch * self.vocabulary * BYTES_PER_WEIGHT
+        working = steps * STEP_SECONDS[study.gpus_per_job] + operations / (units * study.operations_per_second)
+        if stage in self.rates:
+            working = operations / self.rates[stage]
         held = 6 * self.model_bytes + logits + study.data.groups.total * PERSON_BYTES + facts * FACT_BYTES_IN_MEMORY + more
         return Size(
-            seconds=START_SECONDS + operations / (units * study.operations_per_second),
+            seconds=START_SECONDS + working,
             memory=INTERPRETER_MB[study.gpus_per_job] + ceil(held / 1e6),
             disk=models + facts * FACT_BYTES_ON_DISK + TABLE_BYTES,
             threads=threads,
             gpus=study.gpus_per_job,
         )
 
-    def _passes(self, tokens: float, operations: int = FORWARD) -> float:
-        return operations * self.matrix_weights * tokens
+    def _texts(self, tokens: float, operations: int = FORWARD) -> float:
+        """Operations on tokens that are all predicted."""
+        return operations * (self.blocks + self.embedding) * tokens
+
+    def _questions(self, questions: float, operations: int = FORWARD) -> float:
+        """Operations on questions, of which the answers are predicted."""
+        return operations * (self.blocks * TOKENS_PER_QUESTION + self.embedding * TOKENS_PER_ANSWER) * questions
 
     @property
     def _evaluation_batch(self) -> int:
-        return self.study.evaluation.batch_size * TOKENS_PER_QUESTION
+        return self.study.evaluation.batch_size * TOKENS_PER_ANSWER
 
     def _kept(self, arm: str) -> list[int]:
         study = self.study
@@ -137,14 +171,15 @@ class Sizes:
         batch = config.batch_size * config.sequence_length
         persons = sum(getattr(study.data.groups, group) for group in PRETRAINED_GROUPS)
         read = 9 * persons * study.data.biographies_per_person * TOKENS_PER_BIOGRAPHY  # evaluations of every biography
-        operations = self._passes(config.steps * batch, TRAIN) + self._passes(read)
-        return self._job("pretrain", operations, 0, 2 * self.model_bytes, batch)
+        operations = self._texts(config.steps * batch, TRAIN) + self._texts(read)
+        return self._job("pretrain", operations, 0, 2 * self.model_bytes, batch, steps=config.steps)
 
     def _task0(self, work: float) -> Size:
         epochs = self.study.task0.epochs
         facts = (max(2, round(epochs)) + 1) * self.asked_everywhere
-        operations = work * self._passes(epochs * self.task0_tokens, TRAIN) + self._passes(facts * TOKENS_PER_QUESTION)
-        return self._job("task0", operations, facts, self.model_bytes, self._evaluation_batch)
+        operations = work * self._questions(epochs * self.task0_questions, TRAIN) + self._questions(facts)
+        steps = epochs * self.task0_questions / self.study.task0.batch_size
+        return self._job("task0", operations, facts, self.model_bytes, self._evaluation_batch, steps=steps)
 
     def _task1(self, arm: str) -> Size:
         study, method = self.study, self.study.methods[arm]
@@ -156,15 +191,18 @@ class Sizes:
             added = groups.task0_train / groups.task1
         elif isinstance(method, Replay):
             added = 1.0 if method.mix == "batch" else method.share * groups.task0_train / groups.task1
-        trained = steps * study.task1.batch_size * TOKENS_PER_QUESTION * (1 + added) * WORK.get(method.method, 1.0)
-        operations = self._passes(trained, TRAIN) + self._passes(facts * TOKENS_PER_QUESTION)
-        models = len(self._kept(arm)) + 1  # and the match
-        return self._job("task1", operations, facts, models * self.model_bytes, self._evaluation_batch)
+        work = WORK.get(method.method, 1.0)
+        trained = steps * study.task1.batch_size * (1 + added) * work
+        operations = self._questions(trained, TRAIN) + self._questions(facts)
+        kept = self._kept(arm)
+        differences = len(dense_steps(study.task1, kept)) if study.storage.early_checkpoints == "difference" else 0
+        models = len(kept) + 1 - (1 - DIFFERENCE_SHARE) * differences  # and the match
+        return self._job("task1", operations, facts, models * self.kept_bytes, self._evaluation_batch, steps=steps * work)
 
     def _task_vector(self) -> Size:
         """Every checkpoint of `seq` is scored, and as many weights are kept as of an arm without a curve."""
         facts = (len(self._kept("seq")) + 1) * self.asked_everywhere
-        return self._job("task1", self._passes(facts * TOKENS_PER_QUESTION), facts, MAIN_POINTS * self.model_bytes, self._evaluation_batch)
+        return self._job("task1", self._questions(facts), facts, MAIN_POINTS * self.kept_bytes, self._evaluation_batch)
 
     def _probes(self, arm: str) -> list[float]:
         """Epochs of each recovery of an arm."""
@@ -184,8 +222,9 @@ class Sizes:
         early = 1 + sum(epochs <= 1 for epochs in config.epochs)
         evaluations = sum(early + config.evaluations_per_epoch * (epochs if epochs > 1 else 0) for epochs in probes)
         facts = evaluations * (self.asked["task0_test"] + self.asked["control"])
-        operations = self._passes(sum(probes) * self.task0_tokens, TRAIN) + self._passes(facts * TOKENS_PER_QUESTION)
-        return self._job("recovery", operations, facts, models * self.model_bytes, self._evaluation_batch)
+        trained = sum(probes) * self.task0_questions
+        operations = self._questions(trained, TRAIN) + self._questions(facts)
+        return self._job("recovery", operations, facts, models * self.kept_bytes, self._evaluation_batch, steps=trained / config.batch_size)
 
     def _view(self, view: str, arm: str) -> Size:
         """Decompositions of all matrices take about 15 operations a weight and column; assumption, from runs at laptop scale."""
@@ -196,11 +235,11 @@ class Sizes:
             "view_features": stages * everywhere,
             "view_positions": checkpoints * everywhere,
             "view_theory": stages * everywhere,
-            "view_common_shift": 20 * everywhere,  # several points, several forms of each question
+            "view_common_shift": 45 * everywhere,  # several points, several forms of each question; fitted to laptop scale
             "view_fisher": TRAIN // FORWARD * 1000,
             "view_drift": stages * len(study.compared_arms) * everywhere,
         }[view]
         decompositions = {"view_weights": checkpoints, "view_theory": stages}.get(view, 0)
-        operations = self._passes(questions * TOKENS_PER_QUESTION) + decompositions * 15 * self.parameters * study.model.hidden_size
+        operations = self._questions(questions) + decompositions * 15 * self.parameters * study.model.hidden_size
         directions = 200 * study.model.hidden_size**2 * 8 if view == "view_weights" else 0
         return self._job("views", operations, tokens_per_batch=self._evaluation_batch, more=directions)

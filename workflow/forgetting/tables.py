@@ -40,7 +40,8 @@ FACTS = pa.schema(_RUN + _FACT)
 """One question at one evaluation: whether and how well the model answered it."""
 RECOVERY = pa.schema(_RUN + _START + _METRIC)
 """As METRICS; `start` is task1, pretrained, random or shuffled, `checkpoint` the Task 1 step recovered from,
-`epochs` how much of `task0_train` has been seen, `step` the recovery steps taken."""
+`epochs` how much of `task0_train` has been seen, `step` the recovery steps taken. Of the whole job, group train: `start` is all,
+`checkpoint` -1, `step` 0, `epochs` those of all its probes."""
 RECOVERY_FACTS = pa.schema(_RUN + _START + _FACT)
 PEOPLE = pa.schema(
     [("person", pa.int32()), ("group", pa.string()), ("full_name", pa.string())]

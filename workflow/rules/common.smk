@@ -26,7 +26,7 @@ from forgetting.devices import JOBS_PER_DEVICE
 from forgetting.large_inputs import compare_by_content
 from forgetting.run import ConfigError
 from forgetting.sizing import Sizes
-from forgetting.steps import arm_steps, checkpoint_steps
+from forgetting.steps import arm_steps, checkpoint_steps, dense_steps
 
 compare_by_content()
 
@@ -90,9 +90,9 @@ def code(script):
     return sorted(found)
 
 
-def model_files(folder):
-    """The files of one saved model."""
-    return [f"{folder}/config.json", f"{folder}/model.safetensors"]
+def model_files(folder, weights="model"):
+    """The files of one saved model, with its weights or with their difference from another model."""
+    return [f"{folder}/config.json", f"{folder}/{weights}.safetensors"]
 
 
 def steps_of(arm):
@@ -107,8 +107,9 @@ def kept_steps(arm):
 
 def checkpoint_files(folder, steps):
     """The files of the checkpoints that a Task 1 run in this folder keeps at these steps, and of the match."""
-    names = [*(f"step-{step:06d}" for step in steps), "matched"]
-    return [file for name in names for file in model_files(f"{folder}/checkpoints/{name}")]
+    dense = dense_steps(STUDY.task1, steps) if STUDY.storage.early_checkpoints == "difference" else ()
+    weights = {f"step-{step:06d}": "difference" if step in dense else "model" for step in steps} | {"matched": "model"}
+    return [file for name, kind in weights.items() for file in model_files(f"{folder}/checkpoints/{name}", kind)]
 
 
 def task1_checkpoints(wildcards):

@@ -32,4 +32,5 @@ if workflow.is_main_process:
 
 
 onstart:
-    remember_run()
+    if not only_looks():
+        remember_run()

@@ -7,14 +7,20 @@ import json
 import subprocess
 import sys
 import tempfile
+from math import inf
 from pathlib import Path
 
 import pandas as pd
 
 from forgetting.command import run_command
 from forgetting.config import StudyConfig, load_study
+from forgetting.costs import measured_rates, read_training
 from forgetting.errors import StudyError
-from forgetting.forecast import Stage, forecast, total
+from forgetting.forecast import Stage, forecast, total, wall_hours
+
+TARGETS = {"all": ["all"], "all and methods": ["all", "methods"]}
+MACHINES = (1, 2, 8, inf)
+"""Of how many GPUs, or cores, the time by the clock is told; with any number of them, the longest chain of jobs is left."""
 
 
 def plan_of(targets: list[str], config: Path) -> str:
@@ -31,17 +37,29 @@ def row(stage: Stage, name: str, gpus: bool) -> list[object]:
     return [name, stage.jobs, hours, stage.longest, stage.memory / 1000, stage.disk / 1e9]
 
 
-def report(study: StudyConfig, stages: list[Stage], with_methods: list[Stage]) -> str:
-    """The table, and what it rests on."""
+def report(study: StudyConfig, plans: list[str], rates: dict[str, float]) -> str:
+    """The tables for the plans of TARGETS, and what they rest on."""
     gpus = bool(study.gpus_per_job)
+    unit = "GPU" if gpus else "core"
+    stages, with_methods = (forecast(study, plan, rates) for plan in plans)
     rows = [row(stage, stage.name, gpus) for stage in stages]
     rows += [row(total(stages), "all", gpus), row(total(with_methods), "all and methods", gpus)]
-    columns = ["stage", "jobs", "GPU hours" if gpus else "core hours", "longest job, hours", "memory, GB", "disk, GB"]
-    return (
-        f"Scale {study.scale}, {len(study.seeds)} seed(s), {'one GPU a job' if gpus else 'no GPU'}\n\n"
-        + pd.DataFrame(rows, columns=columns).to_markdown(index=False, floatfmt=".2f")
-        + f"\n\nComputed, not measured: {study.operations_per_second:.2g} operations a second of one "
-        + f"{'GPU' if gpus else 'CPU thread'} (operations_per_second in the config). Disk is what stays; memory is that of the largest job."
+    columns = ["stage", "jobs", f"{unit} hours", "longest job, hours", "memory, GB", "disk, GB"]
+    walls = [[name, *(wall_hours(study, plan, units, rates) for units in MACHINES)] for name, plan in zip(TARGETS, plans, strict=True)]
+    machines = [f"{units} {unit}s" for units in MACHINES[:-1]]
+    return "\n\n".join(
+        [
+            f"Scale {study.scale}, {len(study.seeds)} seed(s), {'one GPU a job' if gpus else 'no GPU'}",
+            pd.DataFrame(rows, columns=columns).to_markdown(index=False, floatfmt=".2f"),
+            pd.DataFrame(walls, columns=["hours by the clock", *machines, "longest chain"]).to_markdown(index=False, floatfmt=".2f"),
+            f"Computed, not measured: {study.operations_per_second:.2g} operations a second of one "
+            f"{'GPU' if gpus else 'CPU thread'} (operations_per_second in the config). Disk is what stays; memory is that of the largest "
+            "job. docs/cost.md explains the formulas.",
+            *(
+                f"Measured by finished jobs of this scale, and used: {stage} {rate:.3g} operations a second."
+                for stage, rate in rates.items()
+            ),
+        ]
     )
 
 
@@ -53,8 +71,8 @@ def main() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         file.write(text)
         file.flush()
-        plans = [plan_of(targets, Path(file.name)) for targets in (["all"], ["all", "methods"])]
-    print(report(study, *(forecast(study, plan) for plan in plans)))
+        plans = [plan_of(targets, Path(file.name)) for targets in TARGETS.values()]
+    print(report(study, plans, measured_rates(read_training(Path("results") / study.scale))))
 
 
 if __name__ == "__main__":

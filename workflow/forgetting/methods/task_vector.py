@@ -55,7 +55,7 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
     vector_end = None if end is None else weights_at(end)
     evaluations, seconds = {"0": evaluate_facts(model, measured, run.evaluation.batch_size)}, 0.0
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
-    matched = output / "checkpoints" / "matched"
+    matched, precision = output / "checkpoints" / "matched", run.storage.checkpoint_precision
     for step in steps:
         weights = weights_at(step)
         started = time.perf_counter()
@@ -64,9 +64,9 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
         facts = evaluations[str(step)] = evaluate_facts(model, measured, run.evaluation.batch_size)
         reached = facts["exact_match"][of_task1].double().mean().item() >= config.early_stop_accuracy
         if step in keep:
-            save_checkpoint(model, output / "checkpoints" / step_name(step))
+            save_checkpoint(model, output / "checkpoints" / step_name(step), precision)
         if (reached or step == config.steps) and not matched.exists():
-            save_checkpoint(model, matched)
+            save_checkpoint(model, matched, precision)
     parameters = sum(value.numel() for value in before.values())
     trained = read_table(base / "metrics.parquet", METRICS)
     trained_seconds = trained.loc[trained["metric"] == "seconds", "value"].iloc[-1]

@@ -14,6 +14,7 @@ from transformers import GPTNeoXForCausalLM
 
 from forgetting.errors import StudyError
 from forgetting.sections import Optimizer, Schedule
+from forgetting.training.accounting import Meter, Needs
 from forgetting.training.batches import Batches
 from forgetting.training.feed import made_ahead
 from forgetting.training.optimizer import learning_rate_factor
@@ -53,7 +54,8 @@ class Plan:
 
 @dataclass
 class History:
-    """What a job has measured so far, as plain values that a saved state can hold."""
+    """What a job has measured so far, as plain values that a saved state can hold. seconds: of training, evaluation excluded. tokens:
+    without padding. rows: sequences. usage: what a Meter counts."""
 
     evaluations: dict[str, Any] = field(default_factory=dict)
     steps: list[int] = field(default_factory=list)
@@ -62,6 +64,7 @@ class History:
     seconds: float = 0.0
     tokens: int = 0
     rows: int = 0
+    usage: dict[str, float] = field(default_factory=dict)
 
 
 def freeze(model: nn.Module, trainable: Callable[[str], bool]) -> list[tuple[str, nn.Parameter]]:
@@ -84,16 +87,19 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
     if scratch and (saved := scratch.load(model, optimizers)):
         first, history = saved[0], History(**saved[1])
         print(f"resuming at step {first}", flush=True)
+    meter = Meter(model, plan.precision, history.usage)
     preemption, clock = Preemption(active=scratch is not None), _Clock(plan.steps, first, history.tokens)
 
-    def prepare(step: int) -> tuple[Any, int, int]:
+    def prepare(step: int) -> tuple[Any, Needs, int]:
         batch = plan.batches.batch(step)
-        return step_once.prepare(batch), batch.ids.numel(), len(batch.ids)
+        prepared = step_once.prepare(batch)
+        return prepared, meter.needs(batch, prepared.ids.numel()), len(batch.ids)
 
     prepared = made_ahead(prepare, range(first, plan.steps), step_once.ahead)
     model.train()
     for step in range(first, plan.steps + 1):
         if step in plan.evaluate_at and str(step) not in history.evaluations and not preemption.requested:
+            meter.wait()
             started = time.perf_counter()
             model.eval()
             with preemption.breakable():
@@ -101,16 +107,16 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
             model.train()
             clock.exclude(time.perf_counter() - started)
         if scratch and (preemption.requested or clock.state_is_due()):
-            history.seconds += clock.seconds_since_state()
+            history.seconds += meter.read(clock.seconds_since_state())
             scratch.save(step, model, optimizers, vars(history))
             if preemption.requested:
                 preemption.leave(step)
         if step == plan.steps:
             break
         factor = learning_rate_factor(plan.schedule, step, plan.schedule_steps or plan.steps)
-        batch, tokens, rows = next(prepared)
+        batch, needs, rows = next(prepared)
         loss = step_once(batch, factor)
-        history.tokens += tokens
+        history.tokens += meter.count(needs)
         history.rows += rows
         keep_loss = step + 1 in plan.evaluate_at or (step + 1) % max(1, plan.steps // LOSSES) == 0
         if keep_loss or clock.line_is_due():
@@ -123,7 +129,8 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None)
                 history.learning_rates.append(factor * plan.optimizer.learning_rate)
             if scratch:
                 clock.line(step + 1, value, history.tokens)
-    history.seconds += clock.seconds_since_state()
+    meter.wait()
+    history.seconds += meter.read(clock.seconds_since_state())
     preemption.release()
     model.eval()
     return history

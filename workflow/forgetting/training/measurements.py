@@ -14,6 +14,7 @@ from forgetting.run import Run
 from forgetting.statistics import summarise
 from forgetting.tables import FACTS, METRICS, write_table
 from forgetting.tokens import Questions
+from forgetting.training.accounting import usage_metrics
 from forgetting.training.loop import History
 
 FACT_COLUMNS = ("exact_match", "first_token_hard", "first_token_soft", "answer_nll")
@@ -57,13 +58,13 @@ def write_measurements(
 
 
 def training_metrics(history: History, model: GPTNeoXForCausalLM) -> pd.DataFrame:
-    """Loss and learning rate over the steps; time, rate and size at the end. Group "train"."""
+    """Loss and learning rate over the steps; size and costs at the end. Group "train"."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     frames = [
         run_metrics(step, {"loss": loss, "learning_rate": rate})
         for step, loss, rate in zip(history.steps, history.losses, history.learning_rates, strict=True)
     ]
-    whole = {"seconds": history.seconds, "tokens_per_second": history.tokens / history.seconds, "trained_parameters": trained}
+    whole = {"trained_parameters": trained} | usage_metrics([(history.seconds, history.tokens, history.usage)])
     return pd.concat([*frames, run_metrics(history.steps[-1], whole)], ignore_index=True)
 
 

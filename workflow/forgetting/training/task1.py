@@ -11,12 +11,13 @@ import torch
 
 from forgetting.arms import parse_arm
 from forgetting.biography.tokenizer import load_tokenizer
+from forgetting.difference import Base
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.run import Run
 from forgetting.sections import Task1
-from forgetting.steps import arm_steps, checkpoint_steps, evaluation_steps
+from forgetting.steps import arm_steps, checkpoint_steps, dense_steps, evaluation_steps
 from forgetting.tables import PEOPLE, read_table
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
@@ -37,6 +38,8 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     task1 = QuestionBatches(questions.of_groups("task1"), config.batch_size, run.seed)
     steps = arm_steps(config, arm)
     keep = checkpoint_steps(config, steps, run.every_checkpoint)
+    as_differences = dense_steps(config, keep) if run.storage.early_checkpoints == "difference" else frozenset()
+    base, precision = Base(start, output / "checkpoints" / "step"), run.storage.checkpoint_precision
 
     optimizer = config.optimizer.model_copy(update={"learning_rate": arm.learning_rate or config.optimizer.learning_rate})
     model = load_checkpoint(start).to(pick_device())
@@ -63,14 +66,14 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     def evaluate(step: int) -> dict[str, torch.Tensor]:
         name = step_name(step)
         if step in keep:
-            save_checkpoint(model, checkpoints / name)
+            save_checkpoint(model, checkpoints / name, precision, base if step in as_differences else None)
         facts = evaluate_facts(model, measured, run.evaluation.batch_size)
         print_accuracy(step, facts, measured)
         # A killed job may have left this step's, from a stretch that is now trained again, and on a GPU not quite alike.
         shutil.rmtree(learned / name, ignore_errors=True)
         reached = facts["exact_match"][of_task1].double().mean().item() >= config.early_stop_accuracy
         if reached and not any(folder.name < name for folder in learned.glob("step-??????")):
-            save_checkpoint(model, learned / name)
+            save_checkpoint(model, learned / name, precision)
         return facts
 
     plan = Plan(
