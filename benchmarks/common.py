@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import statistics
@@ -36,8 +37,31 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """A command line with the options that every measurement has."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument("--threads", type=int, default=2, help="CPU threads")
-    made.add_argument("--config", type=Path, help="overlay on config/config.yaml, such as config/smoke.yaml for a quick try")
+    made.add_argument("--config", type=Path, nargs="+", default=[], help="overlays on config/config.yaml; config/smoke.yaml is a quick try")
+    made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU, where there is one")
+    made.add_argument("--json", type=Path, help="also write the row of benchmarks/speed_table.py to this file")
     return made
+
+
+def write_row(file: Path | None, measured: str, ratio: float | None = None, check: str = "") -> None:
+    """Hand over to speed_table.py, where it asked for it: what was measured, how many times faster than the baseline, and what is equal."""
+    if file:
+        file.write_text(json.dumps({"measured": measured, "ratio": ratio, "check": check}), encoding="utf-8")
+
+
+def pick(device: str) -> Any:
+    """The torch device that `--device` names."""
+    import torch
+
+    return torch.device("cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def now() -> float:
+    """Seconds on a clock, once the GPU has done everything that it was given."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def use_threads(count: int) -> None:
@@ -56,9 +80,9 @@ def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def study(overlay: Path | None = None, change: Mapping[str, Any] | None = None) -> StudyConfig:
-    """The study of config/config.yaml and config/methods.yaml, with an overlay file and then single values changed."""
-    files = [ROOT / "config/config.yaml", ROOT / "config/methods.yaml", *([overlay] if overlay else [])]
+def study(overlays: Sequence[Path] = (), change: Mapping[str, Any] | None = None) -> StudyConfig:
+    """The study of config/config.yaml and config/methods.yaml, with overlay files and then single values changed."""
+    files = [ROOT / "config/config.yaml", ROOT / "config/methods.yaml", *overlays]
     config: dict[str, Any] = {}
     for file in files:
         config = merge(config, yaml.safe_load(file.read_text(encoding="utf-8")))
@@ -99,9 +123,9 @@ class Opened:
 
 
 def seconds_of(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = now()
     function()
-    return time.perf_counter() - start
+    return now() - start
 
 
 def alternate(functions: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:

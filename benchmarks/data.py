@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import Opened, alternate, make_data, parser, peak_memory, print_table, seconds_of, study, use_threads
+from common import Opened, alternate, make_data, parser, peak_memory, print_table, seconds_of, study, use_threads, write_row
 from forgetting.biography.tokenizer import encode
 from forgetting.sections import ATTRIBUTES, GROUPS, TEMPLATES_PER_ATTRIBUTE
 
@@ -43,6 +43,7 @@ def main() -> None:
                 ["output, GB", size, ""],
             ],
         )
+        write_row(arguments.json, f"{persons:,} persons in {seconds:.1f} s, {memory:.1f} GB")
         compare(folder, arguments.sample, arguments.repetitions)
 
 

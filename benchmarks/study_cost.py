@@ -83,7 +83,7 @@ def main() -> None:
     command.add_argument("--cores", type=int, nargs="+", default=[2, 8], help="machines to compute the wall time of")
     command.add_argument("--config", type=Path, help="overlay that the study ran with; its threads are read")
     arguments = command.parse_args()
-    configured = study(arguments.config)
+    configured = study([arguments.config] if arguments.config else [])
     jobs = read_jobs(arguments.results / "benchmarks")
     rules = dict.fromkeys(job.rule for job in sorted(jobs, key=lambda job: -job.seconds))
     parts = {rule: [job for job in jobs if job.rule == rule] for rule in rules} | {"all": jobs}

@@ -1,20 +1,22 @@
-"""Training steps of pretraining: our loop, what its parts save, a plain Hugging Face Trainer, and the machine's own matrix products.
+"""Training steps, of pretraining or fine-tuning: our loop, what its parts save, a plain Hugging Face Trainer, and what the machine can do.
 
-Every variant runs in a fresh process, since the setting of the memory allocator holds for a whole process. The variants take turns. Each
-process measures the rate of float32 matrix products just before and after its steps.
+Every variant runs in a fresh process, since the settings of memory allocator and steps hold for a whole process. The variants take
+turns. On a CPU each process measures the rate of float32 matrix products just before and after its steps; of a GPU the published rate is
+used.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,38 +25,43 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import GPTNeoXForCausalLM
 
-from common import Opened, make_data, parser, print_table, study, use_threads
+from common import Opened, make_data, now, parser, peak_memory, pick, print_table, study, use_threads, write_row
 from forgetting.command import keep_freed_memory
 from forgetting.config import StudyConfig
 from forgetting.model import build_model
-from forgetting.tokens import Biographies
-from forgetting.training import loop
-from forgetting.training.accounting import Work
-from forgetting.training.batches import Batch, Batches, BiographyBatches
+from forgetting.tokens import Biographies, Questions
+from forgetting.training import step
+from forgetting.training.accounting import Work, peak_operations
+from forgetting.training.batches import Batch, Batches, BiographyBatches, QuestionBatches
+from forgetting.training.loop import Plan, train
 
 OURS, TRAINER = "our loop", "Hugging Face Trainer"
-VARIANTS = {  # name: (uses the Trainer, chunked cross-entropy, freed memory is kept)
-    OURS: (False, True, True),
-    f"{OURS}, whole logits": (False, False, True),
-    f"{OURS}, freed memory given back": (False, True, False),
-    TRAINER: (True, False, False),
-    f"{TRAINER}, freed memory kept": (True, False, True),
+PLAIN = f"{OURS}, plain steps"
+VARIANTS = {  # name: (uses the Trainer, chunked cross-entropy, freed memory is kept, the fast steps where the device can do them)
+    OURS: (False, True, True, True),
+    PLAIN: (False, True, True, False),
+    f"{OURS}, whole logits": (False, False, True, False),
+    f"{OURS}, freed memory given back": (False, True, False, False),
+    TRAINER: (True, False, False, False),
+    f"{TRAINER}, freed memory kept": (True, False, True, False),
 }
-WARM_UP = 5
+OF_DEVICE = {
+    "cpu": [name for name in VARIANTS if name != PLAIN],  # which is all that a CPU does
+    "cuda": [OURS, PLAIN, TRAINER],
+}
+WARM_UP = 10
 SQUARE = 2048
 TARGET_SHARE = 0.65
 
 
 @dataclass
 class Steps(Batches):
-    """Batches made in advance, with the time at which each was asked for."""
+    """Batches made in advance; the first one again and again after the last, for loops that make batches ahead."""
 
     batches: list[Batch]
-    times: list[float] = field(default_factory=list)
 
     def batch(self, step: int) -> Batch:
-        self.times.append(time.perf_counter())
-        return self.batches[step]
+        return self.batches[step % len(self.batches)]
 
 
 def whole_logits_loss(hidden: Tensor, weight: Tensor, target: Tensor, share: None = None) -> Tensor:
@@ -62,49 +69,54 @@ def whole_logits_loss(hidden: Tensor, weight: Tensor, target: Tensor, share: Non
     return functional.cross_entropy(hidden @ weight.T, target)
 
 
-def make_batches(configured: StudyConfig, folder: Path, steps: int) -> tuple[list[Batch], int, float]:
-    """The first batches of the configured pretraining, the size of the vocabulary, and the seconds that a batch took to make."""
-    data = Opened.of(folder)
-    fixed = Biographies.load(folder / "biographies.arrow").rows
-    source = BiographyBatches(configured.pretrain, configured.data, data.renderer, data.pretrained, fixed, 0, data.end)
+def make_batches(configured: StudyConfig, stage: str, folder: Path, steps: int) -> tuple[list[Batch], int, float]:
+    """The first batches of the configured stage, the size of the vocabulary, and the seconds that a batch took to make."""
+    data, source = Opened.of(folder), None
+    if stage == "task1":
+        source = QuestionBatches(Questions.load(folder / "qa.parquet").of_groups("task1"), configured.task1.batch_size, 0)
+    else:
+        fixed = Biographies.load(folder / "biographies.arrow").rows
+        source = BiographyBatches(configured.pretrain, configured.data, data.renderer, data.pretrained, fixed, 0, data.end)
     start = time.perf_counter()
     batches = [source.batch(step) for step in range(steps)]
     return batches, data.tokenizer.get_vocab_size(), (time.perf_counter() - start) / steps
 
 
-def run_loop(model: GPTNeoXForCausalLM, configured: StudyConfig, batches: list[Batch]) -> list[float]:
-    """Times of the beginnings of all steps."""
-    source = Steps(batches)
-    recipe = configured.pretrain
-    plan = loop.Plan(len(batches), source, recipe.optimizer, recipe.schedule, frozenset([len(batches)]), lambda step: None)
-    loop.train(model, plan)
-    return source.times
+def run_loop(model: GPTNeoXForCausalLM, configured: StudyConfig, stage: str, batches: list[Batch]) -> tuple[float, list[float]]:
+    """Seconds of the steps after the first WARM_UP, and the loss of every step."""
+    recipe, marks = getattr(configured, stage), []
+    ends = frozenset([WARM_UP, len(batches)])
+    plan = Plan(
+        len(batches), Steps(batches), recipe.optimizer, recipe.schedule, ends, lambda step: marks.append(now()), configured.precision
+    )
+    history = train(model, plan)
+    return marks[1] - marks[0], history.losses
 
 
-def run_trainer(model: GPTNeoXForCausalLM, configured: StudyConfig, batches: list[Batch], folder: Path) -> list[float]:
-    """The same sequences in batches of the same size, as anyone would train on them; times of the beginnings of all steps."""
+def run_trainer(model: GPTNeoXForCausalLM, configured: StudyConfig, stage: str, batches: list[Batch], folder: Path) -> float:
+    """The same sequences in batches of the same size, as anyone would train on them; seconds of the steps after the first WARM_UP."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    # Padding only follows the last predicted token of a row: the sequences are cut there.
-    ends = [torch.zeros(len(batch.ids), dtype=torch.long).index_reduce_(0, batch.row, batch.position + 2, "amax") for batch in batches]
-    rows = [row[:end] for batch, stop in zip(batches, ends, strict=True) for row, end in zip(batch.ids, stop.tolist(), strict=True)]
+    examples = [example for batch in batches for example in labelled_rows(batch)]
 
     def collate(examples: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        sequences = [example["input_ids"] for example in examples]
+        sequences, labels = ([example[key] for example in examples] for key in ("input_ids", "labels"))
         pad = torch.nn.utils.rnn.pad_sequence
         return {
             "input_ids": pad(sequences, batch_first=True, padding_value=0),
-            "labels": pad(sequences, batch_first=True, padding_value=-100),
+            "labels": pad(labels, batch_first=True, padding_value=-100),
             "attention_mask": pad([torch.ones_like(sequence) for sequence in sequences], batch_first=True, padding_value=0),
         }
 
-    times = []
+    marks = []
 
     class Stamp(TrainerCallback):
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            times.append(time.perf_counter())
+        def on_step_end(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
+            if state.global_step in (WARM_UP, len(batches)):
+                marks.append(now())
 
-    recipe, optimizer = configured.pretrain, configured.pretrain.optimizer
+    recipe, device = getattr(configured, stage), model.device.type
+    optimizer = recipe.optimizer
     settings = TrainingArguments(
         output_dir=str(folder),
         max_steps=len(batches),
@@ -116,16 +128,24 @@ def run_trainer(model: GPTNeoXForCausalLM, configured: StudyConfig, batches: lis
         adam_epsilon=optimizer.epsilon,
         max_grad_norm=optimizer.gradient_clip,
         lr_scheduler_type="cosine",
-        use_cpu=True,
-        dataloader_pin_memory=False,
+        bf16=configured.precision == "bf16",
+        use_cpu=device == "cpu",
+        dataloader_pin_memory=device == "cuda",
         save_strategy="no",
         logging_strategy="no",
         report_to="none",
         disable_tqdm=True,
     )
-    dataset: Any = [{"input_ids": row} for row in rows]
-    Trainer(model, settings, data_collator=collate, train_dataset=dataset, callbacks=[Stamp()]).train()
-    return times
+    Trainer(model, settings, data_collator=collate, train_dataset=examples, callbacks=[Stamp()]).train()  # type: ignore[arg-type]
+    return marks[1] - marks[0]
+
+
+def labelled_rows(batch: Batch) -> list[dict[str, Tensor]]:
+    """The rows of a batch, each cut behind its last predicted token, with -100 for the tokens that are not predicted."""
+    labels = torch.full_like(batch.ids, -100)
+    labels[batch.row, batch.position + 1] = batch.ids[batch.row, batch.position + 1]
+    ends = torch.zeros(len(batch.ids), dtype=torch.long).index_reduce_(0, batch.row, batch.position + 2, "amax")
+    return [{"input_ids": ids[:end], "labels": label[:end]} for ids, label, end in zip(batch.ids, labels, ends.tolist(), strict=True)]
 
 
 def product_rate(rows: int, inner: int, columns: int, seconds: float = 0.4) -> float:
@@ -146,94 +166,142 @@ def operations(model: GPTNeoXForCausalLM, batch: Batch) -> float:
     return Work(model).of(batch)[1]
 
 
-def measure(name: str, configured: StudyConfig, folder: Path, steps: int) -> dict[str, float]:
+def measure(name: str, configured: StudyConfig, stage: str, folder: Path, steps: int, device: torch.device) -> dict[str, Any]:
     """Run one variant in this process."""
-    uses_trainer, chunked, keeps_memory = VARIANTS[name]
+    uses_trainer, chunked, keeps_memory, _ = VARIANTS[name]
     if keeps_memory:
         keep_freed_memory()
     if not chunked:
-        loop.linear_cross_entropy = whole_logits_loss
-    batches, vocabulary, making = make_batches(configured, folder, WARM_UP + steps + 1)
-    model = build_model(configured.model, vocabulary, seed=0)
+        step.linear_cross_entropy = whole_logits_loss
+    batches, vocabulary, making = make_batches(configured, stage, folder, WARM_UP + steps)
+    model = build_model(configured.model, vocabulary, seed=0).to(device)
     hidden, tokens = configured.model.hidden_size, batches[0].ids.numel()
 
     def rates() -> tuple[float, float]:
+        if device.type == "cuda":
+            return (peak_operations(torch.cuda.get_device_name(device), configured.precision),) * 2
         return product_rate(SQUARE, SQUARE, SQUARE), product_rate(tokens, hidden, 4 * hidden)
 
     before = rates()
-    times = run_trainer(model, configured, batches, folder / "trainer") if uses_trainer else run_loop(model, configured, batches)
+    losses: list[float] = []
+    if uses_trainer:
+        seconds = run_trainer(model, configured, stage, batches, folder / "trainer")
+    else:
+        seconds, losses = run_loop(model, configured, stage, batches)
     after = rates()
-    measured = batches[WARM_UP:-1]
-    seconds = times[WARM_UP + steps] - times[WARM_UP]
+    measured = batches[WARM_UP:]
     return {
+        "steps": steps / seconds,
         "tokens": sum(len(batch.row) for batch in measured) / seconds,
         "filled": sum(len(batch.row) for batch in measured) / sum(batch.ids.numel() for batch in measured),
         "operations": sum(operations(model, batch) for batch in measured) / seconds,
         "square": (before[0] + after[0]) / 2,
         "shaped": (before[1] + after[1]) / 2,
         "making": making / (seconds / steps),
+        "memory": torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else peak_memory(),
+        "losses": losses,
     }
 
 
-def in_fresh_process(name: str, folder: Path, options: list[str]) -> dict[str, float]:
+def in_fresh_process(name: str, folder: Path, options: list[str]) -> dict[str, Any]:
     command = [sys.executable, "-W", "ignore", __file__, "--only", name, "--data", str(folder), *options]
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, check=True)
+    environment = os.environ | {"FORGETTING_PLAIN_STEPS": str(int(not VARIANTS[name][3]))}
+    done = subprocess.run(command, text=True, capture_output=True, env=environment)
+    if done.returncode:
+        raise SystemExit(f"error: {name}: {(done.stderr.strip().splitlines() or ['ended without a word'])[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def report(names: list[str], run: Callable[[str], dict[str, float]], repetitions: int, title: str) -> None:
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for _ in range(repetitions):
-        for name in names:
-            found[name].append(run(name))
+class Found:
+    """What every process of every variant measured."""
 
-    def median(name: str, key: str) -> float:
-        return statistics.median(values[key] for values in found[name])
+    def __init__(self, names: list[str], run: Callable[[str], dict[str, Any]], repetitions: int) -> None:
+        self.all: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+        for _ in range(repetitions):
+            for name in names:
+                self.all[name].append(run(name))
 
-    def share(name: str, rate: str) -> float:
-        return statistics.median(values["operations"] / values[rate] for values in found[name])
+    def median(self, name: str, key: str) -> float:
+        return statistics.median(values[key] for values in self.all[name])
 
-    def ours_is_faster(name: str) -> float:
+    def share(self, name: str, rate: str) -> float:
+        return statistics.median(values["operations"] / values[rate] for values in self.all[name])
+
+    def ours_is_faster(self, name: str) -> float:
         """Ratio of each turn, then the median: a turn's processes ran at nearly the same time."""
-        return statistics.median(ours["tokens"] / other["tokens"] for ours, other in zip(found[OURS], found[name], strict=True))
+        return statistics.median(ours["tokens"] / other["tokens"] for ours, other in zip(self.all[OURS], self.all[name], strict=True))
 
-    rows = [
-        [name, median(name, "tokens"), ours_is_faster(name), median(name, "operations") / 1e9, share(name, "square"), share(name, "shaped")]
-        for name in names
-    ]
-    columns = ["variant", "tokens/s", "ours is faster by", "GFLOP/s", "share of square products", "share of products of the model's shape"]
-    print_table(f"{title} (target: a share >= {TARGET_SHARE})", columns, rows)
-    rates = {key: statistics.median(values[key] for every in found.values() for values in every) / 1e9 for key in ("square", "shaped")}
-    print(f"float32 products: {rates['square']:.1f} GFLOP/s square, {rates['shaped']:.1f} GFLOP/s of the model's shape")
-    print(
-        f"tokens that are predicted: {median(OURS, 'filled'):.0%} of the batch; the rest is padding and ends of rows, which does not count"
-    )
-    print(f"making a batch takes {median(OURS, 'making'):.1%} of a step, which is in no row")
+    def print(self, title: str) -> None:
+        rows = [
+            [
+                name,
+                self.median(name, "tokens"),
+                self.median(name, "steps"),
+                self.ours_is_faster(name),
+                self.median(name, "operations") / 1e9,
+                self.share(name, "square"),
+                self.share(name, "shaped"),
+                self.median(name, "memory"),
+            ]
+            for name in self.all
+        ]
+        columns = [
+            "variant",
+            "tokens/s",
+            "steps/s",
+            "ours is faster by",
+            "GFLOP/s",
+            "share of the machine's",
+            "of products of the model's shape",
+        ]
+        print_table(f"{title} (target on a CPU: a share >= {TARGET_SHARE})", [*columns, "memory, GB"], rows)
+        rates = [f"{self.median(OURS, key) / 1e9:,.0f} GFLOP/s" for key in ("square", "shaped")]
+        print(f"the machine's: {rates[0]}, of products of the model's shape {rates[1]}")
+        print(f"tokens that are predicted: {self.median(OURS, 'filled'):.0%} of the batch; nothing else counts")
+        print(f"making a batch takes {self.median(OURS, 'making'):.1%} of a step of ours, which is in no row")
+
+    def difference(self) -> float:
+        """Largest difference between the losses of our fast and our plain steps, relative to the loss."""
+        pairs = zip(self.all[OURS][0]["losses"], self.all.get(PLAIN, self.all[OURS])[0]["losses"], strict=True)
+        return max(abs(ours - plain) / plain for ours, plain in pairs)
+
+    def write(self, file: Path | None, stage: str, steps: int) -> None:
+        """The row of speed_table.py."""
+        each = f"{self.median(OURS, 'steps'):,.1f} steps/s"
+        if stage == "pretrain":
+            hours = steps / self.median(OURS, "steps") / 3600
+            known = self.share(OURS, "square")
+            share = f"{known:.0%} of the machine's operations" if known == known else "whose share of the machine's operations is not known"
+            each = f"{self.median(OURS, 'tokens'):,.0f} predicted tokens/s, {share}; {steps:,} steps in {hours:,.1f} h"
+        check = f"losses of fast and plain steps equal to {self.difference():.0e}" if PLAIN in self.all else "plain steps only"
+        write_row(file, each, self.ours_is_faster(TRAINER) if TRAINER in self.all else None, check)
 
 
 def main() -> None:
     command = parser(__doc__.splitlines()[0] if __doc__ else None)
+    command.add_argument("--stage", choices=("pretrain", "task1"), default="pretrain", help="pretraining, or fine-tuning on questions")
     command.add_argument("--steps", type=int, default=30, help=f"measured steps a process, after {WARM_UP} others")
     command.add_argument("--repetitions", type=int, default=3, help="processes a variant")
     command.add_argument("--only", choices=VARIANTS, help="one variant in this process, as JSON; needs --data")
     command.add_argument("--data", type=Path, help="a folder with the data stage's files; made when not given")
     arguments = command.parse_args()
     use_threads(arguments.threads)
-    configured = study(arguments.config)
+    configured, device = study(arguments.config), pick(arguments.device)
     if arguments.only:
-        print(json.dumps(measure(arguments.only, configured, arguments.data, arguments.steps)))
+        print(json.dumps(measure(arguments.only, configured, arguments.stage, arguments.data, arguments.steps, device)))
         return
-    names = list(VARIANTS)
+    names = OF_DEVICE[device.type]
     if importlib.util.find_spec("accelerate") is None:
         names = [name for name in names if not VARIANTS[name][0]]
         print("The Trainer is left out: it needs the package accelerate (pip install accelerate).")
-    options = ["--threads", str(arguments.threads), "--steps", str(arguments.steps)]
-    options += ["--config", str(arguments.config)] if arguments.config else []
+    options = ["--threads", str(arguments.threads), "--steps", str(arguments.steps), "--stage", arguments.stage, "--device", device.type]
+    options += ["--config", *map(str, arguments.config)] if arguments.config else []
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.data or make_data(configured, Path(name))
-        recipe = configured.pretrain
-        title = f"Pretraining steps, {recipe.batch_size} sequences a batch, {arguments.threads} threads, median of {arguments.repetitions}"
-        report(names, lambda variant: in_fresh_process(variant, folder, options), arguments.repetitions, title)
+        found = Found(names, lambda variant: in_fresh_process(variant, folder, options), arguments.repetitions)
+    recipe = getattr(configured, arguments.stage)
+    found.print(f"Steps of {arguments.stage}, {recipe.batch_size} sequences a batch, {device.type}, median of {arguments.repetitions}")
+    found.write(arguments.json, arguments.stage, recipe.steps)
 
 
 if __name__ == "__main__":

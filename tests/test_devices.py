@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from forgetting import devices, model
-from tests.study import ROOT
+from tests.study import ROOT, snakemake
 
 JOB = """
 import sys
@@ -32,9 +32,10 @@ class Machine:
         self.folder = folder
         self.jobs: list[subprocess.Popen[str]] = []
 
-    def start(self, count: int, visible: str | None, wanted: int = 1) -> subprocess.Popen[str]:
+    def start(self, count: int, visible: str | None, wanted: int = 1, jobs_per_device: int = 1) -> subprocess.Popen[str]:
         environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-        environment |= {"PYTHONPATH": str(ROOT / "workflow")} | ({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+        environment |= {"PYTHONPATH": str(ROOT / "workflow"), devices.JOBS_PER_DEVICE: str(jobs_per_device)}
+        environment |= {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
         command = [sys.executable, "-c", JOB, str(count), str(self.folder), str(wanted)]
         job = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.jobs.append(job)
@@ -67,9 +68,42 @@ def test_eight_jobs_use_eight_devices_and_the_ninth_waits_for_one(machine: Machi
     jobs = {visible(job): job for job in [machine.start(8, every) for _ in range(8)]}
     assert set(jobs) == set(every.split(","))
     ninth = machine.start(8, every)
-    assert ninth.stdout and ninth.stdout.readline().startswith("waiting for a device: other jobs hold all 8")
+    assert ninth.stdout and ninth.stdout.readline().startswith("waiting for a device: other jobs hold too many of 8")
     jobs["5"].kill()  # SIGKILL: the job itself can release nothing
     assert visible(ninth) == "5"
+
+
+def test_jobs_share_devices_evenly_up_to_the_configured_number(machine: Machine) -> None:
+    jobs = [(visible(job), job) for job in [machine.start(2, "0,1", jobs_per_device=3) for _ in range(6)]]
+    assert sorted(name for name, _ in jobs) == ["0"] * 3 + ["1"] * 3
+    waiting = machine.start(2, "0,1", jobs_per_device=3)
+    assert waiting.stdout and waiting.stdout.readline().endswith("add --resources gpu=6\n")
+    for job in [job for name, job in jobs if name == "1"][:2]:
+        job.kill()
+    assert visible(waiting) == "1"
+
+
+def test_a_job_takes_the_device_with_the_fewest_holders(machine: Machine) -> None:
+    jobs = [(visible(job), job) for job in [machine.start(2, "0,1", jobs_per_device=4) for _ in range(6)]]
+    for job in [job for name, job in jobs if name == "1"][:2]:
+        job.kill()
+        job.wait()
+    assert [visible(machine.start(2, "0,1", jobs_per_device=4)) for _ in range(3)] == ["1", "1", "0"]
+
+
+def test_a_job_of_several_devices_shares_none_of_them(machine: Machine) -> None:
+    assert visible(machine.start(3, "0,1,2", jobs_per_device=2)) == "0"
+    assert visible(machine.start(3, "0,1,2", wanted=2, jobs_per_device=2)) == "1,2"
+    assert visible(machine.start(3, "0,1,2", jobs_per_device=2)) == "0"
+    third = machine.start(3, "0,1,2", jobs_per_device=2)
+    assert third.stdout and third.stdout.readline().startswith("waiting for a device")
+
+
+def test_the_config_decides_how_many_jobs_share_a_device(tmp_path: Path) -> None:
+    asks = tmp_path / "Snakefile"
+    asks.write_text(f'include: "{ROOT}/Snakefile"\n\nprint("places", os.environ["{devices.JOBS_PER_DEVICE}"])\n')
+    told = snakemake("--list-target-rules", "--snakefile", str(asks), "--config", "jobs_per_gpu=3").stdout
+    assert "places 3" in told, told[-2000:]
 
 
 def test_names_of_an_allocation_are_kept(machine: Machine) -> None:

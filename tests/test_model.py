@@ -24,6 +24,16 @@ def test_pythia_160m_has_its_162_million_parameters() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(162.3e6, rel=1e-3)
 
 
+def test_rows_are_added_for_no_token_up_to_a_multiple(tmp_path: Path) -> None:
+    padded = TINY.model_copy(update={"vocabulary_multiple": 128})
+    for tokens, rows in ((50_277, 50_304), (50_304, 50_304), (1, 128)):
+        with torch.device("meta"):
+            model = build_model(padded, tokens, seed=0)
+        assert len(model.get_input_embeddings().weight) == len(model.get_output_embeddings().weight) == rows
+    save_checkpoint(build_model(padded, 50, seed=0), tmp_path / "model")
+    assert len(load_checkpoint(tmp_path / "model").get_output_embeddings().weight) == 128
+
+
 def test_a_checkpoint_comes_back_bit_for_bit_and_opens_with_transformers(tmp_path: Path) -> None:
     model = build_model(TINY, 50, seed=0)
     save_checkpoint(model, tmp_path / "step-000001")

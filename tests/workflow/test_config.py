@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
@@ -15,7 +16,9 @@ from tests.study import ROOT, merged, snakemake
 from forgetting.arms import AnyArm, Arm
 from forgetting.config import StudyConfig, load_study
 from forgetting.run import ConfigError
+from forgetting.sections import PRETRAINED_GROUPS, TROUGH_WITHIN, Data, Optimizer, Schedule
 from forgetting.steps import checkpoint_steps
+from forgetting.training.batches import epoch_steps
 
 BAD = {
     "unknown key": ("learning_rat=1", "learning_rat"),
@@ -88,10 +91,60 @@ def test_results_that_cannot_be_written_stop_snakemake(tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout
 
 
-@pytest.mark.parametrize("overlays", [(), ("smoke.yaml",), ("paper.yaml",)], ids=["laptop", "smoke", "paper"])
-def test_shipped_configs_are_valid(overlays: tuple[str, ...]) -> None:
-    study = load_study(merged(*overlays))
-    assert study.scale == (overlays[0].removesuffix(".yaml") if overlays else "laptop")
+SCALES = {
+    "laptop": (),
+    "smoke": ("smoke.yaml",),
+    "gpu-small": ("gpu-small.yaml",),
+    "paper": ("paper.yaml",),
+    "pythia-70m": ("paper.yaml", "pythia-70m.yaml"),
+    "paper-pythia-tokenizer": ("paper.yaml", "pythia-tokenizer.yaml"),
+}
+
+
+@pytest.mark.parametrize(("scale", "overlays"), SCALES.items(), ids=SCALES)
+def test_shipped_configs_are_valid(scale: str, overlays: tuple[str, ...]) -> None:
+    assert load_study(merged(*overlays)).scale == scale
+
+
+def test_every_overlay_is_tested_and_explained() -> None:
+    text = (ROOT / "config" / "README.md").read_text()
+    for file in (ROOT / "config").glob("*.yaml"):
+        assert f"{file.name}`" in text, f"{file.name} is not explained"
+        assert file.name in {"config.yaml", "methods.yaml", "replicates.yaml", *chain(*SCALES.values())}, f"{file.name} is not tested"
+
+
+def test_numbers_of_the_papers_study() -> None:
+    """Science sections 1 and 2, by hand."""
+    study = load_study(merged("paper.yaml"))
+    groups = study.data.groups
+    assert (groups.task0_train, groups.task0_train + groups.task0_val + groups.task0_test, groups.task1) == (50_000, 100_000, 20_000)
+    assert study.data == Data(groups=groups), "all values of the pools, five biographies, permuted, with full names"
+    assert (study.model.layers, study.model.hidden_size, study.model.heads, study.model.rotary_fraction) == (12, 768, 12, 0.25)
+    pretrain = study.pretrain
+    assert (pretrain.steps, pretrain.batch_size, pretrain.sequence_length) == (80_000, 96, 512)
+    assert pretrain.optimizer == Optimizer(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-6, weight_decay=0.1, gradient_clip=1.0)
+    assert pretrain.schedule == Schedule(warmup_steps=1000, final_fraction=0.1)
+    tuned = Optimizer(learning_rate=5e-6, beta1=0.9, beta2=0.999, epsilon=1e-6, weight_decay=0.01, gradient_clip=1.0)
+    for stage in (study.task0, study.task1, study.recovery):
+        assert stage.batch_size == 48
+        assert stage.optimizer == tuned
+        assert stage.schedule == Schedule(warmup_steps=0, final_fraction=0.9)
+    assert epoch_steps(6 * groups.task0_train, 48, study.task0.epochs) == study.task1.steps == 62_500
+    assert epoch_steps(6 * groups.task0_train, 48, 1.0) == 6_250
+    kept = checkpoint_steps(study.task1, study.task1.steps)
+    assert kept[:40] == list(range(5, 201, 5)) and len(kept) == 50 and kept[-1] == 62_500
+
+
+def test_gpu_small_keeps_the_ratios_of_the_paper() -> None:
+    """Science section 2, the last paragraph, and the sizes that it is to have."""
+    study = load_study(merged("gpu-small.yaml"))
+    groups = study.data.groups
+    pretrained = sum(getattr(groups, group) for group in PRETRAINED_GROUPS)
+    assert (pretrained, groups.task1) == (4_000, 2_000)
+    assert 150 <= study.pretrain.steps * study.pretrain.batch_size / pretrained <= 450, "one biography a row"
+    assert epoch_steps(6 * groups.task1, study.task1.batch_size, 1.0) > TROUGH_WITHIN
+    parameters = 12 * study.model.layers * study.model.hidden_size**2 + 2 * study.tokenizer.vocabulary_size * study.model.hidden_size
+    assert 4e6 < parameters < 25e6
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> list[str]:

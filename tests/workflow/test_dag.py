@@ -103,6 +103,18 @@ def test_paper_is_the_papers_study(clone: Path) -> None:
     assert task1_jobs(full) == len(study.compared_arms) - full["task_vector"]
 
 
+@pytest.mark.parametrize("overlays", [("gpu-small.yaml",), ("paper.yaml", "pythia-70m.yaml")], ids=["gpu-small", "pythia-70m"])
+def test_scales_on_a_gpu_train_every_arm(clone: Path, overlays: tuple[str, ...]) -> None:
+    """Snakemake merges several overlays as the tests do; lists of the last one replace those of the others."""
+    jobs = planned(clone, "all", "methods", "--configfile", *(f"config/{name}" for name in overlays))
+    study = load_study(merged(*overlays))
+    assert task1_jobs(jobs) + jobs["task_vector"] == len(study.every_arm)
+    assert jobs["recovery_curve"] == len(study.recovery.curve_arms) == 4
+    assert [method.layers for name in study.comparison.families["freeze"] if (method := study.methods[name])] == list(range(7))
+    left_out = {name.partition("-")[0] for name in study.methods if name not in study.every_arm}
+    assert left_out <= {"freeze", "seq"}, "only depths and rates of other scales are left out"
+
+
 @pytest.mark.parametrize(
     "target", ["data", "figures", "tables", "report", "gates", "methods", *(f"fig_{name}" for name in (*FIGURES, *COMPARISON))]
 )

@@ -52,6 +52,7 @@ class StudyConfig(Strict):
     threads: Threads = Threads()
     gpus_per_job: Literal[0, 1] = 0
     gpus_for_pretraining: Count | None = None
+    jobs_per_gpu: Count = 1
     operations_per_second: Positive = 1.5e11
     data: Data = Data()
     tokenizer: Tokenizer = Tokenizer()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,15 @@ def pick_device() -> torch.device:
 
 
 def build_model(config: Model, vocabulary_size: int, seed: int) -> GPTNeoXForCausalLM:
-    """A model with random float32 weights that depend on `seed` alone."""
+    """A model with random float32 weights that depend on `seed` alone.
+
+    Its embeddings have a row for every token, rounded up to a multiple of `config.vocabulary_multiple`; the rows that are added stand for
+    no token and are never right.
+    """
     torch.manual_seed(seed)
     return GPTNeoXForCausalLM(
         GPTNeoXConfig(
-            vocab_size=vocabulary_size,
+            vocab_size=ceil(vocabulary_size / config.vocabulary_multiple) * config.vocabulary_multiple,
             hidden_size=config.hidden_size,
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,

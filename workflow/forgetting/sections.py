@@ -89,6 +89,7 @@ class Model(Strict):
     rotary_fraction: Fraction = 0.25
     initializer_range: Positive = 0.02
     max_positions: Count = 512
+    vocabulary_multiple: Count = 1
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Model:

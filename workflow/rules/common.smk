@@ -22,6 +22,7 @@ os.environ.update(
 )
 
 from forgetting.config import VIEW_KEYS, load_study
+from forgetting.devices import JOBS_PER_DEVICE
 from forgetting.large_inputs import compare_by_content
 from forgetting.run import ConfigError
 from forgetting.sizing import Sizes
@@ -33,6 +34,8 @@ try:
     STUDY = load_study(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+os.environ[JOBS_PER_DEVICE] = str(STUDY.jobs_per_gpu)  # for the jobs of this machine, which lease their GPUs
 
 ROOT = f"results/{STUDY.scale}"
 SEED = f"{ROOT}/seed{{seed}}"

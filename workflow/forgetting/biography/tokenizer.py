@@ -31,7 +31,8 @@ def train_tokenizer(config: Tokenizer, text: Iterable[str]) -> FastTokenizer:
             tokenizer = FastTokenizer.from_file(str(local)) if local.exists() else FastTokenizer.from_pretrained(config.path)
         except Exception as error:  # the library raises bare Exception
             raise StudyError(
-                f"tokenizer.path {config.path!r}: neither a folder with a tokenizer.json nor one of the hub ({error})"
+                f"tokenizer.path {config.path!r}: no folder with a tokenizer.json, and the hub did not give one of this name. "
+                f"Without a network, copy tokenizer.json into a folder and name that ({str(error).splitlines()[0][:150]})"
             ) from None
     elif config.kind == "word":
         tokenizer = FastTokenizer(models.WordLevel(unk_token=UNKNOWN))
