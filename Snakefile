@@ -108,7 +108,9 @@ rule status:
 onsuccess:
     if not only_looks():
         explained = Path(ROOT, "report.html").is_file()
-        print(f"Done. Results are in {ROOT}; {'report.html there explains them' if explained else '`all` adds the report that explains them'}.")
+        print(
+            f"Done. Results are in {ROOT}; {'report.html there explains them' if explained else '`all` adds the report that explains them'}."
+        )
 
 
 onerror:

@@ -202,10 +202,14 @@ def needs(rule):
         return SIZES.of(rule, wildcards.get("arm"))
 
     gpus = SIZES.gpus(rule)
-    return ({"gpu": gpus} if gpus else {}) | ({"nodes": 1} if gpus > 1 else {}) | {
-        "mem_mb": lambda wildcards, attempt: attempt * size(wildcards).memory,
-        "runtime": lambda wildcards, attempt: int(min(size(wildcards).minutes(attempt), longest_job(gpus))),
-    }
+    return (
+        ({"gpu": gpus} if gpus else {})
+        | ({"nodes": 1} if gpus > 1 else {})
+        | {
+            "mem_mb": lambda wildcards, attempt: attempt * size(wildcards).memory,
+            "runtime": lambda wildcards, attempt: int(min(size(wildcards).minutes(attempt), longest_job(gpus))),
+        }
+    )
 
 
 def interpreter(wildcards, resources):
