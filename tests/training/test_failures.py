@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch._inductor.config
 from tests.training.test_loop import RUN, plan_of
 from tests.workflow.scripts import failing_script, run_script, smoke_config
 from torch import Tensor
@@ -95,6 +96,16 @@ def test_an_evaluation_that_does_not_fit_names_its_batch(tiny_model: Any, tiny_q
 def test_errors_of_the_machine_are_told_from_those_of_the_code(error: Exception, expected: str | None) -> None:
     said = explain(error)
     assert said is None if expected is None else said is not None and said.startswith(expected)
+
+
+def test_what_cannot_be_compiled_need_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
+    with pytest.raises(RuntimeError) as error:
+        torch.compile(lambda values: values.sin() + 1)(torch.ones(3))
+    said = explain(error.value)
+    assert said is not None and said.startswith("the training step could not be compiled: ") and "FORGETTING_PLAIN_STEPS=1" in said
+    assert "ompiler" in said.split(";")[0].removeprefix("the training step could not be compiled")
 
 
 def test_lost_contact_is_told_from_other_errors() -> None:

@@ -13,6 +13,8 @@ LINE = 200
 """Characters of an error that are told."""
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|CUBLAS_STATUS_ALLOC_FAILED")
 DEVICE = re.compile(r"CUDA (driver )?error|CUDA-capable device|NVML|CUBLAS_STATUS|CUDNN_STATUS|cuDNN error|cuSOLVER error")
+COMPILERS = ("torch._dynamo", "torch._inductor", "triton")
+"""Where errors of compiled code come from: a GPU that is not supported, or a node without a C compiler or the headers of Python."""
 CONTACT = re.compile(r"gloo|Connection (closed|reset)|NCCL|Broken pipe|Socket Timeout")
 
 
@@ -25,6 +27,9 @@ def explain(error: BaseException) -> str | None:
         return f"{next(iter(getattr(error, '__notes__', ())), 'out of memory: lower evaluation.batch_size')} ({first_line(error)})"
     if _of_torch(error) and (type(error).__name__ == "AcceleratorError" or DEVICE.search(str(error))):
         return f"the GPU failed or was lost: {first_line(error)}; run again to resume from the last saved state"
+    if type(error).__module__.startswith(COMPILERS):
+        reason = first_line(getattr(error, "inner_exception", error))
+        return f"the training step could not be compiled: {reason}; with FORGETTING_PLAIN_STEPS=1 in the environment it need not be"
     return None
 
 
