@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from layout import misplaced
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy import stats
@@ -85,6 +86,7 @@ def test_figure_draws_without_warnings_and_names_its_axes(tree: Path, name: str,
     assert any(axes.get_xlabel() for axes in visible) and any(axes.get_ylabel() for axes in visible)
     assert all(axes.get_title(loc="left") for axes in figure.axes[:2] if axes.axison)
     assert figure.get_supxlabel(), "the note that says what the intervals are"
+    assert misplaced(figure) == []
 
 
 def test_three_formats_and_the_same_bytes_twice(tree: Path, tmp_path: Path) -> None:

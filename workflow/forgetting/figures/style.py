@@ -246,6 +246,7 @@ def legend_below(panel: Axes, handles: Sequence[Artist], columns: int) -> None:
     Placed by their height in points, for a share of the panel is more or less by how high the panel is.
     """
     figure = panel.get_figure(root=True)
+    assert figure is not None
     axis = panel.xaxis.get_tightbbox(_renderer(figure))
     below = 0.0 if axis is None else (axis.y0 - panel.bbox.y0) / figure.dpi
     panel.legend(
@@ -273,7 +274,7 @@ def note(figure: Figure, frame: pd.DataFrame, extra: str = "") -> None:
 
 def small_print(figure: Figure, text: str) -> None:
     """Text below all panels, wrapped to the width of the figure."""
-    characters = int(20 * figure.get_figwidth())
+    characters = int(19.5 * figure.get_figwidth())
     figure.supxlabel(textwrap.fill(text, characters), fontsize=6.5, color="#555555", x=0.01, ha="left")
 
 
