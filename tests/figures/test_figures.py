@@ -235,6 +235,11 @@ def test_bands_are_the_t_interval_over_seeds() -> None:
     assert "clustered by person" in style.interval_note(frame[frame["seed"] == 0])
 
 
+def test_bands_beyond_what_a_share_can_be_are_told(tree: Path) -> None:
+    notes = [drawn(tree, "performance", seeds).get_supxlabel().replace("\n", " ") for seeds in ("*", "0")]
+    assert ["A band past 0 or 1" in text for text in notes] == [True, False], "intervals over persons end there"
+
+
 def test_all_scripts_run_where_torch_cannot_be_imported(tree: Path, tmp_path: Path) -> None:
     scripts = [path for kind in ("fig", "table") for path in sorted(SCRIPTS.glob(f"{kind}_*.py"))]
     (tmp_path / "torch.py").write_text("raise ImportError('figures and tables must not need torch')")

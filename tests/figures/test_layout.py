@@ -39,27 +39,27 @@ PATTERNS = {
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("results")
     families = {style.arm_family(arm) or arm: [arm] for arm in ARMS}
-    synthetic.write_tree(root, (0, 1), STEPS, tuple(STEPS), families)
+    synthetic.write_tree(root, (0,), STEPS, tuple(STEPS), families)
     return root
 
 
 def drawn(tree: Path, name: str, arms: tuple[str, ...]) -> Figure:
     draw = import_module(f"forgetting.figures.{name}").draw
     wanted = inspect.signature(draw).parameters
-    frames = {key: of_arms(tree, key, arms, name == "learning_rate") for key in wanted if key in INPUTS}
+    rates = tuple(synthetic.RATES) if name == "learning_rate" else ()
+    frames = {key: of_arms(tree, key, arms + rates) for key in wanted if key in INPUTS}
     return draw(**frames, **{key: value for key, value in OPTIONS.items() if key in wanted})
 
 
-def of_arms(tree: Path, name: str, arms: tuple[str, ...], rates: bool) -> pd.DataFrame:
-    """The input of this name, with the rows of these arms, of the controls and, if wanted, of the learning rates."""
+def of_arms(tree: Path, name: str, arms: tuple[str, ...]) -> pd.DataFrame:
+    """The input of this name, with the rows of these arms and of the controls."""
     pattern = "comparison/choice.parquet" if name == "choice" else f"seed*/{PATTERNS.get(name, f'views/*/{name}.parquet')}"
     frame = INPUTS[name][0]([str(path) for path in sorted(tree.glob(pattern))])
     if name == "floors":
         return frame
     there = set(frame["arm"])
     copies = [frame[frame["arm"] == LIKE[arm]].assign(arm=arm) for arm in arms if arm not in there]
-    kept = frame["arm"].isin([*arms, "controls"]) | (rates & frame["arm"].map(style.is_rate_arm))
-    return pd.concat([frame[kept], *copies], ignore_index=True)
+    return pd.concat([frame[frame["arm"].isin([*arms, "controls"])], *copies], ignore_index=True)
 
 
 @pytest.mark.parametrize(("name", "count"), CASES)
