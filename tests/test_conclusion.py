@@ -30,7 +30,7 @@ def about(low: float, high: float) -> Interval:
 def numbers(learned: float = 1.0, **given: Interval) -> dict[str, Interval]:
     """A row in which nothing was measured but what is `given`, and nothing was lost."""
     row = {f"{time}_{name}": NOT_MEASURED for time in TIMES for name in OF_TIME}
-    row |= {"learned": Interval(learned, np.nan, np.nan), "random": about(0, 0.05)}
+    row |= {"learned": Interval(learned, np.nan, np.nan), "before": about(0.95, 1), "random": about(0, 0.05)}
     row |= {"probe_before": about(0.5, 0.7), "probe_chance": Interval(0.1, np.nan, np.nan)}
     row |= {f"{time}_drop": about(0, 0.01) for time in TIMES} | {f"{time}_control_persons": about(0, 0.04) for time in TIMES}
     return row | given
@@ -148,6 +148,20 @@ def test_nothing_forgotten_needs_no_more_words() -> None:
     assert conclusion(numbers()) == "Nothing forgotten, early or late."
     assert conclusion(numbers(learned=0)) == "Task 1 not learned. Nothing forgotten, early or late."
     assert conclusion(numbers(learned=2 / 3)) == "Task 1 not always learned. Nothing forgotten, early or late."
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (Interval(0, 0, 0.24), "was not learned (0.00)"),
+        (Interval(0.02, 0.005, 0.04), "was not learned (0.02)"),
+        (Interval(0.1, 0.01, 0.3), "was perhaps not learned (0.10)"),
+    ],
+)
+def test_what_was_not_learned_cannot_be_forgotten(before: Interval, said: str) -> None:
+    """Unless a loss is sure: then it was there."""
+    assert conclusion(numbers(before=before, learned=0)) == f"Task 0 {said}: nothing can be said about forgetting."
+    assert "early loss" in conclusion(numbers(before=before, early_drop=about(0.03, 0.2))).lower()
 
 
 def test_times_are_told_apart_only_where_they_differ() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forgetting.gates import GateError, settle, task0_gates, task1_gates
+from forgetting.gates import Gate, GateError, settle, task0_gates, task1_gates
 from forgetting.run import Run
 from forgetting.sections import GateThresholds
+from forgetting.summary import gates_table, read_gates
 from forgetting.tables import METRICS, RECOVERY, write_table
 
 NAN = float("nan")
@@ -73,10 +74,10 @@ def test_a_failed_gate_stops_with_numbers_and_advice_and_writes_nothing(tmp_path
     assert [row["passed"] for row in json.loads((tmp_path / "gate.json").read_text())] == [True, False, False]
 
 
-def test_gates_of_the_sequential_arm(tmp_path: Path, floors: Path) -> None:
+def of_sequential_arm(tmp_path: Path, floors: Path, before: float) -> dict[str, Gate]:
     curve = metrics(
         tmp_path / "task1.parquet",
-        [(step, "task0_test", "exact_match", value) for step, value in ((0, 0.98), (80, 0.2), (150, 0.3), (300, 0.05), (2000, 0.4))]
+        [(step, "task0_test", "exact_match", value) for step, value in ((0, before), (80, 0.2), (150, 0.3), (300, 0.05), (2000, 0.4))]
         + [(0, "task1", "exact_match", 0.0), (2000, "task1", "exact_match", 0.995)]
         + [(80, "control", "exact_match", 0.01), (2000, "control", "exact_match", 0.0)],
     )
@@ -88,10 +89,28 @@ def test_gates_of_the_sequential_arm(tmp_path: Path, floors: Path) -> None:
     controls = recovery(
         tmp_path / "controls.parquet", [("pretrained", 0, 1.0, group, value) for group, value in (("control", 0.05), ("task0_test", 0.85))]
     )
-    gates = {gate.gate: gate for gate in task1_gates(run_of(), floors, curve, probes, controls)}
+    return {gate.gate: gate for gate in task1_gates(run_of(), floors, curve, probes, controls)}
+
+
+def test_gates_of_the_sequential_arm(tmp_path: Path, floors: Path) -> None:
+    gates = of_sequential_arm(tmp_path, floors, before=0.98)
+    assert all(gate.applies for gate in gates.values())
     assert (gates["sequential_trough"].value, gates["sequential_trough"].step, gates["sequential_trough"].passed) == (0.2, 80, False)
     assert gates["sequential_task1_end"].value == 0.995 and gates["sequential_task1_end"].passed
     assert (gates["recovery_from_150"].step, gates["recovery_from_150"].control) == (150, 0.85)
     assert gates["sequential_task1_end"].floor == 0.02
     assert gates["recovery_from_150"].value == 0.93 and gates["recovery_from_150"].passed
     assert gates["control during Task 1"].passed and not gates["control during recovery"].passed
+
+
+def test_collapse_and_recovery_of_what_was_not_learned_do_not_apply(tmp_path: Path, floors: Path) -> None:
+    """Which studies stop is decided as ever."""
+    gates = of_sequential_arm(tmp_path, floors, before=0.9)
+    assert [name for name, gate in gates.items() if not gate.applies] == ["sequential_trough", "recovery_from_150"]
+    assert [name for name, gate in gates.items() if not gate.passed] == ["sequential_trough", "control during recovery"]
+    assert str(gates["sequential_trough"]).startswith("not applicable: sequential_trough is 0.200")
+    with pytest.raises(GateError, match="2 of 5 gates failed"):
+        settle([*gates.values()], run_of("stop"), tmp_path / "gate.json")
+    settle([*gates.values()], run_of("warn"), tmp_path / "gate.json")
+    table = gates_table(read_gates([tmp_path / "gate.json"]))
+    assert table["passed"].tolist() == ["not applicable", "yes", "not applicable", "yes", "NO"]

@@ -140,6 +140,12 @@ def test_failed_gate_is_said_first(results: Path) -> None:
     assert "All 1 gates were reached" not in text
 
 
+def test_a_gate_that_says_nothing_is_neither_missed_nor_reached(results: Path) -> None:
+    text = made(results, [GATE | {"passed": False}, GATE | {"gate": "sequential_trough", "passed": True, "applies": False}])
+    assert "1 of 2 gates were not reached" in text
+    assert "seed 0, sequential trough: not applicable, since Task 0 was not known before Task 1" in text
+
+
 def test_configuration_versions_and_run_times_are_in(results: Path) -> None:
     text = made(results)
     assert "early_stop_accuracy:" in text

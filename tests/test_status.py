@@ -42,7 +42,7 @@ def test_before_anything_ran_everything_is_left(tmp_path: Path) -> None:
     text = report(tmp_path, {"all": FILES}, NOW)
     assert counts(text, "task1") == [0, 0, 0, 2]
     assert "seq, ewc" in text, "the arms that are left are named"
-    assert "none has finished yet (data, pretrain, task1, views, drift)" in text
+    assert "unknown: no job has finished yet (data, pretrain, task1, views, drift)." in text and "about" not in text
 
 
 def test_a_finished_study(tmp_path: Path) -> None:
@@ -101,6 +101,10 @@ def test_what_is_left_takes_as_long_as_what_is_done(tmp_path: Path) -> None:
     path.write_text("s\th:m:s\n300.5\t0:05:00\n")
     text = report(tmp_path, {"all": [file for file in FILES if "task1" in file]}, NOW)
     assert "one job after the other: about 5 min." in text
+    text = report(tmp_path, {"all": FILES}, NOW)
+    assert "about 5 min, and those of which none has finished yet (data, pretrain, views, drift)." in text
+    make(tmp_path / FILES[3])
+    assert "unknown: no job of these stages has finished yet (data, pretrain, views, drift)." in report(tmp_path, {"all": FILES}, NOW)
 
 
 def test_the_second_target_is_shown_once_it_has_begun(tmp_path: Path) -> None:

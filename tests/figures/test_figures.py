@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
+from layout import misplaced
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy import stats
@@ -85,6 +86,7 @@ def test_figure_draws_without_warnings_and_names_its_axes(tree: Path, name: str,
     assert any(axes.get_xlabel() for axes in visible) and any(axes.get_ylabel() for axes in visible)
     assert all(axes.get_title(loc="left") for axes in figure.axes[:2] if axes.axison)
     assert figure.get_supxlabel(), "the note that says what the intervals are"
+    assert misplaced(figure) == []
 
 
 def test_three_formats_and_the_same_bytes_twice(tree: Path, tmp_path: Path) -> None:
@@ -231,6 +233,11 @@ def test_bands_are_the_t_interval_over_seeds() -> None:
     frame = pd.DataFrame({"seed": [0, 1], "step": [0, 0], "value": [0.4, 0.6], "low": 0.0, "high": 1.0})
     assert "Student" in style.interval_note(frame)
     assert "clustered by person" in style.interval_note(frame[frame["seed"] == 0])
+
+
+def test_bands_beyond_what_a_share_can_be_are_told(tree: Path) -> None:
+    notes = [drawn(tree, "performance", seeds).get_supxlabel().replace("\n", " ") for seeds in ("*", "0")]
+    assert ["A band past 0 or 1" in text for text in notes] == [True, False], "intervals over persons end there"
 
 
 def test_all_scripts_run_where_torch_cannot_be_imported(tree: Path, tmp_path: Path) -> None:

@@ -36,11 +36,15 @@ def conclusion(numbers: Numbers) -> str:
     Losses are told by `loss`, and what came back of them by `nature`. Then, of the times at which something was lost: where one epoch of
     recovery stands against its controls and what that means (`standing`), whether a shift common to all facts explains the loss
     (`explained`), and whether a linear probe still reads the facts (`readable`); what was not measured is left out. An arm that did not
-    learn Task 1 in every seed is named as such, since what does not learn need not forget.
+    learn Task 1 in every seed is named as such, since what does not learn need not forget. Where no loss is sure and Task 0 not surely
+    learned, nothing else is said: `before` is held against the smallest drop that counts, since nothing can drop by more than it was.
     """
     of_time = {time: {name.removeprefix(f"{time}_"): number for name, number in numbers.items()} for time in TIMES}
     losses = {time: loss(found["drop"]) for time, found in of_time.items()}
-    learned = numbers["learned"].value
+    before, learned = numbers["before"], numbers["learned"].value
+    if "lost" not in losses.values() and side(before, SMALLEST_DROP) != "above":
+        said = "was not" if before.value <= SMALLEST_DROP else "was perhaps not"
+        return f"Task 0 {said} learned ({before.value:.2f}): nothing can be said about forgetting."
     sentences = [f"Task 1 not {'always ' if learned > 0 else ''}learned."] if learned < 1 else []
     if set(losses.values()) == {"nothing"}:
         return " ".join([*sentences, "Nothing forgotten, early or late."])

@@ -32,6 +32,7 @@ class Gate:
     """One number held against its threshold, at an optimizer step (for a recovery: the Task 1 step it starts from).
 
     floor: what a predictor without knowledge reaches (None where none applies). control: the same recovery from the pretrained model.
+    applies: False for what says nothing because Task 0 was not known before Task 1; whether it passed still decides whether a study stops.
     """
 
     gate: str
@@ -43,13 +44,14 @@ class Gate:
     floor: float | None
     step: int
     control: float | None = None
+    applies: bool = True
 
     @property
     def passed(self) -> bool:
         return self.value >= self.threshold if self.comparison == ">=" else self.value <= self.threshold
 
     def __str__(self) -> str:
-        word = "passed" if self.passed else "FAILED"
+        word = ("passed" if self.passed else "FAILED") if self.applies else "not applicable"
         interval = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
         beside = "" if self.floor is None else f"; floor {self.floor:.3f}"
         beside += "" if self.control is None else f"; from the pretrained model {self.control:.3f}"
@@ -71,7 +73,10 @@ def task0_gates(run: Run, floors: Path, pretrain: Path, task0: Path) -> list[Gat
 
 
 def task1_gates(run: Run, floors: Path, task1: Path, recovery: Path, controls: Path) -> list[Gate]:
-    """The gates on `seq`: collapse, Task 1 learned, recovery from step 150, control persons at chance in Task 1 and in every probe."""
+    """The gates on `seq`: collapse, Task 1 learned, recovery from step 150, control persons at chance in Task 1 and in every probe.
+
+    Collapse and recovery apply only if Task 0 was known at step 0.
+    """
     limits: GateThresholds = run.need("gate_thresholds")
     floor, curve = (read_table(path, METRICS) for path in (floors, task1))
     probes = pd.concat([read_table(path, RECOVERY) for path in (recovery, controls)], ignore_index=True)
@@ -79,13 +84,14 @@ def task1_gates(run: Run, floors: Path, task1: Path, recovery: Path, controls: P
     early = curve[curve["step"] <= min(TROUGH_WITHIN, run.need("task1_epoch_steps"))]
     of_task0 = early[_where(early, "task0_test", "exact_match")]
     trough = of_task0.loc[of_task0["value"].idxmin()]
+    known = bool(of_task0.loc[of_task0["step"].idxmin(), "value"] >= limits.task0_before)
     one_epoch = probes[(probes["start"] == "task1") & (probes["epochs"] == 1.0)]
     checkpoint = int(one_epoch.loc[one_epoch["checkpoint"] <= TROUGH_WITHIN, "checkpoint"].max())
     pretrained = _row(probes[(probes["start"] == "pretrained") & (probes["epochs"] == 1.0)], "task0_test", "exact_match")["value"]
     recovered = _row(one_epoch[one_epoch["checkpoint"] == checkpoint], "task0_test", "exact_match")
     recovery_gate = _gate("recovery_from_150", recovered, ">=", limits.recovery_from_150, exact_floor)
     gates = [
-        _gate("sequential_trough", trough, "<=", limits.sequential_trough, exact_floor),
+        replace(_gate("sequential_trough", trough, "<=", limits.sequential_trough, exact_floor), applies=known),
         _gate(
             "sequential_task1_end",
             _row(curve, "task1", "exact_match"),
@@ -93,7 +99,7 @@ def task1_gates(run: Run, floors: Path, task1: Path, recovery: Path, controls: P
             limits.sequential_task1_end,
             _row(floor, "task1", "exact_match")["value"],
         ),
-        replace(recovery_gate, step=checkpoint, control=float(pretrained)),
+        replace(recovery_gate, step=checkpoint, control=float(pretrained), applies=known),
     ]
     for name, frame in (("control during Task 1", curve), ("control during recovery", probes)):
         rows = frame[_where(frame, "control", "exact_match")]

@@ -168,5 +168,7 @@ def _forecast(jobs: list[Job]) -> str:
             total += mean(taken[job.stage])
         elif job.stage not in ("figures", "tables"):
             unknown[job.stage] = None
-    text = f"Left, one job after the other: about {duration(total)}"
-    return text + (f", and those of which none has finished yet ({', '.join(unknown)})." if unknown else ".")
+    text = "Left, one job after the other: "
+    if unknown and not total:
+        return f"{text}unknown: no job {'of these stages ' if taken else ''}has finished yet ({', '.join(unknown)})."
+    return f"{text}about {duration(total)}" + (f", and those of which none has finished yet ({', '.join(unknown)})." if unknown else ".")

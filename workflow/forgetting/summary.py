@@ -103,19 +103,21 @@ def learning_rate_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_
 def gates_table(gates: pd.DataFrame) -> pd.DataFrame:
     """One row a seed and gate, from the entries that `forgetting.gates` writes."""
     threshold = gates["comparison"] + gates["threshold"].map(" {:g}".format)
-    table = gates.assign(threshold=threshold, passed=gates["passed"].map({True: "yes", False: "NO"}))
+    passed = gates["passed"].map({True: "yes", False: "NO"}).where(gates["applies"], "not applicable")
+    table = gates.assign(threshold=threshold, passed=passed)
     return table[["seed", "gate", "value", "low", "high", "threshold", "floor", "control", "step", "passed"]]
 
 
 def read_gates(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """The entries of gate files (lists of objects). Raises ValueError that names a file that is not one."""
+    """The entries of gate files (lists of objects); those that do not say whether they apply do. Raises ValueError that names a file that
+    is not one."""
     frames = []
     for path in map(Path, paths):
         try:
             frame = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
             if missing := {"gate", "value", "threshold", "passed", "seed"} - set(frame):
                 raise ValueError(f"no {', '.join(sorted(missing))}")
-            frames.append(frame)
+            frames.append(frame.assign(applies=frame.get("applies", True)))
         except ValueError as error:
             raise ValueError(f"{path}: not a list of gates ({error}); delete it and run again") from None
     return pd.concat(frames, ignore_index=True)

@@ -102,16 +102,8 @@ def _titles_and_keys(axes: np.ndarray, forms: Sequence[str]) -> None:
         [*as_asked, floor],
         [*shown, floor],
     )
-    for panel, handles, columns, below in zip(axes.flat, keys, (4, 3, 2, 2, 3, 3), np.repeat((-0.2, -0.22, -0.24), 2), strict=True):
-        panel.legend(
-            handles=handles,
-            loc="upper center",
-            bbox_to_anchor=(0.5, below),
-            ncols=columns,
-            fontsize=6.5,
-            columnspacing=0.9,
-            handletextpad=0.4,
-        )
+    for panel, handles, columns in zip(axes.flat, keys, (4, 3, 2, 2, 3, 3), strict=True):
+        style.legend_below(panel, handles, columns)
 
 
 def _mark(variant: tuple[str, str], color: str, marker: style.Marker) -> dict[str, Any]:

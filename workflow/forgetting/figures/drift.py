@@ -35,7 +35,6 @@ def draw(drift: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
     for letter, panel, (metric, text) in zip("ab", axes[0], _METRICS.items(), strict=True):
         _panel(panel, points[points["metric"] == metric], arms)
         style.title(panel, letter, text)
-        panel.set_xlabel("nats per answer token of Task 1 questions")
     axes[0, 0].set_ylabel("Task 0 exact match lost")
     style.legend(figure, style.arm_handles(arms, linewidth=0.9), columns)
     style.note(
@@ -90,7 +89,8 @@ def _panel(panel: Axes, points: pd.DataFrame, arms: list[str]) -> None:
     panel.axhline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
     panel.set_xlim(left=0)
     panel.set_ylim(top=1.03)
-    panel.legend(handles=_correlations(points), loc="upper center", bbox_to_anchor=(0.5, -0.13), fontsize=6.5)
+    panel.set_xlabel("nats per answer token of Task 1 questions")
+    style.legend_below(panel, _correlations(points), columns=1)
 
 
 def _correlations(points: pd.DataFrame) -> list[Line2D]:

@@ -136,5 +136,5 @@ def _fits(panel: Axes, points: pd.DataFrame, column: str) -> None:
         slope, base = np.polyfit(x, y, 1)
         ends = np.array([x.min(), x.max()])
         panel.plot(np.exp(ends), base + slope * ends, color=color, linestyle=dashes, linewidth=0.9, label=words[-1], zorder=1)
-    if panel.get_legend_handles_labels()[0]:
-        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize=6.5)
+    if handles := panel.get_legend_handles_labels()[0]:
+        style.legend_below(panel, handles, columns=1)

@@ -19,7 +19,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     """Frames: METRICS of the task1 runs, METRICS floors. `matched_accuracy`: Task 1 accuracy at which the arms are compared."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if not style.is_rate_arm(arm)]
     summary = method_summary(metrics[metrics["arm"].isin(arms)], matched_accuracy)
-    figure, axes = style.new_figure(1, 2, height=3.9, width_ratios=[1.7, 1])
+    figure, axes = style.new_figure(1, 2, height=3.9 + 0.2 * max(0, len(arms) - 8), width_ratios=[1.5, 1])
     first, second = axes[0]
     for arm in arms:
         style.draw_path(first, metrics[metrics["arm"] == arm], style.arm_look(arm).color)

@@ -50,7 +50,8 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
         style.title(panel, letter, text)
     for panel in panels[-1]:
         panel.set_xlabel(f"alpha: first {TROUGH_WITHIN} steps")
-    bar = figure.colorbar(contours, ax=panels, shrink=0.6, pad=0.02, label="loss (nats per answer token, log-spaced levels)")
+    label = "loss (nats per answer token,", "log-spaced levels)"
+    bar = figure.colorbar(contours, ax=panels, shrink=0.6, pad=0.02, label=(" " if len(arms) > 1 else "\n").join(label))
     bar.set_ticks(np.log(levels[::3]), labels=[f"{level:.2g}" for level in levels[::3]])
     unit = "distance in weight space (L2 norm)" if axes == "orthogonal" else "multiples of the two displacements"
     drawn = set(frame["kind"])

@@ -18,7 +18,7 @@ from forgetting.views.spurious import task0_rows
 _BEFORE: dict[str, Any] = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 1.5))}
 _PRETRAINED: dict[str, Any] = {"color": style.CONTROLS["pretrained"].color, "linewidth": 0.9, "linestyle": (0, (5, 2))}
 _CONTROL: dict[str, Any] = {"color": style.CONTROL_PERSONS, "linewidth": 1.0, "linestyle": ":"}
-_FAINT_PATH: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.3, "zorder": 1.5}
+_FAINT_PATH: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.2, "zorder": 1.5}
 _FAINT: dict[str, Any] = {"markersize": 3, "alpha": 0.45, "linestyle": "none", "markeredgewidth": 0, "clip_on": False}
 _ROW = 0.27
 """Height of a row of panel b, inches."""
@@ -70,8 +70,9 @@ def _frontier(panel: Axes, metrics: pd.DataFrame, summary: pd.DataFrame, chosen:
         if arm not in chosen:
             panel.plot(*at, color=look.color, marker=look.marker, **_FAINT)
             continue
-        bars: dict[str, Any] = {"xerr": _beyond(task1), "yerr": _beyond(task0), "elinewidth": 0.8, "capsize": 1.5}
-        panel.errorbar(*at, color=look.color, marker=look.marker, markersize=6, markeredgecolor="white", **bars, zorder=4)
+        bars: dict[str, Any] = {"xerr": _beyond(task1), "yerr": _beyond(task0), "elinewidth": 0.5, "capsize": 0}
+        panel.errorbar(*at, color=look.color, linestyle="none", **bars, zorder=3)  # below all marks, which stand in one column
+        panel.plot(*at, color=look.color, marker=look.marker, markersize=6, markeredgecolor="white", markeredgewidth=0.5, zorder=4)
     style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
     panel.set_xlim(-0.03, 1.03)
     panel.set_xlabel("Task 1 exact match (share of answers)")

@@ -20,7 +20,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     """Frames: METRICS of the task1 runs, RECOVERY and RECOVERY_FACTS (the controls among them)."""
     points = probe_points(metrics, recovery)
     arms = [arm for arm in style.arm_order(points["arm"]) if not style.is_rate_arm(arm)]
-    figure, axes = style.new_figure(1, 3, height=3.9, width_ratios=[1.25, 1.25, 1])
+    figure, axes = style.new_figure(1, 3, height=3.9 + 0.2 * max(0, len(arms) - 8), width_ratios=[1.25, 1.25, 1])
     first, second, third = axes[0]
     _over_checkpoints(first, recovery, arms)
     _over_epochs(second, recovery, points)
@@ -60,7 +60,7 @@ def _over_checkpoints(panel: Axes, recovery: pd.DataFrame, arms: list[str]) -> N
     style.draw_curve(panel, control, "checkpoint", style.CONTROLS["control"], band=False, linestyle=":", linewidth=1.0)
     panel.set_xscale("symlog", linthresh=10, linscale=0.5)
     panel.set_xlim(-1, None)
-    panel.set_xlabel("Task 1 checkpoint (step, log scale)")
+    panel.set_xlabel("Task 1 step (log scale)")
     style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
     style.title(panel, "a", "after one epoch")
 
@@ -106,7 +106,7 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> Non
     panel.set_ylim(len(arms) - 0.5, -0.5)
     panel.grid(axis="y", visible=False)
     panel.axvline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
-    panel.set_xlabel("spurious share of the drop")
+    panel.set_xlabel("share of the drop")
     style.title(panel, "c", "spurious share")
 
 

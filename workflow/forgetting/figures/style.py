@@ -21,9 +21,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from forgetting.outputs import output_paths, write_formats
 from forgetting.statistics import over_seeds
@@ -229,8 +232,39 @@ def arm_handles(arms: Sequence[str], **line: Any) -> list[Line2D]:
 
 
 def legend(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
-    """One legend above all panels, outside the data."""
-    figure.legend(handles=list(handles), loc="outside upper center", ncols=columns)
+    """One legend above all panels, outside the data; of fewer columns, and so more rows, where it would be wider than the figure."""
+    for fewer in range(columns, 0, -1):
+        made = figure.legend(handles=list(handles), loc="outside upper center", ncols=fewer)
+        if fewer == 1 or made.get_window_extent(_renderer(figure)).width <= figure.bbox.width:
+            return
+        made.remove()
+
+
+def legend_below(panel: Axes, handles: Sequence[Artist], columns: int) -> None:
+    """A legend in small print under the ticks and the label of the horizontal axis, which must be there by now.
+
+    Placed by their height in points, for a share of the panel is more or less by how high the panel is.
+    """
+    figure = panel.get_figure(root=True)
+    assert figure is not None
+    axis = panel.xaxis.get_tightbbox(_renderer(figure))
+    below = 0.0 if axis is None else (axis.y0 - panel.bbox.y0) / figure.dpi
+    panel.legend(
+        handles=list(handles),
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=panel.transAxes + ScaledTranslation(0, below, figure.dpi_scale_trans),
+        ncols=columns,
+        fontsize=6.5,
+        borderaxespad=0.3,
+        columnspacing=0.9,
+        handletextpad=0.4,
+    )
+
+
+def _renderer(figure: Figure) -> RendererBase:
+    """What sizes of texts are measured with."""
+    return FigureCanvasAgg(figure).get_renderer()
 
 
 def note(figure: Figure, frame: pd.DataFrame, extra: str = "") -> None:
@@ -240,7 +274,7 @@ def note(figure: Figure, frame: pd.DataFrame, extra: str = "") -> None:
 
 def small_print(figure: Figure, text: str) -> None:
     """Text below all panels, wrapped to the width of the figure."""
-    characters = int(20 * figure.get_figwidth())
+    characters = int(19.5 * figure.get_figwidth())
     figure.supxlabel(textwrap.fill(text, characters), fontsize=6.5, color="#555555", x=0.01, ha="left")
 
 

@@ -1,0 +1,89 @@
+"""Figures of few arms and of several: nothing is cut off, and no legend covers a label."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from layout import misplaced
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.present import INPUTS
+
+FIGURES = ("performance", "answers", "recovery", "landscape", "interpolation", "weight_update", "features")
+FIGURES += ("common_shift", "frontier", "method_comparison", "theory", "drift")
+CASES = [*((name, count) for name in FIGURES for count in (1, 2, 4)), ("learning_rate", 1)]
+ARMS = ("seq", "replay-20", "freeze-2", "ewc-batch-1e-1")
+LIKE = {"ewc-batch-1e-1": "replay-20"}
+"""Arms that no view was made up for, and the arm whose views they take."""
+STEPS = np.array([0, 60, 150, 2000, 4000])
+OPTIONS = {"matched_accuracy": 0.9, "energy": 0.95}
+PATTERNS = {
+    "metrics": "task1/*/metrics.parquet",
+    "recovery": "recovery/*/metrics.parquet",
+    "recovery_facts": "recovery/*/facts.parquet",
+    "floors": "data/floors.parquet",
+    "points": "views/*/feature_points.parquet",
+    "drift": "views/drift.parquet",
+    "repair": "views/*/common_shift_repair.parquet",
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("results")
+    families = {style.arm_family(arm) or arm: [arm] for arm in ARMS}
+    synthetic.write_tree(root, (0,), STEPS, tuple(STEPS), families)
+    return root
+
+
+def drawn(tree: Path, name: str, arms: tuple[str, ...]) -> Figure:
+    draw = import_module(f"forgetting.figures.{name}").draw
+    wanted = inspect.signature(draw).parameters
+    rates = tuple(synthetic.RATES) if name == "learning_rate" else ()
+    frames = {key: of_arms(tree, key, arms + rates) for key in wanted if key in INPUTS}
+    return draw(**frames, **{key: value for key, value in OPTIONS.items() if key in wanted})
+
+
+def of_arms(tree: Path, name: str, arms: tuple[str, ...]) -> pd.DataFrame:
+    """The input of this name, with the rows of these arms and of the controls."""
+    pattern = "comparison/choice.parquet" if name == "choice" else f"seed*/{PATTERNS.get(name, f'views/*/{name}.parquet')}"
+    frame = INPUTS[name][0]([str(path) for path in sorted(tree.glob(pattern))])
+    if name == "floors":
+        return frame
+    there = set(frame["arm"])
+    copies = [frame[frame["arm"] == LIKE[arm]].assign(arm=arm) for arm in arms if arm not in there]
+    return pd.concat([frame[frame["arm"].isin([*arms, "controls"])], *copies], ignore_index=True)
+
+
+@pytest.mark.parametrize(("name", "count"), CASES)
+def test_nothing_is_cut_off_or_covered(tree: Path, name: str, count: int) -> None:
+    assert misplaced(drawn(tree, name, ARMS[:count])) == []
+
+
+def test_a_legend_that_is_too_wide_gets_fewer_columns() -> None:
+    figure, _ = style.new_figure(1, 1, height=3, width=3)
+    style.legend(figure, [style.line_handle("a third of it") for _ in range(6)], columns=6)
+    assert [len(figure.legends), figure.legends[0]._ncols] == [1, 3]
+    assert misplaced(figure) == []
+
+
+def test_faults_are_found() -> None:
+    figure, axes = style.new_figure(1, 1, height=3)
+    axes[0, 0].set_xlabel("a label")
+    axes[0, 0].legend(handles=[style.line_handle("over it")], loc="upper center", bbox_to_anchor=(0.5, -0.05))
+    figure.legend(handles=[style.line_handle("out of the figure")], loc="center", bbox_to_anchor=(1, 0.5))
+    figure.legend(handles=[style.line_handle("upon it")], loc="center right", bbox_to_anchor=(0.98, 0.5))
+    assert misplaced(figure) == [
+        "legend 0 of the figure leaves the figure",
+        "legend 0 of the figure covers legend 1 of the figure",
+        "legend of a label covers panel a label",
+        "legend 0 of the figure covers panel a label",
+        "legend 1 of the figure covers panel a label",
+    ]
