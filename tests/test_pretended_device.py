@@ -16,7 +16,7 @@ from forgetting.arms import parse_arm
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
 from forgetting.run import load_run
-from forgetting.training import pretraining, task0
+from forgetting.training import distributed, pretraining, task0
 from forgetting.training.loop import Plan, train
 from tests.methods.test_every_method import ARMS
 from tests.pretended import DEVICE, PretendedDevice
@@ -47,7 +47,7 @@ def test_devices_do_not_mix() -> None:
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> PretendedDevice:
     """Not yet entered. Stages take it for their device."""
-    for module in (pretraining, task0, recovery):
+    for module in (distributed, task0, recovery):
         monkeypatch.setattr(module, "pick_device", lambda: DEVICE)
     monkeypatch.setattr(torch.random, "fork_rng", lambda **_: nullcontext())  # asks CUDA itself
     return PretendedDevice()
