@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import json
 import re
 import resource
 import runpy
@@ -115,6 +116,9 @@ def test_only_seeds_with_tables_and_without_models_are_handed_over(tmp_path: Pat
     record.touch()
     assert found() == [], "a study that was computed here"
     record.unlink()
+    older = {key: value for key, value in study.run("task1", 0, "seq").items() if key != "precision"}
+    (root / "seed0/task1/seq/config.json").write_text(json.dumps(older))
+    assert found() == [0], "made before a key that is at its default"
     (root / "seed0/task1/seq/config.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"seq/config\.json .*task1"):
         found()

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from forgetting.config import VIEW_KEYS, StudyConfig
-from forgetting.run import ConfigError
+from forgetting.run import ConfigError, Run
 
 RECORDS = Path(".snakemake/metadata")
 
@@ -26,7 +28,7 @@ def handed_over_seeds(study: StudyConfig, root: Path, records: Path = RECORDS) -
     seeds = [seed for seed in study.seeds if _is_handed_over(root / f"seed{seed}", records)]
     for seed in seeds:
         for path, expected in _configs(study, root, seed):
-            if path.is_file() and (keys := list(_different(expected, _read(path)))):
+            if path.is_file() and (keys := list(_different(_complete(expected), _complete(_read(path))))):
                 raise ConfigError(
                     f"{path} says that the tables of seed {seed} were made with another config ({', '.join(keys)}), and without the models "
                     f"of that seed they cannot be made again. Undo the change, or delete {root / f'seed{seed}'} to compute all of it."
@@ -60,6 +62,14 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text())
     except ValueError:
         raise ConfigError(f"{path}: not valid JSON; copy the results again") from None
+
+
+def _complete(config: Any) -> Any:
+    """With the keys that it lacks at their defaults: those that came later left everything as it was."""
+    try:
+        return Run.model_validate(config).model_dump(mode="json")
+    except ValidationError:
+        return config
 
 
 def _different(expected: Any, found: Any, key: str = "") -> Iterator[str]:
