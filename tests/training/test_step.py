@@ -5,10 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -25,7 +23,6 @@ from forgetting.tokens import Questions
 from forgetting.training import attention, loop, step
 from forgetting.training.attention import document_mask
 from forgetting.training.batches import Batch, Batches, QuestionBatches, question_batch
-from forgetting.training.feed import made_ahead
 from forgetting.training.loop import Plan, train
 from forgetting.training.loss import compiled_linear_cross_entropy
 from forgetting.training.packing import Capacity, Packer
@@ -111,35 +108,6 @@ def test_compiled_code_learns_the_same(tiny_model, tiny_questions, fast) -> None
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1, "batches of one shape are compiled once"
 
 
-def test_packing_keeps_each_token_in_its_place_and_no_padding(tiny_questions: Questions) -> None:
-    """Against the rows themselves: what predicts what, at which place, in a document of which tokens."""
-    batch = question_batch(tiny_questions, torch.arange(9).numpy())
-    packed = Packer([batch])(batch)
-    for start, stop, row in zip(packed.bounds, packed.bounds[1:], range(9), strict=False):
-        length = int(tiny_questions.prompt_length[row] + tiny_questions.answer_length[row]) - 1  # the end token predicts nothing
-        assert packed.ids[0, start:stop].tolist() == tiny_questions.ids[row, :length].tolist()
-        assert packed.places[0, start:stop].tolist() == list(range(length))
-    count = len(batch.row)
-    assert packed.target[:count].tolist() == batch.ids[batch.row, batch.position + 1].tolist()
-    assert packed.ids[0, packed.predicting[:count]].tolist() == batch.ids[batch.row, batch.position].tolist()
-    assert packed.share.sum().item() == pytest.approx(1) and not packed.share[count:].any()
-    tokens, room = int(packed.bounds[9]), packed.ids.shape[1]
-    assert tokens == sum(tiny_questions.prompt_length[:9] + tiny_questions.answer_length[:9] - 1) and room % 128 == 0
-    assert packed.bounds[-1] == room and (packed.bounds.diff() >= 0).all() and packed.bounds.diff().max() <= packed.longest
-    assert packed.places.max() < packed.longest
-
-
-def test_batches_get_the_same_shape_until_one_does_not_fit(tiny_questions: Questions) -> None:
-    batches = QuestionBatches(tiny_questions, 8, 0)
-    pack = Packer([batches.batch(0)])
-    shapes = {pack(batches.batch(number)).shape for number in range(30)}
-    large = pack(question_batch(tiny_questions, torch.arange(40).numpy()))
-    assert len(shapes) == 1 and large.shape not in shapes
-    assert pack(batches.batch(0)).shape == large.shape
-    assert Capacity.expected([Capacity(100, 30, 8, 40), Capacity(140, 30, 8, 40)]) == Capacity(256, 64, 16, 128)
-    assert Capacity.expected([Capacity(49056, 512, 500, 48000)] * 2).tokens == 49152, "no room where nothing varies"
-
-
 def test_a_step_of_a_larger_batch_is_trained_like_any_other(tiny_model, tiny_questions, fast) -> None:
     class Growing(Batches):
         def batch(self, step: int) -> Batch:
@@ -150,12 +118,6 @@ def test_a_step_of_a_larger_batch_is_trained_like_any_other(tiny_model, tiny_que
     tiny_model.load_state_dict(start)
     fast()
     assert train(tiny_model, plan_of(Growing(), 12)).losses == pytest.approx(plain.losses, abs=1e-5)
-
-
-def test_tokens_see_their_own_document_and_what_is_before_them() -> None:
-    mask = document_mask(torch.tensor([0, 2, 2, 5], dtype=torch.int32), 5)
-    seen = [[int(column) for column in row.nonzero()[:, 0]] for row in mask]
-    assert seen == [[0], [0, 1], [2], [2, 3], [2, 3, 4]]
 
 
 def test_padding_changes_no_gradient(tiny_model, tiny_questions: Questions) -> None:
@@ -235,34 +197,6 @@ def test_the_model_is_as_before_when_training_is_over(tiny_model, tiny_questions
     usual = tiny_model.config._attn_implementation
     train(tiny_model, plan_of(QuestionBatches(tiny_questions, 8, 0), 2))
     assert tiny_model.config._attn_implementation == usual == "sdpa"
-
-
-def test_batches_are_made_ahead_in_order() -> None:
-    made = []
-
-    def make(number: int) -> int:
-        made.append((number, threading.current_thread().name))
-        return number
-
-    assert list(islice(made_ahead(make, range(3, 100), 0), 2)) == [3, 4] and len(made) == 2
-    made.clear()
-    ahead = made_ahead(make, range(5), 2)
-    assert next(ahead) == 0
-    assert list(ahead) == [1, 2, 3, 4]
-    assert [number for number, _ in made] == [0, 1, 2, 3, 4]
-    assert all(name.startswith("batches") for _, name in made)
-
-
-def test_an_error_of_the_thread_comes_up_in_the_loop() -> None:
-    def make(number: int) -> int:
-        if number == 3:
-            raise ValueError("batch 3")
-        return number
-
-    ahead = made_ahead(make, range(9), 4)
-    assert [next(ahead) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(ValueError, match="batch 3"):
-        next(ahead)
 
 
 class PretendedGraph:
