@@ -98,10 +98,9 @@ def test_errors_of_the_machine_are_told_from_those_of_the_code(error: Exception,
     assert said is None if expected is None else said is not None and said.startswith(expected)
 
 
-def test_what_cannot_be_compiled_need_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
-    monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
-    with pytest.raises(RuntimeError) as error:
+def test_what_cannot_be_compiled_need_not_be() -> None:
+    no_compiler = torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True})
+    with no_compiler, pytest.raises(RuntimeError) as error:
         torch.compile(lambda values: values.sin() + 1)(torch.ones(3))
     said = explain(error.value)
     assert said is not None and said.startswith("the training step could not be compiled: ") and "FORGETTING_PLAIN_STEPS=1" in said
