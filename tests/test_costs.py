@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forgetting.costs import measured_rates, read_training, stage_totals
+from forgetting.costs import read_training, stage_totals
 from forgetting.run import Run
 from forgetting.runtimes import Job
 from forgetting.schedule import Task, wall_seconds
@@ -51,15 +51,15 @@ def test_only_jobs_that_trained_are_counted_each_in_its_stage(tmp_path: Path) ->
     write(tmp_path, "seed0/task0", {"seconds": 50.0, "tokens_per_second": 5.0})
     found = read_training(tmp_path)
     assert {stage: len(jobs) for stage, jobs in found.items()} == {"pretrain": 1, "task0-lamol": 1, "task1": 2, "recovery": 1}
-    assert found["recovery"] == [ON_GPU | {"loss": 1.0}]
-    assert measured_rates(found)["task1"] == 4e13
+    assert found["recovery"] == [ON_GPU | {"loss": 1.0, "seed": 0}]
+    assert [values["seed"] for values in found["task1"]] == [0, 1]
 
 
 def test_totals_by_stage_by_hand() -> None:
     jobs = [job("data", 0, 36), job("pretrain", 36, 360), job("task1", 400, 180), job("task1", 400, 540), job("views/theory", 1000, 72)]
-    four = ON_GPU | {"devices": 4.0}
-    less = ON_GPU | {"seconds": 300.0, "padding_share": 0.5, "model_flop_utilisation": 0.1, "peak_device_memory": 7e9}
-    data, pretrain, task1, views, everything = stage_totals(jobs, {"pretrain": [four], "task1": [ON_GPU, less]})
+    four = ON_GPU | {"devices": 4.0, "seed": 0}
+    less = ON_GPU | {"seed": 0} | {"seconds": 300.0, "padding_share": 0.5, "model_flop_utilisation": 0.1, "peak_device_memory": 7e9}
+    data, pretrain, task1, views, everything = stage_totals(jobs, {"pretrain": [four], "task1": [ON_GPU | {"seed": 0}, less]})
     assert [cost.stage for cost in (data, pretrain, task1, views, everything)] == ["data", "pretrain", "task1", "views", "all"]
     assert isnan(data.gpu_hours) and data.core_hours == 0.02 and isnan(data.tokens)
     assert pretrain.gpu_hours == pytest.approx(0.4) and pretrain.energy == 0.5
@@ -73,8 +73,15 @@ def test_totals_by_stage_by_hand() -> None:
     assert everything.gpu_hours == pytest.approx(0.4 + 0.2 + 0.02)
 
 
+def test_seeds_may_have_used_different_devices() -> None:
+    jobs = [job("pretrain", 0, 3600), job("pretrain", 0, 720, "seed1"), job("pretrain", 0, 9999, "seed2")]
+    on = [ON_GPU | {"devices": 1.0, "seed": 0}, ON_GPU | {"devices": 8.0, "seed": 1}, ON_CPU | {"seed": 2}]
+    pretrain, _ = stage_totals(jobs, {"pretrain": on})
+    assert pretrain.gpu_hours == pytest.approx(1 + 8 * 0.2), "nothing for the seed that ran on a CPU"
+
+
 def test_without_a_device_there_are_core_hours_alone() -> None:
-    cost, everything = stage_totals([job("task0", 0, 180)], {"task0": [ON_CPU]})
+    cost, everything = stage_totals([job("task0", 0, 180)], {"task0": [ON_CPU | {"seed": 0}]})
     assert cost.core_hours == everything.core_hours == 0.1 and cost.padding == pytest.approx(0.25)
     for value in (cost.gpu_hours, cost.utilisation, cost.memory, cost.energy, everything.gpu_hours):
         assert isnan(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 from pathlib import Path
@@ -36,46 +36,41 @@ class Cost:
 
 
 def read_training(results: Path) -> dict[str, list[dict[str, float]]]:
-    """Metrics of every job that trained in the folder of a study, by stage: name and value. Jobs of an older version, and those that only
-    combine weights, say nothing."""
+    """Metrics of every job that trained in the folder of a study, by stage: name and value, and the number of its `seed`. Jobs of an older
+    version, and those that only combine weights, say nothing."""
     found: dict[str, list[dict[str, float]]] = {}
     for path in sorted(results.glob("seed*/**/metrics.parquet")):
-        stage = path.relative_to(results).parts[1]
+        seed, stage = path.relative_to(results).parts[:2]
         table = read_table(path, RECOVERY if stage == "recovery" else METRICS, ["group", "metric", "value"])
         values = table[table["group"] == _GROUP].groupby("metric")["value"].last().to_dict()
         if _TRAINED in values:
-            found.setdefault(stage, []).append(values)
+            found.setdefault(stage, []).append(values | {"seed": int(seed.removeprefix("seed"))})
     return found
 
 
 def stage_totals(jobs: Sequence[Job], training: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Cost]:
     """One entry a stage, in the order in which they come, then their sum."""
-    devices = [values.get("devices", nan) for found in training.values() for values in found]
-    on_gpu = any(not isnan(count) for count in devices)
+    on_gpu = {f"seed{values['seed']:.0f}" for found in training.values() for values in found if "devices" in values}
     stages = list(dict.fromkeys(job.stage.partition("/")[0] for job in sorted(jobs, key=lambda job: job.started)))
     costs = [
         _cost(stage, [job for job in jobs if job.stage.partition("/")[0] == stage], training.get(stage, ()), on_gpu) for stage in stages
     ]
     everything = [values for stage in stages for values in training.get(stage, ())]
-    total = _cost("all", jobs, everything, False)
+    total = _cost("all", jobs, everything, set())
     return [*costs, Cost(**(vars(total) | {"gpu_hours": _sum(cost.gpu_hours for cost in costs)}))]
 
 
-def measured_rates(training: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, float]:
-    """Operations a second that a job of each stage reached in training."""
-    return {stage: _total(jobs, "trained_operations") / _total(jobs, "seconds") for stage, jobs in training.items()}
-
-
-def _cost(stage: str, jobs: Sequence[Job], training: Sequence[Mapping[str, float]], on_gpu: bool) -> Cost:
+def _cost(stage: str, jobs: Sequence[Job], training: Sequence[Mapping[str, float]], on_gpu: Collection[str]) -> Cost:
     tokens = _total(training, _TRAINED)
     positions = _sum(values[_TRAINED] / (1 - values["padding_share"]) for values in training)
     rated = [values for values in training if "model_flop_utilisation" in values]
     possible = _sum(values["trained_operations"] / values["model_flop_utilisation"] for values in rated)
-    held = max((values.get("devices", 1) for values in training), default=1)
+    held = {f"seed{values['seed']:.0f}": values["devices"] for values in training if "devices" in values}
+    used = [job for job in jobs if job.works and job.seed in on_gpu]
     return Cost(
         stage=stage,
         jobs=len(jobs),
-        gpu_hours=held * sum(job.seconds for job in jobs) / HOUR if on_gpu and all(job.works for job in jobs) else nan,
+        gpu_hours=_sum(held.get(job.seed, 1) * job.seconds for job in used) / HOUR,
         core_hours=_sum(job.cpu_seconds for job in jobs) / HOUR,
         tokens=tokens,
         tokens_per_second=tokens / _total(training, "seconds"),

@@ -67,8 +67,8 @@ def write_difference(weights: Mapping[str, Tensor], base: Base, path: Path) -> N
 
 
 def read_difference(folder: Path) -> dict[str, Tensor]:
-    """All weights of a model that is stored as a difference. Raises CheckpointError that names a file which is missing or damaged, or a
-    base that is no longer the one which the difference was taken from."""
+    """All weights of a model that is stored as a difference. Raises CheckpointError that names a file which is missing, cut off or
+    unreadable, or a base that is no longer the one which the difference was taken from."""
     path = folder / DIFFERENCE
     with _opened(path) as stored:
         told, entries = stored.metadata() or {}, set(stored.keys())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -64,19 +64,19 @@ def stage_of(rule: str) -> str:
     return next(stage for stage, pattern in STAGES.items() if re.fullmatch(pattern, rule))
 
 
-def forecast(study: StudyConfig, plan: str, rates: Mapping[str, float] | None = None) -> list[Stage]:
-    """The planned jobs by stage, in the order in which stages run. rates: as in `Sizes`."""
-    sizes = Sizes(study, rates)
+def forecast(study: StudyConfig, plan: str) -> list[Stage]:
+    """The planned jobs by stage, in the order in which stages run."""
+    sizes = Sizes(study)
     found: dict[str, list[Size]] = {stage: [] for stage in STAGES}
     for job in planned(plan):
         found[stage_of(job.rule)].append(_size(sizes, job))
     return [_stage(name, jobs) for name, jobs in found.items() if jobs]
 
 
-def wall_hours(study: StudyConfig, plan: str, units: float, rates: Mapping[str, float] | None = None) -> float:
+def wall_hours(study: StudyConfig, plan: str, units: float) -> float:
     """Hours of the planned jobs on so many GPUs, or CPU cores where the study uses no GPU, when each starts as soon as it can. A job that
     would hold more takes as much longer; jobs that need no GPU wait for none."""
-    sizes = Sizes(study, rates)
+    sizes = Sizes(study)
     tasks = []
     for number, job in enumerate(planned(plan)):
         size = _size(sizes, job)

@@ -28,7 +28,7 @@ def handed_over_seeds(study: StudyConfig, root: Path, records: Path = RECORDS) -
     seeds = [seed for seed in study.seeds if _is_handed_over(root / f"seed{seed}", records)]
     for seed in seeds:
         for path, expected in _configs(study, root, seed):
-            if path.is_file() and (keys := list(_different(_complete(expected), _complete(_read(path))))):
+            if path.is_file() and (keys := list(_different(*_complete(expected, _read(path))))):
                 raise ConfigError(
                     f"{path} says that the tables of seed {seed} were made with another config ({', '.join(keys)}), and without the models "
                     f"of that seed they cannot be made again. Undo the change, or delete {root / f'seed{seed}'} to compute all of it."
@@ -64,12 +64,13 @@ def _read(path: Path) -> Any:
         raise ConfigError(f"{path}: not valid JSON; copy the results again") from None
 
 
-def _complete(config: Any) -> Any:
-    """With the keys that it lacks at their defaults: those that came later left everything as it was."""
+def _complete(expected: Any, found: Any) -> tuple[Any, Any]:
+    """Both with the keys that they lack at their defaults: those that came later left everything as it was."""
     try:
-        return Run.model_validate(config).model_dump(mode="json")
-    except ValidationError:
-        return config
+        given, older = (Run.model_validate(config).model_dump(mode="json") for config in (expected, found))
+    except ValidationError:  # a key that is no more
+        return expected, found
+    return given, older
 
 
 def _different(expected: Any, found: Any, key: str = "") -> Iterator[str]:

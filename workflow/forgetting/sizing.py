@@ -6,7 +6,6 @@ docs/cost.md explains them in words and holds them against a finished study.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -69,9 +68,8 @@ class Size:
 class Sizes:
     """The sizes of all jobs of a study."""
 
-    def __init__(self, study: StudyConfig, rates: Mapping[str, float] | None = None) -> None:
-        """rates: operations a second that jobs of a stage reached, where it was measured."""
-        self.study, self.rates = study, rates or {}
+    def __init__(self, study: StudyConfig) -> None:
+        self.study = study
         model = study.model
         kind, most = study.tokenizer.kind, VOCABULARY[study.tokenizer.kind]
         self.vocabulary = most if kind == "path" else min(most, study.tokenizer.vocabulary_size)
@@ -133,8 +131,6 @@ class Sizes:
         processes, units = max(1, gpus), gpus or threads
         logits = 0 if gpus else 4 * tokens_per_batch * self.vocabulary * BYTES_PER_WEIGHT
         working = steps * STEP_SECONDS[min(gpus, 1)] + operations / (units * study.operations_per_second)
-        if stage in self.rates:
-            working = operations / self.rates[stage]
         held = 6 * self.model_bytes + logits + study.data.groups.total * PERSON_BYTES + facts * FACT_BYTES_IN_MEMORY + more
         return Size(
             seconds=START_SECONDS + working,

@@ -14,7 +14,6 @@ import pandas as pd
 
 from forgetting.command import run_command
 from forgetting.config import StudyConfig, load_study
-from forgetting.costs import measured_rates, read_training
 from forgetting.errors import StudyError
 from forgetting.forecast import Stage, forecast, total, wall_hours
 
@@ -37,16 +36,16 @@ def row(stage: Stage, name: str, gpus: bool) -> list[object]:
     return [name, stage.jobs, hours, stage.longest, stage.memory / 1000, stage.disk / 1e9]
 
 
-def report(study: StudyConfig, plans: list[str], rates: dict[str, float]) -> str:
+def report(study: StudyConfig, plans: list[str]) -> str:
     """The tables for the plans of TARGETS, and what they rest on."""
     gpus = bool(study.gpus_per_job)
     unit, pretraining = "GPU" if gpus else "core", study.pretraining_gpus
     machine = ("one GPU a job" + (f", {pretraining} for pretraining" if pretraining > 1 else "")) if gpus else "no GPU"
-    stages, with_methods = (forecast(study, plan, rates) for plan in plans)
+    stages, with_methods = (forecast(study, plan) for plan in plans)
     rows = [row(stage, stage.name, gpus) for stage in stages]
     rows += [row(total(stages), "all", gpus), row(total(with_methods), "all and methods", gpus)]
     columns = ["stage", "jobs", f"{unit} hours", "longest job, hours", "memory, GB", "disk, GB"]
-    walls = [[name, *(wall_hours(study, plan, units, rates) for units in MACHINES)] for name, plan in zip(TARGETS, plans, strict=True)]
+    walls = [[name, *(wall_hours(study, plan, units) for units in MACHINES)] for name, plan in zip(TARGETS, plans, strict=True)]
     machines = [f"{units} {unit}s" for units in MACHINES[:-1]]
     return "\n\n".join(
         [
@@ -56,10 +55,6 @@ def report(study: StudyConfig, plans: list[str], rates: dict[str, float]) -> str
             f"Computed, not measured: {study.operations_per_second:.2g} operations a second of one "
             f"{'GPU' if gpus else 'CPU thread'} (operations_per_second in the config). Disk is what stays; memory is that of the largest "
             "job. docs/cost.md explains the formulas.",
-            *(
-                f"Measured by finished jobs of this scale, and used: {stage} {rate:.3g} operations a second."
-                for stage, rate in rates.items()
-            ),
         ]
     )
 
@@ -73,7 +68,7 @@ def main() -> None:
         file.write(text)
         file.flush()
         plans = [plan_of(targets, Path(file.name)) for targets in TARGETS.values()]
-    print(report(study, plans, measured_rates(read_training(Path("results") / study.scale))))
+    print(report(study, plans))
 
 
 if __name__ == "__main__":
