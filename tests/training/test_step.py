@@ -230,7 +230,6 @@ def recording(monkeypatch: pytest.MonkeyPatch) -> list[PretendedGraph]:
     stream = SimpleNamespace(wait_stream=lambda other: None)
     monkeypatch.setattr(loop, "build_step", build)
     monkeypatch.setattr(torch, "compile", lambda module, **_: module)
-    monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda precision: None)
     monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
     monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
@@ -264,8 +263,10 @@ def test_a_recorded_step_learns_what_the_plain_one_learns(tiny_model, tiny_quest
         plain = train(tiny_model, plan_of(Growing(), 20))
     expected = {key: value.clone() for key, value in tiny_model.state_dict().items()}
     tiny_model.load_state_dict(start)
+    precisions = set()
     with PretendedDevice():
-        fast = train(tiny_model.to(DEVICE), plan_of(Growing(), 20))
+        fast = train(tiny_model.to(DEVICE), plan_of(Growing(), 20, lambda step: precisions.add(torch.get_float32_matmul_precision())))
+    assert precisions == {"high"} and torch.get_float32_matmul_precision() == "highest", "evaluation alone has products in TF32"
     assert fast.losses == pytest.approx(plain.losses, abs=1e-5)
     assert len(recording) == 2
     assert all(torch.is_tensor(group["lr"]) and group["capturable"] for group in PretendedGraph.step.optimizers[0].param_groups)

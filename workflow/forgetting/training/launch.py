@@ -39,7 +39,8 @@ def launch(processes: int, command: list[str]) -> None:
     logging.disable(logging.ERROR)  # torchrun's own account of a failure, which follows the message of the process
     quiet = ",".join(f"{rank}:1" for rank in range(1, processes))  # the leader alone prints; errors of all are seen
     with tempfile.TemporaryDirectory(prefix="forgetting-launch-") as logs:
-        options = ["--standalone", "--local-addr=localhost", f"--nproc-per-node={processes}", f"--shutdown-timeout={SECONDS_TO_SAVE}"]
+        os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(SECONDS_TO_SAVE)  # torch 2.11 has no option for it
+        options = ["--standalone", "--local-addr=localhost", f"--nproc-per-node={processes}"]
         try:
             run(get_args_parser().parse_args([*options, f"--log-dir={logs}", f"--redirects={quiet}", *command]))
         except SignalException as error:

@@ -111,7 +111,8 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
             meter.wait()
             started, checked = time.perf_counter(), step
             model.eval()
-            with preemption.breakable(), when_out_of_memory(f"the evaluation at step {step}", "evaluation.batch_size"):
+            memory = when_out_of_memory(f"the evaluation at step {step}", "evaluation.batch_size")
+            with preemption.breakable(), memory, step_once.evaluating():
                 history.evaluations[str(step)] = plan.evaluate(step) if world.leads else None
             model.train()
             clock.exclude(time.perf_counter() - started)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,10 @@ PLAIN = os.environ.get("FORGETTING_PLAIN_STEPS", "") not in ("", "0")
 """Do without the fast steps, to compare with them or should they fail. Of the environment, as both give the same up to rounding."""
 AMPERE = (8, 0)
 """The first compute capability with bf16."""
+LARGEST_HEAD = 256
+"""Of flash attention, which also wants a multiple of 8."""
+SHAPES = 64
+"""How many shapes of batches may be compiled in one process; beyond, code runs slowly as it is written."""
 STEPS_BEFORE_GRAPH = 3
 """Compiled code and the optimizer's state are made in the first of them."""
 SAMPLE = 16
@@ -117,6 +122,10 @@ class PlainStep:
         """What the step takes of a batch."""
         return batch
 
+    def evaluating(self) -> AbstractContextManager[None]:
+        """Within this block the model is evaluated between two steps."""
+        return nullcontext()
+
     def __call__(self, prepared: Any, factor: float) -> Tensor:
         """Train on a prepared batch at this fraction of the peak learning rate; the loss, a scalar on the device that holds until the next
         step."""
@@ -157,14 +166,15 @@ class FastStep(PlainStep):
         self.graph: Any = None
         self.recorded = self.device.type == "cuda" and config.name == "adamw"
         if self.device.type == "cuda":
-            torch.set_float32_matmul_precision("high")
+            torch._dynamo.config.recompile_limit = SHAPES
             # Recording must see no other stream: gradients are summed on the one on which they were first made.
             self.stream = torch.cuda.Stream()
         if self.recorded:
             _keep_on_device(self.optimizers, self.device)
 
     def spread_over(self, world: World) -> None:
-        super().spread_over(world)
+        with self._on_stream():
+            super().spread_over(world)
         self.recorded = self.recorded and world.count == 1  # what the processes send each other is not recorded
 
     def prepare(self, batch: Batch) -> Packed:
@@ -172,13 +182,29 @@ class FastStep(PlainStep):
         return packed.each(Tensor.pin_memory) if self.device.type == "cuda" else packed
 
     def __call__(self, prepared: Packed, factor: float) -> Tensor:
-        if self.device.type != "cuda":
+        with self._on_stream():
             return self._call(prepared, factor)
+
+    @contextmanager
+    def _on_stream(self) -> Iterator[None]:
+        """On a GPU, this block's work comes after what was begun before it, and before what is begun after it, on a stream of its own."""
+        if self.device.type != "cuda":
+            yield
+            return
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
-            loss = self._call(prepared, factor)
+            yield
         torch.cuda.current_stream().wait_stream(self.stream)
-        return loss
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Products in TF32, of which the answers are not less sure than the bf16 training made them; everywhere else float32 is exact."""
+        usual = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(usual)
 
     def _call(self, prepared: Packed, factor: float) -> Tensor:
         if self.inputs is None or self.inputs.shape != prepared.shape:
@@ -225,7 +251,9 @@ def build_step(
     hooks: Hooks,
 ) -> PlainStep:
     """The fast step where the model is on a GPU that can do it, and precision is bf16; elsewhere the plain one."""
-    fast = model.device.type == "cuda" and precision == "bf16" and torch.cuda.get_device_capability() >= AMPERE
+    head = model.config.hidden_size // model.config.num_attention_heads
+    fits = head % 8 == 0 and head <= LARGEST_HEAD
+    fast = model.device.type == "cuda" and precision == "bf16" and torch.cuda.get_device_capability() >= AMPERE and fits
     if PLAIN or not fast:
         return PlainStep(model, parameters, config, precision, hooks)
     return FastStep(model, parameters, config, precision, hooks, [batches.batch(step) for step in range(SAMPLE)])
