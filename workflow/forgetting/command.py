@@ -33,6 +33,7 @@ def run_command(main: Callable[[], None]) -> None:
     SIGTERM ends it like an error does, so that temporary files are removed; it comes too late for a `main` that is done.
     """
     keep_freed_memory()
+    use_no_more_threads_than_cores()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         print(*sys.argv, flush=True)
@@ -49,6 +50,14 @@ def run_command(main: Callable[[], None]) -> None:
 def _terminate(number: int, frame: FrameType | None) -> None:
     os.write(sys.stdout.fileno(), b"terminated\n")  # print may be what was interrupted
     sys.exit(128 + number)
+
+
+def use_no_more_threads_than_cores() -> None:
+    """Lower the threads of torch, where the script uses it, to the cores that this process may use (affinity, cgroup quota)."""
+    if torch := sys.modules.get("torch"):
+        from loky import cpu_count  # type: ignore[import-untyped]
+
+        torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))
 
 
 def keep_freed_memory() -> None:

@@ -239,7 +239,8 @@ class Comparison(Strict):
 
 
 class Threads(Strict):
-    """CPU threads of one job of each stage. Snakemake lowers them to `--cores`; results agree across thread counts only up to rounding."""
+    """CPU threads of one job of each stage, lowered to `--cores` and to the cores that there are. Results agree across thread counts only
+    up to rounding."""
 
     pretrain: Count = 4
     task0: Count = 4

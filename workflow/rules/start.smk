@@ -3,6 +3,7 @@
 import atexit
 import sys
 
+from loky import cpu_count
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, "workflow")  # the library beside this file, installed or not
@@ -17,6 +18,12 @@ try:
             check_config_file(config_file)
 except ConfigError as error:
     raise WorkflowError(f"bad config: {error}") from None
+
+
+CORES_ASKED_FOR = workflow.global_resources["_cores"].value
+if workflow.local_exec and CORES_ASKED_FOR is not None:
+    # Threads that share a core wait for each other, and training gets many times slower.
+    workflow.register_resource("_cores", min(CORES_ASKED_FOR, cpu_count()))
 
 
 def say_whose_lock():
@@ -34,3 +41,8 @@ if workflow.is_main_process:
 onstart:
     if not only_looks():
         remember_run()
+        if CORES_ASKED_FOR != workflow.global_resources["_cores"].value:
+            print(
+                f"--cores {CORES_ASKED_FOR}, but this process may use {cpu_count()}: all jobs together get {cpu_count()}.",
+                file=sys.stderr,
+            )

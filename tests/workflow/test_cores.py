@@ -1,0 +1,53 @@
+"""`--cores` as typed may be more than there are: no job, and not all of them together, gets more threads than cores."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from loky import cpu_count
+from tests.study import ROOT, SMOKE, clone_to, snakemake
+
+PRETRAINED = "results/smoke/seed0/pretrain/metrics.parquet"
+FOUR_THREADS = ("--config", "threads={pretrain: 4}")
+
+
+def with_cores(count: int) -> dict[str, str]:
+    """An environment in which a process may use at most so many cores."""
+    return os.environ | {"LOKY_MAX_CPU_COUNT": str(count)}
+
+
+def bind_to_one_core() -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to cores")
+def test_a_process_bound_to_one_core_gives_one_thread_to_a_job_that_wants_four() -> None:
+    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "8", PRETRAINED, *SMOKE, *FOUR_THREADS]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=120, preexec_fn=bind_to_one_core)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "threads: " not in done.stdout  # Snakemake names them where there are several
+
+
+def test_fewer_cores_than_there_are_stay_as_asked_for() -> None:
+    done = snakemake("-n", "--cores", "3", PRETRAINED, *SMOKE, *FOUR_THREADS, env=with_cores(64))
+    asked = min(3, cpu_count())
+    assert (re.findall(r"threads: (\d+)", done.stdout) or ["1"]) == [str(asked)], done.stdout
+
+
+def test_a_run_says_in_one_line_that_it_uses_fewer_cores(tmp_path: Path) -> None:
+    clone = clone_to(tmp_path / "clone")
+    done = snakemake("--cores", "8", "results/smoke/seed0/data/config.json", *SMOKE, cwd=clone, env=with_cores(1))
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("--cores 8, but this process may use 1: all jobs together get 1.") == 1
+
+
+def test_a_script_by_hand_uses_no_more_threads_than_cores() -> None:
+    code = "import torch; from forgetting.command import run_command; run_command(lambda: print('threads', torch.get_num_threads()))"
+    environment = with_cores(1) | {"OMP_NUM_THREADS": "4", "PYTHONPATH": str(ROOT / "workflow")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, timeout=120)
+    assert "threads 1" in done.stdout, done.stdout + done.stderr
