@@ -43,7 +43,7 @@ def run_of(gates: str = "stop") -> Run:
     return Run(scale="t", seed=0, stage="gates", gates=gates, gate_thresholds=GateThresholds(), task1_epoch_steps=150)
 
 
-def before_task1(tmp_path: Path, floors: Path, accuracy: float, control: float = 0.0):
+def before_task1(tmp_path: Path, floors: Path, accuracy: float, control: float = 0.0, names: float = 1.0):
     pretrain = metrics(
         tmp_path / "pretrain.parquet", [(100, "pretrained", "first_token_hard", 0.5), (500, "pretrained", "first_token_hard", 0.99)]
     )
@@ -51,12 +51,14 @@ def before_task1(tmp_path: Path, floors: Path, accuracy: float, control: float =
         tmp_path / "task0.parquet",
         [(0, "task0_test", "exact_match", 0.0), (225, "task0_test", "exact_match", accuracy), (225, "control", "exact_match", control)],
     )
-    return task0_gates(run_of(), floors, pretrain, task0)
+    seen = [(0, group, f"pretrained_{what}_tokens", 1.0) for group in ("task1", "control") for what in ("name", "answer")]
+    seen[0] = (0, "task1", "pretrained_name_tokens", names)
+    return task0_gates(run_of(), floors, metrics(tmp_path / "coverage.parquet", seen), pretrain, task0)
 
 
 def test_gates_read_the_end_of_each_stage(tmp_path: Path, floors: Path) -> None:
     gates = before_task1(tmp_path, floors, accuracy=0.97)
-    assert {gate.gate: (gate.value, gate.passed) for gate in gates} == {
+    assert {gate.gate: (gate.value, gate.passed) for gate in gates if not gate.gate.startswith("coverage")} == {
         "biography_first_token": (0.99, True),
         "task0_before": (0.97, True),
         "control after Task 0": (0.0, True),
@@ -67,11 +69,18 @@ def test_a_failed_gate_stops_with_numbers_and_advice_and_writes_nothing(tmp_path
     gates = before_task1(tmp_path, floors, accuracy=0.8, control=0.2)
     with pytest.raises(GateError) as error:
         settle(gates, run_of("stop"), tmp_path / "gate.json")
-    for expected in ("2 of 3 gates failed", "task0_before is 0.800", "must be >= 0.95", "choose them on task0_val", "a leak in the data"):
+    for expected in ("2 of 7 gates failed", "task0_before is 0.800", "must be >= 0.95", "choose them on task0_val", "a leak in the data"):
         assert expected in str(error.value)
     assert not (tmp_path / "gate.json").exists()
     settle(gates, run_of("warn"), tmp_path / "gate.json")
-    assert [row["passed"] for row in json.loads((tmp_path / "gate.json").read_text())] == [True, False, False]
+    assert [row["passed"] for row in json.loads((tmp_path / "gate.json").read_text())] == [True] * 5 + [False] * 2
+
+
+def test_blank_names_fail_a_gate(tmp_path: Path, floors: Path) -> None:
+    gates = before_task1(tmp_path, floors, accuracy=0.97, names=0.6)
+    assert {gate.gate: gate.value for gate in gates if not gate.passed} == {"coverage of names of task1": 0.6}
+    with pytest.raises(GateError, match=r"blank vectors: lower data\.pools"):
+        settle(gates, run_of("stop"), tmp_path / "gate.json")
 
 
 def of_sequential_arm(tmp_path: Path, floors: Path, before: float) -> dict[str, Gate]:

@@ -46,6 +46,7 @@ VIEW_KEYS: dict[str, tuple[str, ...]] = {
 
 class StudyConfig(Strict):
     scale: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    beside: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
     gates: Literal["stop", "warn"] = "stop"
     precision: Literal["float32", "bf16"] = "float32"

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from forgetting.biography.coverage import ANSWERS, NAMES
 from forgetting.errors import StudyError
 from forgetting.run import Run
 from forgetting.sections import TROUGH_WITHIN, GateThresholds
 from forgetting.tables import METRICS, RECOVERY, atomic, read_table
 
 ADVICE = {
+    "coverage": "names and values that pretraining never saw are blank vectors: lower data.pools, or pretrain more persons",
     "biography_first_token": "pretrain longer (pretrain.steps) or raise pretrain.optimizer.learning_rate",
     "task0_before": "pretrain longer, or change task0.epochs and task0.optimizer.learning_rate; choose them on task0_val",
     "control": "control persons are answered better than the floor: a leak in the data, or too few persons to tell",
@@ -58,14 +60,22 @@ class Gate:
         return f"{word}: {self.gate} is {interval}, must be {self.comparison} {self.threshold:g}{beside}"
 
 
-def task0_gates(run: Run, floors: Path, pretrain: Path, task0: Path) -> list[Gate]:
-    """The gates before Task 1: knowledge in biographies, Task 0 accuracy of held-out persons, control persons at chance."""
+def task0_gates(run: Run, floors: Path, coverage: Path, pretrain: Path, task0: Path) -> list[Gate]:
+    """The gates before Task 1: names and answers made of pretrained tokens, knowledge in biographies, Task 0 accuracy of held-out persons,
+    control persons at chance."""
     limits: GateThresholds = run.need("gate_thresholds")
     floor, before, after = (read_table(path, METRICS) for path in (floors, pretrain, task0))
     biography = _row(before, "pretrained", "first_token_hard")
     accuracy = _row(after, "task0_test", "exact_match")
     exact_floor = _row(floor, "task0_test", "exact_match")["value"]
+    seen = read_table(coverage, METRICS)
+    covered = [
+        _gate(f"coverage of {what} of {group}", _row(seen, group, metric), ">=", limits.token_coverage, None)
+        for what, metric in (("names", NAMES), ("answers", ANSWERS))
+        for group in ("task1", "control")
+    ]
     return [
+        *covered,
         _gate("biography_first_token", biography, ">=", limits.biography_first_token, None),
         _gate("task0_before", accuracy, ">=", limits.task0_before, exact_floor),
         _control_gate("control after Task 0", _row(after, "control", "exact_match"), floor, limits),

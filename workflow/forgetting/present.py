@@ -35,6 +35,7 @@ Result = TypeVar("Result")
 _FACTS_IN_USE = ["seed", "arm", "step", "start", "checkpoint", "epochs", "person", "group", "attribute", "exact_match"]
 INPUTS: dict[str, tuple[Callable[[list[str]], Any], str]] = {
     "metrics": (partial(read_tables, schema=METRICS), "metrics.parquet of the Task 1 runs"),
+    "pretrained": (partial(read_tables, schema=METRICS), "metrics.parquet of the same runs of the study whose names are pretrained"),
     "recovery": (partial(read_tables, schema=RECOVERY), "metrics.parquet of the recovery probes and their controls"),
     "recovery_facts": (partial(read_tables, schema=RECOVERY_FACTS, columns=_FACTS_IN_USE), "facts.parquet of the same"),
     "floors": (partial(read_tables, schema=METRICS), "floors.parquet of the data"),

@@ -217,6 +217,7 @@ class Views(Strict):
 class GateThresholds(Strict):
     """What the default scale must reach before its later results mean anything; each is a fraction of correct answers."""
 
+    token_coverage: Fraction = 0.99
     biography_first_token: Fraction = 0.95
     task0_before: Fraction = 0.95
     control_above_floor: Fraction = 0.03

@@ -230,6 +230,7 @@ FIGURES = (
     "features",
     "common_shift",
     "frontier",
+    *(["blank_names"] if STUDY.beside else []),
 )
 TABLES = ("verdict", "methods", "recovery_table", "learning_rate_table", "gates")
 COMPARED_ARMS = STUDY.compared_arms

@@ -13,6 +13,7 @@ rule make_data:
         questions=f"{SEED}/data/qa.parquet",
         biographies=f"{SEED}/data/biographies.arrow",
         floors=f"{SEED}/data/floors.parquet",
+        coverage=f"{SEED}/data/coverage.parquet",
         card=multiext(f"{SEED}/data/card", ".json", ".md"),
         tokenizer=multiext(f"{SEED}/data/tokenizer/tokenizer", ".json", "_config.json"),
     log:

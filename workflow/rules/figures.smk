@@ -248,6 +248,17 @@ SHOWN = {
     ),
 }
 
+if STUDY.beside:
+    SHOWN["fig_blank_names"] = dict(
+        about="The same study with and without name tokens that pretraining never saw.",
+        category=FORGETTING,
+        input=dict(
+            metrics=metrics_of(["seq", "freeze-0"]),
+            pretrained=[file.replace(ROOT, f"results/{STUDY.beside}", 1) for file in metrics_of(["seq", "freeze-0"])],
+            floors=floors,
+        ),
+    )
+
 
 def input_flags(names):
     """Command line flags for the inputs of these names. Snakemake formats shell commands late, when this file's loop is over."""

@@ -37,6 +37,7 @@ rule check_task0:
     input:
         script=ancient("workflow/scripts/gates.py"),
         floors=rules.make_data.output.floors,
+        coverage=rules.make_data.output.coverage,
         pretrain=rules.pretrain.output.metrics,
         task0=rules.task0.output.metrics,
     output:
@@ -51,7 +52,7 @@ rule check_task0:
     params:
         config=lambda wildcards, input: run_text("gates", wildcards.seed),
     shell:
-        "printf '%s' {params.config:q} | python {input.script} task0 --config /dev/stdin --floors {input.floors} "
+        "printf '%s' {params.config:q} | python {input.script} task0 --config /dev/stdin --floors {input.floors} --coverage {input.coverage} "
         "--pretrain {input.pretrain} --task0 {input.task0} --output {output} 2>&1 | tee {log}"
 
 
@@ -62,6 +63,7 @@ rule gate_task0:
         library=code("workflow/scripts/gates.py"),
         config=f"{SEED}/gates/config.json",
         floors=rules.make_data.output.floors,
+        coverage=rules.make_data.output.coverage,
         pretrain=rules.pretrain.output.metrics,
         task0=rules.task0.output.metrics,
     output:
@@ -74,8 +76,8 @@ rule gate_task0:
     conda:
         "../envs/forgetting.yaml"
     shell:
-        "python {input.script} task0 --config {input.config} --floors {input.floors} --pretrain {input.pretrain} "
-        "--task0 {input.task0} --output {output} > {log} 2>&1"
+        "python {input.script} task0 --config {input.config} --floors {input.floors} --coverage {input.coverage} "
+        "--pretrain {input.pretrain} --task0 {input.task0} --output {output} > {log} 2>&1"
 
 
 # The outputs of a rule are fixed names, so arms that run for different numbers of steps or keep other checkpoints need a rule each.

@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("when", choices=("task0", "task1"))
     parser.add_argument("--config", type=Path, required=True, help="config.json of the gates")
     parser.add_argument("--floors", type=Path, required=True, help="floors.parquet")
+    parser.add_argument("--coverage", type=Path, help="coverage.parquet (task0)")
     parser.add_argument("--pretrain", type=Path, help="metrics.parquet of pretraining (task0)")
     parser.add_argument("--task0", type=Path, help="metrics.parquet of Task 0 (task0)")
     parser.add_argument("--task1", type=Path, help="metrics.parquet of seq (task1)")
@@ -24,7 +25,7 @@ def main() -> None:
     a = parser.parse_args()
     run = load_run(a.config)
     if a.when == "task0":
-        gates = task0_gates(run, a.floors, a.pretrain, a.task0)
+        gates = task0_gates(run, a.floors, a.coverage, a.pretrain, a.task0)
     else:
         gates = task1_gates(run, a.floors, a.task1, a.recovery, a.controls)
     settle(gates, run, a.output)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer as FastTokenizer
 
+from forgetting.biography.coverage import ANSWERS, NAMES, token_coverage
 from forgetting.biography.people import ValueTables, draw_people
 from forgetting.biography.questions import read_questions
 from forgetting.biography.rendering import Ragged, Renderer, Template, disjoint_templates, read_templates, sentence_orders
@@ -23,10 +24,12 @@ from forgetting.sections import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS, Data
 from forgetting.tables import METRICS, PEOPLE, QUESTIONS, atomic, write_table
 
 PERSONS_PER_CHUNK = 10_000
+WORDS_OF_COVERAGE = {NAMES: "names", ANSWERS: "answers"}
 
 
 def build_data(run: Run, resources: Path, output: Path) -> None:
-    """Write people.parquet, qa.parquet, biographies.arrow, tokenizer/, floors.parquet, card.json and card.md into `output`."""
+    """Write people.parquet, qa.parquet, biographies.arrow, tokenizer/, floors.parquet, coverage.parquet, card.json and card.md into
+    `output`."""
     data: Data = run.need("data")
     tables = ValueTables.read(resources / "pools", data.pools)
     templates = read_templates(resources / "templates")
@@ -37,11 +40,13 @@ def build_data(run: Run, resources: Path, output: Path) -> None:
     write_table(people, output / "people.parquet", PEOPLE)
     save_tokenizer(tokenizer, output / "tokenizer")
     _write_questions(people, questions, renderer, tokenizer, output / "qa.parquet")
-    lengths = _write_biographies(people, data, renderer, run.seed, tokenizer.get_vocab_size(), output / "biographies.arrow")
+    lengths, pretrained = _write_biographies(people, data, renderer, run.seed, tokenizer.get_vocab_size(), output / "biographies.arrow")
     floors = modal_answer_floors(people, renderer.answers())
-    floors = floors.assign(scale=run.scale, seed=run.seed, stage="data", arm="modal_answer", step=0)
-    write_table(floors, output / "floors.parquet", METRICS)
-    _write_card(run, people, renderer, tokenizer, lengths, floors, output)
+    coverage = token_coverage(people["group"].to_numpy(), renderer.names(), renderer.answers(), pretrained)
+    for name, arm, frame in (("floors", "modal_answer", floors), ("coverage", "none", coverage)):
+        frame = frame.assign(scale=run.scale, seed=run.seed, stage="data", arm=arm, step=0)
+        write_table(frame, output / f"{name}.parquet", METRICS)
+    _write_card(run, people, renderer, tokenizer, lengths, floors, coverage, output)
 
 
 def _training_text(people: pd.DataFrame, templates: dict[str, list[Template]], questions: dict[str, str]) -> Iterator[str]:
@@ -98,14 +103,19 @@ def _list_array(rows: Ragged, item: pa.DataType | None = None) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, pa.array(tokens, type=item or pa.int32(), safe=False))
 
 
-def _write_biographies(people: pd.DataFrame, data: Data, renderer: Renderer, seed: int, vocabulary: int, path: Path) -> np.ndarray:
-    """biographies.arrow (an Arrow stream, as `datasets.Dataset.from_file` opens), person by person, streamed; their lengths in tokens."""
+def _write_biographies(
+    people: pd.DataFrame, data: Data, renderer: Renderer, seed: int, vocabulary: int, path: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """biographies.arrow (an Arrow stream, as `datasets.Dataset.from_file` opens), person by person, streamed.
+
+    Returns their lengths in tokens, and which tokens of the vocabulary they predict: all but the first of each biography.
+    """
     token = pa.uint16() if vocabulary <= np.iinfo(np.uint16).max + 1 else pa.int32()
     schema = pa.schema([("person", pa.int32()), ("input_ids", pa.list_(token)), ("value_starts", pa.list_(pa.int32(), len(ATTRIBUTES)))])
     pretrained = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
     generators = [np.random.Generator(np.random.PCG64([seed, 1, part])) for part in range(2)]
     count = data.biographies_per_person
-    lengths = []
+    lengths, predicted = [], np.zeros(vocabulary, dtype=bool)
     with atomic(path) as part, pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
         for start in range(0, len(pretrained), PERSONS_PER_CHUNK):
             persons = pretrained[start : start + PERSONS_PER_CHUNK]
@@ -116,11 +126,19 @@ def _write_biographies(people: pd.DataFrame, data: Data, renderer: Renderer, see
             person = pa.array(np.repeat(persons, count), type=pa.int32())
             writer.write_batch(pa.record_batch([person, _list_array(rows, token), value_starts], schema=schema))
             lengths.append(rows.lengths)
-    return np.concatenate(lengths)
+            predicted[np.delete(rows.tokens, rows.offsets[:-1])] = True
+    return np.concatenate(lengths), predicted
 
 
 def _write_card(
-    run: Run, people: pd.DataFrame, renderer: Renderer, tokenizer: FastTokenizer, lengths: np.ndarray, floors: pd.DataFrame, output: Path
+    run: Run,
+    people: pd.DataFrame,
+    renderer: Renderer,
+    tokenizer: FastTokenizer,
+    lengths: np.ndarray,
+    floors: pd.DataFrame,
+    coverage: pd.DataFrame,
+    output: Path,
 ) -> None:
     """What the data holds, for machines (card.json) and for readers (card.md)."""
     prompts, answers = renderer.prompts().lengths, renderer.answers().lengths
@@ -137,6 +155,9 @@ def _write_card(
         "questions": len(prompts),
         "tokens a prompt (mean, max)": [round(float(prompts.mean()), 1), int(prompts.max())],
         "tokens an answer with end token (mean, max)": [round(float(answers.mean()), 1), int(answers.max())],
+        "share of tokens that pretraining has seen": {
+            f"{row.group} {WORDS_OF_COVERAGE[row.metric]}": round(row.value, 4) for row in coverage.itertuples(index=False)
+        },
         "modal-answer floor on task0_test": {
             f"{row.attribute} {row.metric}": round(row.value, 4) for row in overall.itertuples(index=False)
         },

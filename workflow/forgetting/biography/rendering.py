@@ -175,6 +175,10 @@ class Renderer:
         np.put_along_axis(starts, order, before_value, axis=1)
         return self._pieces.take(whole), starts
 
+    def names(self) -> Ragged:
+        """The full name of every person, as it stands within a sentence."""
+        return self._pieces.take(self._names)
+
     def prompts(self) -> Ragged:
         """The question of every (person, attribute), person by person: `... {name} ...?\\nAnswer:`."""
         people = len(self._names)

@@ -1,0 +1,42 @@
+"""What Task 1 persons with names that pretraining never saw do to the collapse, the return, and freezing the embedding."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+
+ARMS = {"seq": "-", "freeze-0": "--"}
+NAMES = {
+    "metrics": style.Look(style.SEQUENTIAL, "o", "blank name tokens"),
+    "pretrained": style.Look("#0072B2", "s", "pretrained name tokens"),
+}
+_TASK0 = "Task 0 exact match\n(share of answers)"
+
+
+def draw(metrics: pd.DataFrame, pretrained: pd.DataFrame, floors: pd.DataFrame) -> Figure:
+    """Frames: METRICS of the task1 runs of `ARMS` in this study, whose names are blank, and in the one whose names are pretrained; METRICS
+    floors of this study."""
+    figure, axes = style.new_figure(1, 2, height=3.0, sharey=True)
+    time, plane = axes[0]
+    for frame, look in zip((metrics, pretrained), NAMES.values(), strict=True):
+        for arm, line in ARMS.items():
+            run = frame[frame["arm"] == arm]
+            rows = run[(run["group"] == "task0_test") & (run["metric"] == "exact_match") & (run["attribute"] == "all")]
+            style.draw_curve(time, rows, "step", look, linestyle=line, markers=6, band=arm == "seq")
+            style.draw_path(plane, run, look.color, linestyle=line)
+    for panel in (time, plane):
+        style.draw_floor(panel, floors, "task0_test", "exact_match")
+        style.accuracy_axis(panel, "")
+    time.set_ylabel(_TASK0)
+    time.set_xlabel("Task 1 step")
+    style.title(time, "a", "collapse and return")
+    plane.set_xlim(-0.03, 1.03)
+    plane.set_xlabel("Task 1 exact match (share of answers)")
+    style.title(plane, "b", "at equal Task 1 accuracy")
+    names = [style.line_handle(look.label, look.color, marker=look.marker) for look in NAMES.values()]
+    arms = [style.line_handle(style.arm_look(arm).label, linestyle=line) for arm, line in ARMS.items()]
+    style.legend(figure, [*names, *arms, style.FLOOR_HANDLE], columns=3)
+    style.note(figure, metrics, "Both studies differ in nothing but the pools that names are drawn from.")
+    return figure
