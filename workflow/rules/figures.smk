@@ -34,12 +34,11 @@ MAIN_ARMS = list(dict.fromkeys(["seq", *STUDY.views.arms]))
 PROBED_ARMS = [arm for arm in STUDY.recovery.arms if arm in STUDY.arms]
 CURVE_ARMS = [arm for arm in STUDY.recovery.curve_arms if arm in STUDY.arms]
 RATE_ARMS = ["seq", *STUDY.learning_rate_arms]
-PROBED_RATE_ARMS = [arm for arm in RATE_ARMS if arm in STUDY.recovery.arms]
 
 
 def compared(*methods):
-    """The arms of the comparison that use one of these methods."""
-    return [arm for arm in COMPARED_ARMS if STUDY.methods[arm].method in methods]
+    """The arms of the comparison that use one of these methods after Task 0."""
+    return [arm for arm in COMPARED_ARMS if STUDY.methods[arm].method in methods and not never_had_task0(arm)]
 
 
 THEORY_ARMS = list(dict.fromkeys([*MAIN_ARMS, *compared("freeze")]))
@@ -80,8 +79,8 @@ SHOWN = {
         category=SPURIOUS,
         input=dict(
             metrics=metrics_of(RATE_ARMS),
-            recovery=recovery_of([*PROBED_RATE_ARMS, "controls"]),
-            recovery_facts=recovery_facts_of([*PROBED_RATE_ARMS, "controls"]),
+            recovery=recovery_of([*RATE_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*RATE_ARMS, "controls"]),
             floors=floors,
         ),
     ),
@@ -154,8 +153,8 @@ SHOWN = {
         category=SPURIOUS,
         input=dict(
             metrics=metrics_of(RATE_ARMS),
-            recovery=recovery_of([*PROBED_RATE_ARMS, "controls"]),
-            recovery_facts=recovery_facts_of([*PROBED_RATE_ARMS, "controls"]),
+            recovery=recovery_of([*RATE_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*RATE_ARMS, "controls"]),
         ),
     ),
     "table_gates": dict(
