@@ -234,7 +234,9 @@ FIGURES = (
     "common_shift",
     "frontier",
 )
-TABLES = ("verdict", "methods", "recovery_table", "learning_rate_table", "gates")
+TABLES = ("verdict", "methods", "recovery_table", "recovery_controls", "learning_rate_table", "gates")
+if not STUDY.recovery.control_arms:
+    TABLES = tuple(name for name in TABLES if name != "recovery_controls")
 COMPARED_ARMS = STUDY.compared_arms
 COMPARED_METHODS = {STUDY.methods[arm].method for arm in COMPARED_ARMS}
 COMPARISON_FIGURES = [
