@@ -11,7 +11,7 @@ from forgetting.sections import Data, Groups, Tokenizer
 from tests.study import SMOKE, clone_to, snakemake
 
 RESOURCES = Path(__file__).parent.parent / "resources"
-TINY_GROUPS = Groups(task0_train=12, task0_val=4, task0_test=8, task1=16, control=4)
+TINY_GROUPS = Groups(task0_train=12, task0_val=4, task0_test=8, task1=16, control=4, probe=3)
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def smoke_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a complete data stage with 44 persons."""
+    """The folder of a complete data stage with 47 persons."""
     from forgetting.biography.dataset import build_data
 
     folder = tmp_path_factory.mktemp("data")

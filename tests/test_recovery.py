@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,20 @@ from forgetting.evaluation import score
 from forgetting.model import load_checkpoint, load_weights, save_checkpoint
 from forgetting.recovery import recover_arm, recover_controls
 from forgetting.run import RecoveryRun, Run
-from forgetting.sections import Optimizer, Task1
+from forgetting.sections import Optimizer, Task0, Task1
 from forgetting.tables import METRICS, RECOVERY, RECOVERY_FACTS, TableError, read_table
 from forgetting.tokens import Questions
 from forgetting.training.measurements import evaluate_facts
+from forgetting.training.task0 import finetune_task0
 from forgetting.training.task1 import finetune_task1
 from forgetting.views.performance import trough_checkpoint
 
 OPTIMIZER = Optimizer(learning_rate=1e-2)
 
 
-def run_of(arm: str = "seq", probe: str = "curve") -> Run:
-    recovery = RecoveryRun(batch_size=8, optimizer=OPTIMIZER, epochs=[0.5, 1.0, 2.0], evaluations_per_epoch=3, probe=probe)
+def run_of(arm: str = "seq", probe: str = "curve", controls: bool = False) -> Run:
+    grid = {"epochs": [0.5, 1.0, 2.0], "evaluations_per_epoch": 3, "evaluate_steps": [1, 3], "doses": [1, 3]}
+    recovery = RecoveryRun(batch_size=8, optimizer=OPTIMIZER, probe=probe, controls=controls, **grid)
     return Run(scale="tiny", seed=0, stage="recovery", arm=arm, recovery=recovery)
 
 
@@ -47,9 +50,9 @@ def recover(task1: Path, data: Path, output: Path, **options) -> tuple[pd.DataFr
 def test_a_curve_recovers_from_every_checkpoint_and_long_from_trough_and_end(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
     metrics, facts = recover(task1, tiny_data, tmp_path / "out")
     trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
-    longest = metrics[metrics["start"] == "task1"].groupby("checkpoint")["epochs"].max()
+    longest = metrics[metrics["training"] == "right"].groupby("checkpoint")["epochs"].max()
     assert longest.to_dict() == {step: 2.0 if step in (trough, 20) else 1.0 for step in (0, 5, 10, 20)}
-    assert set(metrics.loc[metrics["start"] == "shuffled", "checkpoint"]) == {trough, 20}
+    assert set(metrics.loc[metrics["training"] == "shuffled", "checkpoint"]) == {trough, 20}
     assert set(facts["group"]) == {"task0_test", "control"}
     assert not (tmp_path / "scratch").exists()
 
@@ -60,16 +63,16 @@ def test_without_a_curve_only_trough_and_end_are_recovered(
 ) -> None:
     metrics, _ = recover(task1, tiny_data, tmp_path / "out", probe=probe)
     trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
-    found = metrics[metrics["start"] == "task1"].groupby("checkpoint")["epochs"].max()
+    found = metrics[metrics["training"] == "right"].groupby("checkpoint")["epochs"].max()
     assert found.to_dict() == {0: 0.0, trough: longest, 20: longest}
-    assert ("shuffled" in set(metrics["start"])) == shuffled
+    assert ("shuffled" in set(metrics["training"])) == shuffled
 
 
 def test_before_any_recovery_the_accuracies_are_those_of_the_task1_run(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
     _, facts = recover(task1, tiny_data, tmp_path / "out")
     of_task1 = pd.read_parquet(task1 / "facts.parquet")
     for checkpoint in (5, 10, 20):
-        start = facts[(facts["start"] == "task1") & (facts["checkpoint"] == checkpoint) & (facts["epochs"] == 0)]
+        start = facts[(facts["training"] == "right") & (facts["checkpoint"] == checkpoint) & (facts["epochs"] == 0)]
         then = of_task1[(of_task1["step"] == checkpoint) & of_task1["group"].isin(["task0_test", "control"])]
         assert start["exact_match"].tolist() == then["exact_match"].tolist()
         assert np.allclose(start["answer_nll"], then["answer_nll"], atol=1e-4)
@@ -85,7 +88,7 @@ def test_one_epoch_is_the_same_in_a_short_and_in_a_long_probe(task1: Path, tiny_
     short = pd.read_parquet(tmp_path / "short" / "facts.parquet")
 
     def end(frame: pd.DataFrame) -> pd.Series:
-        return frame[(frame["start"] == "task1") & (frame["checkpoint"] == 20) & (frame["epochs"] == 1.0)]["answer_nll"]
+        return frame[(frame["training"] == "right") & (frame["checkpoint"] == 20) & (frame["epochs"] == 1.0)]["answer_nll"]
 
     assert end(long).tolist() == end(short).tolist()
 
@@ -125,7 +128,7 @@ def test_a_curve_keeps_the_weights_recovered_from_trough_and_end(task1: Path, ti
     assert {path.name for path in (tmp_path / "out" / "checkpoints").iterdir()} == {path.name for path in kept.values()}
     questions = Questions.load(tiny_data / "qa.parquet").of_groups("task0_test", "control")
     for (step, epochs), folder in kept.items():
-        then = facts[(facts["start"] == "task1") & (facts["checkpoint"] == step) & (facts["epochs"] == epochs)]
+        then = facts[(facts["training"] == "right") & (facts["checkpoint"] == step) & (facts["epochs"] == epochs)]
         assert np.allclose(score(load_checkpoint(folder), questions, 512)["answer_nll"], then["answer_nll"], atol=1e-5)
 
 
@@ -169,6 +172,45 @@ def test_controls_start_from_pretrained_and_random_weights(task1: Path, tiny_dat
     cost = metrics[metrics["start"] == "all"].set_index("metric")["value"]
     steps = cost["seconds"] / cost["step_seconds"]
     assert steps == pytest.approx(metrics.loc[metrics["start"] != "all"].groupby("start")["step"].max().sum())
+
+
+def test_recovery_from_the_pretrained_model_is_not_task_0_again(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """With the order of Task 0 it would be its first epoch, batch for batch, and end in the very same weights and answers."""
+    start = task1.parent / "task0" / "model"
+    config = Task0(epochs=1.0, batch_size=8, optimizer=OPTIMIZER)
+    finetune_task0(Run(scale="tiny", seed=0, stage="task0", task0=config), tiny_data, start, tmp_path / "a", tmp_path / "again")
+    recover_controls(run_of("controls"), tiny_data, start, tmp_path / "b", tmp_path / "out")
+    of_task0, facts = (pd.read_parquet(tmp_path / name / "facts.parquet") for name in ("again", "out"))
+    facts = facts[(facts["start"] == "pretrained") & (facts["epochs"] == 1.0) & (facts["group"] == "task0_test")]
+    of_task0 = of_task0[(of_task0["step"] == of_task0["step"].max()) & (of_task0["group"] == "task0_test")]
+    assert facts["person"].tolist() == of_task0["person"].tolist()
+    assert np.abs(facts["answer_nll"].to_numpy() - of_task0["answer_nll"].to_numpy()).max() > 0.01
+
+
+def test_controls_of_form_and_content_take_as_many_steps_as_the_right_answers(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """12 persons of task0_train, 3 of no stage: an epoch is 9 steps of 8 questions, and each control has as many of whatever it is."""
+    _, facts = recover(task1, tiny_data, tmp_path / "out", controls=True)
+    end = facts[(facts["checkpoint"] == 20) & (facts["epochs"] == 1.0)]
+    assert set(end["step"]) == {9}
+    units = end.groupby("training")["units"].unique().map(sorted).to_dict()
+    assert units == {"right": [12], "shuffled": [12], "reworded": [12], "unseen": [3], "text": [3], "dose": [1, 3]}
+    answers = {key: rows["answer_nll"].tolist() for key, rows in end.groupby(["training", "units"])}
+    assert len({tuple(values) for values in answers.values()}) == len(answers), "no two train on the same"
+    for (training, _), rows in facts[facts["checkpoint"] == 20].groupby(["training", "units"]):
+        assert {0, 1, 3, 9} <= set(rows["step"]), training
+
+
+def test_recovery_is_looked_at_from_the_first_step_on(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    """At the main checkpoints; at the others only in an arm with controls, or one that never had Task 0."""
+    metrics, _ = recover(task1, tiny_data, tmp_path / "out")
+    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    steps = metrics[metrics["training"] == "right"].groupby("checkpoint")["step"].unique().map(sorted)
+    assert steps[trough] == [0, 1, 3, 5, 9, 12, 15, 18], "half an epoch is step 5, and from the first epoch on there are three evaluations"
+    assert {tuple(found) for step, found in steps.items() if step not in (trough, 20)} == {(0, 9)}
+    shutil.rmtree(tmp_path / "out")
+    metrics, _ = recover(task1, tiny_data, tmp_path / "out", arm="seq-no-task0")
+    steps = metrics[metrics["training"] == "right"].groupby("checkpoint")["step"].unique().map(sorted)
+    assert all({1, 3} <= set(found) for found in steps)
 
 
 def test_no_recovery_without_task0_persons(task1: Path, tiny_data: Path, tmp_path: Path) -> None:

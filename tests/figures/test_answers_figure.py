@@ -73,7 +73,7 @@ def test_fates_are_the_transitions() -> None:
         ]
         expected = transitions(*stages)
         shares = found[(found["seed"] == row.seed) & (found["arm"] == row.arm)].set_index("part")["value"]
-        assert shares.to_dict() == pytest.approx({"filled": expected.kept, "open": expected.never_recovered})
+        assert shares.to_dict() == pytest.approx({"filled": expected.kept, "open": expected.not_back_after_one_epoch})
 
 
 def test_fates_by_hand() -> None:

@@ -6,7 +6,8 @@ The method called `name` lives in `methods/name.py`; its knobs are the class her
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
@@ -15,15 +16,42 @@ from forgetting.strict import Count, NotNegative, Positive, Strict
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
+NO_TASK0 = "-no-task0"
+"""How the name of every arm ends that starts from the pretrained model."""
+
+
 class Arm(Strict):
-    """What every arm may say: another learning rate than `task1.optimizer`, and its length in multiples of `task1.steps`."""
+    """What every arm may say: another learning rate than `task1.optimizer`, its length in multiples of `task1.steps`, and where it starts.
+
+    start: `task0`, the model after Task 0 (of LAMOL: after its own); `pretrained`, the model that never had Task 0: what it knows of
+    Task 0 is what Task 1 itself teaches.
+    """
 
     learning_rate: Positive | None = None
     length: Positive = 1.0
+    start: Literal["task0", "pretrained"] = "task0"
+
+    @property
+    def uses_task0(self) -> bool:
+        """Whether the method needs questions of Task 0 or the weights after it, and so cannot be a floor for what is left of Task 0."""
+        return True
+
+    @model_validator(mode="after")
+    def _nothing_of_task0_reaches_a_floor(self) -> Self:
+        if self.start == "pretrained" and self.uses_task0:
+            raise ValueError(
+                "start: pretrained is for methods that see nothing of Task 0 (seq, freeze, gradient_projection with rule: exact); this one "
+                "uses its questions or the weights after it, and would teach or assume what a floor must not have"
+            )
+        return self
 
 
 class Sequential(Arm):
     method: Literal["seq"]
+
+    @property
+    def uses_task0(self) -> bool:
+        return False
 
 
 class Replay(Arm):
@@ -46,6 +74,10 @@ class Freeze(Arm):
     layers: Annotated[int, Field(ge=0)]
     embedding: bool = True
     rule: Literal["exact", "as_released"] = "exact"
+
+    @property
+    def uses_task0(self) -> bool:
+        return False
 
 
 class Ewc(Arm):
@@ -91,6 +123,10 @@ class GradientProjection(Arm):
     energy: Share = 0.97
     repeats: Count = 3
 
+    @property
+    def uses_task0(self) -> bool:
+        return self.rule != "exact"
+
 
 AnyArm = Annotated[
     Sequential | Replay | Joint | Freeze | Ewc | Lamol | TaskVector | GradientProjection,
@@ -103,10 +139,24 @@ def parse_arm(entry: dict[str, Any]) -> AnyArm:
     return TypeAdapter[AnyArm](AnyArm).validate_python(entry)
 
 
+def never_had_task0(arm: str) -> bool:
+    """Whether an arm of this name starts from the pretrained model; `check_name` sees to it that the name tells."""
+    return arm.endswith(NO_TASK0)
+
+
+def floor_of(arm: str, arms: Collection[str]) -> str | None:
+    """The arm among `arms` that is this one without Task 0: of the same name with `-no-task0`, else `seq-no-task0`, else None."""
+    names = (arm if never_had_task0(arm) else f"{arm}{NO_TASK0}", f"seq{NO_TASK0}")
+    return next((name for name in names if name in arms), None)
+
+
 def check_name(name: str, arm: AnyArm) -> None:
-    """Figures read a knob off the name of such arms as `replay-20`. Raises ValueError when the name says another than the entry."""
+    """Figures read a knob off the name of such arms as `replay-20`, and where an arm starts. Raises ValueError when the name says another
+    than the entry."""
+    if never_had_task0(name) != (arm.start == "pretrained"):
+        raise ValueError(f"arm {name!r} has start: {arm.start}, but names end in {NO_TASK0} exactly where it is pretrained")
     for pattern, knob in _TOLD_BY_NAMES.items():
-        if found := re.fullmatch(pattern, name):
+        if found := re.fullmatch(pattern, name.removesuffix(NO_TASK0)):
             value = getattr(arm, knob, None)
             told = float(found[1]) / (100 if knob in ("share", "pseudo_share", "energy") else 1)
             if value is None or abs(value - told) > 1e-9:

@@ -6,6 +6,7 @@ No rule compares bare numbers: where an interval reaches over the level that it 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -14,27 +15,28 @@ from forgetting.views.spurious import SMALLEST_DROP
 
 ALMOST_ALL, HALF = 0.9, 0.5
 """Shares of a loss above which it is wholly, and mostly, of a kind."""
-SUBSTANTIAL_SAVINGS = 1.5
-"""With smaller savings, learning Task 0 again takes more than two thirds of the steps that the pretrained model needs to learn it."""
+CEILING = 1 - SMALLEST_DROP
+"""A control whose interval reaches this leaves less room above it than the smallest difference that counts."""
 TIMES = ("early", "late")
 Numbers = Mapping[str, Interval]
 _MEANING = {
     "ahead": " (Task 0 left, or format from Task 1)",
-    "hardly ahead": " (mostly format relearned)",
     "not ahead": " (perhaps only format relearned)",
     "behind": " (more than format lost)",
     "perhaps at the floor": " (not surely above random weights or unknown persons)",
+    "cannot tell": " (control at the ceiling)",
 }
-"""What it means where recovery stands. The format is that of the questions, which the pretrained model never saw, but which Task 1 taught
-about other persons: the controls cannot tell what is left of Task 0 from that."""
+"""What it means where recovery stands against the pretrained model, which never saw a question. Task 1 taught their format about other
+persons: what is left of Task 0 is told from that only by the model that never had Task 0."""
 
 
 def conclusion(numbers: Numbers) -> str:
-    """At most 55 words, numbers not counted. `numbers`: the columns of a row of `verdict_table`, those of one time with `early_` or `late_`
+    """At most 75 words, numbers not counted. `numbers`: the columns of a row of `verdict_table`, those of one time with `early_` or `late_`
     in front.
 
     Losses are told by `loss`, and what came back of them by `nature`. Then, of the times at which something was lost: where one epoch of
-    recovery stands against its controls and what that means (`standing`), whether a shift common to all facts explains the loss
+    recovery stands against the pretrained model and what that means, where checkpoint (`kept`) and recovery stand against the model that
+    never had Task 0 (`standing`), whether a shift common to all facts explains the loss
     (`explained`), and whether a linear probe still reads the facts (`readable`); what was not measured is left out. An arm that did not
     learn Task 1 in every seed is named as such, since what does not learn need not forget. Where no loss is sure and Task 0 not surely
     learned, nothing else is said: `before` is held against the smallest drop that counts, since nothing can drop by more than it was.
@@ -51,8 +53,12 @@ def conclusion(numbers: Numbers) -> str:
     told = "; ".join(_told(time, losses[time], of_time[time]["spurious_share"]) for time in TIMES)
     sentences.append(f"{told[0].upper()}{told[1:]}.")
     lost = {time: found for time, found in of_time.items() if losses[time] == "lost"}
-    against = _by_time({time: standing(found) for time, found in lost.items()})
+    against = _by_time({time: standing(found, "pretrained") for time, found in lost.items()}, _MEANING)
     sentences += [f"Recovery against pretraining: {against}."] if against else []
+    before_recovery = _by_time({time: kept(found) for time, found in lost.items()})
+    after_recovery = _by_time({time: standing(found, "floor") for time, found in lost.items()})
+    told_of = [f"{told} {what}" for told, what in ((before_recovery, "without recovery"), (after_recovery, "with it")) if told]
+    sentences += [f"Against a model that never had Task 0: {'; '.join(told_of)}."] if told_of else []
     shift = _by_time({time: explained(found) for time, found in lost.items()})
     sentences += [f"Common-shift part: {shift}."] if shift else []
     probe = _by_time({time: readable(found) for time, found in lost.items()})
@@ -89,30 +95,40 @@ def nature(share: Interval) -> str:
     return "partly not back" if almost_all == "below" else "undecided"
 
 
-def standing(found: Numbers) -> str:
-    """Where recovery stands against its controls. Empty without the pretrained one.
+def standing(found: Numbers, control: str) -> str:
+    """Where recovery stands against a control: `pretrained`, or `floor`, the model that never had Task 0. Empty without that control.
 
-    Two comparisons count with the pretrained model that never saw a question: accuracy after one epoch (`beyond_pretrained` against 0) and
-    steps to 90 % (`savings` against 1). `perhaps at the floor`: not surely further than that model, and the interval of `recovered` meets
-    that of random weights or of persons that no stage has seen, which also happens where it is merely wide. Otherwise `ahead`: one
-    comparison is above, none below; `hardly ahead`: that is the savings only, and they are below 1.5. `behind`: one is below, none above.
-    `undecided`: one of each. `not ahead`: neither; the pretrained model gets as far, so recovery may teach nothing but the question format.
-    Answers shuffled between persons are no rule: they teach wrong facts with the format, so a low number after them can be read in two
-    ways.
+    Two differences count, each against 0: accuracy after one epoch (`beyond_<control>`) and the mean over the first steps of recovery
+    (`area_beyond_<control>`). `perhaps at the floor` (pretrained only): neither is above, and the interval of `recovered` meets that of
+    random weights or of persons that no stage has seen, which also happens where it is merely wide. `ahead`: one is above, none below;
+    `behind`: one is below, none above; `undecided`: one of each. With neither the answer is `not ahead`, but only as far as the control
+    left room for one: `cannot tell` if the control itself is at the ceiling in all that was measured (its interval reaches within the
+    smallest difference that counts of 1), and `not resolved` if nothing else has an interval. Answers shuffled between persons are no rule:
+    they teach wrong facts with the format, so a low number after them can be read in two ways.
     """
-    if np.isnan(found["beyond_pretrained"].value):
+    differences = (found[f"beyond_{control}"], found[f"area_beyond_{control}"])
+    levels = (found[control], found[f"area_{control}"])
+    if all(np.isnan(difference.value) for difference in differences):
         return ""
-    further, sooner = side(found["beyond_pretrained"], 0), side(found["savings"], 1)
-    floor = np.fmax(found["random"].high, found["control_persons"].high)  # of the one that was measured, if the other was not
-    if further != "above" and found["recovered"].low <= floor:
+    sides = {side(difference, 0) for difference in differences}
+    unknown = np.fmax(found["random"].high, found["control_persons"].high)  # of the one that was measured, if the other was not
+    if control == "pretrained" and "above" not in sides and found["recovered"].low <= unknown:
         return "perhaps at the floor"
-    if {further, sooner} == {"above", "below"}:
+    if {"above", "below"} <= sides:
         return "undecided"
-    if "below" in (further, sooner):
-        return "behind"
-    if "above" not in (further, sooner):
-        return "not ahead"
-    return "hardly ahead" if further == "open" and side(found["savings"], SUBSTANTIAL_SAVINGS) == "below" else "ahead"
+    if "above" in sides or "below" in sides:
+        return "ahead" if "above" in sides else "behind"
+    measured = [level for difference, level in zip(differences, levels, strict=True) if not np.isnan(difference.low)]
+    if not measured:
+        return "not resolved"
+    return "cannot tell" if all(level.high >= CEILING for level in measured) else "not ahead"
+
+
+def kept(found: Numbers) -> str:
+    """Whether the checkpoint itself, without recovery, answers more of Task 0 than the model that never had it: `ahead`, `behind` or
+    `not ahead`. Empty without an interval."""
+    difference = found["kept_beyond_floor"]
+    return "" if np.isnan(difference.low) else {"above": "ahead", "below": "behind", "open": "not ahead"}[side(difference, 0)]
 
 
 def explained(found: Numbers) -> str:
@@ -144,13 +160,13 @@ def _told(time: str, what: str, share: Interval) -> str:
     return f"nothing lost {time}" if what == "nothing" else f"{time} loss unclear"
 
 
-def _by_time(words: Mapping[str, str]) -> str:
+def _by_time(words: Mapping[str, str], meanings: Mapping[str, str] = MappingProxyType({})) -> str:
     """`a early, b late`, or `a early and late` if both are the same, with the meaning where there is one; empty words are left out."""
     times: dict[str, list[str]] = {}
     for time, word in words.items():
         if word:
             times.setdefault(word, []).append(time)
-    return ", ".join(f"{word} {' and '.join(at)}{_MEANING.get(word, '')}" for word, at in times.items())
+    return ", ".join(f"{word} {' and '.join(at)}{meanings.get(word, '')}" for word, at in times.items())
 
 
 def _percent(share: Interval) -> str:

@@ -79,7 +79,9 @@ class StudyConfig(Strict):
             "learning_rate_arms": self.learning_rate_arms,
             "views.arms": self.views.arms,
         }
-        lists |= {"recovery.arms": self.recovery.arms, "recovery.curve_arms": self.recovery.curve_arms}
+        recovery = self.recovery
+        subsets = {"recovery.curve_arms": recovery.curve_arms, "recovery.control_arms": recovery.control_arms}
+        lists |= {"recovery.arms": recovery.arms} | subsets
         for key, values in (lists | {"comparison.families": self.compared_arms}).items():
             if len(set(values)) != len(values):
                 raise ValueError(f"{key} has a value twice: {values}")
@@ -95,9 +97,10 @@ class StudyConfig(Strict):
             for name in names:
                 if name not in self.every_arm:
                     raise ValueError(f"{key} names {name!r}, which is in none of arms, learning_rate_arms and comparison.families")
-        for name in self.recovery.curve_arms:
-            if name not in self.recovery.arms:
-                raise ValueError(f"recovery.curve_arms names {name!r}, which is not in recovery.arms")
+        for key, names in subsets.items():
+            for name in names:
+                if name not in recovery.arms:
+                    raise ValueError(f"{key} names {name!r}, which is not in recovery.arms")
         return self
 
     @model_validator(mode="after")
@@ -170,8 +173,9 @@ class StudyConfig(Strict):
             slice_["views"] = {key: whole["views"][key] for key in VIEW_KEYS[view]}
         if stage == "recovery":
             assert arm is not None
-            del slice_["recovery"]["arms"], slice_["recovery"]["curve_arms"]
-            slice_["recovery"]["probe"] = self.probe(arm)
+            for key in ("arms", "curve_arms", "control_arms"):
+                del slice_["recovery"][key]
+            slice_["recovery"] |= {"probe": self.probe(arm), "controls": arm in self.recovery.control_arms}
         if stage in ("task1", "recovery"):
             # Only what differs from the default, and where it does: other studies and arms stay as they were.
             assert arm is not None

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.biography.rendering import Ragged
-from forgetting.sections import ATTRIBUTES, GROUPS
+from forgetting.sections import ATTRIBUTES, MEASURED_GROUPS
 from forgetting.statistics import wilson
 
 
@@ -19,12 +19,12 @@ def modal_answer_floors(people: pd.DataFrame, answers: Ragged) -> pd.DataFrame:
     `first_token_hard`:
     the modal first token of the answers is right. Columns group, attribute, metric, value, n, low, high (Wilson, 95 %).
     """
-    members = {group: (people["group"] == group).to_numpy() for group in GROUPS}
+    members = {group: (people["group"] == group).to_numpy() for group in MEASURED_GROUPS}
     first = answers.tokens[answers.offsets[:-1]].reshape(len(people), len(ATTRIBUTES))
     whole = np.column_stack([pd.factorize(people[attribute])[0] for attribute in ATTRIBUTES])
     rows = []
     for metric, codes in (("exact_match", whole), ("first_token_hard", first)):
-        for group in GROUPS:
+        for group in MEASURED_GROUPS:
             training = codes[members["task1" if group == "task1" else "task0_train"]]
             of_group = codes[members[group]] == [np.bincount(column).argmax() for column in training.T]
             for name, hits in [*zip(ATTRIBUTES, of_group.T, strict=True), ("all", of_group.ravel())]:

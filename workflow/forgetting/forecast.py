@@ -102,8 +102,8 @@ def _place(study: StudyConfig, job: Planned) -> tuple[Hashable, Hashable]:
         return None, (job.seed, "pretrain")  # the controls of recovery; jobs of a moment
     if stage != "task1":
         return None, (job.seed, job.arm)
-    method = study.methods[job.arm].method
-    before = {"task_vector": "seq", "lamol": "task0_lamol"}.get(method, "task0")
+    arm = study.methods[job.arm]
+    before = {"task_vector": "seq", "lamol": "task0_lamol"}.get(arm.method, "task0" if arm.start == "task0" else "pretrain")
     return (job.seed, job.arm), (job.seed, before)
 
 

@@ -95,9 +95,10 @@ def task1_gates(run: Run, floors: Path, task1: Path, recovery: Path, controls: P
     of_task0 = early[_where(early, "task0_test", "exact_match")]
     trough = of_task0.loc[of_task0["value"].idxmin()]
     known = bool(of_task0.loc[of_task0["step"].idxmin(), "value"] >= limits.task0_before)
-    one_epoch = probes[(probes["start"] == "task1") & (probes["epochs"] == 1.0)]
+    right = probes[(probes["training"] == "right") & (probes["epochs"] == 1.0)]
+    one_epoch = right[right["start"] == "task1"]
     checkpoint = int(one_epoch.loc[one_epoch["checkpoint"] <= TROUGH_WITHIN, "checkpoint"].max())
-    pretrained = _row(probes[(probes["start"] == "pretrained") & (probes["epochs"] == 1.0)], "task0_test", "exact_match")["value"]
+    pretrained = _row(right[right["start"] == "pretrained"], "task0_test", "exact_match")["value"]
     recovered = _row(one_epoch[one_epoch["checkpoint"] == checkpoint], "task0_test", "exact_match")
     recovery_gate = _gate("recovery_from_150", recovered, ">=", limits.recovery_from_150, exact_floor)
     gates = [

@@ -32,7 +32,8 @@ from forgetting.tables import (
 
 Result = TypeVar("Result")
 
-_FACTS_IN_USE = ["seed", "arm", "step", "start", "checkpoint", "epochs", "person", "group", "attribute", "exact_match"]
+_FACTS_IN_USE = ["seed", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
+_FACTS_IN_USE += ["person", "group", "attribute", "exact_match", "answer_nll"]
 INPUTS: dict[str, tuple[Callable[[list[str]], Any], str]] = {
     "metrics": (partial(read_tables, schema=METRICS), "metrics.parquet of the Task 1 runs"),
     "pretrained": (partial(read_tables, schema=METRICS), "metrics.parquet of the same runs of the study whose names are pretrained"),
@@ -59,6 +60,7 @@ INPUTS: dict[str, tuple[Callable[[list[str]], Any], str]] = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "matched_accuracy": {"type": float, "default": 0.99, "help": "Task 1 accuracy at which arms are compared (default 0.99)"},
     "equal_steps": {"type": int, "help": "step at which the arms are compared (default: the last one that all of them reach)"},
+    "early_steps": {"type": int, "default": 20, "help": "step up to which the area under recovery reaches (default 20)"},
     "energy": {"type": float, "default": 0.99, "help": "share of an update's squared norm that a rank counts (default 0.99)"},
     "axes": {"choices": ("orthogonal", "reference"), "default": "orthogonal", "help": "axes of the landscape (default orthogonal)"},
 }

@@ -58,6 +58,7 @@ class RecoveryRun(Recovery):
     arms: list[str] = Field([])
     curve_arms: list[str] = Field([])
     probe: Literal["curve", "long", "short"] = "long"
+    controls: bool = False
 
 
 class ViewsRun(Views):

@@ -11,7 +11,9 @@ from forgetting.strict import Count, Fraction, Positive, Strict
 Stride = tuple[Annotated[int, Field(ge=0)], Count]
 
 ATTRIBUTES = ("birthday", "birth_city", "university", "major", "company_name", "company_city")
-GROUPS = ("task0_train", "task0_val", "task0_test", "task1", "control")
+MEASURED_GROUPS = ("task0_train", "task0_val", "task0_test", "task1", "control")
+GROUPS = (*MEASURED_GROUPS, "probe")
+"""In the order in which persons are drawn; `probe` comes last, so that its size changes no other person."""
 PRETRAINED_GROUPS = ("task0_train", "task0_val", "task0_test")
 TEMPLATES_PER_ATTRIBUTE = 50
 TROUGH_WITHIN = 150
@@ -26,6 +28,7 @@ class Groups(Strict):
     task0_test: Count = 100
     task1: Count = 400
     control: Count = 50
+    probe: Count = 64
 
     @property
     def total(self) -> int:
@@ -176,7 +179,11 @@ class Recovery(Strict):
 
     Each of `arms` is recovered from its trough, its early-stop point and its end, for the longest of `epochs`; those that are also in
     `curve_arms` from every other checkpoint too, for one epoch. The other arms of the comparison are recovered from the same three
-    points for one epoch, without controls of their own.
+    points for one epoch, without controls of their own. From trough and end of `control_arms` the controls of form and content are
+    trained, too, and of `doses` persons of `task0_train` in place of all.
+
+    evaluate_steps: optimizer steps at which recovery is looked at early on, beside `epochs`; the area under the curve reaches from the
+    first to the last of them.
     """
 
     batch_size: Count
@@ -184,8 +191,19 @@ class Recovery(Strict):
     schedule: Schedule = Schedule()
     epochs: list[Positive] = Field([0.25, 0.5, 1.0, 2.0, 5.0])
     evaluations_per_epoch: Count = 4
+    evaluate_steps: Annotated[list[Count], Field(min_length=2)] = Field([1, 2, 4, 8, 15, 20])
+    doses: list[Count] = Field([1, 4, 16])
     arms: list[str]
     curve_arms: list[str]
+    control_arms: list[str] = Field([])
+
+    @model_validator(mode="after")
+    def _lists_rise(self) -> Recovery:
+        for key in ("evaluate_steps", "doses"):
+            values = getattr(self, key)
+            if values != sorted(set(values)):
+                raise ValueError(f"recovery.{key} must rise from one to the next: got {values}")
+        return self
 
     @model_validator(mode="after")
     def _one_epoch_is_measured(self) -> Recovery:

@@ -11,7 +11,7 @@ from math import ceil
 
 from forgetting.arms import Replay
 from forgetting.config import StudyConfig
-from forgetting.sections import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS
+from forgetting.sections import ATTRIBUTES, MEASURED_GROUPS, PRETRAINED_GROUPS
 from forgetting.steps import arm_steps, checkpoint_steps, dense_steps, evaluation_steps
 
 TOKENS_PER_QUESTION, TOKENS_PER_ANSWER = 20, 4
@@ -78,7 +78,7 @@ class Sizes:
         self.model_bytes = BYTES_PER_WEIGHT * self.parameters
         self.kept_bytes = KEPT_BYTES[study.storage.checkpoint_precision] * self.parameters
         limit = study.evaluation.persons_per_group or study.data.groups.total
-        self.asked = {group: len(ATTRIBUTES) * min(getattr(study.data.groups, group), limit) for group in GROUPS}
+        self.asked = {group: len(ATTRIBUTES) * min(getattr(study.data.groups, group), limit) for group in MEASURED_GROUPS}
         self.asked_everywhere = sum(self.asked.values())
         self.task0_questions = len(ATTRIBUTES) * study.data.groups.task0_train
 
@@ -207,7 +207,8 @@ class Sizes:
             return [1.0] * MAIN_POINTS
         others = 1 + len(self._kept(arm)) if kind == "curve" else 0
         shuffled = 2
-        return [longest] * MAIN_POINTS + [1.0] * (others + shuffled)
+        controls = 2 * (4 + len(self.study.recovery.doses)) if arm in self.study.recovery.control_arms else 0
+        return [longest] * MAIN_POINTS + [1.0] * (others + shuffled + controls)
 
     def _recovered_models(self, arm: str) -> int:
         """Models kept of the recovery from trough and end."""
@@ -215,7 +216,7 @@ class Sizes:
 
     def _recovery(self, probes: list[float], models: int) -> Size:
         config = self.study.recovery
-        early = 1 + sum(epochs <= 1 for epochs in config.epochs)
+        early = 1 + len(config.evaluate_steps)
         evaluations = sum(early + config.evaluations_per_epoch * (epochs if epochs > 1 else 0) for epochs in probes)
         facts = evaluations * (self.asked["task0_test"] + self.asked["control"])
         trained = sum(probes) * self.task0_questions

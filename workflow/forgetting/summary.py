@@ -17,7 +17,8 @@ import yaml
 from forgetting.outputs import output_paths, write_formats
 from forgetting.statistics import t_interval
 from forgetting.views.performance import collapse_by_rate, curve, method_summary
-from forgetting.views.spurious import RELEARNED, probe_points, recovery_summary, task0_rows
+from forgetting.views.spurious import EARLY_STEPS, RELEARNED, probe_points, recovery_summary, task0_rows
+from forgetting.views.standing import against_controls, content_and_form
 
 FORMATS = ("csv", "md", "tex")
 _WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "bytes", "seeds", "seed")
@@ -71,13 +72,36 @@ def methods_table(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy:
     return table.assign(trained_parameters=table["trained_parameters"].astype(float).round().astype("Int64"))
 
 
-def recovery_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> pd.DataFrame:
-    """One row an arm and point (trough, matched, end): accuracies before, dropped and recovered, the controls, and what follows."""
+def recovery_table(
+    metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame, early_steps: int = EARLY_STEPS
+) -> pd.DataFrame:
+    """One row an arm and point (trough, matched, end): accuracies before, dropped and recovered, the controls, and what follows; columns as
+    in `recovery_summary` and `against_controls`."""
     points = probe_points(metrics, recovery)
     runs = recovery_summary(recovery_facts, points).merge(probe_accuracies(recovery, points), on=["seed", "arm", "point"])
-    values = ["checkpoint", "learned", "before", "dropped", "recovered", "control_persons", "pretrained", "random", "shuffled"]
-    values += ["spurious_share", "savings", "kept", "lost_and_recovered", "never_recovered"]
+    runs = runs.merge(against_controls(recovery_facts, points, early_steps), on=["seed", "arm", "point"])
+    values = ["checkpoint", "learned", "before", "dropped", "recovered", "control_persons", "pretrained", "floor", "random", "shuffled"]
+    values += ["kept_beyond_floor", "beyond_floor", "early_area", "area_beyond_pretrained", "area_beyond_floor"]
+    values += [
+        "spurious_share",
+        "floor_share",
+        "savings",
+        "savings_at_least",
+        "savings_at_most",
+        "kept",
+        "lost_and_recovered",
+        "not_back_after_one_epoch",
+    ]
     return combine_seeds(runs, ["arm", "point"], values)
+
+
+def recovery_controls_table(
+    metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame, early_steps: int = EARLY_STEPS
+) -> pd.DataFrame:
+    """Where as many steps on other form, other content or fewer persons bring Task 0, from trough and end: see `content_and_form`."""
+    runs = content_and_form(recovery_facts, probe_points(metrics, recovery), early_steps)
+    values = ["task0", "early_area", "task0_nll", "control_probability"]
+    return combine_seeds(runs, ["arm", "point", "training", "units"], values)
 
 
 def learning_rate_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> pd.DataFrame:
@@ -233,6 +257,7 @@ def _named(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 def probe_accuracies(recovery: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """For each seed, arm and point: exact match before, dropped, recovered, of control persons, and after one epoch from each control."""
     test, control = task0_rows(recovery), task0_rows(recovery, "control")
+    shuffled = task0_rows(recovery, training="shuffled")
     one_epoch, from_task1 = np.isclose(test["epochs"], 1), test["start"] == "task1"
     table = points[["seed", "arm", "point", "checkpoint"]]
     at_point, of_run = ["seed", "arm", "checkpoint"], ["seed", "arm"]
@@ -241,7 +266,7 @@ def probe_accuracies(recovery: pd.DataFrame, points: pd.DataFrame) -> pd.DataFra
         (test[from_task1 & (test["epochs"] == 0)], "dropped", at_point),
         (test[from_task1 & one_epoch], "recovered", at_point),
         (control[(control["start"] == "task1") & np.isclose(control["epochs"], 1)], "control_persons", at_point),
-        (test[(test["start"] == "shuffled") & one_epoch], "shuffled", at_point),
+        (shuffled[np.isclose(shuffled["epochs"], 1)], "shuffled", at_point),
         (test[(test["start"] == "pretrained") & one_epoch], "pretrained", ["seed"]),
         (test[(test["start"] == "random") & one_epoch], "random", ["seed"]),
     ]

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from forgetting.errors import StudyError
 
 _RUN = [("scale", pa.string()), ("seed", pa.int32()), ("stage", pa.string()), ("arm", pa.string()), ("step", pa.int32())]
-_START = [("start", pa.string()), ("checkpoint", pa.int32()), ("epochs", pa.float64())]
+_START = [("start", pa.string()), ("training", pa.string()), ("units", pa.int32()), ("checkpoint", pa.int32()), ("epochs", pa.float64())]
 _METRIC = [
     ("group", pa.string()),
     ("attribute", pa.string()),
@@ -39,9 +39,11 @@ METRICS = pa.schema(_RUN + _METRIC)
 FACTS = pa.schema(_RUN + _FACT)
 """One question at one evaluation: whether and how well the model answered it."""
 RECOVERY = pa.schema(_RUN + _START + _METRIC)
-"""As METRICS; `start` is task1, pretrained, random or shuffled, `checkpoint` the Task 1 step recovered from,
-`epochs` how much of `task0_train` has been seen, `step` the recovery steps taken. Of the whole job, group train: `start` is all,
-`checkpoint` -1, `step` 0, `epochs` those of all its probes."""
+"""As METRICS; `start` is task1, pretrained or random, `checkpoint` the Task 1 step recovered from, `step` the recovery steps taken, and
+`epochs` the same in passes over `task0_train`, whatever is trained on. training: right (the questions of `task0_train`: the probe itself),
+or a control of as many steps: shuffled (their answers shuffled between persons), reworded (asked in other words), dose (of some of these
+persons), unseen (questions about persons that no stage saw), text (biographies of those). units: how many persons that is. Of the whole
+job, group train: `start` and `training` are all, `units` 0, `checkpoint` -1, `step` 0, `epochs` those of all its probes."""
 RECOVERY_FACTS = pa.schema(_RUN + _START + _FACT)
 PEOPLE = pa.schema(
     [("person", pa.int32()), ("group", pa.string()), ("full_name", pa.string())]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from forgetting.arms import never_had_task0
 from forgetting.conclusion import conclusion
-from forgetting.statistics import CONFIDENCE, Interval, person_bootstrap
+from forgetting.statistics import Interval
 from forgetting.summary import combine_seeds, probe_accuracies
 from forgetting.views.probe_share import probe_over_ceiling
-from forgetting.views.spurious import DRAWS, accuracy_by_person, probe_points, recovery_summary
+from forgetting.views.spurious import EARLY_STEPS, probe_points, recovery_summary
+from forgetting.views.standing import against_controls
 from forgetting.views.theory_verdicts import (
     BOUND_SLOPE,
     DEPTH,
@@ -36,28 +38,36 @@ _RUN, _POINT = ["seed", "arm"], ["seed", "arm", "point"]
 _TIMES = {"trough": "early", "end": "late", "early": "early", "task1_early": "early", "task1_end": "late"}
 """What the tables call the two times; others, like the matched point, have none."""
 _OF_RUN = ["learned", "before", "pretrained", "random", "probe_before", "probe_chance"]
-_OF_TIME = ["checkpoint", "drop", "recovered", "beyond_pretrained", "control_persons", "shuffled", "spurious_share", "savings"]
+_OF_TIME = ["checkpoint", "drop", "recovered", "floor", "control_persons", "shuffled", "kept_beyond_floor", "beyond_pretrained"]
+_OF_TIME += ["beyond_floor", "early_area", "area_pretrained", "area_floor", "area_beyond_pretrained", "area_beyond_floor"]
+_OF_TIME += ["spurious_share", "floor_share", "savings", "savings_at_least", "savings_at_most"]
 _OF_TIME += ["common_share", "restored_share", "probe", "probe_change"]
 _STATISTICS = (PREMISE, SINGLE, MEAN, STREAM_SINGLE, STREAM_MEAN, DOSE, DEPTH, RELATIVE_DEPTH, REDUCTION, SLOPE, BOUND_SLOPE)
 _AFTER = {"task1_early": "step 150", "task1_matched": "Task 1 learned", "task1_end": "end"}
 
 
 def verdict_table(
-    metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame, common_shift: pd.DataFrame, features: pd.DataFrame
+    metrics: pd.DataFrame,
+    recovery: pd.DataFrame,
+    recovery_facts: pd.DataFrame,
+    common_shift: pd.DataFrame,
+    features: pd.DataFrame,
+    early_steps: int = EARLY_STEPS,
 ) -> pd.DataFrame:
-    """One row an arm that was recovered: its conclusion, then the numbers that it follows from, with their intervals.
+    """One row an arm that was recovered and had Task 0: its conclusion, then the numbers that it follows from, with their intervals.
 
     Frames: METRICS, RECOVERY and RECOVERY_FACTS (the last two with the controls), COMMON_SHIFT, FEATURES; what the last two do not hold of
     an arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over persons.
-    drop: accuracy before Task 1 minus that of the checkpoint; recovered: after one epoch from there, control_persons and shuffled
-    likewise; beyond_pretrained: recovered minus the same epoch from the pretrained model; spurious_share, savings: see `recovery_summary`;
+    recovered: after one epoch from there, control_persons and shuffled likewise; drop, floor, kept_beyond_floor, early_area and what stands
+    against the controls: see `against_controls`; spurious_share, floor_share, savings: see `recovery_summary`;
     common_share, restored_share: see COMMON_SHIFT; probe: see `probe_over_ceiling`, last layer, and its change since the end of Task 0.
     """
     points = probe_points(metrics, recovery)
     points = points[points["point"].isin(_TIMES)]
     found = recovery_summary(recovery_facts, points)
-    for part in (probe_accuracies(recovery, points), accuracy_differences(recovery_facts, points)):
+    for part in (probe_accuracies(recovery, points), against_controls(recovery_facts, points, early_steps)):
         found = found.merge(part, on=_POINT)
+    found = found[~found["arm"].map(never_had_task0).astype(bool)]
     found = found.assign(point=found["point"].map(_TIMES))
     found = found.merge(_shifts(common_shift), on=_POINT, how="left").merge(_probes(features), on=_POINT, how="left")
     runs = found.loc[found["point"] == "early", [*_RUN, *_with_ends(found, _OF_RUN)]]
@@ -82,31 +92,6 @@ def theory_table(theory: pd.DataFrame) -> pd.DataFrame:
     found = found.sort_values(list(orders), ignore_index=True).astype(dict.fromkeys(orders, str))
     found = found.assign(proposition=found["proposition"].map(str), after=found["after"].map(_AFTER))
     return found[["proposition", "statistic", "arm", "after", "value", "low", "high", "chance", "supported", "rule"]]
-
-
-def accuracy_differences(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
-    """For each seed, arm and point: `drop` and `beyond_pretrained` (NaN without that control), with ends. `facts`: RECOVERY_FACTS."""
-    test = facts[(facts["group"] == GROUP) & ((facts["epochs"] == 0) | np.isclose(facts["epochs"], 1))]
-    of_task1 = dict(list(test[test["start"] == "task1"].groupby([*_RUN, "checkpoint"])))
-    controls = test[(test["start"] == "pretrained") & (test["epochs"] > 0)]
-    rows = []
-    for seed, arm, point, checkpoint in points[[*_POINT, "checkpoint"]].itertuples(index=False):
-        before, probe, pretrained = of_task1[seed, arm, 0], of_task1[seed, arm, checkpoint], controls[controls["seed"] == seed]
-        drop = accuracy_difference(before[before["epochs"] == 0], probe[probe["epochs"] == 0])
-        beyond = Interval(np.nan, np.nan, np.nan) if pretrained.empty else accuracy_difference(probe[probe["epochs"] > 0], pretrained)
-        rows.append((seed, arm, point, *drop, *beyond))
-    return pd.DataFrame(rows, columns=[*_POINT, *_ends("drop"), *_ends("beyond_pretrained")])
-
-
-def accuracy_difference(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Interval:
-    """Exact match of one evaluation minus that of another of the same persons, with a percentile interval of the person bootstrap.
-
-    Frames: columns person, exact_match; every person has as many questions.
-    """
-    differences = accuracy_by_person(first) - accuracy_by_person(second)
-    draws = person_bootstrap(len(differences), DRAWS, seed) @ differences / len(differences)
-    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="inverted_cdf")
-    return Interval(float(differences.mean()), float(low), float(high))
 
 
 def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:

@@ -21,6 +21,7 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
 )
 
+from forgetting.arms import never_had_task0
 from forgetting.config import VIEW_KEYS, load_study
 from forgetting.devices import JOBS_PER_DEVICE
 from forgetting.large_inputs import compare_by_content
@@ -131,13 +132,15 @@ def recovered_models(wildcards):
 
 
 def task0_folder(arm):
-    """Where the model stands that an arm starts from: LAMOL has a Task 0 of its own."""
+    """Where the model stands that an arm starts from: after Task 0, of which LAMOL has its own, or without any, after pretraining."""
     method = STUDY.methods[arm]
+    if method.start == "pretrained":
+        return f"{SEED}/pretrain"
     return f"{SEED}/task0-lamol/{method.language_loss:g}" if method.method == "lamol" else f"{SEED}/task0"
 
 
 def task0_model(wildcards):
-    """The files of the model after the Task 0 of the arm."""
+    """The files of the model that the arm starts from."""
     folder = task0_folder(wildcards.arm).format(**wildcards)
     return model_files(f"{folder}/model")
 
@@ -232,7 +235,9 @@ FIGURES = (
     "frontier",
     *(["blank_names"] if STUDY.beside else []),
 )
-TABLES = ("verdict", "methods", "recovery_table", "learning_rate_table", "gates")
+TABLES = ("verdict", "methods", "recovery_table", "recovery_controls", "learning_rate_table", "gates")
+if not STUDY.recovery.control_arms:
+    TABLES = tuple(name for name in TABLES if name != "recovery_controls")
 COMPARED_ARMS = STUDY.compared_arms
 COMPARED_METHODS = {STUDY.methods[arm].method for arm in COMPARED_ARMS}
 COMPARISON_FIGURES = [

@@ -12,6 +12,7 @@ rule make_data:
         people=f"{SEED}/data/people.parquet",
         questions=f"{SEED}/data/qa.parquet",
         biographies=f"{SEED}/data/biographies.arrow",
+        controls=[f"{SEED}/data/other_wordings.parquet", f"{SEED}/data/probe_biographies.arrow"],
         floors=f"{SEED}/data/floors.parquet",
         coverage=f"{SEED}/data/coverage.parquet",
         card=multiext(f"{SEED}/data/card", ".json", ".md"),

@@ -31,15 +31,18 @@ def views_of(arms, table):
 
 
 MAIN_ARMS = list(dict.fromkeys(["seq", *STUDY.views.arms]))
+# Those that never had Task 0, which the others are held against.
+FLOOR_ARMS = [arm for arm in STUDY.arms if never_had_task0(arm) and arm in STUDY.recovery.arms]
+VERDICT_ARMS = [*STUDY.views.arms, *FLOOR_ARMS]
+CONTROL_ARMS = [arm for arm in STUDY.recovery.control_arms if arm in STUDY.arms]
 PROBED_ARMS = [arm for arm in STUDY.recovery.arms if arm in STUDY.arms]
 CURVE_ARMS = [arm for arm in STUDY.recovery.curve_arms if arm in STUDY.arms]
 RATE_ARMS = ["seq", *STUDY.learning_rate_arms]
-PROBED_RATE_ARMS = [arm for arm in RATE_ARMS if arm in STUDY.recovery.arms]
 
 
 def compared(*methods):
-    """The arms of the comparison that use one of these methods."""
-    return [arm for arm in COMPARED_ARMS if STUDY.methods[arm].method in methods]
+    """The arms of the comparison that use one of these methods after Task 0."""
+    return [arm for arm in COMPARED_ARMS if STUDY.methods[arm].method in methods and not never_had_task0(arm)]
 
 
 THEORY_ARMS = list(dict.fromkeys([*MAIN_ARMS, *compared("freeze")]))
@@ -47,13 +50,14 @@ floors = seeds(rules.make_data.output.floors)
 choice = rules.choose.output
 paper = "resources/paper_results.yaml"
 matched = {"matched_accuracy": STUDY.task1.early_stop_accuracy}
+early = {"early_steps": STUDY.recovery.evaluate_steps[-1]}
 
 SHOWN = {
     # The figures and tables of `all`.
     "fig_performance": dict(
         about="Accuracies on Task 0 and Task 1 against step, and the recovery curve.",
         category=FORGETTING,
-        input=dict(metrics=metrics_of(MAIN_ARMS), recovery=recovery_of(["seq"]), floors=floors),
+        input=dict(metrics=metrics_of([*MAIN_ARMS, *FLOOR_ARMS]), recovery=recovery_of(["seq"]), floors=floors),
     ),
     "fig_answers": dict(
         about="Which answers are forgotten: by attribute, by place in the answer, fact by fact.",
@@ -80,8 +84,8 @@ SHOWN = {
         category=SPURIOUS,
         input=dict(
             metrics=metrics_of(RATE_ARMS),
-            recovery=recovery_of([*PROBED_RATE_ARMS, "controls"]),
-            recovery_facts=recovery_facts_of([*PROBED_RATE_ARMS, "controls"]),
+            recovery=recovery_of([*RATE_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*RATE_ARMS, "controls"]),
             floors=floors,
         ),
     ),
@@ -121,12 +125,13 @@ SHOWN = {
         about="Of every viewed arm: what is lost, what comes back, what explains it, and the conclusion.",
         category=SPURIOUS,
         input=dict(
-            metrics=metrics_of(STUDY.views.arms),
-            recovery=recovery_of([*STUDY.views.arms, "controls"]),
-            recovery_facts=recovery_facts_of([*STUDY.views.arms, "controls"]),
+            metrics=metrics_of(VERDICT_ARMS),
+            recovery=recovery_of([*VERDICT_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*VERDICT_ARMS, "controls"]),
             common_shift=views_of(STUDY.views.arms, "common_shift"),
             features=views_of(STUDY.views.arms, "features"),
         ),
+        options=early,
     ),
     "fig_frontier": dict(
         about="The arms of `all` on the Task 0 / Task 1 frontier.",
@@ -148,14 +153,25 @@ SHOWN = {
             recovery=recovery_of([*PROBED_ARMS, "controls"]),
             recovery_facts=recovery_facts_of([*PROBED_ARMS, "controls"]),
         ),
+        options=early,
+    ),
+    "table_recovery_controls": dict(
+        about="Does other form, other content, or a few persons bring Task 0 back as well?",
+        category=SPURIOUS,
+        input=dict(
+            metrics=metrics_of(CONTROL_ARMS),
+            recovery=recovery_of(CONTROL_ARMS),
+            recovery_facts=recovery_facts_of(CONTROL_ARMS),
+        ),
+        options=early,
     ),
     "table_learning_rate_table": dict(
         about="Collapse, rebound and spurious share at every learning rate.",
         category=SPURIOUS,
         input=dict(
             metrics=metrics_of(RATE_ARMS),
-            recovery=recovery_of([*PROBED_RATE_ARMS, "controls"]),
-            recovery_facts=recovery_facts_of([*PROBED_RATE_ARMS, "controls"]),
+            recovery=recovery_of([*RATE_ARMS, "controls"]),
+            recovery_facts=recovery_facts_of([*RATE_ARMS, "controls"]),
         ),
     ),
     "table_gates": dict(

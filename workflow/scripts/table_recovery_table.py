@@ -6,4 +6,4 @@ from forgetting.present import present
 from forgetting.summary import recovery_table, save_table
 
 if __name__ == "__main__":
-    present(__doc__, recovery_table, save_table, inputs=("metrics", "recovery", "recovery_facts"))
+    present(__doc__, recovery_table, save_table, inputs=("metrics", "recovery", "recovery_facts"), options=("early_steps",))

@@ -7,4 +7,5 @@ from forgetting.summary import save_table
 from forgetting.verdict import verdict_table
 
 if __name__ == "__main__":
-    present(__doc__, verdict_table, save_table, inputs=("metrics", "recovery", "recovery_facts", "common_shift", "features"))
+    inputs = ("metrics", "recovery", "recovery_facts", "common_shift", "features")
+    present(__doc__, verdict_table, save_table, inputs=inputs, options=("early_steps",))

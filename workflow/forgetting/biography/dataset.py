@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from forgetting.biography.coverage import ANSWERS, NAMES, token_coverage
 from forgetting.biography.people import ValueTables, draw_people
-from forgetting.biography.questions import read_questions
+from forgetting.biography.questions import CUE, read_other_wordings, read_questions
 from forgetting.biography.rendering import Ragged, Renderer, Template, disjoint_templates, read_templates, sentence_orders
 from forgetting.biography.tokenizer import encode, end_token, save_tokenizer, train_tokenizer
 from forgetting.errors import StudyError
@@ -29,47 +29,57 @@ WORDS_OF_COVERAGE = {NAMES: "names", ANSWERS: "answers"}
 
 def build_data(run: Run, resources: Path, output: Path) -> None:
     """Write people.parquet, qa.parquet, biographies.arrow, tokenizer/, floors.parquet, coverage.parquet, card.json and card.md into
-    `output`."""
+    `output`; and what only controls of recovery train on: other_wordings.parquet (the questions of `task0_train`) and
+    probe_biographies.arrow."""
     data: Data = run.need("data")
     tables = ValueTables.read(resources / "pools", data.pools)
     templates = read_templates(resources / "templates")
     questions = read_questions(resources / "questions.yaml")
+    other = read_other_wordings(resources / "other_wordings.yaml")
+    prompts = {attribute: question + CUE for attribute, question in questions.items()}
     people = draw_people(data.groups, tables, run.seed).frame(tables)
-    tokenizer = train_tokenizer(run.need("tokenizer"), _training_text(people, templates, questions))
-    renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end_token(tokenizer))
+    tokenizer = train_tokenizer(run.need("tokenizer"), _training_text(people, templates, [prompts, other]))
+    end = end_token(tokenizer)
+    renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
     write_table(people, output / "people.parquet", PEOPLE)
     save_tokenizer(tokenizer, output / "tokenizer")
-    _write_questions(people, questions, renderer, tokenizer, output / "qa.parquet")
-    lengths, pretrained = _write_biographies(people, data, renderer, run.seed, tokenizer.get_vocab_size(), output / "biographies.arrow")
+    _write_questions(people, prompts, renderer, tokenizer, output / "qa.parquet")
+    trained = people[people["group"] == "task0_train"].reset_index(drop=True)
+    reworded = Renderer(trained, templates, other, lambda strings: encode(tokenizer, strings), end, cue="")
+    _write_questions(trained, other, reworded, tokenizer, output / "other_wordings.parquet")
+    size = tokenizer.get_vocab_size()
+    lengths, predicted = _write_biographies(people, PRETRAINED_GROUPS, data, renderer, [run.seed, 1], size, output / "biographies.arrow")
+    _write_biographies(people, ("probe",), data, renderer, [run.seed, 15], size, output / "probe_biographies.arrow")
     floors = modal_answer_floors(people, renderer.answers())
-    coverage = token_coverage(people["group"].to_numpy(), renderer.names(), renderer.answers(), pretrained)
+    coverage = token_coverage(people["group"].to_numpy(), renderer.names(), renderer.answers(), predicted)
     for name, arm, frame in (("floors", "modal_answer", floors), ("coverage", "none", coverage)):
         frame = frame.assign(scale=run.scale, seed=run.seed, stage="data", arm=arm, step=0)
         write_table(frame, output / f"{name}.parquet", METRICS)
     _write_card(run, people, renderer, tokenizer, lengths, floors, coverage, output)
 
 
-def _training_text(people: pd.DataFrame, templates: dict[str, list[Template]], questions: dict[str, str]) -> Iterator[str]:
-    """Text in which every word of the study occurs: each template and question filled in, then one line of facts a person."""
+def _training_text(people: pd.DataFrame, templates: dict[str, list[Template]], prompts: Sequence[dict[str, str]]) -> Iterator[str]:
+    """Text in which every word of the study occurs: each template and prompt filled in, then one line of facts a person."""
     example = people.iloc[0]
     for attribute in ATTRIBUTES:
         for template in templates[attribute]:
             yield template.fill(example["full_name"], example[attribute])
-        yield questions[attribute].format(name=example["full_name"]) + "\nAnswer: " + example[attribute]
+        for wording in prompts:
+            yield wording[attribute].format(name=example["full_name"]) + " " + example[attribute]
     for attribute in ATTRIBUTES:
         yield from (" " + value for value in people[attribute])
     yield from (" " + name for name in people["full_name"])
 
 
-def _write_questions(people: pd.DataFrame, questions: dict[str, str], renderer: Renderer, tokenizer: FastTokenizer, path: Path) -> None:
-    """qa.parquet, streamed in chunks; checks that tok(prompt + answer) == tok(prompt) + tok(answer) for every row."""
+def _write_questions(people: pd.DataFrame, texts: dict[str, str], renderer: Renderer, tokenizer: FastTokenizer, path: Path) -> None:
+    """Prompts and answers as QUESTIONS, streamed in chunks; checks that tok(prompt + answer) == tok(prompt) + tok(answer) for every row."""
     prompts, answers = renderer.prompts(), renderer.answers()
     per_person = len(ATTRIBUTES)
     with atomic(path) as part, pq.ParquetWriter(part, QUESTIONS, compression="zstd") as writer:
         for start in range(0, len(people), PERSONS_PER_CHUNK):
             chunk = people.iloc[start : start + PERSONS_PER_CHUNK]
             rows = slice(start * per_person, (start + len(chunk)) * per_person)
-            prompt = [questions[name].format(name=full_name) + "\nAnswer:" for full_name in chunk["full_name"] for name in ATTRIBUTES]
+            prompt = [texts[name].format(name=full_name) for full_name in chunk["full_name"] for name in ATTRIBUTES]
             answer = [" " + value for row in chunk[list(ATTRIBUTES)].itertuples(index=False) for value in row]
             chunk_prompts, chunk_answers = prompts.slice(rows), answers.slice(rows)
             _check_boundaries(prompt, answer, chunk_prompts, chunk_answers, tokenizer)
@@ -104,21 +114,22 @@ def _list_array(rows: Ragged, item: pa.DataType | None = None) -> pa.ListArray:
 
 
 def _write_biographies(
-    people: pd.DataFrame, data: Data, renderer: Renderer, seed: int, vocabulary: int, path: Path
+    people: pd.DataFrame, groups: Sequence[str], data: Data, renderer: Renderer, stream: list[int], vocabulary: int, path: Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    """biographies.arrow (an Arrow stream, as `datasets.Dataset.from_file` opens), person by person, streamed.
+    """Biographies of the persons of some groups (an Arrow stream, as `datasets.Dataset.from_file` opens), person by person, streamed.
 
-    Returns their lengths in tokens, and which tokens of the vocabulary they predict: all but the first of each biography.
+    `stream`: of the random draws. Returns their lengths in tokens, and which tokens of the vocabulary they predict: all but the first of
+    each biography.
     """
     token = pa.uint16() if vocabulary <= np.iinfo(np.uint16).max + 1 else pa.int32()
     schema = pa.schema([("person", pa.int32()), ("input_ids", pa.list_(token)), ("value_starts", pa.list_(pa.int32(), len(ATTRIBUTES)))])
-    pretrained = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
-    generators = [np.random.Generator(np.random.PCG64([seed, 1, part])) for part in range(2)]
+    described = people.index[people["group"].isin(groups)].to_numpy()
+    generators = [np.random.Generator(np.random.PCG64([*stream, part])) for part in range(2)]
     count = data.biographies_per_person
     lengths, predicted = [], np.zeros(vocabulary, dtype=bool)
     with atomic(path) as part, pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-        for start in range(0, len(pretrained), PERSONS_PER_CHUNK):
-            persons = pretrained[start : start + PERSONS_PER_CHUNK]
+        for start in range(0, len(described), PERSONS_PER_CHUNK):
+            persons = described[start : start + PERSONS_PER_CHUNK]
             templates = disjoint_templates(len(persons), count, generators[0]).reshape(-1, len(ATTRIBUTES))
             order = sentence_orders(len(templates), data.permute, generators[1])
             rows, starts = renderer.biographies(np.repeat(persons, count), templates, order, data.full_name)

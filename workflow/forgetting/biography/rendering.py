@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.biography.people import ResourceError, resource_text
+from forgetting.biography.questions import CUE
 from forgetting.sections import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE
 
 PRONOUNS = frozenset(["he", "she", "him", "her", "his", "hers", "himself", "herself", "they", "them", "their", "theirs"])
@@ -123,11 +124,17 @@ class Ragged:
 class Renderer:
     """Renders biographies and questions of the persons of a PEOPLE frame as tokens.
 
-    `encode` turns strings into token ids; `end_token` ends every biography and answer.
+    `encode` turns strings into token ids; `end_token` ends every biography and answer; `cue` stands between a question and its answer.
     """
 
     def __init__(
-        self, people: pd.DataFrame, templates: dict[str, list[Template]], questions: dict[str, str], encode: Encode, end_token: int
+        self,
+        people: pd.DataFrame,
+        templates: dict[str, list[Template]],
+        questions: dict[str, str],
+        encode: Encode,
+        end_token: int,
+        cue: str = CUE,
     ) -> None:
         strings: list[str] = [""]
 
@@ -147,7 +154,7 @@ class Renderer:
         parts = [(t.opening, t.middle, t.closing, t.closing.removeprefix(".")) for name in ATTRIBUTES for t in templates[name]]
         self._template_start = add(part for template in parts for part in template)
         around = [questions[name].split("{name}") for name in ATTRIBUTES]
-        self._question_start = add(part for before, after in around for part in (before.rstrip(), after + "\nAnswer:"))
+        self._question_start = add(part for before, after in around for part in (before.rstrip(), after + cue))
         self._end_piece = len(strings)
         self._pieces = Ragged.from_lists([*encode(strings), [end_token]])
         self._value_ends_in_stop = np.array([string.endswith(".") for string in strings])[self._values]

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from forgetting.figures import style
 from forgetting.sections import ATTRIBUTES, TROUGH_WITHIN
 from forgetting.statistics import clustered_wilson, over_seeds
-from forgetting.views.spurious import fact_fates, probe_points, probe_stages, task0_rows
+from forgetting.views.spurious import fact_fates, probe_facts, probe_points, probe_stages, task0_rows
 
 _END = -1
 _MOST_TOKENS = 5
@@ -149,12 +149,13 @@ def first_errors(positions: pd.DataFrame, recovery: pd.DataFrame, points: pd.Dat
 def fates(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """Columns as `first_errors`, of the facts known before Task 1: those kept (`part` filled) and those never recovered (open) at each of
     `points`; the others are lost and recovered. The shares are those of `spurious.transitions`, the intervals clustered by person."""
-    test = facts[(facts["group"] == "task0_test") & (facts["start"] == "task1")]
+    test = probe_facts(facts)
+    test = test[test["start"] == "task1"]
     rows: list[tuple[object, ...]] = []
     for point in points.itertuples():
         run = test[(test["seed"] == point.seed) & (test["arm"] == point.arm)]
         known = fact_fates(*probe_stages(run, point.checkpoint))
-        for part, fate in (("filled", "kept"), ("open", "never_recovered")):
+        for part, fate in (("filled", "kept"), ("open", "not_back_after_one_epoch")):
             if len(known):
                 interval = clustered_wilson(known[fate], known.index.get_level_values("person"))
                 rows.append((point.seed, point.arm, point.point, part, *interval))

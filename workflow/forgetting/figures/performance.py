@@ -10,17 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from forgetting.arms import never_had_task0
 from forgetting.figures import style
 from forgetting.sections import TROUGH_WITHIN
 from forgetting.statistics import over_seeds
 
 _RECOVERED: dict[str, Any] = {"linestyle": "-.", "markerfacecolor": "white"}
+_NO_TASK0: dict[str, Any] = {"linestyle": ":", "linewidth": 1.4}
 _ROWS = {"exact_match": "exact match", "first_token_hard": "first token right"}
 
 
 def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) -> Figure:
     """Rows: exact match, first token. Columns: the first 150 steps, the whole run. Frames: METRICS of task1, RECOVERY, METRICS floors."""
-    arms = [arm for arm in style.arm_order(metrics["arm"]) if not style.is_rate_arm(arm)]
+    arms = [arm for arm in style.arm_order(metrics["arm"]) if not style.is_rate_arm(arm) and not never_had_task0(arm)]
+    without_task0 = [arm for arm in style.arm_order(metrics["arm"]) if never_had_task0(arm)]
     main = style.main_arms(arms)
     figure, axes = style.new_figure(2, 2, height=5.4, sharex="col", sharey=True, width_ratios=[1.15, 1])
     for row, (metric, label) in zip(axes, _ROWS.items(), strict=True):
@@ -29,6 +32,9 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
             _draw_arms(panel, rows, arms, main)
             probes = _window(recovery[_is_recovered(recovery)], metric, "checkpoint", until)
             style.draw_curve(panel, probes, "checkpoint", style.arm_look("seq"), markers=len(probes), band=False, **_RECOVERED)
+            for arm in without_task0:
+                run = rows[(rows["arm"] == arm) & (rows["group"] == "task0_test")]
+                style.draw_curve(panel, run, "step", style.arm_look(arm), **_NO_TASK0)
             style.draw_floor(panel, floors, "task0_test", metric)
             control = rows[(rows["group"] == "control") & (rows["arm"] == "seq")]
             style.draw_curve(panel, control, "step", style.CONTROLS["control"], linestyle=":", linewidth=1.0, band=False)
@@ -38,7 +44,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
     for panel in axes[1]:
         panel.set_xlabel("Task 1 step")
     axes[1, 0].set_xlim(-2, TROUGH_WITHIN + 2)
-    style.legend(figure, _handles(arms, main), columns=4)
+    style.legend(figure, [*_handles(arms, main), *style.arm_handles(without_task0, **_NO_TASK0 | {"marker": ""})], columns=4)
     pale = "" if len(main) == len(arms) else "Pale lines: the other arms, Task 0 only. "
     beyond = " A band past 0 or 1: Student's t does not know that shares end there." if _beyond_shares(metrics, main) else ""
     style.note(figure, metrics, f"{pale}Recovered: a separate training from each checkpoint of seq.{beyond}")
@@ -55,6 +61,7 @@ def _beyond_shares(metrics: pd.DataFrame, main: list[str]) -> bool:
 def _is_recovered(recovery: pd.DataFrame) -> pd.Series:
     return (
         (recovery["start"] == "task1")
+        & (recovery["training"] == "right")
         & (recovery["arm"] == "seq")
         & np.isclose(recovery["epochs"], 1)
         & (recovery["group"] == "task0_test")

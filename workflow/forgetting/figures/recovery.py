@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.arms import NO_TASK0, floor_of, never_had_task0
 from forgetting.figures import style
 from forgetting.statistics import over_seeds
 from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
@@ -23,9 +24,9 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     figure, axes = style.new_figure(1, 3, height=3.9 + 0.2 * max(0, len(arms) - 8), width_ratios=[1.25, 1.25, 1])
     first, second, third = axes[0]
     _over_checkpoints(first, recovery, arms)
-    _over_epochs(second, recovery, points)
+    _over_steps(second, recovery, points)
     summary = recovery_summary(recovery_facts, points[points["arm"].isin(arms)])
-    _spurious_shares(third, summary, arms)
+    _spurious_shares(third, summary, [arm for arm in arms if not never_had_task0(arm)])
     second.sharey(first)
     lines = [style.line_handle("Task 0 after one recovery epoch"), style.line_handle("without recovery", linestyle="--", linewidth=0.9)]
     places = [
@@ -37,7 +38,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
         for name in ("pretrained", "random", "shuffled", "control")
     ]
     style.legend(figure, [*style.arm_handles(arms), *lines, *places, *controls], columns=4)
-    style.note(figure, metrics, "Shuffled answers: from the trough and the end of seq.")
+    ticks = "Grey ticks in c: the share, had recovery come to where the same arm without Task 0 comes."
+    style.note(figure, metrics, f"Shuffled answers: from the trough and the end of seq. {ticks}")
     return figure
 
 
@@ -45,15 +47,16 @@ def _over_checkpoints(panel: Axes, recovery: pd.DataFrame, arms: list[str]) -> N
     rows = task0_rows(recovery)
     recovered, dropped = rows[np.isclose(rows["epochs"], 1)], rows[rows["epochs"] == 0]
     for arm in arms:
-        look = style.arm_look(arm)
+        look, dots = style.arm_look(arm), {"linestyle": ":"} if never_had_task0(arm) else {}
         for stage, line in ((dropped, {"linestyle": "--", "linewidth": 0.9, "band": False}), (recovered, {"markers": 12})):
             run = stage[(stage["arm"] == arm) & (stage["start"] == "task1")]
-            style.draw_curve(panel, run, "checkpoint", look, **line)
+            style.draw_curve(panel, run, "checkpoint", look, **line | dots)
     for start in ("pretrained", "random"):
         level = over_seeds(recovered[recovered["start"] == start], ["start"]).iloc[0]
         panel.axhline(level["value"], **(_control_line(start) | {"marker": ""}))
         panel.axhspan(level["low"], level["high"], color=_control_line(start)["color"], alpha=0.08, linewidth=0)
-    shuffled = over_seeds(recovered[(recovered["start"] == "shuffled") & (recovered["arm"] == "seq")], ["checkpoint"])
+    shuffled = task0_rows(recovery, training="shuffled")
+    shuffled = over_seeds(shuffled[np.isclose(shuffled["epochs"], 1) & (shuffled["arm"] == "seq")], ["checkpoint"])
     panel.plot(shuffled["checkpoint"], shuffled["value"], **(_control_line("shuffled") | {"linestyle": "none"}))
     control = task0_rows(recovery, "control")
     control = control[np.isclose(control["epochs"], 1) & (control["arm"] == "seq") & (control["start"] == "task1")]
@@ -65,25 +68,34 @@ def _over_checkpoints(panel: Axes, recovery: pd.DataFrame, arms: list[str]) -> N
     style.title(panel, "a", "after one epoch")
 
 
-def _over_epochs(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> None:
-    rows = task0_rows(recovery)
+def _over_steps(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> None:
+    """From trough and end of `seq`, and from the same steps of the arm that never had Task 0, where there is one."""
+    rows, wrong = task0_rows(recovery), task0_rows(recovery, training="shuffled")
     seq = points[points["arm"] == "seq"]
+    floor = rows[rows["arm"] == floor_of("seq", set(rows["arm"]))]
+    keys = ["seed", "checkpoint"]
     for point in ("trough", "end"):
-        chosen = rows.merge(seq.loc[seq["point"] == point, ["seed", "arm", "checkpoint"]], on=["seed", "arm", "checkpoint"])
+        here = seq.loc[seq["point"] == point, keys]
+        chosen, shuffled, without_task0 = (frame.merge(here, on=keys) for frame in (rows[rows["arm"] == "seq"], wrong, floor))
+        shuffled = shuffled[shuffled["arm"] == "seq"]
         look = style.Look(style.SEQUENTIAL, _MARKERS[point], f"seq, {point}")
         fill = _fill(point, style.SEQUENTIAL)
-        style.draw_curve(panel, chosen[chosen["start"] == "task1"], "epochs", look, markers=5, markerfacecolor=fill)
-        shuffled = chosen[chosen["start"] == "shuffled"]
+        style.draw_curve(panel, chosen, "step", look, markers=5, markerfacecolor=fill)
+        if len(without_task0):
+            look = style.arm_look(str(without_task0["arm"].iloc[0]))._replace(marker=_MARKERS[point])
+            style.draw_curve(panel, without_task0, "step", look, markers=5, linestyle=":", markerfacecolor=_fill(point, look.color))
         if point == "end" and len(shuffled):
-            style.draw_curve(panel, shuffled, "epochs", style.CONTROLS["shuffled"], markers=5, band=False, **_line_only("shuffled"))
+            style.draw_curve(panel, shuffled, "step", style.CONTROLS["shuffled"], markers=5, band=False, **_line_only("shuffled"))
     for start in ("pretrained", "random"):
         style.draw_curve(
-            panel, rows[rows["start"] == start], "epochs", style.CONTROLS[start], markers=5, band=start == "pretrained", **_line_only(start)
+            panel, rows[rows["start"] == start], "step", style.CONTROLS[start], markers=5, band=start == "pretrained", **_line_only(start)
         )
-    panel.axvline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
-    panel.set_xlabel("recovery epochs on task0_train")
+    panel.axvline(rows.loc[np.isclose(rows["epochs"], 1), "step"].min(), color="#BBBBBB", linewidth=0.8, zorder=0)
+    panel.set_xscale("symlog", linthresh=1, linscale=0.3)
+    panel.set_xlim(0, None)
+    panel.set_xlabel("recovery step (log scale;\nline: one epoch of task0_train)")
     panel.tick_params(labelleft=False)
-    style.title(panel, "b", "epoch by epoch")
+    style.title(panel, "b", "step by step")
 
 
 def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> None:
@@ -101,6 +113,9 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> Non
                 continue
             value, low, high = cell[["value", "low", "high"]].to_numpy(dtype=float)[0]
             panel.hlines(y, low, high, color=look.color, linewidth=1.1)
+            floor = style.mean_of(rows[(rows["arm"] == arm) & (rows["point"] == point)], "floor_share", ["arm"], summary["seed"].nunique())
+            if len(floor):
+                panel.plot(floor["value"], [y], marker="|", color=style.arm_look(f"seq{NO_TASK0}").color, linestyle="none", markersize=7)
             panel.plot(value, y, marker=marker, color=look.color, markerfacecolor=_fill(point, look.color), linestyle="none")
     panel.set_yticks(range(len(arms)), [style.arm_look(arm).label for arm in arms])
     panel.set_ylim(len(arms) - 0.5, -0.5)

@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
+from forgetting.arms import NO_TASK0, never_had_task0
 from forgetting.outputs import output_paths, write_formats
 from forgetting.statistics import over_seeds
 
@@ -119,6 +120,9 @@ def arm_knob(arm: str, family: str) -> float | None:
 
 def arm_look(arm: str) -> Look:
     """Colour, marker and legend text of an arm, from its name alone (so that they are the same in every figure)."""
+    if never_had_task0(arm):
+        base = arm_look(arm.removesuffix(NO_TASK0))
+        return Look("#767676" if base.color == SEQUENTIAL else "#ABABAB", base.marker, f"{base.label}, never had Task 0")
     name = arm_family(arm)
     if name is None:
         return Look("#7A6A2F", "D", arm)

@@ -13,7 +13,7 @@ from torch import Tensor
 from forgetting.arms import TaskVector, parse_arm
 from forgetting.model import load_checkpoint, pick_device, save_checkpoint
 from forgetting.run import Run
-from forgetting.sections import Task1
+from forgetting.sections import MEASURED_GROUPS, Task1
 from forgetting.steps import checkpoint_steps
 from forgetting.tables import METRICS, read_table
 from forgetting.tokens import Questions
@@ -40,7 +40,7 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
     assert isinstance(arm, TaskVector)
     device = pick_device()
     model = load_checkpoint(start).to(device)
-    measured = Questions.load(data / "qa.parquet").first_persons(run.evaluation.persons_per_group)
+    measured = Questions.load(data / "qa.parquet").of_groups(*MEASURED_GROUPS).first_persons(run.evaluation.persons_per_group)
     of_task1 = torch.from_numpy(measured.group == "task1")
 
     def weights_at(step: int) -> Weights:

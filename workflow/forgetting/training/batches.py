@@ -16,6 +16,9 @@ from forgetting.sections import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE, Data, Pretr
 from forgetting.tokens import Questions, pad
 from forgetting.training.loss import answer_positions
 
+TRAINING_ORDER, RECOVERY_ORDER = 2, 14
+"""Streams of random orders: recovery has its own, or it would be the beginning of Task 0 again, batch for batch."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -40,12 +43,12 @@ class Batches(ABC):
 class EpochOrder:
     """Which rows make up the batch of a step when every epoch is a new random order; batches run on over the end of an epoch."""
 
-    def __init__(self, rows: int, batch_size: int, seed: int) -> None:
-        self.rows, self.batch_size, self.seed = rows, batch_size, seed
+    def __init__(self, rows: int, batch_size: int, seed: int, stream: int = TRAINING_ORDER) -> None:
+        self.rows, self.batch_size, self.seed, self.stream = rows, batch_size, seed, stream
         self._permutation = lru_cache(maxsize=2)(self._draw)
 
     def _draw(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, 2, epoch]).permutation(self.rows)
+        return np.random.default_rng([self.seed, self.stream, epoch]).permutation(self.rows)
 
     def at(self, step: int) -> np.ndarray:
         """(batch_size,) row numbers."""
@@ -61,9 +64,9 @@ class EpochOrder:
 class QuestionBatches(Batches):
     """Questions in a new random order every epoch, with the loss on answer and end token."""
 
-    def __init__(self, questions: Questions, batch_size: int, seed: int) -> None:
+    def __init__(self, questions: Questions, batch_size: int, seed: int, stream: int = TRAINING_ORDER) -> None:
         self.questions = questions
-        self.order = EpochOrder(len(questions), batch_size, seed)
+        self.order = EpochOrder(len(questions), batch_size, seed, stream)
 
     def batch(self, step: int) -> Batch:
         return question_batch(self.questions, self.rows_at(step))
@@ -79,6 +82,25 @@ def question_batch(questions: Questions, rows: np.ndarray) -> Batch:
     prompt, answer = questions.prompt_length[index], questions.answer_length[index]
     row, position = answer_positions(prompt, answer)
     return Batch(questions.ids[index, : int((prompt + answer).max())], row, position)
+
+
+class TextBatches(Batches):
+    """Whole texts in a new random order every epoch, one a row, with the loss on all tokens."""
+
+    def __init__(self, rows: Ragged, batch_size: int, seed: int, stream: int = TRAINING_ORDER) -> None:
+        self.rows = rows
+        self.order = EpochOrder(len(rows), batch_size, seed, stream)
+
+    def batch(self, step: int) -> Batch:
+        return text_batch(self.rows, self.order.at(step))
+
+
+def text_batch(rows: Ragged, numbers: np.ndarray) -> Batch:
+    """The texts `numbers` (m,) of `rows`, padded to the longest of them; every token but the first is predicted."""
+    ids = pad(rows, numbers)
+    predicts = torch.arange(ids.shape[1] - 1) < torch.from_numpy(rows.lengths[numbers] - 1)[:, None]
+    row, position = predicts.nonzero(as_tuple=True)
+    return Batch(ids, row, position)
 
 
 class BiographyBatches(Batches):
@@ -125,10 +147,7 @@ class BiographyBatches(Batches):
 
     def _documents(self, sources: list[Ragged], numbers: np.ndarray) -> Batch:
         rows = Ragged.from_arrays([source[number][: self.config.sequence_length] for source, number in zip(sources, numbers, strict=True)])
-        ids = pad(rows, np.arange(len(rows)))
-        predicts = torch.arange(ids.shape[1] - 1) < torch.from_numpy(rows.lengths - 1)[:, None]
-        row, position = predicts.nonzero(as_tuple=True)
-        return Batch(ids, row, position)
+        return text_batch(rows, np.arange(len(rows)))
 
     def _stream(self, epochs: np.ndarray, numbers: np.ndarray) -> Batch:
         length = self.config.sequence_length

@@ -10,7 +10,7 @@ import torch
 
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
 from forgetting.run import Run
-from forgetting.sections import Task0
+from forgetting.sections import MEASURED_GROUPS, Task0
 from forgetting.tokens import Questions
 from forgetting.training.batches import Batches, QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
@@ -38,7 +38,7 @@ def finetune_task0(
 
     model = load_checkpoint(start).to(pick_device())
     scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS])
-    measured = questions.first_persons(run.evaluation.persons_per_group)
+    measured = questions.of_groups(*MEASURED_GROUPS).first_persons(run.evaluation.persons_per_group)
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:
         facts = evaluate_facts(model, measured, run.evaluation.batch_size)

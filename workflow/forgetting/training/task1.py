@@ -16,7 +16,7 @@ from forgetting.methods import build_method
 from forgetting.methods.base import Setting
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.run import Run
-from forgetting.sections import Task1
+from forgetting.sections import MEASURED_GROUPS, Task1
 from forgetting.steps import arm_steps, checkpoint_steps, dense_steps, evaluation_steps
 from forgetting.tables import PEOPLE, read_table
 from forgetting.tokens import Questions
@@ -60,7 +60,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     )
     preparation = time.perf_counter() - started
     checkpoints, learned = scratch.folder / "checkpoints", scratch.folder / "learned"
-    measured = questions.first_persons(run.evaluation.persons_per_group)
+    measured = questions.of_groups(*MEASURED_GROUPS).first_persons(run.evaluation.persons_per_group)
     of_task1 = torch.from_numpy(measured.group == "task1")
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from forgetting.arms import never_had_task0
 from forgetting.sections import TROUGH_WITHIN
 
 EARLY_STOP = "early_stop_step"
@@ -75,9 +76,13 @@ def trough(rows: pd.DataFrame, within: float = TROUGH_WITHIN) -> Point:
 
 
 def trough_checkpoint(metrics: pd.DataFrame, steps: list[int]) -> int:
-    """The kept checkpoint within the first 150 steps at which Task 0 exact match is lowest (the first such). `metrics` holds one run."""
-    values = curve(metrics, "task0_test").set_index("step")["value"]
+    """The kept checkpoint within the first 150 steps at which Task 0 exact match of `task0_val` is lowest (the first such), so that what is
+    then reported of `task0_test` is no extreme of itself. `metrics` holds one run. A run that never had Task 0 has no trough: its last
+    checkpoint of these steps stands for it."""
     early = [step for step in steps if step <= TROUGH_WITHIN] or [min(steps)]
+    if never_had_task0(str(metrics["arm"].iloc[0])):
+        return max(early)
+    values = curve(metrics, "task0_val").set_index("step")["value"]
     return int(values.loc[early].idxmin())
 
 

@@ -6,20 +6,23 @@ checkpoint after one epoch on `task0_train`. All are scored on `task0_test`: per
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from forgetting.sections import TROUGH_WITHIN
+from forgetting.arms import floor_of
 from forgetting.statistics import CONFIDENCE, TAILS, Interval, person_bootstrap
-from forgetting.views.performance import crossings, early_stop_step
+from forgetting.views.performance import crossings, early_stop_step, trough_checkpoint
 
 DRAWS = 2000
 SMALLEST_DROP = 0.02
 """With a smaller drop than this (in exact match) there was nothing to recover, and the share is undefined."""
 RELEARNED = 0.9
 """The accuracy at which savings are measured."""
+EARLY_STEPS = 20
+"""Up to where the area under recovery reaches, unless the study says otherwise (the last of `recovery.evaluate_steps`)."""
 
 
 class Transitions(NamedTuple):
@@ -27,25 +30,33 @@ class Transitions(NamedTuple):
 
     kept: float
     lost_and_recovered: float
-    never_recovered: float
+    not_back_after_one_epoch: float
+
+
+class Savings(NamedTuple):
+    """ratio: NaN where the bounds, between which the ratio is known to lie, do not tell it from 1."""
+
+    ratio: Interval
+    at_least: float
+    at_most: float
 
 
 def probe_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
     """Which checkpoints of each run are its trough, its match and its end: columns seed, arm, point, checkpoint, learned.
 
     trough: the checkpoint that the recovery job took for it, which is the earlier of the two that it also recovers with shuffled answers;
-    without such rows the lowest Task 0 exact match among the checkpoints of the first 150 steps. matched: where Task 1 was learned (where
+    without such rows see `trough_checkpoint`. matched: where Task 1 was learned (where
     it never was, `learned` is False and the checkpoint is the last one). end: the last checkpoint.
     """
     dropped = task0_rows(recovery[(recovery["start"] == "task1") & (recovery["epochs"] == 0) & (recovery["checkpoint"] > 0)])
-    marked = recovery[recovery["start"] == "shuffled"].groupby(["seed", "arm"])["checkpoint"].min().to_dict()
+    marked = recovery[recovery["training"] == "shuffled"].groupby(["seed", "arm"])["checkpoint"].min().to_dict()
     rows = []
     for (seed, arm), run in dropped.groupby(["seed", "arm"], sort=False):
-        stop = early_stop_step(metrics[(metrics["seed"] == seed) & (metrics["arm"] == arm)])
-        run = run.sort_values("checkpoint", ignore_index=True)
-        early = run[run["checkpoint"] <= max(TROUGH_WITHIN, run["checkpoint"].min())]
-        trough = marked.get((seed, arm), early.loc[early["value"].idxmin(), "checkpoint"])
-        end = int(run["checkpoint"].max())
+        of_task1 = metrics[(metrics["seed"] == seed) & (metrics["arm"] == arm)]
+        stop = early_stop_step(of_task1)
+        checkpoints = sorted(run["checkpoint"])
+        trough = marked[seed, arm] if (seed, arm) in marked else trough_checkpoint(of_task1, checkpoints)
+        end = int(checkpoints[-1])
         learned = not np.isnan(stop)
         rows.append((seed, arm, "trough", int(trough), learned))
         rows.append((seed, arm, "matched", int(stop) if learned else end, learned))
@@ -53,9 +64,15 @@ def probe_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "arm", "point", "checkpoint", "learned"])
 
 
-def task0_rows(metrics: pd.DataFrame, group: str = "task0_test", metric: str = "exact_match") -> pd.DataFrame:
-    """The micro-averages of one group and metric."""
-    return metrics[(metrics["group"] == group) & (metrics["metric"] == metric) & (metrics["attribute"] == "all")]
+def task0_rows(metrics: pd.DataFrame, group: str = "task0_test", metric: str = "exact_match", training: str = "right") -> pd.DataFrame:
+    """The micro-averages of one group and metric. Of RECOVERY: those of the probe itself, unless `training` names a control."""
+    rows = metrics[(metrics["group"] == group) & (metrics["metric"] == metric) & (metrics["attribute"] == "all")]
+    return rows[rows["training"] == training] if "training" in rows else rows
+
+
+def probe_facts(facts: pd.DataFrame) -> pd.DataFrame:
+    """RECOVERY_FACTS of `task0_test` after training on the right answers of all persons: the probe itself, without its controls."""
+    return facts[(facts["group"] == "task0_test") & (facts["training"] == "right")]
 
 
 def spurious_share(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFrame, seed: int = 0) -> Interval:
@@ -68,12 +85,15 @@ def spurious_share(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.Da
     return _with_percentiles(_share(stages.mean(axis=0)[None]), _share(weights @ stages))
 
 
-def savings(pretrained: pd.DataFrame, task1: pd.DataFrame, seed: int = 0) -> Interval:
+def savings(pretrained: pd.DataFrame, task1: pd.DataFrame, seed: int = 0) -> Savings:
     """Steps that the pretrained model needs to reach 90 % exact match, divided by the steps that the Task 1 model needs; person bootstrap.
 
     Each argument holds the facts of one recovery (columns person, step, exact_match). Crossings are linear between evaluations. Infinite
     where the Task 1 model starts above 90 %; 0 where it never gets there in as many steps as the pretrained one needs; NaN where that one
     never does, or only after more steps than the Task 1 model was given.
+
+    All that is known of a crossing is between which two evaluations it lies. The bounds take the ends of these brackets that make the
+    ratio smallest and largest; where 1 is between them the evaluations do not resolve which model was sooner, and there is no ratio.
     """
     curves = [accuracy_by_person_and_step(facts) for facts in (pretrained, task1)]
     persons = curves[0].index
@@ -82,8 +102,53 @@ def savings(pretrained: pd.DataFrame, task1: pd.DataFrame, seed: int = 0) -> Int
     of_pretrained, of_task1 = (
         [crossings(frame.columns, rows @ frame.loc[persons].to_numpy(), RELEARNED) for rows in (uniform, weights)] for frame in curves
     )
-    point, draws = (_ratio(*both, float(curves[1].columns.max())) for both in zip(of_pretrained, of_task1, strict=True))
-    return _with_percentiles(point, draws)
+    given = float(curves[1].columns.max())
+    point, draws = (_ratio(*both, given) for both in zip(of_pretrained, of_task1, strict=True))
+    at_least, at_most = _bounds(_bracket(curves[0]), _bracket(curves[1]), given)
+    resolved = not at_least <= 1 <= at_most
+    return Savings(_with_percentiles(point, draws) if resolved else Interval(np.nan, np.nan, np.nan), at_least, at_most)
+
+
+def early_area(facts: pd.DataFrame, until: int = EARLY_STEPS) -> np.ndarray:
+    """Mean exact match of each person from the first evaluated step of recovery after 0 to step `until` (trapezoids), (persons,) in the
+    order of their numbers. NaN where the recovery is not evaluated twice by then. Columns person, step, exact_match.
+
+    Step 0 is left out: what is there without recovery is told by itself, and so 1 is the most that any model can have.
+    """
+    curves = accuracy_by_person_and_step(facts)
+    steps = curves.columns.to_numpy(dtype=float)
+    early = (steps > 0) & (steps <= until)
+    if early.sum() < 2:
+        return np.full(len(curves), np.nan)
+    at = steps[early]
+    return np.trapezoid(curves.to_numpy()[:, early], at, axis=1) / (at[-1] - at[0])
+
+
+def mean_interval(by_person: np.ndarray, seed: int = 0) -> Interval:
+    """Mean over persons with the percentile interval of the person bootstrap; NaN where a person has none. (persons,)"""
+    if np.isnan(by_person).any():
+        return Interval(np.nan, np.nan, np.nan)
+    draws = person_bootstrap(len(by_person), DRAWS, seed) @ by_person / len(by_person)
+    low, high = np.quantile(draws, TAILS, method="inverted_cdf")
+    return Interval(float(by_person.mean()), float(low), float(high))
+
+
+def floor_probe(facts: pd.DataFrame, points: pd.DataFrame, point: Mapping[Hashable, Any]) -> pd.DataFrame | None:
+    """The recovery of the arm that is this one without Task 0 (`floor_of`) that a row of `points` is held against; None without one.
+
+    It starts where that arm itself learned Task 1 (matched, if both did), else from its last checkpoint up to the same step. `facts`: as
+    `probe_facts` gives them; `points`: of all arms.
+    """
+    arm = floor_of(point["arm"], set(facts["arm"]))
+    if arm is None or arm == point["arm"]:
+        return None
+    probes = facts[(facts["seed"] == point["seed"]) & (facts["arm"] == arm) & (facts["start"] == "task1") & (facts["checkpoint"] > 0)]
+    own = points[(points["seed"] == point["seed"]) & (points["arm"] == arm) & (points["point"] == point["point"])]
+    if point["point"] == "matched" and point["learned"] and len(own) and own["learned"].iloc[0]:
+        return probes[probes["checkpoint"] == own["checkpoint"].iloc[0]]
+    checkpoints = probes["checkpoint"].unique()
+    before = checkpoints[checkpoints <= point["checkpoint"]]
+    return probes[probes["checkpoint"] == (before.max() if len(before) else checkpoints.min())]
 
 
 def transitions(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFrame) -> Transitions:
@@ -95,7 +160,7 @@ def fact_fates(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFr
     """For each fact answered right before Task 1 (index: person, attribute), which of the three it is: columns as in Transitions."""
     known, still, again = (facts.set_index(["person", "attribute"])["exact_match"] for facts in (before, dropped, recovered))
     still, again = (answers.loc[known[known].index] for answers in (still, again))
-    return pd.DataFrame({"kept": still, "lost_and_recovered": ~still & again, "never_recovered": ~still & ~again})
+    return pd.DataFrame({"kept": still, "lost_and_recovered": ~still & again, "not_back_after_one_epoch": ~still & ~again})
 
 
 def probe_stages(run: pd.DataFrame, checkpoint: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -115,8 +180,12 @@ def accuracy_by_person_and_step(facts: pd.DataFrame) -> pd.DataFrame:
 
 
 def recovery_summary(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
-    """One row for each row of `points`, with spurious share, savings (and their intervals) and per-fact transitions added."""
-    test = facts[facts["group"] == "task0_test"]
+    """One row for each row of `points`, with spurious share, savings (and their intervals) and per-fact transitions added.
+
+    floor_share: the spurious share that the arm would have if recovery had brought it to where the model that never had Task 0 comes
+    (`floor_probe`), NaN without one.
+    """
+    test = probe_facts(facts)
     pretrained = {seed: rows for seed, rows in test[test["start"] == "pretrained"].groupby("seed")}
     from_task1 = test[test["start"] == "task1"]
     runs = {key: rows for key, rows in from_task1.groupby(["seed", "arm"])}
@@ -130,12 +199,16 @@ def recovery_summary(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
             )
         share = spurious_share(*stages)
         probe = run[run["checkpoint"] == point["checkpoint"]]
-        saved = savings(pretrained[point["seed"]], probe) if point["seed"] in pretrained else Interval(np.nan, np.nan, np.nan)
-        intervals = {"spurious_share": share, "savings": saved}
+        undefined = Interval(np.nan, np.nan, np.nan)
+        floor = floor_probe(test, points, point)
+        floor_share = undefined if floor is None else spurious_share(*stages[:2], floor[np.isclose(floor["epochs"], 1)])
+        saved = savings(pretrained[point["seed"]], probe) if point["seed"] in pretrained else Savings(undefined, np.nan, np.nan)
+        intervals = {"spurious_share": share, "floor_share": floor_share, "savings": saved.ratio}
         ends = {
             f"{name}{end}": value for name, triple in intervals.items() for end, value in zip(("", "_low", "_high"), triple, strict=True)
         }
-        rows.append({**point, **ends, **transitions(*stages)._asdict()})
+        bounds = {"savings_at_least": saved.at_least, "savings_at_most": saved.at_most}
+        rows.append({**point, **ends, **bounds, **transitions(*stages)._asdict()})
     return pd.DataFrame(rows)
 
 
@@ -150,6 +223,26 @@ def _ratio(pretrained: np.ndarray, task1: np.ndarray, given: float) -> np.ndarra
     """Savings from the two crossings. A Task 1 model that never crosses must count, or the mean over seeds would be of those that do."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(np.isnan(task1) & (pretrained <= given), 0.0, pretrained / task1)
+
+
+def _bracket(curves: pd.DataFrame) -> tuple[float, float]:
+    """The last evaluated step before, and the first at which, the mean of (persons, steps) is at 90 %; infinite ends where it never is."""
+    steps, reached = curves.columns.to_numpy(dtype=float), curves.to_numpy().mean(axis=0) >= RELEARNED
+    if not reached.any():
+        return np.inf, np.inf
+    first = int(reached.argmax())
+    return float(steps[max(first - 1, 0)]), float(steps[first])
+
+
+def _bounds(pretrained: tuple[float, float], task1: tuple[float, float], given: float) -> tuple[float, float]:
+    """Smallest and largest savings that two brackets allow; NaN where the pretrained model never crosses."""
+    if np.isinf(pretrained[1]):
+        return np.nan, np.nan
+    if task1[1] == 0:
+        return np.inf, np.inf
+    if np.isinf(task1[1]):
+        return 0.0, pretrained[1] / given
+    return pretrained[0] / task1[1], np.inf if task1[0] == 0 else pretrained[1] / task1[0]
 
 
 def _with_percentiles(point: np.ndarray, draws: np.ndarray) -> Interval:

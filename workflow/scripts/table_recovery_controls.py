@@ -1,0 +1,9 @@
+"""Table: Task 0 after as many steps on other form, other content, or the right answers about fewer persons."""
+
+from __future__ import annotations
+
+from forgetting.present import present
+from forgetting.summary import recovery_controls_table, save_table
+
+if __name__ == "__main__":
+    present(__doc__, recovery_controls_table, save_table, inputs=("metrics", "recovery", "recovery_facts"), options=("early_steps",))
