@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.conftest import TINY_GROUPS
 
 from forgetting.methods.base import Setting
 from forgetting.model import save_checkpoint
@@ -17,7 +18,6 @@ from forgetting.tokens import Questions
 from forgetting.training import measurements
 from forgetting.training.measurements import Task1Exam
 from forgetting.training.task1 import finetune_task1
-from tests.conftest import TINY_GROUPS
 
 LIMIT = 5
 """Persons a group; Task 1 has more."""

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from forgetting.conclusion import conclusion
-from forgetting.statistics import CONFIDENCE, Interval, person_bootstrap
+from forgetting.statistics import Interval, paired_difference
 from forgetting.summary import combine_seeds, probe_accuracies
 from forgetting.views.probe_share import probe_over_ceiling
-from forgetting.views.spurious import DRAWS, accuracy_by_person, probe_points, recovery_summary
+from forgetting.views.spurious import accuracy_by_person, probe_points, recovery_summary
 from forgetting.views.theory_verdicts import (
     BOUND_SLOPE,
     DEPTH,
@@ -48,7 +48,8 @@ def verdict_table(
     """One row an arm that was recovered: its conclusion, then the numbers that it follows from, with their intervals.
 
     Frames: METRICS, RECOVERY and RECOVERY_FACTS (the last two with the controls), COMMON_SHIFT, FEATURES; what the last two do not hold of
-    an arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over persons.
+    an arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over persons, and
+    then the conclusion is one on this run.
     drop: accuracy before Task 1 minus that of the checkpoint; recovered: after one epoch from there, control_persons and shuffled
     likewise; beyond_pretrained: recovered minus the same epoch from the pretrained model; spurious_share, savings: see `recovery_summary`;
     common_share, restored_share: see COMMON_SHIFT; probe: see `probe_over_ceiling`, last layer, and its change since the end of Task 0.
@@ -67,7 +68,9 @@ def verdict_table(
         runs = runs.merge(here.rename(columns={name: f"{time}_{name}" for name in names}), on=_RUN)
     values = [*_OF_RUN, *(f"{time}_{name}" for time in ("early", "late") for name in _OF_TIME)]
     table = combine_seeds(runs, ["arm"], values)
-    table.insert(1, "conclusion", [conclusion(_intervals(row, values)) for _, row in table.iterrows()])
+    said = [conclusion(_intervals(row, values)) for _, row in table.iterrows()]
+    one_run = [f"In this run: {text}" if seeds == 1 else text for text, seeds in zip(said, table["seeds"], strict=True)]
+    table.insert(1, "conclusion", one_run)
     return table
 
 
@@ -98,15 +101,12 @@ def accuracy_differences(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFr
     return pd.DataFrame(rows, columns=[*_POINT, *_ends("drop"), *_ends("beyond_pretrained")])
 
 
-def accuracy_difference(first: pd.DataFrame, second: pd.DataFrame, seed: int = 0) -> Interval:
-    """Exact match of one evaluation minus that of another of the same persons, with a percentile interval of the person bootstrap.
+def accuracy_difference(first: pd.DataFrame, second: pd.DataFrame) -> Interval:
+    """Exact match of one evaluation minus that of another of the same persons, with its interval (`paired_difference`).
 
     Frames: columns person, exact_match; every person has as many questions.
     """
-    differences = accuracy_by_person(first) - accuracy_by_person(second)
-    draws = person_bootstrap(len(differences), DRAWS, seed) @ differences / len(differences)
-    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="inverted_cdf")
-    return Interval(float(differences.mean()), float(low), float(high))
+    return paired_difference(accuracy_by_person(first), accuracy_by_person(second))
 
 
 def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:
