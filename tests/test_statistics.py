@@ -269,19 +269,20 @@ def test_a_difference_of_the_same_persons_is_as_wide_as_its_bootstrap_away_from_
     generator = np.random.default_rng(3)
     ability = generator.beta(4, 2, 400)
     first, second = (generator.binomial(6, share) / 6 for share in (ability, ability * 0.8))
-    found = paired_difference(first, second)
+    found = paired_difference(first, second, 6)
     draws = person_bootstrap(400, 4000, seed=2) @ (first - second) / 400
     assert found.value == pytest.approx((first - second).mean())
     np.testing.assert_allclose(found[1:], np.quantile(draws, [0.025, 0.975]), atol=0.006)
 
 
 def test_a_difference_of_equal_answers_has_width() -> None:
-    """60 of 60 persons right in both: either share may be as low as 0.94, so the difference is between -0.06 and 0.06."""
-    ends = 1 - float(wilson(60, 60)[0])
-    np.testing.assert_allclose(paired_difference(np.ones(60), np.ones(60)), (0, -ends, ends))
-    assert paired_difference(np.ones(60), np.zeros(60)).value == 1
-    assert -1 <= paired_difference(np.zeros(60), np.ones(60)).low < -0.9
-    assert paired_difference(np.tile([0.0, 1.0], 30), np.tile([0.0, 1.0], 30)).low < 0
+    """Nobody of 60 differs: as if two of 62 did, by one of six answers and in opposite ways, so the variance of one is 2 / 36 / 61."""
+    half = stats.norm.ppf(0.975) * np.sqrt(2 / 36 / 61 / 62)
+    np.testing.assert_allclose(paired_difference(np.ones(60), np.ones(60), 6), (0, -half, half), rtol=1e-3)
+    assert 0.005 < half < 3 / 360  # no wider than the rule of three for 360 answers
+    everything = paired_difference(np.zeros(60), np.ones(60), 6)
+    assert everything.value == everything.low == -1 and -1 < everything.high < -0.9
+    assert paired_difference(np.tile([0.0, 1.0], 30), np.tile([0.0, 1.0], 30), 6).low < 0
 
 
 def test_interval_of_a_mean_over_whole_persons() -> None:

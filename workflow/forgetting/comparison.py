@@ -132,6 +132,15 @@ def common_levels(metrics: pd.DataFrame) -> dict[str, float]:
     return {arm: next((level for level in LADDER if min(own, highest["seq"]) >= level), np.nan) for arm, own in highest.items()}
 
 
+def surely_beyond_seq(metrics: pd.DataFrame, matched_accuracy: float) -> set[str]:
+    """The arms in `metrics` that keep more of Task 0 than `seq` where all seeds of both have learned as much of Task 1, by an interval that
+    holds for all arms together. With one seed there is none."""
+    table = _compared(_accuracies(metrics, matched_accuracy), ["common", "common_gain"])
+    if "common_gain_low_all" not in table:
+        return set()
+    return set(table.loc[table["common_gain_low_all"] > 0, "arm"])
+
+
 def _accuracies(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
     """Rows of `method_summary` without early stop; `stopped` is Task 0 with it, `halfway` Task 0 where Task 1 first reaches 50 %, `common`
     where it first reaches `compared_at`.
@@ -188,7 +197,7 @@ def _compared(runs: pd.DataFrame, values: list[str]) -> pd.DataFrame:
     table = combine_seeds(runs, ["arm"], values)
     level = table["arm"].map(runs.groupby("arm")["compared_at"].first())
     table.insert(table.columns.get_loc("common"), "compared_at", ["-" if np.isnan(at) else f"{100 * at:g} %" for at in level])
-    for gain in GAINS:
+    for gain in (name for name in GAINS if name in values):
         groups = {arm: rows for arm, rows in runs.groupby("arm") if arm != "seq" and len(rows) > 1 and rows[gain].notna().all()}
         ends = {
             arm: mean_over_seeds(rows[gain], DIFFERENCE, rows[f"{gain}_low"], rows[f"{gain}_high"], comparisons=len(groups))

@@ -180,31 +180,32 @@ def normal_interval(value: ArrayLike, error: ArrayLike, kind: Kind) -> tuple[Flo
     return _around(numbers, Z * np.where(errors > 0, errors, np.nan), kind)
 
 
-def paired_difference(first: ArrayLike, second: ArrayLike) -> Interval:
-    """Mean of `first` minus mean of `second`, shares of right answers of the same persons (each (persons,), of as many questions a person).
+def paired_difference(first: ArrayLike, second: ArrayLike, answers: int) -> Interval:
+    """Mean of `first` minus mean of `second`, shares of right answers of the same persons (each (persons,), of so many `answers` a person).
 
-    The ends come from the Wilson intervals of both by MOVER (Zou and Donner 2008; of single answers Newcombe's tenth method, 1998), with
-    the correlation over persons, or none where that is undefined or perfect: they stay within -1 and 1, and have width where all persons
-    agree.
+    The interval is normal, on the scale of Fisher's z. Its variance is that between persons with two more of them, who differ by one
+    answer, one each way (after Agresti and Min 2005): where nobody differs, so many persons still do not show that nobody would. Where
+    everybody differs in everything, it comes from the Wilson intervals of both.
     """
     both = [np.asarray(values, dtype=float) for values in (first, second)]
-    a, b = (share_of_persons(values) for values in both)
-    vary = all(np.ptp(values) > 0 for values in both) and np.ptp(both[0] - both[1]) > 0
-    correlation = float(np.corrcoef(both)[0, 1]) if vary else 0.0
-    low, high = difference_ends(a, b, correlation)
-    return Interval(a.value - b.value, max(low, -1.0), min(high, 1.0))  # beyond by rounding only
+    differences = both[0] - both[1]
+    value = float(differences.mean())
+    if abs(value) == 1:
+        low, high = difference_ends(share_of_persons(both[0]), share_of_persons(both[1]))
+    else:
+        more = np.append(differences, [1 / answers, -1 / answers])
+        low, high = map(float, normal_interval(value, more.std(ddof=1) / np.sqrt(len(more)), DIFFERENCE))
+    return Interval(value, max(low, -1.0), min(high, 1.0))  # beyond by rounding only
 
 
-def difference_ends(first: Interval, second: Interval, correlation: float = 0.0) -> tuple[float, float]:
-    """Ends of an interval of the difference of two numbers, from theirs and their correlation (MOVER); NaN where theirs are."""
+def difference_ends(first: Interval, second: Interval) -> tuple[float, float]:
+    """Ends of an interval of the difference of two independent numbers, from theirs (MOVER, Zou and Donner 2008); NaN where theirs are.
+
+    Too wide where the numbers rise and fall together, as those of the same persons do.
+    """
     difference = first.value - second.value
-
-    def half(mine: float, other: float) -> float:
-        return float(np.sqrt(max(mine**2 + other**2 - 2 * correlation * mine * other, 0.0)))
-
-    if any(np.isnan(end) for end in (*first, *second)):
-        return float("nan"), float("nan")
-    below, above = half(first.value - first.low, second.high - second.value), half(first.high - first.value, second.value - second.low)
+    below = float(np.hypot(first.value - first.low, second.high - second.value))
+    above = float(np.hypot(first.high - first.value, second.value - second.low))
     return difference - below, difference + above
 
 

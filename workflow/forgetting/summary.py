@@ -202,13 +202,13 @@ def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str]
 
 def _over_seeds(group: pd.DataFrame, name: str) -> Interval:
     """One value of a group of runs, a seed each."""
-    ends = [group[end].astype(float) if end in group else None for end in (f"{name}_low", f"{name}_high")]
     values = group[name].astype(float)
+    low, high = (group[end].astype(float) if end in group else pd.Series(np.nan, group.index) for end in (f"{name}_low", f"{name}_high"))
     if len(group) == 1:
-        return Interval(values.iloc[0], *(np.nan if end is None else end.iloc[0] for end in ends))
+        return Interval(values.iloc[0], low.iloc[0], high.iloc[0])
     if np.isinf(values).any() and values.notna().all():
         return Interval(float(np.median(values)), np.nan, np.nan)
-    return mean_over_seeds(values, kind_of(name), *ends)
+    return mean_over_seeds(values, kind_of(name), low, high)
 
 
 def formatted(table: pd.DataFrame) -> pd.DataFrame:

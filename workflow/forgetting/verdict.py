@@ -106,7 +106,7 @@ def accuracy_difference(first: pd.DataFrame, second: pd.DataFrame) -> Interval:
 
     Frames: columns person, exact_match; every person has as many questions.
     """
-    return paired_difference(accuracy_by_person(first), accuracy_by_person(second))
+    return paired_difference(accuracy_by_person(first), accuracy_by_person(second), len(first) // first["person"].nunique())
 
 
 def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:
