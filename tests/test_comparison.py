@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from forgetting.comparison import choice_table, costs, grid_table, method_table
 from forgetting.summary import formatted, read_paper
@@ -144,8 +145,67 @@ def test_grid_holds_every_arm_and_says_what_was_not_reached() -> None:
     found = grid_table(one.assign(value=one["value"].mask(stop)), CHOICE, 0.9)
     assert found[["halfway_seeds", "matched_seeds", "stopped_seeds"]].to_numpy().tolist() == [[1, 1, 1], [2, 2, 2], [0, 0, 0]]
     names = ["Task 0 where Task 1 is at 50 %", "Task 0 at matched Task 1", "Task 0 with early stop"]
-    assert formatted(found)[names].iloc[0].tolist() == [f"{value} (1 of 2 seeds)" for value in ("0.531", "0.375", "0.500")]
+    assert formatted(found)[names].iloc[0].tolist() == ["1 of 2 seeds"] * 3, "the seed that got there is no sample of both"
     assert formatted(found)[names].iloc[2].tolist() == ["not reached"] * 3
+
+
+def learning(
+    task1: dict[str, Sequence[tuple[float, float, float]]], task0: dict[str, Sequence[tuple[float, float, float]]]
+) -> pd.DataFrame:
+    """METRICS in which each arm has the given curves, one a seed."""
+    frames = []
+    for seed in range(len(task1["seq"])):
+        frame = metrics((seed,))
+        for arm, curves in task1.items():
+            for group, values in (("task1", curves[seed]), ("task0_test", task0[arm][seed])):
+                here = (frame["arm"] == arm) & (frame["group"] == group) & (frame["metric"] == "exact_match")
+                frame.loc[here, "value"] = list(values)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def test_an_arm_is_compared_where_all_of_its_seeds_and_of_seq_are() -> None:
+    """One seed of EWC stops at 0.92: all are compared at 90 %, none is left out. Straight lines make the values there easy to read."""
+    task1 = {
+        "seq": [(0.0, 0.5, 1.0)] * 3,
+        "ewc-1e0": [(0.0, 0.5, 1.0), (0.0, 0.5, 0.92), (0.0, 0.5, 1.0)],
+        "ewc-1e2": [(0.0, 0.1, 0.2)] * 3,
+    }
+    falls = {"seq": [(1.0, 0.6, 0.2), (1.0, 0.5, 0.1), (1.0, 0.7, 0.3)], "ewc-1e0": [(1.0, 0.8, 0.6), (1.0, 0.8, 0.4), (1.0, 0.9, 0.7)]}
+    frame = learning(task1, falls | {"ewc-1e2": [(1.0, 1.0, 1.0)] * 3})
+    found = grid_table(frame, CHOICE, 0.99).set_index("arm")
+    assert found["compared_at"].tolist() == ["99 %", "90 %", "-"]
+    assert np.isnan(found.loc["ewc-1e0", "matched_gain"]) and found.loc["ewc-1e0", "matched_seeds"] == 2
+    # At 90 %: seq after 0.8 of its second half; EWC likewise, but 0.4 / 0.42 of it in the seed that learns less.
+    seq = np.array([0.6 - 0.4 * 0.8, 0.5 - 0.4 * 0.8, 0.7 - 0.4 * 0.8])
+    ewc = np.array([0.8 - 0.2 * 0.8, 0.8 - 0.4 * 0.4 / 0.42, 0.9 - 0.2 * 0.8])
+    assert found.loc["ewc-1e0", "common"] == pytest.approx(ewc.mean()) and found.loc["ewc-1e0", "common_gain"] == pytest.approx(
+        (ewc - seq).mean()
+    )
+    cells = formatted(found.reset_index()).set_index("arm")
+    assert cells.loc["ewc-1e0", "compared where Task 1 is at"] == "90 %" and cells.loc["ewc-1e0", "at matched, minus seq"] == "2 of 3 seeds"
+    assert found.loc["seq", "common_gain"] == 0 and cells.loc["ewc-1e2", "there, minus seq"] == "not reached"
+
+
+def test_gains_have_intervals_that_hold_for_all_arms_together() -> None:
+    task1 = {arm: [(0.0, 0.5, 1.0)] * 3 for arm in TASK0}
+    starts = {"seq": (0.60, 0.55, 0.62), "ewc-1e0": (0.70, 0.66, 0.71), "ewc-1e2": (0.75, 0.66, 0.74)}
+    found = grid_table(learning(task1, {arm: [(1.0, at, at) for at in of_seeds] for arm, of_seeds in starts.items()}), CHOICE, 0.99)
+    found = found.set_index("arm")
+    assert np.isnan(found.loc["seq", "common_gain_low_all"]), "seq is compared with nothing"
+    for arm in ("ewc-1e0", "ewc-1e2"):
+        gains = np.array(starts[arm]) - np.array(starts["seq"])
+        half = stats.t.ppf(1 - 0.05 / 2 / 2, 2) * stats.sem(gains)  # two arms
+        expected = (gains.mean() - half, gains.mean() + half)
+        np.testing.assert_allclose(found.loc[arm, ["common_gain_low_all", "common_gain_high_all"]].astype(float), expected, atol=0.003)
+        assert found.loc[arm, "common_gain_low_all"] < found.loc[arm, "common_gain_low"]
+    assert "all together [" in formatted(found.reset_index())["there, minus seq"].iloc[1]
+
+
+def test_recovery_and_the_accuracies_before_it_are_of_the_same_checkpoint() -> None:
+    """Task 1 is learned between evaluations at 100 and 200: the interpolated match is no checkpoint, the recovered one is 200."""
+    found = table().loc["seq"]
+    assert found[["checkpoint", "dropped", "task1_there"]].tolist() == [200, 0.5, 1.0] and found["matched"] == 0.375
 
 
 def test_choice_is_listed_with_its_reason() -> None:

@@ -5,14 +5,22 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from forgetting.sections import ATTRIBUTES
 from forgetting.statistics import (
+    CORRELATION,
+    DIFFERENCE,
+    PROPORTION,
+    RATIO,
+    UNBOUNDED,
+    Kind,
     clustered_mean,
     clustered_wilson,
     mean_and_error,
+    mean_over_seeds,
     over_seeds,
+    paired_difference,
     person_bootstrap,
     summarise,
     t_interval,
@@ -149,14 +157,132 @@ def test_t_interval_agrees_with_scipy() -> None:
 
 def test_over_seeds_averages_what_every_seed_has() -> None:
     frame = pd.DataFrame(
-        {"seed": [0, 0, 1, 1, 2, 2], "step": [0, 5, 0, 5, 0, 7], "value": [0.9, 0.1, 1.0, 0.2, 0.8, 0.3], "low": 0.0, "high": 1.0}
+        {"seed": [0, 0, 1, 1, 2, 2], "step": [0, 5, 0, 5, 0, 7], "value": [0.9, 0.1, 1.0, 0.2, 0.8, 0.3], "low": np.nan, "high": np.nan}
     )
-    merged = over_seeds(frame, ["step"])
+    merged = over_seeds(frame, ["step"], kind=UNBOUNDED)
     assert merged["step"].tolist() == [0]
     np.testing.assert_allclose(merged.loc[0, ["value", "low", "high"]].astype(float), t_interval([0.9, 1.0, 0.8]))
-    assert over_seeds(frame[frame["seed"] == 0], ["step"], seeds=3).empty
-    single = over_seeds(frame[frame["seed"] == 0], ["step"])
+    assert over_seeds(frame[frame["seed"] == 0], ["step"], seeds=3, kind=UNBOUNDED).empty
+    single = over_seeds(frame[frame["seed"] == 0].assign(low=0.0, high=1.0), ["step"], kind=PROPORTION)
     assert single[["value", "low", "high"]].to_numpy().tolist() == [[0.9, 0.0, 1.0], [0.1, 0.0, 1.0]]
+
+
+def test_a_number_that_a_seed_lacks_has_no_mean_over_the_others() -> None:
+    frame = pd.DataFrame({"seed": [0, 1, 2], "arm": "ewc", "value": [0.5, np.nan, 0.6], "low": 0.4, "high": 0.7})
+    assert over_seeds(frame, ["arm"], kind=PROPORTION)[["value", "low", "high"]].isna().all(axis=None)
+    assert np.isnan(mean_over_seeds([0.5, np.nan, 0.6], PROPORTION)).all()
+
+
+def _by_optimiser(values: list[float], kind: Kind) -> tuple[float, float]:
+    """Delta-method ends with the derivative taken numerically, and the transformation inverted by a root finder."""
+    forward = {
+        PROPORTION: lambda x: np.log(x / (1 - x)),
+        CORRELATION: np.arctanh,
+        RATIO: np.log,
+    }[kind]
+    mean, step = np.mean(values), 1e-6
+    slope = (forward(mean + step) - forward(mean - step)) / (2 * step)
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) * slope
+    inside = {PROPORTION: (1e-12, 1 - 1e-12), CORRELATION: (-1 + 1e-12, 1 - 1e-12), RATIO: (1e-12, 1e6)}[kind]
+    low, high = (
+        optimize.brentq(lambda x, end=end: forward(x) - end, *inside, xtol=1e-14) for end in forward(mean) + np.array([-half, half])
+    )
+    return low, high
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"), [([0.9, 1.0, 0.8], PROPORTION), ([0.86, 0.7, 0.95], CORRELATION), ([0.3, 1.2, 2.0, 0.7, 0.9], RATIO)]
+)
+def test_the_scale_of_an_interval_is_that_of_its_kind(values: list[float], kind: Kind) -> None:
+    found = t_interval(values, kind)
+    assert found.value == pytest.approx(np.mean(values))
+    np.testing.assert_allclose(found[1:], _by_optimiser(values, kind), rtol=1e-6)
+    frame = pd.DataFrame({"seed": range(len(values)), "arm": "seq", "value": values, "low": np.nan, "high": np.nan})
+    np.testing.assert_allclose(over_seeds(frame, ["arm"], kind=kind)[["value", "low", "high"]].to_numpy()[0], found)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([0.997, 0.994, 1.0], PROPORTION), ([0.48, 0.89, 1.0], PROPORTION), ([0.31, 1.0, 0.99], CORRELATION), ([0.0, 0.1, 0.9], RATIO)]
+    + [([0.9, -0.9, 1.0], DIFFERENCE)],
+)
+def test_intervals_stay_within_the_bounds_where_plain_t_does_not(values: list[float], kind: Kind) -> None:
+    plain, found = t_interval(values), t_interval(values, kind)
+    assert plain.low < kind.low or plain.high > kind.high
+    assert kind.low <= found.low < found.value < found.high <= kind.high
+
+
+def test_a_difference_far_from_its_bounds_has_nearly_the_t_interval() -> None:
+    np.testing.assert_allclose(t_interval([0.05, 0.06, 0.04], DIFFERENCE), t_interval([0.05, 0.06, 0.04]), atol=2e-4)
+
+
+def test_seeds_that_agree_are_as_sure_as_their_persons_and_no_surer() -> None:
+    """Three seeds with all of 60 persons right: 180 persons would reach down to 0.979, one seed's 60 to 0.940."""
+    low = float(wilson(60, 60)[0])
+    frame = pd.DataFrame({"seed": [0, 1, 2], "arm": "seq", "value": 1.0, "low": low, "high": 1.0})
+    merged = over_seeds(frame, ["arm"], kind=PROPORTION).loc[0]
+    assert low < merged["low"] < float(wilson(180, 180)[0]) and merged["high"] == 1
+    assert mean_over_seeds([1.0] * 3, PROPORTION, [low] * 3, [1.0] * 3).low == pytest.approx(merged["low"])
+    assert np.isnan(t_interval([0.7, 0.7, 0.7], PROPORTION).low), "nothing says how they vary"
+    assert np.isnan(over_seeds(frame.assign(low=np.nan, high=np.nan), ["arm"], kind=PROPORTION).loc[0, "low"])
+
+
+def test_a_mean_beyond_the_bounds_of_its_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        t_interval([1.2, 1.1], PROPORTION)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("truth", [0.05, 0.5, 0.97])
+def test_intervals_of_a_share_over_seeds_cover_its_mean_and_plain_t_covers_less_at_the_border(seeds: int, truth: float) -> None:
+    """Seeds with their own truths (logit normal, 0.7 wide), each measured on 60 persons; covered must be the mean of such truths."""
+    generator, persons = np.random.default_rng(5), 60
+
+    def truths(shape: tuple[int, ...]) -> np.ndarray:
+        return 1 / (1 + np.exp(-(np.log(truth / (1 - truth)) + 0.7 * generator.standard_normal(shape))))
+
+    target, drawn = truths((200_000,)).mean(), 1500
+    shares = generator.binomial(persons, truths((drawn, seeds))) / persons
+    lows, highs = wilson(shares * persons, persons)
+    frame = pd.DataFrame({"seed": np.tile(np.arange(seeds), drawn), "study": np.repeat(np.arange(drawn), seeds), "value": shares.ravel()})
+    found = over_seeds(frame.assign(low=lows.ravel(), high=highs.ravel()), ["study"], kind=PROPORTION)
+    covered = ((found["low"] <= target) & (target <= found["high"])).mean()
+    half = stats.t.ppf(0.975, seeds - 1) * stats.sem(shares, axis=1)
+    plain = (np.abs(shares.mean(axis=1) - target) <= half).mean()
+    beyond = ((shares.mean(axis=1) - half < 0) | (shares.mean(axis=1) + half > 1)).mean()
+    assert covered > 0.94, (covered, plain)  # less twice the standard error of 1500 draws
+    assert ((found["low"] >= 0) & (found["high"] <= 1) & (found["low"] < found["high"])).all()
+    if truth != 0.5:
+        assert plain < 0.94 and plain < covered and beyond > 0.3, (plain, beyond)
+
+
+def test_several_intervals_together_are_those_of_a_smaller_error_each() -> None:
+    values = [0.10, 0.16, 0.13]
+    half = stats.t.ppf(1 - 0.05 / 2 / 10, 2) * stats.sem(values)
+    found = mean_over_seeds(values, UNBOUNDED, comparisons=10)
+    np.testing.assert_allclose(found, (np.mean(values), np.mean(values) - half, np.mean(values) + half))
+    wide = mean_over_seeds([0.99, 0.99, 0.99], DIFFERENCE, [0.1] * 3, [1.0] * 3, comparisons=40)
+    assert -1 < wide.low < mean_over_seeds([0.99, 0.99, 0.99], DIFFERENCE, [0.1] * 3, [1.0] * 3).low and wide.high <= 1
+
+
+def test_a_difference_of_the_same_persons_is_as_wide_as_its_bootstrap_away_from_the_border() -> None:
+    generator = np.random.default_rng(3)
+    ability = generator.beta(4, 2, 400)
+    first, second = (generator.binomial(6, share) / 6 for share in (ability, ability * 0.8))
+    found = paired_difference(first, second, 6)
+    draws = person_bootstrap(400, 4000, seed=2) @ (first - second) / 400
+    assert found.value == pytest.approx((first - second).mean())
+    np.testing.assert_allclose(found[1:], np.quantile(draws, [0.025, 0.975]), atol=0.006)
+
+
+def test_a_difference_of_equal_answers_has_width() -> None:
+    """Nobody of 60 differs: as if two of 62 did, by one of six answers and in opposite ways, so the variance of one is 2 / 36 / 61."""
+    half = stats.norm.ppf(0.975) * np.sqrt(2 / 36 / 61 / 62)
+    np.testing.assert_allclose(paired_difference(np.ones(60), np.ones(60), 6), (0, -half, half), rtol=1e-3)
+    assert 0.005 < half < 3 / 360  # no wider than the rule of three for 360 answers
+    everything = paired_difference(np.zeros(60), np.ones(60), 6)
+    assert everything.value == everything.low == -1 and -1 < everything.high < -0.9
+    assert paired_difference(np.tile([0.0, 1.0], 30), np.tile([0.0, 1.0], 30), 6).low < 0
 
 
 def test_interval_of_a_mean_over_whole_persons() -> None:

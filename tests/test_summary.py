@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy import stats
 
-from forgetting.statistics import t_interval
 from forgetting.summary import combine_seeds, formatted, gates_table, methods_table, read_gates, read_paper, save_table
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +22,10 @@ RUNS = pd.DataFrame(
 
 def test_several_seeds_give_a_t_interval() -> None:
     table = combine_seeds(RUNS, ["arm"], ["before", "trough_step"])
-    np.testing.assert_allclose(table.loc[0, ["before", "before_low", "before_high"]].astype(float), t_interval([0.9, 1.0, 0.8]))
+    # Student's t on the logit, where the slope is 1 / (0.9 * 0.1)
+    half = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3) / 0.09
+    low, high = (1 / (1 + np.exp(-(np.log(9) + end))) for end in (-half, half))
+    np.testing.assert_allclose(table.loc[0, ["before", "before_low", "before_high"]].astype(float), (0.9, low, high))
     assert list(table.columns) == ["arm", "seeds", "before", "before_low", "before_high", "trough_step"]
 
 
@@ -63,6 +66,31 @@ def test_infinite_savings_are_words_and_make_a_median() -> None:
     most = combine_seeds(runs.assign(savings=[np.inf, np.inf, 2.0]), ["arm"], ["savings"])
     single = combine_seeds(runs[runs["seed"] == 1], ["arm"], ["savings"])
     assert formatted(most)["savings"].tolist() == formatted(single)["savings"].tolist() == ["starts above 90 %"]
+
+
+def test_a_value_that_a_seed_lacks_is_counted_and_has_no_mean() -> None:
+    """Two seeds that got there are no sample of three: neither a mean nor an interval nor a verdict."""
+    runs = RUNS.assign(spurious_share=[1.1, np.nan, 0.9], spurious_share_low=0.8, spurious_share_high=1.2, matched=[0.5, 0.6, np.nan])
+    other = runs.assign(arm="freeze-3", spurious_share=[0.7, 0.8, 0.9], matched=np.nan)
+    table = combine_seeds(pd.concat([runs, other]), ["arm"], ["before", "spurious_share", "matched"]).set_index("arm")
+    assert table["spurious_share_seeds"].tolist() == [2, 3] and table["matched_seeds"].tolist() == [2, 0]
+    assert np.isnan(table.loc["seq", ["spurious_share", "spurious_share_low", "matched"]].astype(float)).all()
+    assert table.loc["freeze-3", "spurious_share"] == pytest.approx(0.8) and "before_seeds" not in table
+    cells = formatted(table.reset_index())
+    assert cells["spurious share"].tolist()[0] == "2 of 3 seeds" and cells["spurious share"].tolist()[1].startswith("0.800 [")
+    assert cells["Task 0 at matched Task 1"].tolist() == ["2 of 3 seeds", "not reached"]
+    one = formatted(combine_seeds(runs[runs["seed"] == 1], ["arm"], ["spurious_share", "matched"]))
+    assert one["spurious share"].tolist() == ["-"]
+
+
+def test_infinite_savings_of_one_seed_do_not_hide_that_another_has_none() -> None:
+    table = combine_seeds(RUNS.assign(savings=[np.inf, np.nan, 2.0]), ["arm"], ["savings"])
+    assert table["savings"].isna().all() and table["savings_seeds"].tolist() == [2]
+
+
+def test_a_number_of_unknown_kind_gets_no_guessed_interval() -> None:
+    with pytest.raises(KeyError, match="what kind of number"):
+        combine_seeds(RUNS.assign(novel=[0.1, 0.2, 0.3]), ["arm"], ["novel"])
 
 
 def test_three_formats_are_written_and_csv_keeps_numbers(tmp_path: Path) -> None:

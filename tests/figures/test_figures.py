@@ -21,6 +21,7 @@ from forgetting.figures.fisher_angle import correlation, joined, over_runs
 from forgetting.figures.landscape import least_in_plane
 from forgetting.figures.pseudo_examples import yields
 from forgetting.present import INPUTS
+from forgetting.statistics import PROPORTION, over_seeds
 
 FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")
 FIGURES += ("method_comparison", "replay_share", "task_vector", "fisher_angle", "pseudo_examples", "interpolation")
@@ -235,9 +236,26 @@ def test_bands_are_the_t_interval_over_seeds() -> None:
     assert "clustered by person" in style.interval_note(frame[frame["seed"] == 0])
 
 
-def test_bands_beyond_what_a_share_can_be_are_told(tree: Path) -> None:
-    notes = [drawn(tree, "performance", seeds).get_supxlabel().replace("\n", " ") for seeds in ("*", "0")]
-    assert ["A band past 0 or 1" in text for text in notes] == [True, False], "intervals over persons end there"
+def test_no_band_of_a_share_leaves_its_range(tree: Path) -> None:
+    figure = drawn(tree, "performance", "*")
+    bands = [path.vertices[:, 1] for panel in figure.axes for band in panel.collections for path in band.get_paths()]
+    assert bands and all(band.min() >= 0 and band.max() <= 1 for band in bands)
+    frame = pd.DataFrame({"seed": [0, 1, 2], "step": 0, "value": [0.94, 0.98, 1.0], "low": 0.9, "high": 1.0})
+    assert over_seeds(frame, ["step"], kind=PROPORTION).loc[0, "high"] <= 1 < stats.t.interval(0.95, 2, 0.973, stats.sem(frame["value"]))[1]
+
+
+def test_few_seeds_are_drawn_beside_their_mean() -> None:
+    frame = pd.DataFrame(
+        {"seed": np.repeat([0, 1, 2], 2), "step": [0, 1] * 3, "value": [0.9, 0.5, 0.8, 0.4, 1.0, 0.6], "low": 0.3, "high": 1.0}
+    )
+    for seeds, lines in ((3, 4), (1, 1)):
+        panel = style.new_figure(1, 1, 2.0)[1][0, 0]
+        style.draw_curve(panel, frame[frame["seed"] < seeds], "step", style.arm_look("seq"))
+        assert len(panel.lines) == lines
+    many = pd.concat([frame.assign(seed=frame["seed"] + 3 * more) for more in range(2)])
+    panel = style.new_figure(1, 1, 2.0)[1][0, 0]
+    style.draw_curve(panel, many, "step", style.arm_look("seq"))
+    assert len(panel.lines) == 1
 
 
 def test_all_scripts_run_where_torch_cannot_be_imported(tree: Path, tmp_path: Path) -> None:

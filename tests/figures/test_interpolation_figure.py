@@ -27,7 +27,7 @@ def texts(figure, column: int) -> list[str]:
 def test_each_panel_names_its_ends_and_the_barrier_of_every_arm() -> None:
     every = ("task0_task1", "task1_recovered", "task0_recovered")
     figure = draw(pd.concat([frame("seq", 0, 0.0, every), frame("replay-20", 0, 0.5, every[:1])]))
-    assert texts(figure, 0) == ["no barrier", "barrier 0.50 [0.30, 0.70]"]
+    assert texts(figure, 0) == ["no barrier", "barrier 0.50 [0.34, 0.74]"]  # 0.5 exp(-+ 1.96 * 0.1 / 0.5)
     assert texts(figure, 1) == ["no barrier"]
     ends = [[label.get_text() for label in panel.get_xticklabels()] for panel in figure.axes[-3:]]
     assert ends == [
@@ -39,5 +39,5 @@ def test_each_panel_names_its_ends_and_the_barrier_of_every_arm() -> None:
 
 def test_of_several_seeds_the_mean_and_their_interval_are_drawn() -> None:
     figure = draw(pd.concat([frame("seq", seed, height, ("task0_task1",)) for seed, height in enumerate((0.4, 0.5, 0.6))]))
-    # Student's t with 2 degrees of freedom: 0.5 -+ 4.303 * 0.1 / sqrt(3)
-    assert texts(figure, 0) == ["barrier 0.50 [0.25, 0.75]"]
+    # Student's t with 2 degrees of freedom on the logarithm: 0.5 exp(-+ 4.303 * 0.1 / sqrt(3) / 0.5)
+    assert texts(figure, 0) == ["barrier 0.50 [0.30, 0.82]"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from forgetting.sections import ATTRIBUTES
 from forgetting.views.spurious import probe_points, recovery_summary, savings, spurious_share, transitions
@@ -45,6 +46,20 @@ def test_interval_agrees_with_a_loop_over_resampled_persons() -> None:
         before, dropped, recovered = means[generator.integers(0, 40, 40)].mean(axis=0)
         draws.append((recovered - dropped) / (before - dropped))
     np.testing.assert_allclose((share.low, share.high), np.quantile(draws, [0.025, 0.975]), atol=0.01)
+
+
+def test_a_share_of_one_has_width() -> None:
+    """All of 60 persons right again: 60 of 60 may be 0.94 (Wilson), so (0.94 - 0.1) / 0.9 of the loss, and no more than all of it."""
+    full = facts(np.ones((60, 6), dtype=bool))
+    dropped = np.zeros((60, 6), dtype=bool)
+    dropped[:6] = True
+    share = spurious_share(full, facts(dropped), full)
+    low = stats.binomtest(60, 60).proportion_ci(method="wilson").low
+    np.testing.assert_allclose(share, (1, (low - 0.1) / 0.9, 1))
+    assert 0.92 < share.low < 0.94
+    half_known = facts(np.tile([True, True, True, False, False, False], (60, 1)))
+    again = spurious_share(half_known, facts(np.zeros((60, 6), dtype=bool)), half_known)
+    assert again.low < 1 < again.high, "before and after alike in every person: still measured on 60"
 
 
 def test_share_is_undefined_when_nothing_dropped() -> None:

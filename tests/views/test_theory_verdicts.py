@@ -62,7 +62,7 @@ def test_the_rule():
         ("above", np.nan, np.nan, "undecided"),
         ("", 0.2, 0.9, "not tested"),
     ):
-        assert supported(expected, Interval((low + high) / 2, low, high), 1.0) == verdict_
+        assert supported(expected, Interval((low + high) / 2, low, high), 1.0, seeds=2) == verdict_
 
 
 def test_planted_propositions(tmp_path):
@@ -70,15 +70,18 @@ def test_planted_propositions(tmp_path):
     write_table(pd.concat(arms), tmp_path / "theory.parquet", THEORY)
     write_table(theory_verdicts(read_table(tmp_path / "theory.parquet", THEORY)), tmp_path / "verdicts.parquet", THEORY_VERDICTS)
     found = read_table(tmp_path / "verdicts.parquet", THEORY_VERDICTS)
-    assert verdict(found, "seq", PREMISE)["supported"] == "no"
-    assert verdict(found, "freeze-3", PREMISE)["supported"] == "yes"
+    assert verdict(found, "seq", PREMISE)["supported"] == "in this run: above"
+    assert verdict(found, "freeze-3", PREMISE)["supported"] == "in this run: below"
     assert verdict(found, "seq", PREMISE)["value"] == pytest.approx(4, rel=0.15)
-    assert verdict(found, "seq", DOSE)["value"] == pytest.approx(1) and verdict(found, "seq", DOSE)["supported"] == "yes"
+    assert verdict(found, "seq", DOSE)["value"] == pytest.approx(1) and verdict(found, "seq", DOSE)["supported"] == "in this run: above"
     assert verdict(found, "seq", DEPTH)[["value", "supported"]].tolist() == [1, "not tested"]
-    assert verdict(found, "seq", RELATIVE_DEPTH)["supported"] == "yes"
+    assert verdict(found, "seq", RELATIVE_DEPTH)["supported"] == "in this run: above"
     assert verdict(found, "freeze-1", REDUCTION)["value"] == pytest.approx(0.8)
-    assert verdict(found, "freeze-1", REDUCTION)["supported"] == "yes"
-    assert verdict(found, "freeze", SLOPE)["value"] == pytest.approx(-0.2) and verdict(found, "freeze", SLOPE)["supported"] == "yes"
+    assert verdict(found, "freeze-1", REDUCTION)["supported"] == "in this run: below"
+    assert (
+        verdict(found, "freeze", SLOPE)["value"] == pytest.approx(-0.2)
+        and verdict(found, "freeze", SLOPE)["supported"] == "in this run: below"
+    )
     assert verdict(found, "freeze", BOUND_SLOPE)["value"] == pytest.approx(-0.2)
     assert verdict(found, "freeze", BOUND_SLOPE)["supported"] == "not tested"
 
@@ -89,7 +92,28 @@ def test_several_seeds_give_the_interval_over_seeds():
     row = verdict(theory_verdicts(pd.concat(frames)), "freeze-1", REDUCTION)
     ratios = np.array(lengths) / 10
     half = student.ppf(0.975, 2) * ratios.std(ddof=1) / np.sqrt(3)
-    assert row[["value", "low", "high"]].tolist() == pytest.approx([ratios.mean(), ratios.mean() - half, ratios.mean() + half])
+    assert row[["value", "low", "high"]].tolist() == pytest.approx(
+        [ratios.mean(), ratios.mean() * np.exp(-half / ratios.mean()), ratios.mean() * np.exp(half / ratios.mean())]
+    )
+
+
+def test_only_several_seeds_support_or_refute():
+    """Persons of one run are no sample of runs: however sure they are, the words are not yes and no."""
+    one = theory_verdicts(pd.concat([table("seq"), table("freeze-1", last=4.0)]))
+    assert not set(one["supported"]) & {"yes", "no", "undecided"}
+    several = theory_verdicts(
+        pd.concat([table(arm, seed, last=at + seed / 10) for seed in (0, 1, 2) for arm, at in (("seq", 10.0), ("freeze-1", 4.0))])
+    )
+    assert verdict(several, "freeze-1", REDUCTION)["supported"] == "yes"
+
+
+def test_seeds_that_agree_on_a_correlation_do_not_leave_its_range():
+    frames = [table("seq", seed) for seed in range(3)]
+    for frame, value in zip(frames, (0.31, 1.0, 1.0), strict=True):
+        here = frame["metric"] == "relative_depth_correlation"
+        frame.loc[here, ["value", "low", "high"]] = (value, value - 0.1, min(1.0, value + 0.1))
+    found = verdict(theory_verdicts(pd.concat(frames)), "seq", RELATIVE_DEPTH)
+    assert -1 < found["low"] < found["value"] < found["high"] <= 1
 
 
 def test_without_seq_there_is_no_third_proposition():
@@ -99,7 +123,7 @@ def test_without_seq_there_is_no_third_proposition():
 def test_ratio_is_a_mean_of_layers():
     rows = pd.DataFrame({"layer": [1, 1, 2], "value": [0.1, 0.4, 0.8], "chance": [0.1, 0.1, 0.1]})
     half = student.ppf(0.975, 1) * np.std([2.5, 8.0], ddof=1) / np.sqrt(2)  # of layer 1: the mean of 1 and 4
-    assert ratio_to_chance(rows) == pytest.approx([5.25, 5.25 - half, 5.25 + half])
+    assert ratio_to_chance(rows) == pytest.approx([5.25, 5.25 * np.exp(-half / 5.25), 5.25 * np.exp(half / 5.25)])
 
 
 @pytest.mark.parametrize(("layers", "components", "width"), [(4, 8, 256), (12, 32, 768)])
@@ -108,7 +132,7 @@ def test_random_shares_are_seldom_decided(layers: int, components: int, width: i
     draws, maps = 1000, 6
     shares = np.random.default_rng(components).beta(components / 2, (width - components) / 2, (draws, layers * maps))
     frame = pd.DataFrame({"layer": np.repeat(np.arange(layers), maps), "chance": components / width})
-    found = [supported("below", ratio_to_chance(frame.assign(value=row)), 1.0) for row in shares]
+    found = [supported("below", ratio_to_chance(frame.assign(value=row)), 1.0, seeds=2) for row in shares]
     for side in ("yes", "no"):
         assert found.count(side) / draws <= 0.035 + 3 * np.sqrt(0.035 * 0.965 / draws)
 
@@ -120,13 +144,13 @@ def test_the_residual_stream_is_judged_by_the_persons_of_its_last_layer():
     stream = pd.DataFrame(rows, columns=["layer", "metric", "value", "low", "high"]).assign(component="stream", chance=CHANCE)
     frame = pd.concat([table("seq"), stream.assign(scale="tiny", seed=0, arm="seq", after="task1_end", group="task0_test")])
     single, mean = (verdict(theory_verdicts(frame), "seq", statistic) for statistic in (STREAM_SINGLE, STREAM_MEAN))
-    assert single[["value", "low", "high"]].tolist() == pytest.approx([1.2, 1.1, 1.4]) and single["supported"] == "no"
-    assert mean[["value", "low", "high"]].tolist() == pytest.approx([0.8, 0.6, 1.02]) and mean["supported"] == "undecided"
+    assert single[["value", "low", "high"]].tolist() == pytest.approx([1.2, 1.1, 1.4]) and single["supported"] == "in this run: above"
+    assert mean[["value", "low", "high"]].tolist() == pytest.approx([0.8, 0.6, 1.02]) and mean["supported"] == "in this run: open"
 
 
 def test_rules_say_what_they_go_by():
     assert "layers (no independent sample)" in PREMISE.rule and "maps (no independent sample)" in DOSE.rule
-    assert "over persons" in STREAM_SINGLE.rule and STREAM_SINGLE.rule.startswith("yes")
+    assert "over persons" in STREAM_SINGLE.rule and STREAM_SINGLE.rule.startswith("over several seeds: yes if")
     assert DEPTH.rule.startswith("not tested") and BOUND_SLOPE.rule.startswith("not tested")
 
 

@@ -156,7 +156,7 @@ def readable(found: Numbers) -> str:
 
 def _told(time: str, what: str, share: Interval) -> str:
     if what == "lost":
-        return f"{time} loss {nature(share)} ({_percent(share)} back)"
+        return f"{time} loss {nature(share)}" + ("" if np.isnan(share.value) else f" ({_percent(share)} back)")
     return f"nothing lost {time}" if what == "nothing" else f"{time} loss unclear"
 
 

@@ -180,7 +180,7 @@ class Sizes:
     def _task1(self, arm: str) -> Size:
         study, method = self.study, self.study.methods[arm]
         steps = arm_steps(study.task1, method)
-        facts = len(evaluation_steps(study.task1, steps)) * self.asked_everywhere
+        facts = len(evaluation_steps(study.task1, steps)) * self.asked_everywhere + self._asked_late(steps)
         groups = study.data.groups
         added = 0.0
         if method.method == "joint":
@@ -195,9 +195,16 @@ class Sizes:
         models = len(kept) + 1 - (1 - DIFFERENCE_SHARE) * differences  # and the match
         return self._job("task1", operations, facts, models * self.kept_bytes, self._evaluation_batch, steps=steps * work)
 
+    def _asked_late(self, steps: int) -> int:
+        """Questions about the Task 1 persons beyond the limit, asked once most of Task 1 is learned: taken to be so after the strides."""
+        task1 = self.study.task1
+        start = max((until for until, _ in task1.evaluate), default=0)
+        late = sum(step > start for step in evaluation_steps(task1, steps))
+        return late * (len(ATTRIBUTES) * self.study.data.groups.task1 - self.asked["task1"])
+
     def _task_vector(self) -> Size:
         """Every checkpoint of `seq` is scored, and as many weights are kept as of an arm without a curve."""
-        facts = (len(self._kept("seq")) + 1) * self.asked_everywhere
+        facts = (len(self._kept("seq")) + 1) * self.asked_everywhere + self._asked_late(self.study.task1.steps)
         return self._job("task1", self._questions(facts), facts, MAIN_POINTS * self.kept_bytes, self._evaluation_batch)
 
     def _probes(self, arm: str) -> list[float]:

@@ -15,13 +15,33 @@ import pandas as pd
 import yaml
 
 from forgetting.outputs import output_paths, write_formats
-from forgetting.statistics import t_interval
+from forgetting.statistics import DIFFERENCE, PROPORTION, RATIO, UNBOUNDED, Interval, Kind, mean_over_seeds
 from forgetting.views.performance import collapse_by_rate, curve, method_summary
 from forgetting.views.spurious import EARLY_STEPS, RELEARNED, probe_points, recovery_summary, task0_rows
 from forgetting.views.standing import against_controls, content_and_form
 
 FORMATS = ("csv", "md", "tex")
 _WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "bytes", "seeds", "seed")
+_KINDS: dict[str, Kind] = (
+    dict.fromkeys(
+        ["learned", "before", "trough", "peak", "final", "matched", "halfway", "common", "stopped", "task1_final", "final_average"]
+        + ["dropped", "task1_there", "recovered", "control_persons", "pretrained", "random", "shuffled"]
+        + ["kept", "lost_and_recovered", "never_recovered", "probe_chance"],
+        PROPORTION,
+    )
+    | dict.fromkeys(
+        ["forgetting", "backward_transfer", "area", "rebound", "drop", "beyond_pretrained", "halfway_gain", "matched_gain", "common_gain"],
+        DIFFERENCE,
+    )
+    | dict.fromkeys(["savings", "seconds", "preparation_seconds", "trained_parameters", "stored_bytes"], RATIO)
+    | dict.fromkeys(
+        ["spurious_share", "common_share", "restored_share", "probe", "probe_before", "probe_change", "extra_passes"], UNBOUNDED
+    )
+)
+"""The kind of number that a column holds, see `kind_of`. A spurious share may pass 1 (recovery may go beyond what was before), as may a
+probe's accuracy over the best possible."""
+_PLACES = ("halfway", "matched", "common", "stopped")
+"""Places on a run that a seed may never reach, so that the table says so and does not call the number undefined."""
 _TITLES = {
     "learned": "Task 1 learned",
     "task1_final": "Task 1 final",
@@ -31,6 +51,12 @@ _TITLES = {
     "halfway": "Task 0 where Task 1 is at 50 %",
     "halfway_gain": "halfway, minus seq",
     "matched_gain": "at matched, minus seq",
+    "compared_at": "compared where Task 1 is at",
+    "common": "Task 0 there",
+    "common_gain": "there, minus seq",
+    "checkpoint": "recovered from step",
+    "dropped": "Task 0 before recovery",
+    "task1_there": "Task 1 before recovery",
     "area": "area above, steps 0-150",
     "rate": "learning rate",
     "trained_parameters": "Trained parameters",
@@ -157,50 +183,83 @@ def read_paper(paths: Sequence[str | Path]) -> dict[str, Any]:
         raise ValueError(f"{path}: not a table of published numbers ({error})") from None
 
 
+def kind_of(name: str) -> Kind:
+    """The kind of number in a column; the time or place in front of a name, as in `early_drop`, and the step behind it do not matter.
+
+    Raises KeyError for a name that is not known: its interval may not be guessed.
+    """
+    if name.startswith(("task0_at_step_", "task1_at_step_")):
+        return PROPORTION
+    short = name.removeprefix("early_").removeprefix("late_").removeprefix("trough_").removeprefix("matched_")
+    for known in (name, short):
+        if known in _KINDS:
+            return _KINDS[known]
+    if _is_whole(name):
+        return RATIO
+    raise KeyError(f"what kind of number is {name!r}? Say it in forgetting.summary._KINDS")
+
+
 def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
     """One row for each combination of `keys`: each value with its interval (`_low`, `_high`), and how many seeds there are.
 
-    With several seeds: mean and Student's t interval over the seeds where the value is defined. With one: the value and its interval, if
-    it has one. Infinite savings have no mean: where a seed has them, the value is the median over seeds, without an interval. Steps and the
-    share of seeds that learned Task 1 go without; interval columns that would be empty are left out.
+    With several seeds: mean and interval over the seeds (`mean_over_seeds`, by the kind of number). With one: the value and its interval,
+    if it has one. A value that a seed lacks has no mean, since the seeds that have it are not a sample of all: `<name>_seeds`, which every
+    value has that is undefined anywhere, says how many do. Infinite savings have no mean: where a seed has them, the value is the median
+    over seeds, without an interval. Steps and the share of seeds that learned Task 1 go without; interval columns that would be empty are
+    left out.
     """
     rows: list[dict[str, Any]] = []
+    partial = [name for name in values if runs[name].isna().any()]
     for key, group in runs.groupby(list(keys), sort=False):
         row: dict[str, Any] = dict(zip(keys, key, strict=True)) | {"seeds": len(group)}
         for name in values:
-            if len(group) == 1:
-                interval = tuple(group[end].iloc[0] if end in group else np.nan for end in (name, f"{name}_low", f"{name}_high"))
-            elif np.isinf(group[name].astype(float)).any():
-                interval = (np.nanmedian(group[name]), np.nan, np.nan)
-            else:
-                interval = tuple(t_interval(group[name]))
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, interval), strict=True))
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, _over_seeds(group, name)), strict=True))
             if _is_whole(name) or name == "learned":
                 del row[f"{name}_low"], row[f"{name}_high"]
+            if name in partial:
+                row[f"{name}_seeds"] = int(group[name].notna().sum())
         rows.append(row)
     table = pd.DataFrame(rows)
     empty = [name for name in table if name.endswith(("_low", "_high")) and table[name].isna().all()]
     return table.drop(columns=empty)
 
 
+def _over_seeds(group: pd.DataFrame, name: str) -> Interval:
+    """One value of a group of runs, a seed each."""
+    values = group[name].astype(float)
+    low, high = (group[end].astype(float) if end in group else pd.Series(np.nan, group.index) for end in (f"{name}_low", f"{name}_high"))
+    if len(group) == 1:
+        return Interval(values.iloc[0], low.iloc[0], high.iloc[0])
+    if np.isinf(values).any() and values.notna().all():
+        return Interval(float(np.median(values)), np.nan, np.nan)
+    return mean_over_seeds(values, kind_of(name), low, high)
+
+
 def formatted(table: pd.DataFrame) -> pd.DataFrame:
     """The table for reading: text cells, a value with its interval in one cell, readable column names.
 
-    Where a column `<name>_seeds` counts the seeds that reached `<name>`, the cell says so instead: not reached, or in how many.
+    Where a column `<name>_seeds` counts the seeds that have `<name>`, and not all do, the cell says so instead. An interval
+    `<name>_low_all` to `<name>_high_all`, which holds together with those of the other rows, follows in the same cell.
     """
     ends = {name for name in table if name.removesuffix("_low").removesuffix("_high") in table and name.endswith(("_low", "_high"))}
     ends |= {"low", "high"} & set(table) if "value" in table else set()
+    ends |= {name for name in table if name.endswith(("_low_all", "_high_all"))}
     counts = {name for name in table if name.endswith("_seeds") and name.removesuffix("_seeds") in table}
     columns = {}
     for name in table:
         if name in ends | counts:
             continue
         low, high = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
-        lows, highs = (table[end] if end in table else [np.nan] * len(table) for end in (low, high))
+        lows, highs, lows_all, highs_all = (
+            table[end] if end in table else [np.nan] * len(table) for end in (low, high, f"{name}_low_all", f"{name}_high_all")
+        )
         cells = [_cell(name, *cell) for cell in zip(table[name], lows, highs, strict=True)]
+        if f"{name}_low_all" in ends:
+            cells = [_with_all(*cell) for cell in zip(cells, lows_all, highs_all, strict=True)]
         if f"{name}_seeds" in counts:
+            missing = "not reached" if name.removesuffix("_gain").removesuffix("_step") in _PLACES else "-"
             reached = zip(cells, table[f"{name}_seeds"], table["seeds"], strict=True)
-            cells = [_with_count(*cell) for cell in reached]
+            cells = [_with_count(*cell, missing) for cell in reached]
         columns[_TITLES.get(name, name.replace("_", " ").replace("task0", "Task 0").replace("task1", "Task 1"))] = cells
     return pd.DataFrame(columns)
 
@@ -238,11 +297,16 @@ def _cell(name: str, value: Any, low: float, high: float) -> str:
     return text if pd.isna(low) or pd.isna(high) else f"{text} [{low:.{places}f}, {high:.{places}f}]"
 
 
-def _with_count(cell: str, reached: float, seeds: float) -> str:
-    """A cell that says in how many of the seeds it was reached, where that is not in all."""
+def _with_all(cell: str, low: float, high: float) -> str:
+    """A cell with the interval that holds together with those of the other rows."""
+    return cell if pd.isna(low) or pd.isna(high) else f"{cell}; all together [{low:.3f}, {high:.3f}]"
+
+
+def _with_count(cell: str, reached: float, seeds: float, missing: str) -> str:
+    """A cell, or in how many seeds there is such a value where that is not in all; `missing` where there is in none."""
     if pd.isna(reached) or reached == seeds:
         return cell
-    return f"{cell} ({reached:.0f} of {seeds:.0f} seeds)" if reached else "not reached"
+    return f"{reached:.0f} of {seeds:.0f} seeds" if reached else missing
 
 
 def _is_whole(name: str) -> bool:

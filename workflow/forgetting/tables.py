@@ -176,7 +176,7 @@ THEORY_VERDICTS = pa.schema(
 )
 """Whether the data support a proposition of the paper (1, 2, 3), one row an arm, checkpoint and statistic; `arm` is freeze for what is
 fitted to all freeze arms. supported: yes, no, undecided or not tested, by
-`rule`. low, high: 95 %, over seeds, or of one seed over layers or persons."""
+`rule`, and of one seed `in this run:` above, below or open. low, high: 95 %, over seeds, or of one seed over layers or persons."""
 POSITIONS = pa.schema(
     [("scale", pa.string()), ("seed", pa.int32()), ("arm", pa.string()), ("step", pa.int32()), ("position", pa.int32())]
     + _METRIC

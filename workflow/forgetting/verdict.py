@@ -57,7 +57,8 @@ def verdict_table(
     """One row an arm that was recovered and had Task 0: its conclusion, then the numbers that it follows from, with their intervals.
 
     Frames: METRICS, RECOVERY and RECOVERY_FACTS (the last two with the controls), COMMON_SHIFT, FEATURES; what the last two do not hold of
-    an arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over persons.
+    an arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over persons, and
+    then the conclusion is one on this run.
     recovered: after one epoch from there, control_persons and shuffled likewise; drop, floor, kept_beyond_floor, early_area and what stands
     against the controls: see `against_controls`; spurious_share, floor_share, savings: see `recovery_summary`;
     common_share, restored_share: see COMMON_SHIFT; probe: see `probe_over_ceiling`, last layer, and its change since the end of Task 0.
@@ -77,7 +78,9 @@ def verdict_table(
         runs = runs.merge(here.rename(columns={name: f"{time}_{name}" for name in names}), on=_RUN)
     values = [*_OF_RUN, *(f"{time}_{name}" for time in ("early", "late") for name in _OF_TIME)]
     table = combine_seeds(runs, ["arm"], values)
-    table.insert(1, "conclusion", [conclusion(_intervals(row, values)) for _, row in table.iterrows()])
+    said = [conclusion(_intervals(row, values)) for _, row in table.iterrows()]
+    one_run = [f"In this run: {text}" if seeds == 1 else text for text, seeds in zip(said, table["seeds"], strict=True)]
+    table.insert(1, "conclusion", one_run)
     return table
 
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from forgetting.figures import style
 from forgetting.sections import ATTRIBUTES, TROUGH_WITHIN
-from forgetting.statistics import clustered_wilson, over_seeds
+from forgetting.statistics import PROPORTION, clustered_wilson, over_seeds
 from forgetting.views.spurious import fact_fates, probe_facts, probe_points, probe_stages, task0_rows
 
 _END = -1
@@ -42,8 +42,8 @@ def draw(
     points = probe_points(metrics, recovery)
     points = points[points["point"].isin(_POINTS) & points["arm"].isin(arms)]
     seeds = metrics["seed"].nunique()
-    _bars(third[0], over_seeds(first_errors(positions, recovery, points), ["arm", "point", "part"], seeds), arms)
-    _bars(third[1], over_seeds(fates(recovery_facts, points), ["arm", "point", "part"], seeds), arms)
+    _bars(third[0], over_seeds(first_errors(positions, recovery, points), ["arm", "point", "part"], seeds, kind=PROPORTION), arms)
+    _bars(third[1], over_seeds(fates(recovery_facts, points), ["arm", "point", "part"], seeds, kind=PROPORTION), arms)
     third[0].axvline(_chance(positions, 0), **_FLOOR)
     third[1].axvline(_floor(floors, "all"), **_FLOOR)
     third[1].tick_params(labelleft=False)

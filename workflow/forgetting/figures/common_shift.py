@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from forgetting.figures import style
 from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import over_seeds
+from forgetting.statistics import PROPORTION, UNBOUNDED, over_seeds
 from forgetting.views.spurious import task0_rows
 
 _POINTS = {"early": ("^", "step 150"), "matched": ("D", "Task 1 learned"), "end": ("s", "end")}
@@ -121,7 +121,7 @@ def _dots(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:
     ):
         here = rows[(rows["arm"] == arm) & (rows["point"] == point)]
         y, look = place + 0.28 * (offset - 1), style.arm_look(arm)
-        cells = over_seeds(here, ["space", "grouping"], seeds).set_index(["space", "grouping"])
+        cells = over_seeds(here, ["space", "grouping"], seeds, kind=UNBOUNDED).set_index(["space", "grouping"])
         if cells["value"].isna().all():
             words = f"Task 1 {style.unlearned(seeds)}" if cells.empty else f"{text}: undefined (no drop)"
             panel.text(0.98, y, words, transform=panel.get_yaxis_transform(), fontsize=6, ha="right", va="center", color="#666666")
@@ -154,9 +154,9 @@ def _repairs(panel: Axes, split: pd.DataFrame, repair: pd.DataFrame, recovery: p
             style.draw_curve(panel, curve, "facts", look, markers=10 if persons else 0, band=persons, **({"markersize": 3.0} | line))
         ends = ((_NOTHING_KNOWN, whole[whole["removed"] == "nothing"]), (_TRAINED, trained))
         for place, rows in ends:
-            point = over_seeds(rows[rows["arm"] == arm], ["arm"], seeds).assign(place=place * beside)
+            point = over_seeds(rows[rows["arm"] == arm], ["arm"], seeds, kind=PROPORTION).assign(place=place * beside)
             style.error_bars(panel, point, "place", look, markersize=4)
-    before = over_seeds(whole[whole["removed"] == "everything"], ["arm"], seeds)["value"]
+    before = over_seeds(whole[whole["removed"] == "everything"], ["arm"], seeds, kind=PROPORTION)["value"]
     panel.axhline(before.mean(), zorder=1, **_BEFORE)
     panel.set_xscale("log", base=2)
     ticks = [1, 6, 24, 96, 384]
@@ -182,7 +182,7 @@ def _forms(panel: Axes, recall: pd.DataFrame, forms: dict[str, dict[str, Any]], 
         for index, arm in enumerate(arms):
             of_arm = of_form[of_form["arm"] == arm]
             for group, look in (("control", style.CONTROLS["control"]), ("task0_test", style.arm_look(arm))):
-                curve = over_seeds(task0_rows(of_arm, group), ["point"], seeds)
+                curve = over_seeds(task0_rows(of_arm, group), ["point"], seeds, kind=PROPORTION)
                 curve = curve.assign(place=curve["point"].map(places) + 0.06 * (index - (len(arms) - 1) / 2)).sort_values("place")
                 if group == "control":
                     panel.plot(curve["place"], curve["value"], **_CONTROL)

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from forgetting.figures import style
 from forgetting.figures.fisher_angle import correlation
-from forgetting.statistics import Interval, over_seeds
+from forgetting.statistics import DIFFERENCE, RATIO, Interval, over_seeds
 from forgetting.views.spurious import task0_rows
 
 _POINTS = {"early": (1.0, "step 150"), "matched": (0.6, "Task 1 learned"), "end": (0.0, "end")}
@@ -59,8 +59,8 @@ def forgetting_against_drift(drift: pd.DataFrame, metrics: pd.DataFrame) -> pd.D
         raise ValueError(f"the metrics have no Task 0 exact match at step 0, or none at {where}")
     lost = {f"{name}_lost": both["before"] - both[f"{end}_after"] for name, end in zip(_ENDS, ("value", "high", "low"), strict=True)}
     keys, seeds = ["arm", "point", "metric"], drift["seed"].nunique()
-    drifts = over_seeds(both, keys, seeds)
-    losses = over_seeds(both[["seed", *keys]].assign(**{name: lost[f"{name}_lost"] for name in _ENDS}), keys, seeds)
+    drifts = over_seeds(both, keys, seeds, kind=RATIO)
+    losses = over_seeds(both[["seed", *keys]].assign(**{name: lost[f"{name}_lost"] for name in _ENDS}), keys, seeds, kind=DIFFERENCE)
     return drifts.merge(losses.rename(columns={"value": "lost", "low": "lost_low", "high": "lost_high"}), on=keys)
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from forgetting.figures import style
-from forgetting.statistics import over_seeds
+from forgetting.statistics import PROPORTION, RATIO, UNBOUNDED, Kind, over_seeds
 from forgetting.views.probe_share import probe_over_ceiling
 
 _GROUP, _CONTROL = "task0_test", "control"
@@ -21,13 +21,14 @@ _REFERENCE = style.Look("#1A1A1A", "P", "Task 0 training itself (d, e, f: after 
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": ":", "linewidth": 1.0}
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.8}
 _PANELS = {
-    "relative_shift": ("size of the shift", "shift / spread before"),
-    "shift_along_leading": ("its direction", "share along\nleading components"),
-    "cka": ("similarity", "linear CKA"),
-    "probe_accuracy": ("linear probe", "probe accuracy /\nbest possible"),
-    "lens_lead": ("logit lens", "share where right\nvalue leads"),
-    "lens_rank": ("logit lens, rank", "mean rank of right\nvalue among all"),
+    "relative_shift": ("size of the shift", "shift / spread before", RATIO),
+    "shift_along_leading": ("its direction", "share along\nleading components", PROPORTION),
+    "cka": ("similarity", "linear CKA", PROPORTION),
+    "probe_accuracy": ("linear probe", "probe accuracy /\nbest possible", UNBOUNDED),
+    "lens_lead": ("logit lens", "share where right\nvalue leads", PROPORTION),
+    "lens_rank": ("logit lens, rank", "mean rank of right\nvalue among all", RATIO),
 }
+"""Titles, labels and the kind of number. Accuracy over the best possible may pass 1, since both are measured."""
 
 
 def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
@@ -37,10 +38,10 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     figure, axes = style.new_figure(3, columns, height=6.9, height_ratios=[1, 1, 1.15])
     measured = pd.concat([features[features["metric"] != "probe_accuracy"], probe_over_ceiling(features)])
     panels = [*axes[0, :3], *axes[1, :3]]
-    for letter, panel, (metric, (text, label)) in zip("abcdef", panels, _PANELS.items(), strict=True):
+    for letter, panel, (metric, (text, label, kind)) in zip("abcdef", panels, _PANELS.items(), strict=True):
         rows = measured[(measured["metric"] == metric) & (measured["attribute"] == "all")]
-        _by_layer(panel, rows[rows["group"] == _GROUP], arms)
-        _control(panel, rows[rows["group"] == _CONTROL], arms)
+        _by_layer(panel, rows[rows["group"] == _GROUP], arms, kind)
+        _control(panel, rows[rows["group"] == _CONTROL], arms, kind)
         style.title(panel, letter, text)
         panel.set(xlabel="layer", ylabel=label)
     panels[-1].set_yscale("log")
@@ -72,26 +73,26 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     return figure
 
 
-def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
+def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str], kind: Kind) -> None:
     """Lines over the layers; for the probe, `before` and `after` name the same checkpoint."""
     own = rows["before"] == rows["after"]
     reference = rows[(rows["arm"] == arms[0]) & (rows["after"] == "task0") & ((rows["before"] == "pretrained") | own)]
-    style.draw_curve(panel, reference, "layer", _REFERENCE, markers=20, linewidth=1.0)
+    style.draw_curve(panel, reference, "layer", _REFERENCE, kind=kind, markers=20, linewidth=1.0)
     for arm in arms:
         for after, line in _STAGES.items():
             chosen = rows[(rows["arm"] == arm) & (rows["after"] == after) & ((rows["before"] == "task0") | own)]
-            style.draw_curve(panel, chosen, "layer", style.arm_look(arm), markers=20, **line)
-    chance = over_seeds(reference.assign(value=reference["chance"]), ["layer"])
+            style.draw_curve(panel, chosen, "layer", style.arm_look(arm), kind=kind, markers=20, **line)
+    chance = over_seeds(reference.assign(value=reference["chance"], low=np.nan, high=np.nan), ["layer"], kind=kind)
     if chance["value"].notna().any():
         panel.plot(chance["layer"], chance["value"], **_CHANCE)
     panel.set_xticks(sorted(rows["layer"].unique())[:: max(1, rows["layer"].nunique() // 6)])
 
 
-def _control(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
+def _control(panel: Axes, rows: pd.DataFrame, arms: list[str], kind: Kind) -> None:
     """What is read off the states of control persons, about whom nothing can be known; one thin line an arm."""
     for arm in arms:
         chosen = rows[(rows["arm"] == arm) & (rows["after"] == _END) & (rows["before"] == rows["after"])]
-        style.draw_curve(panel, chosen, "layer", style.CONTROLS["control"], band=False, **_CONTROL_LINE)
+        style.draw_curve(panel, chosen, "layer", style.CONTROLS["control"], kind=kind, band=False, **_CONTROL_LINE)
 
 
 def _scatters(row: np.ndarray, points: pd.DataFrame, arms: list[str]) -> None:

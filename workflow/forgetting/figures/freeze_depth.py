@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from forgetting.comparison import after_one_epoch
 from forgetting.figures import style
-from forgetting.statistics import over_seeds
+from forgetting.statistics import PROPORTION, over_seeds
 from forgetting.views.performance import method_summary
 from forgetting.views.spurious import probe_points
 
@@ -89,7 +89,7 @@ def _recovered(panel: Axes, metrics: pd.DataFrame, recovery: pd.DataFrame, depth
     rows = after_one_epoch(points, recovery).assign(depth=lambda frame: frame["arm"].map(depth))
     for point, look in _RECOVERED.items():
         chosen = rows[(rows["point"] == point) & (rows["learned"] | (point == "end"))]
-        merged = over_seeds(chosen, ["depth"], metrics["seed"].nunique())
+        merged = over_seeds(chosen, ["depth"], metrics["seed"].nunique(), kind=PROPORTION)
         _series(panel, merged, look, _SHIFTS["recovered"], released, linestyle=":")
 
 

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.statistics import over_seeds
 from forgetting.views.performance import method_summary
 
 _AXIS = "exact match (share of answers)"
@@ -57,12 +56,14 @@ def _matched(panel: Axes, summary: pd.DataFrame, arms: list[str], matched_accura
     """Task 0 at matched Task 1 accuracy, one row an arm."""
     missing = "not reached" if summary["seed"].nunique() == 1 else "not reached in every seed"
     for place, arm in enumerate(arms):
-        rows = summary[summary["arm"] == arm].rename(columns={"matched": "value", "matched_low": "low", "matched_high": "high"})
-        point = over_seeds(rows, ["arm"])[["value", "low", "high"]].to_numpy(dtype=float)[0] if rows["value"].notna().all() else None
-        if point is None:
+        rows, look = summary[summary["arm"] == arm], style.arm_look(arm)
+        means = style.mean_of(rows, "matched", ["arm"], rows["seed"].nunique())
+        for _, of_seed in style.single_seeds(rows):
+            style.seed_dots(panel, of_seed["matched"], [place + 0.25], look)
+        if means.empty:
             panel.text(0.02, place, missing, fontsize=6.5, va="center", color="#666666")
             continue
-        look = style.arm_look(arm)
+        point = means[["value", "low", "high"]].to_numpy(dtype=float)[0]
         panel.hlines(place, point[1], point[2], color=look.color, linewidth=1.1)
         panel.plot(point[0], place, marker=look.marker, color=look.color, linestyle="none")
     panel.set_yticks(range(len(arms)), [style.arm_look(arm).label for arm in arms])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.statistics import Z, over_seeds
+from forgetting.statistics import PROPORTION, RATIO, Kind, normal_interval, over_seeds
 
 SEGMENTS = {
     "task0_task1": ("end of Task 0", "end of Task 1"),
@@ -20,6 +21,7 @@ _ROWS = {
     ("exact_match", "task0_test"): "Task 0, held-out\nexact match",
     ("exact_match", "task1"): "Task 1\nexact match",
 }
+_KINDS = {"exact_match": PROPORTION, "loss": RATIO, "barrier": RATIO, "barrier_above_line": RATIO}
 _LINE = 0.13
 """Height of a line of text, as a share of a panel."""
 
@@ -29,9 +31,7 @@ def draw(interpolation: pd.DataFrame) -> Figure:
 
     Frame: INTERPOLATION.
     """
-    frame = interpolation.assign(
-        low=interpolation["value"] - Z * interpolation["error"], high=interpolation["value"] + Z * interpolation["error"]
-    )
+    frame = pd.concat([_with_ends(rows, _KINDS[metric]) for metric, rows in interpolation.groupby("metric", sort=False)])
     segments = [name for name in SEGMENTS if name in set(frame["segment"])]
     arms = style.arm_order(frame["arm"])
     figure, panels = style.new_figure(len(_ROWS), len(segments), height=6.8, sharex="col", sharey="row")
@@ -40,7 +40,7 @@ def draw(interpolation: pd.DataFrame) -> Figure:
             of_panel = frame[(frame["segment"] == segment) & (frame["group"] == group)]
             for arm in arms:
                 rows = of_panel[(of_panel["arm"] == arm) & (of_panel["metric"] == metric)]
-                style.draw_curve(panel, rows, "position", style.arm_look(arm), markers=4, markersize=3.5)
+                style.draw_curve(panel, rows, "position", style.arm_look(arm), kind=_KINDS[metric], markers=4, markersize=3.5)
             if metric == "loss":
                 _barriers(panel, of_panel, arms)
         if metric == "loss":  # with room for the barriers above the lines
@@ -64,13 +64,18 @@ def draw(interpolation: pd.DataFrame) -> Figure:
     return figure
 
 
+def _with_ends(rows: pd.DataFrame, kind: Kind) -> pd.DataFrame:
+    low, high = normal_interval(rows["value"], rows["error"], kind)
+    return rows.assign(low=low, high=high)
+
+
 def _barriers(panel: Axes, of_panel: pd.DataFrame, arms: list[str]) -> None:
     """The barrier of each arm as text in its colour, from the top; of several seeds the mean."""
-    rows = of_panel[of_panel["metric"] == "barrier"].fillna({"low": 0.0, "high": 0.0})  # no peak inside: exactly 0
-    merged = over_seeds(rows, ["arm"]).set_index("arm")
+    rows = of_panel[of_panel["metric"] == "barrier"]
+    merged = over_seeds(rows, ["arm"], kind=RATIO).set_index("arm")
     for index, arm in enumerate(arm for arm in arms if arm in merged.index):
         value, low, high = merged.loc[arm, ["value", "low", "high"]]
-        text = "no barrier" if value == 0 else f"barrier {value:.2f} [{low:.2f}, {high:.2f}]"
+        text = "no barrier" if value == 0 else f"barrier {value:.2f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
         panel.text(
             0.97,
             0.97 - 0.9 * _LINE * index,

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.statistics import over_seeds
+from forgetting.statistics import PROPORTION, UNBOUNDED, Kind, over_seeds
 from forgetting.views.performance import collapse_by_rate
 from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
 
@@ -28,7 +28,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     figure, axes = style.new_figure(1, 3, height=3.5, sharex=True)
     first, second, third = axes[0]
     for look, name in ((_BEFORE, "before"), (_PEAK, "peak"), (_TROUGH, "trough")):
-        _series(first, runs[runs["name"] == name], look)
+        _series(first, runs[runs["name"] == name], look, PROPORTION)
     style.draw_floor(first, floors, "task0_test", "exact_match")
     recovered = task0_rows(recovery)
     recovered = recovered[np.isclose(recovered["epochs"], 1)]
@@ -36,8 +36,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     summary = recovery_summary(recovery_facts, points)
     summary[["value", "low", "high"]] = summary[["spurious_share", "spurious_share_low", "spurious_share_high"]]
     for look, name in ((_MATCHED, "matched"), (_TROUGH, "trough")):
-        _series(second, probes[probes["point"] == name], look)
-        _series(third, summary[summary["point"] == name], look)
+        _series(second, probes[probes["point"] == name], look, PROPORTION)
+        _series(third, summary[summary["point"] == name], look, UNBOUNDED)
     second.axhline(
         recovered.loc[recovered["start"] == "pretrained", "value"].mean(), color=style.CONTROLS["pretrained"].color, linestyle=(0, (4, 1.5))
     )
@@ -52,9 +52,9 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     return figure
 
 
-def _series(panel: Axes, rows: pd.DataFrame, look: style.Look) -> None:
+def _series(panel: Axes, rows: pd.DataFrame, look: style.Look, kind: Kind) -> None:
     """A line over the rates; open markers where Task 1 was not learned in every seed (matters to the matched series only)."""
-    merged = over_seeds(rows, ["rate"])
+    merged = over_seeds(rows, ["rate"], kind=kind)
     learned = rows.groupby("rate")["learned"].all().reindex(merged["rate"]).to_numpy()
     filled = learned | (look is not _MATCHED)
     panel.plot(merged["rate"], merged["value"], color=look.color)

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from forgetting.comparison import after_one_epoch, compared_points
+from forgetting.comparison import after_one_epoch, compared_points, surely_beyond_seq
 from forgetting.figures import style
-from forgetting.statistics import over_seeds
+from forgetting.statistics import PROPORTION, over_seeds
 from forgetting.views.performance import curve, method_summary
 from forgetting.views.spurious import task0_rows
 
@@ -39,7 +39,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ch
     first.axhline(_control_accuracy(metrics), **_CONTROL, zorder=1)
     style.title(first, "a", "over time (lines) and at the end")
     points = compared_points(metrics[metrics["arm"].isin(chosen)], recovery)
-    _kept(second, summary, after_one_epoch(points, recovery), chosen, matched_accuracy)
+    beyond = surely_beyond_seq(metrics[metrics["arm"].isin(chosen)], matched_accuracy)
+    _kept(second, summary, after_one_epoch(points, recovery), chosen, matched_accuracy, beyond)
     _levels(second, summary, recovery)
     _legend(figure, chosen)
     style.note(figure, metrics, _remarks(summary))
@@ -54,6 +55,11 @@ def _remarks(summary: pd.DataFrame) -> str:
         f"those that reach the accuracy. †: Task 1 was {style.unlearned(summary['seed'].nunique())}, so b shows the end of the run. Filled "
         "marks are interpolated between evaluations; recovery starts from the first evaluation at which Task 1 is learned."
     )
+    if summary["seed"].nunique() > 1:
+        text += (
+            " ‡: surely more Task 0 than seq where all seeds of both have learned as much of Task 1, by intervals that hold for all rows "
+            "of b together."
+        )
     return text if length.nunique() < 2 else f"{text} Runs in a: {length.min():g} to {length.max():g} times the steps of seq."
 
 
@@ -78,17 +84,22 @@ def _frontier(panel: Axes, metrics: pd.DataFrame, summary: pd.DataFrame, chosen:
     panel.set_xlabel("Task 1 exact match (share of answers)")
 
 
-def _kept(panel: Axes, summary: pd.DataFrame, recovered: pd.DataFrame, chosen: list[str], matched_accuracy: float) -> None:
+def _kept(
+    panel: Axes, summary: pd.DataFrame, recovered: pd.DataFrame, chosen: list[str], matched_accuracy: float, beyond: set[str]
+) -> None:
     """One row a chosen arm: Task 0 where Task 1 is learned (filled), and after one recovery epoch from there (open); both at the end for
-    an arm that did not learn Task 1 in every seed."""
+    an arm that did not learn Task 1 in every seed. Arms in `beyond` are marked."""
     seeds = summary["seed"].nunique()
     labels = []
     for place, arm in enumerate(chosen):
         look, rows = style.arm_look(arm), summary[summary["arm"] == arm]
         learned = rows["learned"].all()
-        labels.append(look.label if learned else f"{look.label} †")
-        kept = style.mean_of(rows, "matched" if learned else "final", ["arm"], seeds)
-        again = over_seeds(recovered[recovered["arm"] == arm], ["arm"], seeds)
+        labels.append(look.label + ("" if learned else " †") + (" ‡" if arm in beyond else ""))
+        column = "matched" if learned else "final"
+        kept = style.mean_of(rows, column, ["arm"], seeds)
+        for _, of_seed in style.single_seeds(rows):
+            style.seed_dots(panel, of_seed[column], [place - 0.28], look)
+        again = over_seeds(recovered[recovered["arm"] == arm], ["arm"], seeds, kind=PROPORTION)
         both = pd.concat([kept, again])["value"]
         panel.plot(both, [place] * len(both), color=look.color, linewidth=3, alpha=0.25, solid_capstyle="butt")
         for point, face in ((kept, look.color), (again, "white")):

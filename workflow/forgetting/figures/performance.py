@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from forgetting.arms import never_had_task0
 from forgetting.figures import style
 from forgetting.sections import TROUGH_WITHIN
-from forgetting.statistics import over_seeds
 
 _RECOVERED: dict[str, Any] = {"linestyle": "-.", "markerfacecolor": "white"}
 _NO_TASK0: dict[str, Any] = {"linestyle": ":", "linewidth": 1.4}
@@ -46,16 +45,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
     axes[1, 0].set_xlim(-2, TROUGH_WITHIN + 2)
     style.legend(figure, [*_handles(arms, main), *style.arm_handles(without_task0, **_NO_TASK0 | {"marker": ""})], columns=4)
     pale = "" if len(main) == len(arms) else "Pale lines: the other arms, Task 0 only. "
-    beyond = " A band past 0 or 1: Student's t does not know that shares end there." if _beyond_shares(metrics, main) else ""
-    style.note(figure, metrics, f"{pale}Recovered: a separate training from each checkpoint of seq.{beyond}")
+    style.note(figure, metrics, f"{pale}Recovered: a separate training from each checkpoint of seq.")
     return figure
-
-
-def _beyond_shares(metrics: pd.DataFrame, main: list[str]) -> bool:
-    """Whether a band that is drawn reaches below 0 or above 1."""
-    drawn = metrics[metrics["arm"].isin(main) & metrics["metric"].isin(list(_ROWS)) & (metrics["group"] == "task0_test")]
-    bands = over_seeds(drawn[drawn["attribute"] == "all"], ["arm", "metric", "step"])
-    return bool((bands["low"] < 0).any() or (bands["high"] > 1).any())
 
 
 def _is_recovered(recovery: pd.DataFrame) -> pd.Series:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.statistics import over_seeds, wilson
+from forgetting.statistics import PROPORTION, over_seeds, wilson
 
 _CHECKS = {
     "parsed": "in the format of\na question and answer",
@@ -35,7 +35,7 @@ def draw(metrics: pd.DataFrame, paper: dict[str, Any]) -> Figure:
     panel = axes[0, 0]
     for place, arm in enumerate(arms):
         shift = 0.5 * ((place + 1) / (len(arms) + 1) - 0.5)
-        _arm(panel, over_seeds(rows[rows["arm"] == arm], ["check"], seeds), style.arm_look(arm), shift)
+        _arm(panel, over_seeds(rows[rows["arm"] == arm], ["check"], seeds, kind=PROPORTION), style.arm_look(arm), shift)
     published = paper["pseudo_examples"]
     for place, check in enumerate(_CHECKS):
         if check in published:
@@ -83,4 +83,4 @@ def _finish(panel: Axes) -> None:
 def _intervals(seeds: int) -> str:
     if seeds == 1:
         return "One seed; bars: 95 % Wilson interval over examples."
-    return f"Mean of {seeds} seeds; bars: 95 % Student t interval over seeds."
+    return f"Mean of {seeds} seeds; bars: 95 % interval over seeds (Student's t on the logit)."

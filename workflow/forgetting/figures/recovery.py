@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from forgetting.arms import NO_TASK0, floor_of, never_had_task0
 from forgetting.figures import style
-from forgetting.statistics import over_seeds
+from forgetting.statistics import PROPORTION, UNBOUNDED, over_seeds
 from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
 
 _MARKERS = {"trough": "v", "matched": "D", "end": "s"}
@@ -52,11 +52,12 @@ def _over_checkpoints(panel: Axes, recovery: pd.DataFrame, arms: list[str]) -> N
             run = stage[(stage["arm"] == arm) & (stage["start"] == "task1")]
             style.draw_curve(panel, run, "checkpoint", look, **line | dots)
     for start in ("pretrained", "random"):
-        level = over_seeds(recovered[recovered["start"] == start], ["start"]).iloc[0]
+        level = over_seeds(recovered[recovered["start"] == start], ["start"], kind=PROPORTION).iloc[0]
         panel.axhline(level["value"], **(_control_line(start) | {"marker": ""}))
         panel.axhspan(level["low"], level["high"], color=_control_line(start)["color"], alpha=0.08, linewidth=0)
     shuffled = task0_rows(recovery, training="shuffled")
-    shuffled = over_seeds(shuffled[np.isclose(shuffled["epochs"], 1) & (shuffled["arm"] == "seq")], ["checkpoint"])
+    shuffled = shuffled[np.isclose(shuffled["epochs"], 1) & (shuffled["arm"] == "seq")]
+    shuffled = over_seeds(shuffled, ["checkpoint"], kind=PROPORTION)
     panel.plot(shuffled["checkpoint"], shuffled["value"], **(_control_line("shuffled") | {"linestyle": "none"}))
     control = task0_rows(recovery, "control")
     control = control[np.isclose(control["epochs"], 1) & (control["arm"] == "seq") & (control["start"] == "task1")]
@@ -105,7 +106,7 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> Non
     rows = rows[learned | (rows["point"] != "matched")]
     for place, arm in enumerate(arms):
         for offset, (point, marker) in enumerate(_MARKERS.items()):
-            cell = over_seeds(rows[(rows["arm"] == arm) & (rows["point"] == point)], ["arm"])
+            cell = over_seeds(rows[(rows["arm"] == arm) & (rows["point"] == point)], ["arm"], kind=UNBOUNDED)
             look, y = style.arm_look(arm), place + 0.22 * (offset - 1)
             if cell.empty or np.isnan(cell["value"].iloc[0]):
                 text = f"Task 1 {style.unlearned(summary['seed'].nunique())}" if cell.empty else f"{point}: undefined (no drop)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,15 +27,20 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
+from numpy.typing import ArrayLike
 
 from forgetting.arms import NO_TASK0, never_had_task0
 from forgetting.outputs import output_paths, write_formats
-from forgetting.statistics import over_seeds
+from forgetting.statistics import PROPORTION, Kind, over_seeds
 
 FORMATS = ("pdf", "png", "svg")
 _NO_DATE: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None, "ModDate": None}, "svg": {"Date": None}, "png": {}}
 _STYLE_FILE = Path(__file__).parent / "forgetting.mplstyle"
 
+FEW_SEEDS = 5
+"""Up to so many, the seeds are drawn beside their mean."""
+_SEED_LINE: dict[str, Any] = {"linewidth": 0.4, "alpha": 0.45, "marker": "", "zorder": 1.4}
+_SEED_DOT: dict[str, Any] = {"marker": "o", "markersize": 2.2, "alpha": 0.45, "markeredgewidth": 0, "zorder": 1.4, "clip_on": False}
 SEQUENTIAL = "#D55E00"
 MODAL_ANSWER = "#8C8C8C"
 CONTROL_PERSONS = "#5A5A5A"
@@ -177,21 +182,27 @@ def title(axes: Axes, letter: str, text: str) -> None:
     axes.set_title(f"{letter}  {text}")
 
 
-def draw_curve(axes: Axes, rows: pd.DataFrame, by: str, look: Look, *, markers: int = 0, band: bool = True, **line: Any) -> None:
-    """Line of `value` against column `by` (mean over seeds) with its interval as a band; about `markers` markers on the way."""
-    merged = over_seeds(rows, [by])
+def draw_curve(
+    axes: Axes, rows: pd.DataFrame, by: str, look: Look, *, kind: Kind = PROPORTION, markers: int = 0, band: bool = True, **line: Any
+) -> None:
+    """Line of `value` against column `by` (mean over seeds) with its interval as a band, and of few seeds each as a thin line; about
+    `markers` markers on the way. `kind` of number: a share unless said."""
+    merged = over_seeds(rows, [by], kind=kind)
     options: dict[str, Any] = {"color": look.color} | line
     if markers:
         options |= {"marker": look.marker, "markevery": max(1, round(len(merged) / markers))}
     axes.plot(merged[by], merged["value"], **options)
     if band:
         axes.fill_between(merged[by], merged["low"], merged["high"], color=options["color"], alpha=0.16, linewidth=0)
+        for _, of_seed in single_seeds(rows):
+            of_seed = of_seed.sort_values(by)
+            axes.plot(of_seed[by], of_seed["value"], color=options["color"], linestyle=options.get("linestyle", "-"), **_SEED_LINE)
 
 
 def draw_path(axes: Axes, run: pd.DataFrame, color: str, **line: Any) -> None:
     """Task 0 against Task 1 exact match of one arm over time, from its METRICS rows (mean over seeds)."""
     rows = run[(run["metric"] == "exact_match") & (run["attribute"] == "all")]
-    task0, task1 = (over_seeds(rows[rows["group"] == group], ["step"]) for group in ("task0_test", "task1"))
+    task0, task1 = (over_seeds(rows[rows["group"] == group], ["step"], kind=PROPORTION) for group in ("task0_test", "task1"))
     both = task0.merge(task1, on="step", suffixes=("_0", "_1")).sort_values("step")
     axes.plot(both["value_1"], both["value_0"], color=color, **({"linewidth": 1.0} | line))
 
@@ -210,15 +221,28 @@ def error_bars(axes: Axes, rows: pd.DataFrame, x: str, look: Look, **options: An
     axes.errorbar(rows[x], rows["value"], yerr=beyond, **settings)
 
 
-def mean_of(summary: pd.DataFrame, column: str, by: Sequence[str], seeds: int) -> pd.DataFrame:
+def single_seeds(rows: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """The rows of each seed, if there are several and so few that a mean and its interval should not stand alone."""
+    if 1 < rows["seed"].nunique() <= FEW_SEEDS:
+        yield from rows.groupby("seed")
+
+
+def seed_dots(axes: Axes, x: ArrayLike, y: ArrayLike, look: Look) -> None:
+    """A small pale dot for each seed, behind the mean."""
+    axes.plot(x, y, color=look.color, linestyle="none", **_SEED_DOT)
+
+
+def mean_of(summary: pd.DataFrame, column: str, by: Sequence[str], seeds: int, kind: Kind = PROPORTION) -> pd.DataFrame:
     """One column of a summary with its interval (`column`, `_low`, `_high`), over the seeds, if each has it: columns `by`, value, low,
-    high."""
+    high. `kind` of number: a share unless said."""
     named = {column: "value", f"{column}_low": "low", f"{column}_high": "high"}
-    return over_seeds(summary[["seed", *by, *named]].rename(columns=named).dropna(subset="value"), by, seeds)
+    return over_seeds(summary[["seed", *by, *named]].rename(columns=named).dropna(subset="value"), by, seeds, kind=kind)
 
 
 def draw_column(axes: Axes, summary: pd.DataFrame, column: str, by: str, look: Look, seeds: int, **line: Any) -> None:
-    """Points of a summary's column against its column `by`, joined by a line, with their bars."""
+    """Points of a summary's column of shares against its column `by`, joined by a line, with their bars; of few seeds each as a dot."""
+    for _, of_seed in single_seeds(summary.dropna(subset=column)):
+        seed_dots(axes, of_seed[by], of_seed[column], look)
     error_bars(axes, mean_of(summary, column, [by], seeds), by, look, **({"linestyle": "-", "linewidth": 0.9} | line))
 
 
@@ -285,8 +309,9 @@ def small_print(figure: Figure, text: str) -> None:
 def interval_note(frame: pd.DataFrame) -> str:
     seeds = frame["seed"].nunique()
     if seeds > 1:
-        return f"Lines: mean of {seeds} seeds; bands and bars: 95 % Student t interval over seeds."
-    return "One seed; bands and bars: 95 % interval, clustered by person."
+        single = "; thin lines and pale dots: single seeds" if seeds <= FEW_SEEDS else ""
+        return f"Mean of {seeds} seeds; bands and bars: 95 % interval over seeds (Student's t, shares on the logit){single}."
+    return "One run; bands and bars: 95 % interval, clustered by person."
 
 
 def unlearned(seeds: int) -> str:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.statistics import over_seeds
+from forgetting.statistics import PROPORTION, RATIO, Kind, over_seeds
 from forgetting.views.theory_verdicts import GROUP, NO_FREEZE, STREAM, dose_pairs, freeze_depth
 
 _STAGES: dict[str, dict[str, Any]] = {"task1_early": {"linestyle": "-"}, "task1_end": {"linestyle": "--"}}
@@ -25,8 +25,8 @@ def draw(theory: pd.DataFrame) -> Figure:
     arms = style.arm_order(rows["arm"])
     figure, axes = style.new_figure(2, 2, height=5.6)
     _maps(axes[0, 0], rows, arms)
-    _by_layer(axes[0, 1], rows, arms, "single_shifts_along")
-    _by_layer(axes[1, 0], rows, arms, "relative_shift_norm")
+    _by_layer(axes[0, 1], rows, arms, "single_shifts_along", PROPORTION)
+    _by_layer(axes[1, 0], rows, arms, "relative_shift_norm", RATIO)
     _freezing(axes[1, 1], rows, arms)
     for letter, panel, text in zip(
         "abcd", axes.flat, ("linear maps", "direction of the shift", "size of the shift", "freezing"), strict=True
@@ -65,12 +65,12 @@ def _maps(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
         axis.set_minor_formatter("")
 
 
-def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str], metric: str) -> None:
+def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str], metric: str, kind: Kind) -> None:
     chosen = rows[(rows["component"] == STREAM) & (rows["metric"] == metric)]
     for arm in arms:
         for stage, line in _STAGES.items():
             of_stage = chosen[(chosen["arm"] == arm) & (chosen["after"] == stage)]
-            style.draw_curve(panel, of_stage, "layer", style.arm_look(arm), markers=20, **line)
+            style.draw_curve(panel, of_stage, "layer", style.arm_look(arm), kind=kind, markers=20, **line)
     chance = chosen.groupby("layer")[["chance", "chance_low", "chance_high"]].agg(
         {"chance": "mean", "chance_low": "min", "chance_high": "max"}
     )
@@ -88,13 +88,13 @@ def _freezing(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
     frozen = [arm for arm in arms if freeze_depth(arm) is not None]
     for stage, line in _STAGES.items():
         points = relative_to(last[last["after"] == stage], unit).assign(n=lambda frame: [_depth(arm) for arm in frame["arm"]])
-        shown = over_seeds(points[points["arm"].isin(frozen)], ["n"], rows["seed"].nunique())
+        shown = over_seeds(points[points["arm"].isin(frozen)], ["n"], rows["seed"].nunique(), kind=RATIO)
         panel.plot(shown["n"], shown["value"], color="#004A35", linewidth=0.9, **line)
         for arm in frozen:
-            here = over_seeds(points[points["arm"] == arm], ["n"], rows["seed"].nunique())
+            here = over_seeds(points[points["arm"] == arm], ["n"], rows["seed"].nunique(), kind=RATIO)
             style.error_bars(panel, here, "n", style.arm_look(arm), markersize=4.5)
         bound = relative_to(stream[(stream["metric"] == "bound_if_frozen") & (stream["after"] == stage)], unit)
-        bound = over_seeds(bound[bound["arm"] == NO_FREEZE], ["layer"], rows["seed"].nunique())
+        bound = over_seeds(bound[bound["arm"] == NO_FREEZE], ["layer"], rows["seed"].nunique(), kind=RATIO)
         panel.plot(bound["layer"], bound["value"], color=_BOUND.color, linewidth=0.8, **line)
     if len(unit):
         look = style.arm_look(NO_FREEZE)

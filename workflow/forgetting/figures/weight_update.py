@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from forgetting.figures import style
-from forgetting.statistics import over_seeds
+from forgetting.statistics import RATIO, over_seeds
 from forgetting.views.sharing import EMBEDDINGS, POOLED, less_chance, mean_excess, pooled
 
 PAIRS = {
@@ -134,7 +134,7 @@ def _ranks(panel: Axes, rows: pd.DataFrame) -> None:
     for update in (_PRETRAINING, *_LATTER.values()):
         metric = "former_rank" if update is _PRETRAINING else "rank"
         by_seed = _of(rows, update, metric).groupby(["seed", "layer"], as_index=False)["value"].mean().assign(low=np.nan, high=np.nan)
-        merged = over_seeds(by_seed, ["layer"]).sort_values("layer")
+        merged = over_seeds(by_seed, ["layer"], kind=RATIO).sort_values("layer")
         height = merged["layer"] - rows["layer"].min() + 0.5
         panel.plot(merged["value"], height, color=update.color, marker=update.marker, linewidth=0.9, markersize=3.5)
 

@@ -17,7 +17,7 @@ from forgetting.sections import MEASURED_GROUPS, Task1
 from forgetting.steps import checkpoint_steps
 from forgetting.tables import METRICS, read_table
 from forgetting.tokens import Questions
-from forgetting.training.measurements import evaluate_facts, run_metrics, write_measurements
+from forgetting.training.measurements import Task1Exam, run_metrics, write_measurements
 from forgetting.training.task1 import early_stop_metric, step_name
 
 Weights = dict[str, Tensor]
@@ -40,8 +40,8 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
     assert isinstance(arm, TaskVector)
     device = pick_device()
     model = load_checkpoint(start).to(device)
-    measured = Questions.load(data / "qa.parquet").of_groups(*MEASURED_GROUPS).first_persons(run.evaluation.persons_per_group)
-    of_task1 = torch.from_numpy(measured.group == "task1")
+    questions = Questions.load(data / "qa.parquet").of_groups(*MEASURED_GROUPS)
+    exam = Task1Exam(questions, run.evaluation.persons_per_group, config.early_stop_accuracy, run.evaluation.batch_size)
 
     def weights_at(step: int) -> Weights:
         folder = base / "checkpoints" / step_name(step) if step else start
@@ -53,7 +53,7 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
     target = None if arm.vector_end is None else arm.vector_end * config.steps
     end = None if target is None else min(steps, key=lambda step: abs(step - target))
     vector_end = None if end is None else weights_at(end)
-    evaluations, seconds = {"0": evaluate_facts(model, measured, run.evaluation.batch_size)}, 0.0
+    evaluations, seconds = {"0": exam.facts(model)}, 0.0
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
     matched, precision = output / "checkpoints" / "matched", run.storage.checkpoint_precision
     for step in steps:
@@ -61,11 +61,10 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
         started = time.perf_counter()
         model.load_state_dict(without_task_vector(weights, vector_end or weights, before, arm.alpha))
         seconds += time.perf_counter() - started
-        facts = evaluations[str(step)] = evaluate_facts(model, measured, run.evaluation.batch_size)
-        reached = facts["exact_match"][of_task1].double().mean().item() >= config.early_stop_accuracy
+        facts = evaluations[str(step)] = exam.facts(model)
         if step in keep:
             save_checkpoint(model, output / "checkpoints" / step_name(step), precision)
-        if (reached or step == config.steps) and not matched.exists():
+        if (exam.learned(facts) or step == config.steps) and not matched.exists():
             save_checkpoint(model, matched, precision)
     parameters = sum(value.numel() for value in before.values())
     trained = read_table(base / "metrics.parquet", METRICS)
@@ -80,7 +79,7 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
     }
     write_measurements(
         evaluations,
-        measured,
+        exam.questions,
         run,
         "task1",
         output,

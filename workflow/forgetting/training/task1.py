@@ -22,7 +22,7 @@ from forgetting.tables import PEOPLE, read_table
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
-from forgetting.training.measurements import evaluate_facts, print_accuracy, run_metrics, training_metrics, write_measurements
+from forgetting.training.measurements import Task1Exam, print_accuracy, run_metrics, training_metrics, write_measurements
 from forgetting.training.resume import Scratch
 
 
@@ -60,19 +60,18 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     )
     preparation = time.perf_counter() - started
     checkpoints, learned = scratch.folder / "checkpoints", scratch.folder / "learned"
-    measured = questions.of_groups(*MEASURED_GROUPS).first_persons(run.evaluation.persons_per_group)
-    of_task1 = torch.from_numpy(measured.group == "task1")
+    asked = questions.of_groups(*MEASURED_GROUPS)
+    exam = Task1Exam(asked, run.evaluation.persons_per_group, config.early_stop_accuracy, run.evaluation.batch_size)
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:
         name = step_name(step)
         if step in keep:
             save_checkpoint(model, checkpoints / name, precision, base if step in as_differences else None)
-        facts = evaluate_facts(model, measured, run.evaluation.batch_size)
-        print_accuracy(step, facts, measured)
+        facts = exam.facts(model)
+        print_accuracy(step, facts, exam.questions)
         # A killed job may have left this step's, from a stretch that is now trained again, and on a GPU not quite alike.
         shutil.rmtree(learned / name, ignore_errors=True)
-        reached = facts["exact_match"][of_task1].double().mean().item() >= config.early_stop_accuracy
-        if reached and not any(folder.name < name for folder in learned.glob("step-??????")):
+        if exam.learned(facts) and not any(folder.name < name for folder in learned.glob("step-??????")):
             save_checkpoint(model, learned / name, precision)
         return facts
 
@@ -97,7 +96,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     of_run = pd.concat([training_metrics(history, model), run_metrics(steps, cost | method.after_task())])
     write_measurements(
         history.evaluations,
-        measured,
+        exam.questions,
         run,
         "task1",
         output,
@@ -123,11 +122,16 @@ def held_out_names(data: Path) -> frozenset[str]:
 
 
 def early_stop_metric(metrics: pd.DataFrame, accuracy: float) -> pd.DataFrame:
-    """One row: the first step at which Task 1 exact match is at least `accuracy`, NaN when it never is."""
+    """One row: the first step at which Task 1 exact match is at least `accuracy`, NaN when it never is; n: how many questions were asked.
+
+    From `ASK_ALL_FROM` of that accuracy on these are the questions of all persons of Task 1.
+    """
     rows = metrics[(metrics["group"] == "task1") & (metrics["attribute"] == "all") & (metrics["metric"] == "exact_match")]
-    reached = rows.loc[rows["value"] >= accuracy, "step"]
-    value = float(reached.min()) if len(reached) else float("nan")
+    rows = rows.sort_values("step")
+    reached = rows[rows["value"] >= accuracy]
+    value = float(reached["step"].iloc[0]) if len(reached) else float("nan")
+    asked = (reached if len(reached) else rows.tail(1))["n"].iloc[0]
     return pd.DataFrame(
-        [(int(rows["step"].max()), "task1", "all", "early_stop_step", value, 1, float("nan"), float("nan"))],
+        [(int(rows["step"].max()), "task1", "all", "early_stop_step", value, asked, float("nan"), float("nan"))],
         columns=["step", "group", "attribute", "metric", "value", "n", "low", "high"],
     )

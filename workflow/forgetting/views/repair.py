@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import PROPORTIONS, TAILS, Interval, person_bootstrap
+from forgetting.statistics import PROPORTIONS, TAILS, Interval, person_bootstrap, wilson
 from forgetting.tokens import Questions
 from forgetting.views.answer_change import GROUPINGS, ROWS_AT_ONCE, Change, Space, leading
 
@@ -70,6 +70,8 @@ def drawn_accuracy(right: NDArray[np.bool_], person: NDArray[np.int64], weights:
     sizes = np.bincount(person)
     totals = np.stack([np.bincount(person, answers, len(sizes)) for answers in right.astype(float)], axis=1)
     low, high = np.quantile(weights @ totals / (weights @ sizes)[:, None], TAILS)
+    if low == high:  # all answers alike: resampled persons cannot say how sure that is
+        low, high = wilson(right.mean() * len(sizes), len(sizes))
     return Interval(float(right.mean()), float(low), float(high))
 
 

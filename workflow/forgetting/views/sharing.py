@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from forgetting.statistics import over_seeds, t_interval
+from forgetting.statistics import UNBOUNDED, over_seeds, t_interval
 
 POOLED = "all"
 """Component of the rows over all matrices of the blocks."""
@@ -54,7 +54,7 @@ def pooled(weights: pd.DataFrame) -> pd.DataFrame:
     of_blocks = single[~single["component"].isin(EMBEDDINGS)]
     both = pd.concat([single, of_blocks.assign(component=POOLED)], ignore_index=True)
     rows = [(*key, *t_interval(values)) for key, values in both.groupby(["seed", *keys], sort=False)["value"]]
-    merged = over_seeds(pd.DataFrame(rows, columns=["seed", *keys, "value", "low", "high"]), keys, seeds)
+    merged = over_seeds(pd.DataFrame(rows, columns=["seed", *keys, "value", "low", "high"]), keys, seeds, kind=UNBOUNDED)
     chance = mean_excess(both, keys).drop(columns=["value", "side"])
     others = both.groupby(keys)["other_layers"].mean().reset_index()
     counts = both.assign(matrices=1, below=both["side"] < 0, above=both["side"] > 0).groupby(keys)[["matrices", "below", "above"]].sum()

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 
 from forgetting.arms import floor_of
-from forgetting.statistics import CONFIDENCE, TAILS, Interval, person_bootstrap
+from forgetting.statistics import CONFIDENCE, TAILS, Interval, person_bootstrap, share_of_persons
 from forgetting.views.performance import crossings, early_stop_step, trough_checkpoint
 
 DRAWS = 2000
 SMALLEST_DROP = 0.02
 """With a smaller drop than this (in exact match) there was nothing to recover, and the share is undefined."""
+ENOUGH_PERSONS = 5
+"""With fewer persons who have a wrong (or a right) answer, resampling them does not show how sure an accuracy is."""
 RELEARNED = 0.9
 """The accuracy at which savings are measured."""
 EARLY_STEPS = 20
@@ -78,11 +80,20 @@ def probe_facts(facts: pd.DataFrame) -> pd.DataFrame:
 def spurious_share(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFrame, seed: int = 0) -> Interval:
     """(recovered - dropped) / (before - dropped) of the exact match, with a person-bootstrap interval; NaN when nothing dropped.
 
-    Each argument holds the facts of one evaluation (columns person, exact_match) of the same persons.
+    Each argument holds the facts of one evaluation (columns person, exact_match) of the same persons. Where hardly any person has a wrong
+    answer after recovery, or hardly any a right one, or all draws are alike, the interval is at least as wide as Wilson's of the recovered
+    accuracy makes it, the other two held: resampling the persons cannot say how sure that is, and would leave no width at all.
     """
     stages = np.stack([accuracy_by_person(facts) for facts in (before, dropped, recovered)], axis=1)
     weights = person_bootstrap(len(stages), DRAWS, seed) / len(stages)
-    return _with_percentiles(_share(stages.mean(axis=0)[None]), _share(weights @ stages))
+    found = _with_percentiles(_share(stages.mean(axis=0)[None]), _share(weights @ stages))
+    apart = min((stages[:, 2] < 1).sum(), (stages[:, 2] > 0).sum())
+    if np.isnan(found.low) or (apart >= ENOUGH_PERSONS and found.low < found.high):
+        return found
+    again = share_of_persons(stages[:, 2])
+    at_ends = stages.mean(axis=0) + np.array([[0, 0, end - again.value] for end in again[1:]])
+    low, high = _share(at_ends)
+    return Interval(found.value, min(found.low, float(low)), max(found.high, float(high)))
 
 
 def savings(pretrained: pd.DataFrame, task1: pd.DataFrame, seed: int = 0) -> Savings:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from forgetting.statistics import Interval, clustered_wilson
+from forgetting.sections import ATTRIBUTES
+from forgetting.statistics import Interval, clustered_wilson, paired_difference
 from forgetting.views.spurious import EARLY_STEPS, accuracy_by_person, early_area, floor_probe, mean_interval, probe_facts
 
 _KEYS = ["seed", "arm", "point"]
@@ -30,7 +31,7 @@ def against_controls(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
         before, probe = (of_task1[point["seed"], point["arm"], checkpoint] for checkpoint in (0, point["checkpoint"]))
         pretrained, floor = controls.get(point["seed"]), floor_probe(test, points, point)
         area = early_area(probe, early_steps)
-        found = {"drop": mean_interval(_at(before, 0) - _at(probe, 0)), "early_area": mean_interval(area)}
+        found = {"drop": _mean_difference(_at(before, 0), _at(probe, 0)), "early_area": mean_interval(area)}
         found["kept_beyond_floor"] = _mean_difference(_at(probe, 0), None if floor is None else _at(floor, 0))
         for name, control in (("pretrained", pretrained), ("floor", floor)):
             after, of_control = (None, None) if control is None else (_at(control, 1), early_area(control, early_steps))
@@ -88,7 +89,7 @@ def _at(probe: pd.DataFrame, epochs: float) -> np.ndarray:
 
 
 def _mean_difference(by_person: np.ndarray, control: np.ndarray | None) -> Interval:
-    return _UNDEFINED if control is None else mean_interval(by_person - control)
+    return _UNDEFINED if control is None else paired_difference(by_person, control, len(ATTRIBUTES))
 
 
 def _accuracy(facts: pd.DataFrame) -> Interval:

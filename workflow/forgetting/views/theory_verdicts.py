@@ -1,7 +1,9 @@
 """Do the data support the paper's propositions? One verdict an arm, checkpoint and statistic, by rules written beside it. (No torch.)
 
 All statistics are about `task0_test` questions. With several seeds the interval is Student's t over seeds; with one it is over layers,
-maps or persons, as each statistic says. Layers and maps of one model are no independent sample of anything.
+maps or persons, as each statistic says. Layers and maps of one model are no independent sample of anything, and persons asked of one run
+say nothing of the next, which differs more than they do: of one seed it is told on which side of chance it is, and no proposition is
+supported or refuted.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forgetting.statistics import Interval, Z, over_seeds, t_interval
+from forgetting.statistics import CORRELATION, RATIO, UNBOUNDED, Interval, Kind, Z, normal_interval, over_seeds, t_interval
 
 GROUP = "task0_test"
 STREAM = "stream"
@@ -26,35 +28,39 @@ _FREEZE = re.compile(r"freeze-(\d+)")
 class Statistic(NamedTuple):
     """What a proposition says about one number: `expected` below or above chance, or nothing.
 
-    basis: what the interval is over with a single seed; where nothing is expected, why.
+    basis: what the interval is over with a single seed; where nothing is expected, why. kind: of number.
     """
 
     proposition: int
     name: str
     expected: str
     basis: str
+    kind: Kind
 
     @property
     def rule(self) -> str:
         if not self.expected:
             return f"not tested: {self.basis}"
         other = "above" if self.expected == "below" else "below"
-        interval = f"the 95 % interval over {self.basis}, or over seeds if several,"
-        return f"yes if {interval} is {self.expected} chance, no if it is {other}, else undecided"
+        return (
+            f"over several seeds: yes if their 95 % interval is {self.expected} chance, no if it is {other}, else undecided; "
+            f"of one run only where its interval over {self.basis} is"
+        )
 
 
 _LAYERS, _MAPS = (f"{parts} (no independent sample)" for parts in ("layers", "maps"))
-PREMISE = Statistic(1, "update on leading inputs / chance", "below", _LAYERS)
-SINGLE = Statistic(1, "single output shifts along leading outputs / chance", "below", _LAYERS)
-MEAN = Statistic(1, "mean output shift along leading outputs / chance", "below", _LAYERS)
-STREAM_SINGLE = Statistic(1, "single shifts of the last layer along its leading components / chance", "below", "persons")
-STREAM_MEAN = Statistic(1, "mean shift of the last layer along its leading components / chance", "below", "persons")
-DOSE = Statistic(1, "rank correlation over maps of update on leading inputs and shift along leading outputs", "above", _MAPS)
-DEPTH = Statistic(2, "rank correlation of shift length with layer", "", "the residual stream itself grows with depth")
-RELATIVE_DEPTH = Statistic(2, "rank correlation of shift / spread with layer", "above", "persons")
-REDUCTION = Statistic(3, "shift of the last layer / that of seq", "below", "persons")
-SLOPE = Statistic(3, "slope over n of the last layer's shift / that of seq", "below", "persons")
-BOUND_SLOPE = Statistic(3, "slope over n of the bound of seq / its shift", "", "what the measured slope is held against")
+PREMISE = Statistic(1, "update on leading inputs / chance", "below", _LAYERS, RATIO)
+SINGLE = Statistic(1, "single output shifts along leading outputs / chance", "below", _LAYERS, RATIO)
+MEAN = Statistic(1, "mean output shift along leading outputs / chance", "below", _LAYERS, RATIO)
+STREAM_SINGLE = Statistic(1, "single shifts of the last layer along its leading components / chance", "below", "persons", RATIO)
+STREAM_MEAN = Statistic(1, "mean shift of the last layer along its leading components / chance", "below", "persons", RATIO)
+DOSE = Statistic(1, "rank correlation over maps of update on leading inputs and shift along leading outputs", "above", _MAPS, CORRELATION)
+DEPTH = Statistic(2, "rank correlation of shift length with layer", "", "the residual stream itself grows with depth", CORRELATION)
+RELATIVE_DEPTH = Statistic(2, "rank correlation of shift / spread with layer", "above", "persons", CORRELATION)
+REDUCTION = Statistic(3, "shift of the last layer / that of seq", "below", "persons", RATIO)
+SLOPE = Statistic(3, "slope over n of the last layer's shift / that of seq", "below", "persons", UNBOUNDED)
+BOUND_SLOPE = Statistic(3, "slope over n of the bound of seq / its shift", "", "what the measured slope is held against", UNBOUNDED)
+
 
 _OF_MAPS = {PREMISE: "update_on_leading_inputs", SINGLE: "single_shifts_along", MEAN: "mean_shift_along"}
 _OF_LAST_LAYER = {STREAM_SINGLE: "single_shifts_along", STREAM_MEAN: "mean_shift_along"}
@@ -70,23 +76,32 @@ def theory_verdicts(theory: pd.DataFrame) -> pd.DataFrame:
         measured = [*_of_arms(frame), *_of_freezing(frame)]
         rows += [(scale, seed, arm, after, statistic, *number, chance) for arm, statistic, number, chance in measured]
     named = pd.DataFrame(rows, columns=["scale", "seed", "arm", "after", "of", "value", "low", "high", "chance"])
-    merged = over_seeds(named, ["scale", "arm", "after", "of", "chance"], theory["seed"].nunique())
+    seeds = theory["seed"].nunique()
+    keys = ["scale", "arm", "after", "of", "chance"]
+    kinds = dict.fromkeys(statistic.kind for statistic in named["of"])
+    by_kind = [over_seeds(named[[of.kind == kind for of in named["of"]]], keys, seeds, kind=kind) for kind in kinds]
+    merged = pd.concat([named.iloc[:0][[*keys, "value", "low", "high"]], *by_kind], ignore_index=True)
     return merged.assign(
         proposition=[statistic.proposition for statistic in merged["of"]],
         statistic=[statistic.name for statistic in merged["of"]],
         supported=[
-            supported(statistic.expected, Interval(*number), chance)
+            supported(statistic.expected, Interval(*number), chance, seeds)
             for statistic, chance, *number in merged[["of", "chance", "value", "low", "high"]].itertuples(index=False)
         ],
         rule=[statistic.rule for statistic in merged["of"]],
     ).drop(columns="of")
 
 
-def supported(expected: str, number: Interval, chance: float) -> str:
-    """yes, no or undecided, by whether the interval is on the expected side of chance; `not tested` when none is expected."""
+def supported(expected: str, number: Interval, chance: float, seeds: int) -> str:
+    """yes, no or undecided, by whether the interval is on the expected side of chance; `not tested` when none is expected.
+
+    With one seed: `in this run: above`, `below` or `open`, which is where the interval is, and no answer.
+    """
     if not expected:
         return "not tested"
     below, above = number.high < chance, number.low > chance
+    if seeds == 1:
+        return f"in this run: {'below' if below else 'above' if above else 'open'}"
     if not (below or above):
         return "undecided"
     return "yes" if below == (expected == "below") else "no"
@@ -119,7 +134,7 @@ def ratio_to_chance(rows: pd.DataFrame) -> Interval:
     Neither a mean of logarithms, which a random share does not meet, nor a mean of ratios, which a layer with hardly any chance would rule.
     """
     layers = rows.groupby("layer")[["value", "chance"]].mean()
-    return t_interval(layers["value"] / layers["chance"].mean())
+    return t_interval(layers["value"] / layers["chance"].mean(), RATIO)
 
 
 def dose_pairs(rows: pd.DataFrame) -> pd.DataFrame | None:
@@ -161,8 +176,8 @@ def _of_freezing(frame: pd.DataFrame) -> Iterator[_Row]:
     unit_error = (last.loc[NO_FREEZE, "high"] - last.loc[NO_FREEZE, "low"]) / (2 * Z * unit)
     errors = ((shifts["high"] - shifts["low"]) / (2 * Z)).to_numpy()
     for (arm, value), error in zip(shifts["value"].items(), errors, strict=True):
-        half = Z * np.hypot(error, value * unit_error)
-        yield str(arm), REDUCTION, Interval(value, value - half, value + half), 1.0
+        low, high = normal_interval(value, np.hypot(error, value * unit_error), RATIO)
+        yield str(arm), REDUCTION, Interval(value, float(low), float(high)), 1.0
     if len(shifts) < 2:
         return
     depths = np.array(list(depth.values()), dtype=float)
