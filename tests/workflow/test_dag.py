@@ -132,7 +132,17 @@ def test_headline_figure_needs_few_runs(clone: Path) -> None:
 
 def test_figures_and_data_import_no_torch() -> None:
     light = [*(f"fig_{name}" for name in (*FIGURES, *COMPARISON)), "data", "gates", "choose", "report"]
-    tables = ("verdict", "methods", "recovery_table", "gates", "method_table", "choice_table", "grid_table", "theory_table")
+    tables = (
+        "verdict",
+        "methods",
+        "recovery_table",
+        "recovery_controls",
+        "gates",
+        "method_table",
+        "choice_table",
+        "grid_table",
+        "theory_table",
+    )
     light += [f"table_{name}" for name in tables]
     program = (
         "import runpy, sys; sys.path[:0] = ['workflow']\nfor path in sys.argv[1:]: runpy.run_path(path)\nassert 'torch' not in sys.modules"
