@@ -60,6 +60,16 @@ def test_smoke(clone: Path) -> None:
     assert heavy(planned(clone, "all", "--configfile", "config/smoke.yaml")) <= 45
 
 
+def test_the_floor_starts_from_the_pretrained_model(clone: Path) -> None:
+    """Its Task 1 reads no weights of Task 0, nor does its recovery."""
+    done = snakemake("-n", "results/laptop/seed0/recovery/seq-no-task0/metrics.parquet", cwd=clone)
+    assert done.returncode == 0, done.stdout[-3000:]
+    blocks = re.findall(r"^rule ((?:task1|recovery)\w*):\n((?:    .*\n)+)", done.stdout, re.MULTILINE)
+    assert len(blocks) == 2
+    for _, block in blocks:
+        assert "seed0/pretrain/model/model.safetensors" in block and "seed0/task0/model" not in block
+
+
 def task1_jobs(jobs: Counter[str]) -> int:
     """Jobs that train an arm; there is a rule for each length and for each choice of checkpoints."""
     return sum(count for rule, count in jobs.items() if rule.startswith("task1"))
