@@ -76,7 +76,7 @@ def verdict_table(
         here = found.loc[found["point"] == time, [*_RUN, *names]]
         runs = runs.merge(here.rename(columns={name: f"{time}_{name}" for name in names}), on=_RUN)
     values = [*_OF_RUN, *(f"{time}_{name}" for time in ("early", "late") for name in _OF_TIME)]
-    table = combine_seeds(runs, ["arm"], values)
+    table = combine_seeds(runs, ["arm"], values).copy()  # of one block, which takes another column better
     table.insert(1, "conclusion", [conclusion(_intervals(row, values)) for _, row in table.iterrows()])
     return table
 
