@@ -30,7 +30,12 @@ def metrics(seeds: tuple[int, ...] = (0,)) -> pd.DataFrame:
     for seed in seeds:
         for arm in TASK0:
             run = {"seed": seed, "arm": arm, "attribute": "all", "metric": "exact_match", "low": np.nan, "high": np.nan}
-            for group, values in (("task0_test", TASK0[arm]), ("task1", TASK1[arm]), ("control", (0.0, 0.0, 0.0))):
+            for group, values in (
+                ("task0_test", TASK0[arm]),
+                ("task0_val", TASK0[arm]),
+                ("task1", TASK1[arm]),
+                ("control", (0.0, 0.0, 0.0)),
+            ):
                 rows += [run | {"group": group, "step": step, "value": value} for step, value in zip(STEPS, values, strict=True)]
             stop = next((step for step, value in zip(STEPS, TASK1[arm], strict=True) if value >= 0.9), np.nan)
             rows.append(run | {"group": "task1", "metric": "early_stop_step", "step": 200, "value": stop})
@@ -52,7 +57,7 @@ def probes(right: Sequence[Probe] = RIGHT) -> tuple[pd.DataFrame, pd.DataFrame]:
     keys = {"group": "task0_test", "step": 0}
     rows, facts = [], []
     for seed, arm, start, checkpoint, epochs, count in right:
-        run = keys | {"seed": seed, "arm": arm, "start": start, "checkpoint": checkpoint, "epochs": epochs}
+        run = keys | {"seed": seed, "arm": arm, "start": start, "checkpoint": checkpoint, "epochs": epochs, "training": "right"}
         rows.append(run | {"attribute": "all", "metric": "exact_match", "value": count / 8, "low": np.nan, "high": np.nan})
         facts += [run | {"person": person, "attribute": "major", "exact_match": person < count} for person in range(8)]
     return pd.DataFrame(rows), pd.DataFrame(facts)

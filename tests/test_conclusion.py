@@ -13,14 +13,24 @@ NOT_MEASURED = Interval(np.nan, np.nan, np.nan)
 OF_TIME = (
     "drop",
     "recovered",
+    "floor",
+    "kept_beyond_floor",
     "beyond_pretrained",
+    "beyond_floor",
+    "area_pretrained",
+    "area_floor",
+    "area_beyond_pretrained",
+    "area_beyond_floor",
     "control_persons",
     "spurious_share",
-    "savings",
     "restored_share",
     "probe",
     "probe_change",
 )
+
+
+_CONTROLS = ("pretrained", "floor")
+_NO_CONTROLS = {f"{kind}{name}": NOT_MEASURED for name in _CONTROLS for kind in ("", "beyond_", "area_", "area_beyond_")}
 
 
 def about(low: float, high: float) -> Interval:
@@ -30,7 +40,7 @@ def about(low: float, high: float) -> Interval:
 def numbers(learned: float = 1.0, **given: Interval) -> dict[str, Interval]:
     """A row in which nothing was measured but what is `given`, and nothing was lost."""
     row = {f"{time}_{name}": NOT_MEASURED for time in TIMES for name in OF_TIME}
-    row |= {"learned": Interval(learned, np.nan, np.nan), "before": about(0.95, 1), "random": about(0, 0.05)}
+    row |= {"learned": Interval(learned, np.nan, np.nan), "before": about(0.95, 1), "random": about(0, 0.05), "pretrained": about(0.8, 0.9)}
     row |= {"probe_before": about(0.5, 0.7), "probe_chance": Interval(0.1, np.nan, np.nan)}
     row |= {f"{time}_drop": about(0, 0.01) for time in TIMES} | {f"{time}_control_persons": about(0, 0.04) for time in TIMES}
     return row | given
@@ -38,7 +48,7 @@ def numbers(learned: float = 1.0, **given: Interval) -> dict[str, Interval]:
 
 def probed(**given: Interval) -> dict[str, Interval]:
     """The numbers of one time: recovered to 0.9 or so, with all controls at the floor."""
-    return {"recovered": about(0.85, 0.95), "random": about(0, 0.05), "control_persons": about(0, 0.05), "savings": NOT_MEASURED} | given
+    return {"recovered": about(0.85, 0.95), "random": about(0, 0.05), "control_persons": about(0, 0.05)} | _NO_CONTROLS | given
 
 
 @pytest.mark.parametrize(
@@ -67,44 +77,44 @@ def test_nature_of_a_loss(low: float, high: float, expected: str) -> None:
     assert nature(about(low, high)) == expected
 
 
+ROOM, FULL = about(0.7, 0.9), about(0.97, 1.0)
+OPEN, ABOVE, BELOW = about(-0.1, 0.1), about(0.01, 0.1), about(-0.1, -0.01)
+
+
+@pytest.mark.parametrize("control", ["pretrained", "floor"])
 @pytest.mark.parametrize(
-    ("beyond", "savings", "expected"),
+    ("beyond", "level", "area_beyond", "area", "expected"),
     [
-        (about(0.01, 0.1), about(0.9, 1.1), "ahead"),
-        (about(-0.1, 0.1), about(2, 4), "ahead"),
-        (about(-0.1, 0.1), Interval(np.inf, np.nan, np.nan), "ahead"),
-        (about(-0.1, 0.1), about(1.1, 1.6), "ahead"),
-        (about(-0.1, 0.1), about(1.02, 1.1), "hardly ahead"),
-        (about(0.01, 0.1), about(1.02, 1.1), "ahead"),
-        (about(0, 0), about(0.9, 1.1), "not ahead"),
-        (about(-0.1, 0.1), NOT_MEASURED, "not ahead"),
-        (about(-0.1, -0.01), NOT_MEASURED, "behind"),
-        (about(-0.1, 0.1), about(0.3, 0.6), "behind"),
-        (about(-0.1, -0.01), about(2, 4), "undecided"),
-        (about(0.01, 0.1), about(0.3, 0.6), "undecided"),
-        (NOT_MEASURED, about(2, 4), ""),
+        (ABOVE, ROOM, OPEN, ROOM, "ahead"),
+        (OPEN, FULL, ABOVE, ROOM, "ahead"),
+        (OPEN, ROOM, OPEN, ROOM, "not ahead"),
+        (OPEN, FULL, OPEN, ROOM, "not ahead"),
+        (OPEN, FULL, OPEN, FULL, "cannot tell"),
+        (OPEN, FULL, NOT_MEASURED, NOT_MEASURED, "cannot tell"),
+        (OPEN, ROOM, NOT_MEASURED, NOT_MEASURED, "not ahead"),
+        (BELOW, FULL, OPEN, FULL, "behind"),
+        (OPEN, FULL, BELOW, ROOM, "behind"),
+        (BELOW, ROOM, ABOVE, ROOM, "undecided"),
+        (Interval(0.1, np.nan, np.nan), ROOM, NOT_MEASURED, NOT_MEASURED, "not resolved"),
+        (NOT_MEASURED, NOT_MEASURED, NOT_MEASURED, NOT_MEASURED, ""),
     ],
 )
-def test_recovery_against_the_pretrained_model(beyond: Interval, savings: Interval, expected: str) -> None:
-    assert standing(probed(beyond_pretrained=beyond, savings=savings)) == expected
+def test_recovery_against_a_control(
+    control: str, beyond: Interval, level: Interval, area_beyond: Interval, area: Interval, expected: str
+) -> None:
+    given = {f"beyond_{control}": beyond, control: level, f"area_beyond_{control}": area_beyond, f"area_{control}": area}
+    assert standing(probed(**given), control) == expected
 
 
 @pytest.mark.parametrize("control", ["random", "control_persons"])
-def test_a_floor_that_recovery_may_not_leave_comes_before_savings(control: str) -> None:
+def test_a_floor_that_recovery_may_not_leave_comes_first(control: str) -> None:
     """Also where the other of the two was not measured."""
     other = {"random": "control_persons", "control_persons": "random"}[control]
-    found = probed(beyond_pretrained=about(-0.1, 0.1), savings=about(2, 4))
+    found = probed(beyond_pretrained=OPEN, pretrained=ROOM, area_beyond_pretrained=OPEN, area_pretrained=ROOM)
     for rest in ({}, {other: NOT_MEASURED}):
-        assert standing(found | rest | {control: about(0.8, 0.86)}) == "perhaps at the floor"
-        assert standing(found | rest | {control: about(0.8, 0.84)}) == "ahead"
-    assert standing(found | {control: NOT_MEASURED, other: NOT_MEASURED}) == "ahead"
-
-
-def test_what_is_surely_above_the_pretrained_model_is_at_no_floor() -> None:
-    wide = probed(recovered=about(0.04, 0.9), random=about(0, 0.05))
-    assert standing(wide | {"beyond_pretrained": about(-0.1, 0.1)}) == "perhaps at the floor"
-    assert standing(wide | {"beyond_pretrained": about(0.01, 0.1)}) == "ahead"
-    assert standing(wide | {"beyond_pretrained": about(0.01, 0.1), "savings": about(0.3, 0.6)}) == "undecided"
+        assert standing(found | rest | {control: about(0.8, 0.86)}, "pretrained") == "perhaps at the floor"
+        assert standing(found | rest | {control: about(0.8, 0.84)}, "pretrained") == "not ahead"
+    assert standing(found | {control: about(0.8, 0.86), "area_beyond_pretrained": ABOVE}, "pretrained") == "ahead"
 
 
 def test_being_ahead_is_not_told_as_memory_of_task0() -> None:
@@ -112,6 +122,16 @@ def test_being_ahead_is_not_told_as_memory_of_task0() -> None:
     given = {"early_drop": about(0.4, 0.6), "early_spurious_share": about(0.95, 1), "early_recovered": about(0.9, 1)}
     said = conclusion(numbers(**given, early_beyond_pretrained=about(0.1, 0.2)))
     assert said.endswith("Recovery against pretraining: ahead early (Task 0 left, or format from Task 1).")
+
+
+def test_both_controls_are_told_and_the_floor_before_and_after_recovery() -> None:
+    given = {"early_drop": about(0.8, 0.9), "early_spurious_share": about(0.95, 1), "early_recovered": about(0.95, 1)}
+    given |= {"early_kept_beyond_floor": OPEN, "early_beyond_floor": OPEN, "early_floor": FULL, "early_area_beyond_floor": ABOVE}
+    given |= {"early_beyond_pretrained": OPEN, "pretrained": FULL}
+    assert conclusion(numbers(**given)).endswith(
+        "Recovery against pretraining: cannot tell early (control at the ceiling). "
+        "Against a model that never had Task 0, before recovery: not ahead early; after: ahead early."
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,29 +201,28 @@ def test_nothing_is_said_of_a_time_at_which_nothing_was_surely_lost() -> None:
     assert conclusion(numbers(early_drop=about(0, 0.1))) == "Early loss unclear; nothing lost late."
 
 
-def test_no_conclusion_is_longer_than_55_words() -> None:
+def test_no_conclusion_is_longer_than_75_words() -> None:
     """Every pair of findings that the two times may have."""
     lost = {"drop": about(0.4, 0.6), "control_persons": about(0, 0.05)}
     natures = (about(0.6, 0.8), about(0.1, 0.3), about(0.2, 0.95))
-    standings = [(about(0.1, 0.2), about(1, 2)), (about(-0.1, 0.1), about(1.1, 1.2)), (about(-0.1, 0.1), about(0.9, 1.1))]
-    standings += [(about(-0.2, -0.1), about(1, 2)), (about(-0.2, -0.1), about(2, 3))]
-    recovered = {standing: about(0.8, 0.9) for standing in standings}
-    standings.append((about(-0.3, 0.1), about(0.9, 1.1)))
-    recovered[standings[-1]] = about(0.01, 0.9)  # perhaps at the floor
+    standings = [(difference, about(0.8, 0.9)) for difference in (about(0.1, 0.2), about(-0.1, 0.1), about(-0.2, -0.1))]
+    standings.append((about(-0.3, 0.1), about(0.01, 0.9)))  # perhaps at the floor
     ends = [(shift, probe) for shift in (about(0.6, 0.9), about(0.3, 0.7)) for probe in ((0.05, 0.2), (0.4, 0.6))]
     longest = 0
     for share, *both in product(natures, product(standings, ends), product(standings, ends)):
         given = {}
-        for time, ((beyond, savings), (shift, probe)) in zip(TIMES, both, strict=True):
+        for time, ((beyond, recovered), (shift, probe)) in zip(TIMES, both, strict=True):
             found = lost | {
                 "spurious_share": share,
-                "recovered": recovered[beyond, savings],
+                "recovered": recovered,
                 "beyond_pretrained": beyond,
-                "savings": savings,
+                "beyond_floor": beyond,
+                "floor": ROOM,
+                "kept_beyond_floor": beyond,
                 "restored_share": shift,
             }
             found |= {"probe": about(*probe), "probe_change": about(-0.1, 0.1)}
             given |= {f"{time}_{name}": number for name, number in found.items()}
         said = conclusion(numbers(learned=0.5, **given))
         longest = max(longest, len([word for word in said.split() if re.search("[A-Za-z]", word)]))
-    assert 40 < longest <= 55
+    assert 60 < longest <= 75

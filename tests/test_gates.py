@@ -25,7 +25,15 @@ def metrics(path: Path, rows: list[tuple[int, str, str, float]]) -> Path:
 def recovery(path: Path, rows: list[tuple[str, int, float, str, float]]) -> Path:
     frame = pd.DataFrame(rows, columns=["start", "checkpoint", "epochs", "group", "value"])
     frame = frame.assign(
-        scale="t", seed=0, stage="recovery", arm="seq", attribute="all", metric="exact_match", step=(frame["epochs"] * 57).astype(int)
+        training="right",
+        units=150,
+        scale="t",
+        seed=0,
+        stage="recovery",
+        arm="seq",
+        attribute="all",
+        metric="exact_match",
+        step=(frame["epochs"] * 57).astype(int),
     )
     write_table(frame.assign(n=600, low=frame["value"], high=frame["value"]), path, RECOVERY)
     return path

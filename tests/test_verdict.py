@@ -10,10 +10,11 @@ import pytest
 from scipy.stats import t as student
 
 from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import summarise
+from forgetting.statistics import paired_difference, summarise
 from forgetting.summary import formatted
 from forgetting.tables import COMMON_SHIFT, FEATURES, METRICS, RECOVERY, RECOVERY_FACTS, THEORY, write_table
-from forgetting.verdict import accuracy_difference, theory_table, verdict_table
+from forgetting.verdict import theory_table, verdict_table
+from forgetting.views.spurious import accuracy_by_person
 from forgetting.views.theory_verdicts import theory_verdicts
 
 SCRIPTS = Path(__file__).parents[1] / "workflow/scripts"
@@ -36,7 +37,9 @@ def answers(accuracy: float, group: str = "task0_test", shift: int = 0, **run: o
     frame = pd.DataFrame({"person": np.repeat(np.arange(PERSONS), len(ATTRIBUTES)), "attribute": np.tile(ATTRIBUTES, PERSONS)})
     right = rank < round(accuracy * count)
     frame = frame.assign(group=group, exact_match=right, first_token_hard=right, first_token_soft=0.5, answer_nll=1.0)
-    return frame.assign(**{"scale": "tiny", "stage": "recovery", "start": "task1", "checkpoint": 0, "epochs": 0.0} | run)
+    return frame.assign(
+        **{"scale": "tiny", "stage": "recovery", "start": "task1", "training": "right", "units": 150, "checkpoint": 0, "epochs": 0.0} | run
+    )
 
 
 def recovery_facts(seed: int, jitter: float) -> pd.DataFrame:
@@ -50,7 +53,7 @@ def recovery_facts(seed: int, jitter: float) -> pd.DataFrame:
             parts.append(answers(level, shift=3, arm=arm, checkpoint=checkpoint, epochs=1.0))
             parts += [answers(0.0, "control", arm=arm, checkpoint=checkpoint, epochs=epochs) for epochs in (0.0, 1.0)]
         for checkpoint in (100, END):
-            parts += [answers(0.1, arm=arm, start="shuffled", checkpoint=checkpoint, epochs=epochs) for epochs in (0.0, 1.0)]
+            parts += [answers(0.1, arm=arm, training="shuffled", checkpoint=checkpoint, epochs=epochs) for epochs in (0.0, 1.0)]
     for start, accuracy in (("pretrained", 0.94), ("random", 0.0)):
         parts += [answers(epochs * accuracy, arm="controls", start=start, epochs=epochs) for epochs in (0.0, 1.0)]
     facts = pd.concat(parts, ignore_index=True)
@@ -99,7 +102,7 @@ def frames(seeds: int) -> Frames:
     facts = pd.concat([recovery_facts(seed, jitter) for seed, jitter in enumerate(jitters)], ignore_index=True)
     return {
         "metrics": pd.concat([metrics(seed) for seed in range(seeds)], ignore_index=True),
-        "recovery": summarise(facts, ["scale", "seed", "stage", "arm", "step", "start", "checkpoint", "epochs"]),
+        "recovery": summarise(facts, ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]),
         "recovery_facts": facts,
         "common_shift": pd.concat([common_shift(seed) for seed in range(seeds)], ignore_index=True),
         "features": pd.concat([features(seed) for seed in range(seeds)], ignore_index=True),
@@ -109,11 +112,11 @@ def frames(seeds: int) -> Frames:
 def test_a_difference_of_accuracies_and_its_interval() -> None:
     first, second = answers(0.8), answers(0.5, shift=3)
     by_person = (first.groupby("person")["exact_match"].mean() - second.groupby("person")["exact_match"].mean()).to_numpy()
-    found = accuracy_difference(first, second)
+    found = paired_difference(accuracy_by_person(first), accuracy_by_person(second), len(ATTRIBUTES))
     assert found.value == pytest.approx(0.3)
     half = student.ppf(0.975, PERSONS - 1) * by_person.std(ddof=1) / np.sqrt(PERSONS)
     assert found[1:] == pytest.approx([0.3 - half, 0.3 + half], abs=0.02)
-    same = accuracy_difference(first, first)
+    same = paired_difference(np.ones(PERSONS), np.ones(PERSONS), len(ATTRIBUTES))
     assert same.low < same.value == 0 < same.high, "no person differs, which is known of so many persons only"
 
 

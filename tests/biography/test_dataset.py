@@ -100,3 +100,29 @@ def test_the_card_counts_what_is_there(tiny_data: Path) -> None:
     assert card["questions"] == 6 * TINY_GROUPS.total
     biographies = datasets.Dataset.from_file(str(tiny_data / "biographies.arrow"))
     assert card["biography tokens"] == int(np.sum([len(ids) for ids in biographies["input_ids"]]))
+
+
+def test_other_wordings_share_no_token_with_the_questions_but_the_name(tiny_data: Path) -> None:
+    """And ask the same of the same persons, who are those of task0_train: the answers are equal, token by token."""
+    asked, other = (read_table(tiny_data / name, QUESTIONS) for name in ("qa.parquet", "other_wordings.parquet"))
+    asked = asked[asked["group"] == "task0_train"]
+    tokenizer = AutoTokenizer.from_pretrained(tiny_data / "tokenizer")
+    people = pd.read_parquet(tiny_data / "people.parquet").set_index("person")["full_name"]
+    assert other[["person", "attribute", "answer"]].to_numpy().tolist() == asked[["person", "attribute", "answer"]].to_numpy().tolist()
+    assert [list(row) for row in other["answer_ids"]] == [list(row) for row in asked["answer_ids"]]
+    names = {person: set(tokenizer(" " + name)["input_ids"]) for person, name in people.items()}
+    words = {token for row in asked.itertuples() for token in set(row.prompt_ids) - names[row.person]}
+    for row in other.itertuples():
+        assert set(row.prompt_ids) & names[row.person] == names[row.person]
+        assert not (set(row.prompt_ids) - names[row.person]) & words
+
+
+def test_probe_persons_are_in_no_stage_and_change_no_other_person(tiny_data: Path, tmp_path: Path) -> None:
+    """Their biographies are in a file of their own, and every person of another group is the same without them."""
+    people = pd.read_parquet(tiny_data / "people.parquet")
+    probe = set(people.loc[people["group"] == "probe", "person"])
+    assert set(datasets.Dataset.from_file(str(tiny_data / "probe_biographies.arrow"))["person"]) == probe
+    assert not probe & set(datasets.Dataset.from_file(str(tiny_data / "biographies.arrow"))["person"])
+    fewer = Data(groups=TINY_GROUPS.model_copy(update={"probe": 1}))
+    build_data(Run(scale="tiny", seed=0, stage="data", data=fewer, tokenizer=Tokenizer()), RESOURCES, tmp_path)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "people.parquet")[:-1], people[: -len(probe)])

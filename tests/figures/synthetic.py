@@ -146,7 +146,10 @@ class World:
                 epochs_seen = [value for value in EPOCHS if value <= 1] if short or not long else EPOCHS
                 for epochs in (0,) if short and checkpoint == 0 else epochs_seen:
                     level = float(np.clip(recovered_accuracy(start, arm, checkpoint, epochs) + offset * min(1, epochs), 0, 1))
-                    run = {"start": start, "checkpoint": checkpoint, "epochs": epochs, "step": round(epochs * STEPS_PER_EPOCH)}
+                    of_control = (
+                        {"start": "task1", "training": "shuffled"} if start == "shuffled" else {"start": start, "training": "right"}
+                    )
+                    run = {"units": 150, "checkpoint": checkpoint, "epochs": epochs, "step": round(epochs * STEPS_PER_EPOCH)} | of_control
                     evaluations.append(self.answers({"task0_test": level, "control": 0.01}).assign(**run))
         return pd.concat(evaluations).assign(scale=SCALE, seed=self.seed, stage="recovery", arm=arm)
 
@@ -234,7 +237,11 @@ def write_tree(
         probes["controls"] = world.recovery("controls", {"pretrained": (0,), "random": (0,)})
         for arm, facts in probes.items():
             write_table(facts, folder / f"recovery/{arm}/facts.parquet", RECOVERY_FACTS)
-            write_table(summarise(facts, [*keys, "start", "checkpoint", "epochs"]), folder / f"recovery/{arm}/metrics.parquet", RECOVERY)
+            write_table(
+                summarise(facts, [*keys, "start", "training", "units", "checkpoint", "epochs"]),
+                folder / f"recovery/{arm}/metrics.parquet",
+                RECOVERY,
+            )
         gate = {"gate": "task0_before", "value": 0.97, "low": 0.95, "high": 0.98, "comparison": ">=", "threshold": 0.95, "floor": np.nan}
         gate |= {"control": None, "step": 60, "passed": True, "scale": SCALE, "seed": seed}
         (root / "gates").mkdir(exist_ok=True)

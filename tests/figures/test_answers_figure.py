@@ -37,7 +37,7 @@ def frames(seeds: int) -> dict[str, pd.DataFrame]:
             made["metrics"].append(synthetic.task1_metrics(world.task1(arm, STEPS), arm))
             facts = world.recovery(arm, {"task1": ANSWER_STEPS, "shuffled": (150, 4000)})
             made["recovery_facts"].append(facts)
-            keys = ["scale", "seed", "stage", "arm", "step", "start", "checkpoint", "epochs"]
+            keys = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
             made["recovery"].append(summarise(facts, keys))
             made["positions"].append(position_rows(arm, seed))
     return {name: pd.concat(parts, ignore_index=True) for name, parts in made.items()}
@@ -66,7 +66,7 @@ def test_fates_are_the_transitions() -> None:
     found = fates(facts, points(3))
     for row in points(3).itertuples():
         run = facts[
-            (facts["seed"] == row.seed) & (facts["arm"] == row.arm) & (facts["start"] == "task1") & (facts["group"] == "task0_test")
+            (facts["seed"] == row.seed) & (facts["arm"] == row.arm) & (facts["training"] == "right") & (facts["group"] == "task0_test")
         ]
         stages = [
             run[(run["checkpoint"] == checkpoint) & (run["epochs"] == epochs)] for checkpoint, epochs in ((0, 0.0), (150, 0.0), (150, 1.0))
@@ -100,7 +100,7 @@ def test_first_errors_are_read_at_the_checkpoint_of_the_point() -> None:
     found = first_errors(made["positions"], made["recovery"], points(1)).set_index(["arm", "part"])
     before = made["recovery"]
     for arm in ARMS:
-        row = before[(before["arm"] == arm) & (before["checkpoint"] == 150) & (before["epochs"] == 0) & (before["start"] == "task1")]
+        row = before[(before["arm"] == arm) & (before["checkpoint"] == 150) & (before["epochs"] == 0) & (before["training"] == "right")]
         row = row[(row["group"] == "task0_test") & (row["metric"] == "exact_match") & (row["attribute"] == "all")]
         assert found.loc[(arm, "filled"), "value"] == row["value"].item()
         assert found.loc[(arm, "open"), "value"] == pytest.approx(0.1)

@@ -16,13 +16,13 @@ from forgetting.tables import RECOVERY
 def recovery_rows(arm: str, seed: int, value: float) -> pd.DataFrame:
     """One epoch from every checkpoint gives `value`; other epochs, starts and groups give something else."""
     rows = [
-        (start, step + seed, epochs, group, value if (start, epochs, group) == ("task1", 1.0, "task0_test") else 0.05)
-        for start in ("task1", "shuffled")
+        (training, step + seed, epochs, group, value if (training, epochs, group) == ("right", 1.0, "task0_test") else 0.05)
+        for training in ("right", "shuffled")
         for step in POINTS.values()
         for epochs in (0.0, 0.5, 1.0)
         for group in ("task0_test", "control")
     ]
-    made = pd.DataFrame(rows, columns=["start", "checkpoint", "epochs", "group", "value"])
+    made = pd.DataFrame(rows, columns=["training", "checkpoint", "epochs", "group", "value"]).assign(start="task1", units=150)
     made = made.assign(scale="synthetic", seed=seed, stage="recovery", arm=arm, step=0, attribute="all", metric="exact_match", n=60)
     return made.assign(low=made["value"] - 0.04, high=made["value"] + 0.04)[RECOVERY.names]
 

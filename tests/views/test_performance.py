@@ -15,6 +15,7 @@ from forgetting.views.performance import (
     method_summary,
     rebound,
     trough,
+    trough_checkpoint,
 )
 
 
@@ -133,3 +134,12 @@ def test_the_peak_is_found_where_a_sum_of_floats_would_pass_it() -> None:
 def test_missing_group_is_named() -> None:
     with pytest.raises(ValueError, match="control"):
         curve(metrics_of(TASK0, TASK1, stop=400), "control")
+
+
+def test_the_trough_is_chosen_on_persons_that_are_not_reported() -> None:
+    """Validation persons are lowest at step 100, test persons at 150; a run that never had Task 0 has no trough, and takes step 150."""
+    levels = {"task0_test": {50: 0.4, 100: 0.2, 150: 0.1, 200: 0.0}, "task0_val": {50: 0.4, 100: 0.1, 150: 0.2, 200: 0.0}}
+    rows = [(group, step, value) for group, values in levels.items() for step, value in values.items()]
+    metrics = pd.DataFrame(rows, columns=["group", "step", "value"]).assign(metric="exact_match", attribute="all", low=0.0, high=1.0)
+    assert trough_checkpoint(metrics.assign(arm="seq"), [50, 100, 150, 200]) == 100
+    assert trough_checkpoint(metrics.assign(arm="seq-no-task0"), [50, 100, 150, 200]) == 150

@@ -47,7 +47,7 @@ def test_laptop(clone: Path) -> None:
     assert {jobs[rule] for rule in views} == {4} and len(views) == 5
     assert jobs["gate_task0"] == jobs["gate_task1"] == jobs["report"] == 1
     assert all(jobs[f"fig_{name}"] == 1 for name in FIGURES)
-    assert heavy(jobs) <= 60
+    assert heavy(jobs) <= 66
 
 
 def test_seeds_repeat_everything_but_figures(clone: Path) -> None:
@@ -57,7 +57,17 @@ def test_seeds_repeat_everything_but_figures(clone: Path) -> None:
 
 
 def test_smoke(clone: Path) -> None:
-    assert heavy(planned(clone, "all", "--configfile", "config/smoke.yaml")) <= 45
+    assert heavy(planned(clone, "all", "--configfile", "config/smoke.yaml")) <= 48
+
+
+def test_the_floor_starts_from_the_pretrained_model(clone: Path) -> None:
+    """Its Task 1 reads no weights of Task 0, nor does its recovery."""
+    done = snakemake("-n", "results/laptop/seed0/recovery/seq-no-task0/metrics.parquet", cwd=clone)
+    assert done.returncode == 0, done.stdout[-3000:]
+    blocks = re.findall(r"^rule ((?:task1|recovery)\w*):\n((?:    .*\n)+)", done.stdout, re.MULTILINE)
+    assert len(blocks) == 2
+    for _, block in blocks:
+        assert "seed0/pretrain/model/model.safetensors" in block and "seed0/task0/model" not in block
 
 
 def task1_jobs(jobs: Counter[str]) -> int:
@@ -132,7 +142,17 @@ def test_headline_figure_needs_few_runs(clone: Path) -> None:
 
 def test_figures_and_data_import_no_torch() -> None:
     light = [*(f"fig_{name}" for name in (*FIGURES, *COMPARISON)), "data", "gates", "choose", "report"]
-    tables = ("verdict", "methods", "recovery_table", "gates", "method_table", "choice_table", "grid_table", "theory_table")
+    tables = (
+        "verdict",
+        "methods",
+        "recovery_table",
+        "recovery_controls",
+        "gates",
+        "method_table",
+        "choice_table",
+        "grid_table",
+        "theory_table",
+    )
     light += [f"table_{name}" for name in tables]
     program = (
         "import runpy, sys; sys.path[:0] = ['workflow']\nfor path in sys.argv[1:]: runpy.run_path(path)\nassert 'torch' not in sys.modules"

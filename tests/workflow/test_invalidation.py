@@ -22,7 +22,7 @@ FIGURES = {
     *("fig_performance", "fig_answers", "fig_recovery", "fig_learning_rate", "fig_landscape", "fig_interpolation"),
     *("fig_weight_update", "fig_features", "fig_common_shift", "fig_frontier"),
 }
-TABLES = {"table_verdict", "table_methods", "table_recovery_table", "table_learning_rate_table", "table_gates"}
+TABLES = {"table_verdict", "table_methods", "table_recovery_table", "table_recovery_controls", "table_learning_rate_table", "table_gates"}
 VIEWS = ("landscape", "weights", "features", "positions", "common_shift")
 VIEWS_OF_FREEZE = {f"view_{view}(0, freeze-1)" for view in VIEWS}
 SHOW_FREEZE = FIGURES - {"fig_recovery", "fig_learning_rate"} | {"table_verdict", "table_methods"} | SHOWN
@@ -34,6 +34,7 @@ def training(seed: int) -> set[str]:
     """Every job of a seed but data and configs."""
     arms = {"task1_every_checkpoint": "seq", "task1_300_steps_every_checkpoint": "freeze-1", "recovery_curve": "seq"}
     jobs = {f"{rule}({seed}, {arm})" for rule, arm in arms.items()}
+    jobs |= {f"{rule}({seed}, seq-no-task0)" for rule in ("task1_every_checkpoint", "recovery_curve")}
     jobs |= {f"{rule}({seed}, {arm})" for rule in ("task1", "recovery") for arm in ("replay-20", "seq-lr-4e-3")}
     jobs |= {f"recovery({seed}, freeze-1)"} | {f"view_{view}({seed}, {arm})" for view in VIEWS for arm in ("seq", "freeze-1")}
     return jobs | {f"{rule}({seed})" for rule in ("pretrain", "task0", "check_task0", "gate_task0", "gate_task1", "recovery_controls")}
@@ -41,7 +42,7 @@ def training(seed: int) -> set[str]:
 
 def configs(seed: int) -> set[str]:
     """The jobs that write the configs of a seed."""
-    arms = ("seq", "freeze-1", "replay-20", "seq-lr-4e-3")
+    arms = ("seq", "freeze-1", "replay-20", "seq-lr-4e-3", "seq-no-task0")
     jobs = {f"run_config({seed}, {stage})" for stage in ("data", "pretrain", "task0", "gates")}
     jobs |= {f"run_config_of_arm({seed}, {stage}, {arm})" for stage in ("task1", "recovery") for arm in arms}
     jobs |= {f"run_config_of_view({seed}, {arm}, {view})" for arm in ("seq", "freeze-1") for view in VIEWS}
@@ -100,11 +101,11 @@ CHANGES: dict[str, tuple[list[str], set[str]]] = {
         {"run_config_of_arm(0, task1, freeze-1)", "study_config"} | TRAIN_FREEZE | AFTER_FREEZE,
     ),
     "an arm added": (
-        ["--config", 'arms=["seq","replay-20","freeze-1","freeze-0"]'],
+        ["--config", 'arms=["seq","replay-20","freeze-1","seq-no-task0","freeze-0"]'],
         {"run_config_of_arm(0, task1, freeze-0)", "task1(0, freeze-0)", "study_config", "fig_frontier", "table_methods"} | SHOWN,
     ),
     "an arm removed": (
-        ["--config", 'arms=["seq","freeze-1"]'],
+        ["--config", 'arms=["seq","freeze-1","seq-no-task0"]'],
         {"study_config", "fig_frontier", "table_methods", "table_recovery_table"} | SHOWN,
     ),
     "a seed added": (

@@ -57,8 +57,8 @@ def conclusion(numbers: Numbers) -> str:
     sentences += [f"Recovery against pretraining: {against}."] if against else []
     before_recovery = _by_time({time: kept(found) for time, found in lost.items()})
     after_recovery = _by_time({time: standing(found, "floor") for time, found in lost.items()})
-    told_of = [f"{told} {what}" for told, what in ((before_recovery, "without recovery"), (after_recovery, "with it")) if told]
-    sentences += [f"Against a model that never had Task 0: {'; '.join(told_of)}."] if told_of else []
+    told_of = [f"{what}: {told}" for told, what in ((before_recovery, "before recovery"), (after_recovery, "after")) if told]
+    sentences += [f"Against a model that never had Task 0, {'; '.join(told_of)}."] if told_of else []
     shift = _by_time({time: explained(found) for time, found in lost.items()})
     sentences += [f"Common-shift part: {shift}."] if shift else []
     probe = _by_time({time: readable(found) for time, found in lost.items()})

@@ -291,7 +291,7 @@ def _cell(name: str, value: Any, low: float, high: float) -> str:
     if name == "rate":
         return f"{value:.4g}"
     if np.isinf(value):
-        return f"starts above {100 * RELEARNED:.0f} %"
+        return "no bound" if name == "savings_at_most" else f"starts above {100 * RELEARNED:.0f} %"
     places = 0 if _is_whole(name) else 3
     text = f"{value:,.{places}f}"
     return text if pd.isna(low) or pd.isna(high) else f"{text} [{low:.{places}f}, {high:.{places}f}]"

@@ -77,7 +77,7 @@ def verdict_table(
         here = found.loc[found["point"] == time, [*_RUN, *names]]
         runs = runs.merge(here.rename(columns={name: f"{time}_{name}" for name in names}), on=_RUN)
     values = [*_OF_RUN, *(f"{time}_{name}" for time in ("early", "late") for name in _OF_TIME)]
-    table = combine_seeds(runs, ["arm"], values)
+    table = combine_seeds(runs, ["arm"], values).copy()  # of one block, which takes another column better
     said = [conclusion(_intervals(row, values)) for _, row in table.iterrows()]
     one_run = [f"In this run: {text}" if seeds == 1 else text for text, seeds in zip(said, table["seeds"], strict=True)]
     table.insert(1, "conclusion", one_run)

@@ -147,7 +147,7 @@ def first_errors(positions: pd.DataFrame, recovery: pd.DataFrame, points: pd.Dat
 
 
 def fates(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
-    """Columns as `first_errors`, of the facts known before Task 1: those kept (`part` filled) and those never recovered (open) at each of
+    """Columns as `first_errors`, of the facts known before Task 1: those kept (`part` filled) and those not back after one epoch (open) at
     `points`; the others are lost and recovered. The shares are those of `spurious.transitions`, the intervals clustered by person."""
     test = probe_facts(facts)
     test = test[test["start"] == "task1"]
@@ -194,7 +194,7 @@ def _handles(arms: list[str]) -> list[Any]:
     looks: dict[str, dict[str, Any]] = {
         "c: answer right · d: kept": {"facecolor": "#777777"},
         "c: a later token wrong first · d: lost, recovered": {"facecolor": "white", "hatch": _HATCH},
-        "c: first token wrong · d: never recovered": {"facecolor": "white"},
+        "c: first token wrong · d: not back after one epoch": {"facecolor": "white"},
     }
     conditional = style.line_handle(
         f"b: {style.arm_look(arms[0]).label}, all tokens before right", style.arm_look(arms[0]).color, linestyle="--", linewidth=1.0

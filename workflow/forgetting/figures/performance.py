@@ -43,7 +43,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
     for panel in axes[1]:
         panel.set_xlabel("Task 1 step")
     axes[1, 0].set_xlim(-2, TROUGH_WITHIN + 2)
-    style.legend(figure, [*_handles(arms, main), *style.arm_handles(without_task0, **_NO_TASK0 | {"marker": ""})], columns=4)
+    floors_drawn = [style.line_handle(look.label, look.color, **_NO_TASK0) for look in map(style.arm_look, without_task0)]
+    style.legend(figure, [*_handles(arms, main), *floors_drawn], columns=4)
     pale = "" if len(main) == len(arms) else "Pale lines: the other arms, Task 0 only. "
     style.note(figure, metrics, f"{pale}Recovered: a separate training from each checkpoint of seq.")
     return figure

@@ -154,6 +154,8 @@ def floor_probe(facts: pd.DataFrame, points: pd.DataFrame, point: Mapping[Hashab
     if arm is None or arm == point["arm"]:
         return None
     probes = facts[(facts["seed"] == point["seed"]) & (facts["arm"] == arm) & (facts["start"] == "task1") & (facts["checkpoint"] > 0)]
+    if probes.empty:
+        return None
     own = points[(points["seed"] == point["seed"]) & (points["arm"] == arm) & (points["point"] == point["point"])]
     if point["point"] == "matched" and point["learned"] and len(own) and own["learned"].iloc[0]:
         return probes[probes["checkpoint"] == own["checkpoint"].iloc[0]]
