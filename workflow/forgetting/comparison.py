@@ -114,7 +114,8 @@ def after_one_epoch(points: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFram
 def _accuracies(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
     """Rows of `method_summary` without early stop; `stopped` is Task 0 with it, `halfway` Task 0 where Task 1 first reaches 50 %.
 
-    halfway_gain, matched_gain: what the arm has there beyond `seq` with the same seed, which started from the same weights.
+    halfway_gain, matched_gain: what the arm has there beyond `seq` with the same seed, which started from the same weights; but LAMOL
+    from those of its own Task 0, so that its gain is to be read beside the `before` of both.
     """
     summary = method_summary(metrics, matched_accuracy)
     full = summary[~summary["early_stop"]].drop(columns=["seconds", "trained_parameters"])
