@@ -24,11 +24,18 @@ from forgetting.tables import (
 ARMS = ("seq", "replay-5", "replay-20", "freeze-0", "freeze-1", "freeze-2", "freeze-3", "freeze-4")
 FAMILIES = {
     "seq": ["seq"],
-    "replay": [f"replay-{share}" for share in (1, 5, 10, 20, 50)],
+    "seq-warmup": ["seq-warmup-150"],
+    "seq-carried-state": ["seq-carried-state"],
+    "seq-batch": ["seq-batch-32"],
+    "gpm-vectors-only": ["gpm-vectors-only"],
+    "gpm-rows-only": ["gpm-rows-only"],
+    "replay": [f"replay-{share}" for share in (1, 5, 10, 20, 50, 100)],
+    "replay-half": ["replay-half-20"],
     "replay-ratio": [f"replay-ratio-{share}" for share in (1, 5, 10, 20, 50)],
     "ewc": ["ewc-1e-2", "ewc-1e-1", "ewc-1e0", "ewc-1e1", "ewc-1e2"],
     "ewc-batch": ["ewc-batch-1e-1"],
     "lamol": ["lamol-20"],
+    "lamol-distinct": ["lamol-20-distinct"],
     "task-vector": [*(f"task-vector-0.{tenth}" for tenth in range(1, 9)), "task-vector-0.2-end-0.75"],
     "projection": ["projection-exact"],
     "projection-gpm": ["projection-gpm-97", "projection-gpm-99"],
@@ -39,6 +46,8 @@ FAMILIES = {
 }
 CHOSEN = ("seq", "replay-20", "replay-ratio-50", "ewc-1e1", "ewc-batch-1e-1", "lamol-20", "task-vector-0.4", "projection-exact")
 CHOSEN += ("projection-gpm-99", "projection-reference", "freeze-3", "freeze-as-released-2", "joint")
+CHOSEN += ("seq-warmup-150", "seq-carried-state", "seq-batch-32", "gpm-vectors-only", "gpm-rows-only")
+CHOSEN += ("replay-half-20", "lamol-20-distinct")
 UNLEARNED = ("freeze-4", "ewc-1e2", "freeze-as-released-2", "task-vector-0.6", "task-vector-0.7", "task-vector-0.8")
 KEPT = {
     "joint": 0.96,

@@ -8,25 +8,41 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import safetensors.torch
 import torch
 
 from forgetting.arms import AnyArm, parse_arm
-from forgetting.methods import build_method
+from forgetting.biography.tokenizer import END_OF_TEXT, load_tokenizer
+from forgetting.errors import CheckpointError
+from forgetting.methods import build_method, lamol
 from forgetting.methods.base import Setting
-from forgetting.model import load_weights, save_checkpoint
+from forgetting.model import build_model, load_checkpoint, load_weights, save_checkpoint
+from forgetting.pseudo import examples_of
 from forgetting.run import Run
+from forgetting.sections import Model, Optimizer, Schedule, Task0, Task1
+from forgetting.steps import arm_training
+from forgetting.tables import METRICS, read_table
+from forgetting.tokens import Questions
 from forgetting.training import task1
+from forgetting.training.batches import QuestionBatches
+from forgetting.training.loop import Plan, train
+from forgetting.training.moments import MOMENTS
+from forgetting.training.optimizer import learning_rate_factor
+from forgetting.training.step import Hooks
+from forgetting.training.task0 import finetune_task0
 from forgetting.training.task1 import finetune_task1
 
 ARMS: dict[str, dict[str, Any]] = {
     "seq": {"method": "seq"},
     "replay": {"method": "replay", "share": 0.3, "mix": "batch"},
+    "replay-half": {"method": "replay", "share": 0.3, "mix": "half"},
     "replay-ratio": {"method": "replay", "share": 0.3, "mix": "ratio"},
     "joint": {"method": "joint"},
     "freeze": {"method": "freeze", "layers": 1},
     "ewc": {"method": "ewc", "penalty": 1.0},
     "ewc-batch": {"method": "ewc", "penalty": 1.0, "fisher": "batch"},
     "lamol": {"method": "lamol", "pseudo_share": 0.2, "language_loss": 0.25},
+    "lamol-distinct": {"method": "lamol", "pseudo_share": 0.2, "language_loss": 0.25, "duplicates": False},
     "projection": {"method": "gradient_projection", "rule": "exact", "repeats": 1},
     "projection-gpm": {"method": "gradient_projection", "rule": "gpm"},
     "projection-reference": {"method": "gradient_projection", "rule": "reference", "repeats": 1},
@@ -52,14 +68,96 @@ def test_preparing_leaves_the_model_as_it_was(tiny_setting: Setting, entry: dict
 
 @every_method
 def test_task1_questions_come_in_the_order_of_seq(tiny_setting: Setting, entry: dict[str, Any]) -> None:
+    """Where half of a batch is stored questions, in the order of `seq` with batches of half the size."""
     method = build_method(parse_arm(entry))
     method.before_task(tiny_setting)
-    batches = method.batches()
+    batches, size = method.batches(), 4 if entry.get("mix") == "half" else 8
+    of_seq = QuestionBatches(tiny_setting.task1.questions, size, tiny_setting.seed)
     for step in (0, 1, 17):
-        ours, plain = batches.batch(step), tiny_setting.task1.batch(step)
+        ours, plain = batches.batch(step), of_seq.batch(step)
         width = plain.ids.shape[1]
         assert torch.equal(ours.ids[: len(plain.ids), :width], plain.ids)
         assert torch.equal(ours.ids, batches.batch(step).ids), "a pure function of the step"
+
+
+# At the rate, the batch and the sizes of the weights of the laptop scale.
+LAPTOP = Optimizer(learning_rate=1e-4, weight_decay=0.01)
+SEQ_WITH_KNOBS: dict[str, dict[str, Any]] = {
+    "seq-lr": {"method": "seq", "learning_rate": 4e-5},
+    "seq-warmup": {"method": "seq", "warmup_steps": 15},
+    "seq-decay": {"method": "seq", "weight_decay": 1.0},
+    "seq-batch": {"method": "seq", "batch_size": 32},
+    "seq-carried-state": {"method": "seq", "carried_state": True},
+    "freeze-as-released": {"method": "freeze", "layers": 1, "rule": "as_released"},
+    "gpm-vectors-only": {"method": "gradient_projection", "rule": "gpm", "hold": ["vectors"]},
+    "gpm-rows-only": {"method": "gradient_projection", "rule": "gpm", "hold": ["rows"]},
+}
+EVERY_ARM = {name: entry for name, entry in (ARMS | SEQ_WITH_KNOBS).items() if name != "seq"}
+
+
+@pytest.fixture(scope="module")
+def theta_star(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that a Task 0 job has trained for a while, and the state of its optimizer: weights of 0.02 as in the laptop's."""
+    folder = tmp_path_factory.mktemp("task0")
+    vocabulary = load_tokenizer(tiny_data / "tokenizer").get_vocab_size()
+    save_checkpoint(build_model(Model(layers=2, hidden_size=64, heads=2), vocabulary, seed=0), folder / "start")
+    config = Task0(epochs=8, batch_size=16, optimizer=Optimizer(learning_rate=1e-3))
+    run = Run(scale="tiny", seed=0, stage="task0", task0=config)
+    finetune_task0(run, tiny_data, folder / "start", folder / "scratch", folder / "out")
+    return folder / "out" / "model"
+
+
+@pytest.fixture(scope="module")
+def moved_by(tiny_data: Path, theta_star: Path) -> Any:
+    """By how much twenty steps of Task 1 of an arm move all weights, one vector; made by the job that trains it."""
+    config = Task1(
+        steps=20,
+        batch_size=16,
+        optimizer=LAPTOP,
+        evaluate=[],
+        evaluate_later=20,
+        checkpoints=[],
+        later_checkpoints=1,
+        early_stop_accuracy=1.0,
+    )
+    start = load_weights(theta_star)
+
+    def moved(entry: dict[str, Any], folder: Path) -> torch.Tensor:
+        run = Run(scale="tiny", seed=0, stage="task1", arm="tiny", task1=config, method=entry, every_checkpoint=False)
+        finetune_task1(run, tiny_data, theta_star, folder / "scratch", folder / "out")
+        end = load_weights(folder / "out/checkpoints/step-000020")
+        return torch.cat([(end[name] - start[name]).flatten() for name in sorted(start)]).double()
+
+    return moved
+
+
+@pytest.fixture(scope="module")
+def moved_by_seq(moved_by: Any, tmp_path_factory: pytest.TempPathFactory) -> torch.Tensor:
+    return moved_by({"method": "seq"}, tmp_path_factory.mktemp("seq"))
+
+
+@pytest.mark.parametrize("entry", EVERY_ARM.values(), ids=EVERY_ARM)
+def test_every_arm_trains_otherwise_than_seq(
+    moved_by: Any,
+    moved_by_seq: torch.Tensor,
+    tiny_data: Path,
+    tiny_questions: Questions,
+    tmp_path: Path,
+    entry: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After twenty steps by more than a hundredth of what `seq` moved: a thousand times what rounding leaves, and more than a rule whose
+    effect is a factor of a squared displacement. A method that does nothing would fail."""
+    if entry["method"] == "lamol":
+        real = examples_of(tiny_questions.of_groups("task0_train"), load_tokenizer(tiny_data / "tokenizer"))
+        texts = ["".join(example) + END_OF_TEXT for example in real]
+        monkeypatch.setattr(lamol, "sample_texts", lambda model, tokenizer, count, *others: texts[:count])
+    difference = (moved_by(entry, tmp_path) - moved_by_seq).norm() / moved_by_seq.norm()
+    assert difference > 0.01, f"differs by {difference:.2g} of what seq moved"
+
+
+def test_seq_itself_would_fail_that_test(moved_by: Any, moved_by_seq: torch.Tensor, tmp_path: Path) -> None:
+    assert torch.equal(moved_by({"method": "seq", "length": 1.0}, tmp_path), moved_by_seq)
 
 
 def run_of(setting: Setting, entry: dict[str, Any], steps: int) -> Run:
@@ -133,3 +231,66 @@ def test_an_arm_with_a_rate_of_its_own_gives_it_to_its_method(
     with pytest.raises(SystemExit):
         finetune_task1(run, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "out")
     assert given == [3e-3]
+
+
+def one_step(model: Any, batches: QuestionBatches, optimizer: Optimizer, **plan: Any) -> dict[str, tuple[torch.Tensor, ...]]:
+    """Train one step; by name, the weight before, its gradient after clipping, and the weight after."""
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    gradients: dict[str, torch.Tensor] = {}
+
+    class Watch(Hooks):
+        def on_gradient(self) -> None:
+            gradients.update({name: weight.grad.clone() for name, weight in model.named_parameters()})
+
+    train(model, Plan(1, batches, optimizer, Schedule(), frozenset(), lambda step: None, hooks=Watch(), **plan))
+    length = torch.stack([gradient.double().norm() for gradient in gradients.values()]).norm()
+    clip = min(1.0, optimizer.gradient_clip / (float(length) + 1e-6))
+    return {
+        name: (before[name].double(), clip * gradients[name].double(), weight.detach().double())
+        for name, weight in model.named_parameters()
+    }
+
+
+def test_the_first_update_with_carried_state_is_adamws_with_the_moments_of_task_0(theta_star: Path, tiny_questions: Questions) -> None:
+    """m, v and t of Task 0, then one step of AdamW by hand: (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps), decay on matrices only."""
+    saved, model = safetensors.torch.load_file(theta_star / MOMENTS), load_checkpoint(theta_star)
+    batches = QuestionBatches(tiny_questions.of_groups("task1"), 16, 0)
+    for name, (before, gradient, after) in one_step(model, batches, LAPTOP, carried=theta_star / MOMENTS).items():
+        count = int(saved[f"{name}.step"]) + 1
+        assert count == 36 + 1, "steps of Task 0: 72 questions in batches of 16, 8 times"
+        first = 0.9 * saved[f"{name}.exp_avg"].double() + 0.1 * gradient
+        second = 0.999 * saved[f"{name}.exp_avg_sq"].double() + 0.001 * gradient**2
+        step = first / (1 - 0.9**count) / ((second / (1 - 0.999**count)).sqrt() + 1e-6)
+        expected = before * (1 - (1e-4 * 0.01 if before.ndim > 1 else 0)) - 1e-4 * step
+        torch.testing.assert_close(after, expected, rtol=0, atol=3e-7)
+        fresh = before - 1e-4 * gradient / (gradient.abs() + 1e-6)
+        assert (after - fresh).abs().max() > 1e-5 or not gradient.any(), "far from the first step of a fresh Adam"
+
+
+def test_moments_of_another_model_are_refused(theta_star: Path, tiny_model: Any, tiny_questions: Questions, tmp_path: Path) -> None:
+    batches = QuestionBatches(tiny_questions.of_groups("task1"), 16, 0)
+    with pytest.raises(CheckpointError, match=r"optimizer\.safetensors: has no state of .* in its shape"):
+        one_step(tiny_model, batches, LAPTOP, carried=theta_star / MOMENTS)
+    (tmp_path / MOMENTS).write_bytes(b"half")
+    with pytest.raises(CheckpointError, match=r"optimizer\.safetensors: cannot be read"):
+        one_step(tiny_model, batches, LAPTOP, carried=tmp_path / MOMENTS)
+
+
+def test_knobs_of_an_arm_take_the_place_of_those_of_task_1(tiny_setting: Setting) -> None:
+    """A warm-up over four steps goes up by a quarter of the rate a step; the batches of another size hold the same questions in order."""
+    entry = {"method": "seq", "warmup_steps": 4, "learning_rate": 2e-3, "weight_decay": 0.3, "batch_size": 16}
+    config = arm_training(tiny_setting.training, parse_arm(entry))
+    rates = [config.optimizer.learning_rate * learning_rate_factor(config.schedule, step, config.steps) for step in range(6)]
+    assert rates == pytest.approx([0.5e-3, 1e-3, 1.5e-3, 2e-3, 2e-3, 2e-3])
+    assert (config.optimizer.weight_decay, config.batch_size) == (0.3, 16)
+    assert arm_training(tiny_setting.training, parse_arm({"method": "seq"})) == tiny_setting.training
+    double, plain = (QuestionBatches(tiny_setting.task1.questions, size, 0) for size in (16, 8))
+    assert double.rows_at(1).tolist() == [*plain.rows_at(2), *plain.rows_at(3)]
+
+
+def test_a_job_warms_up_where_its_arm_says_so(moved_by: Any, moved_by_seq: torch.Tensor, tmp_path: Path) -> None:
+    moved_by({"method": "seq", "warmup_steps": 8}, tmp_path)
+    metrics = read_table(tmp_path / "out/metrics.parquet", METRICS)
+    rates = metrics[metrics["metric"] == "learning_rate"].sort_values("step")
+    assert rates["value"].tolist() == pytest.approx([1e-4 * min(1.0, step / 8) for step in rates["step"]])
+    assert set(range(1, 9)) <= set(rates["step"])

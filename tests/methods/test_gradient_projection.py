@@ -152,29 +152,28 @@ def test_projecting_the_gradient_as_released_leaves_updates_along_the_direction(
         assert largest_component(update, direction, update) > 0.1
 
 
+class ProjectedGradient(Hooks):
+    """What the released rule may have been meant as: the whole component of the gradient along the direction is removed."""
+
+    def __init__(self, setting: Setting, direction: dict[str, Tensor]) -> None:
+        self.setting = setting
+        self.weights = dict(setting.model.named_parameters())
+        self.unit = {name: F.normalize(v, dim=-1) for name, v in direction.items()}
+
+    def batches(self) -> QuestionBatches:
+        return self.setting.task1
+
+    def on_gradient(self) -> None:
+        for name, weight in self.weights.items():
+            weight.grad -= (weight.grad * self.unit[name]).sum(-1, keepdim=True) * self.unit[name]
+
+
 def test_adam_undoes_a_projection_of_the_gradient_even_with_the_right_norm(setting: Setting) -> None:
-    """The trap of science §8: the norm alone does not mend the released rule. Decay is small beside Adam's part here."""
+    """The norm alone does not mend the released rule. Decay is small beside Adam's part here."""
     direction, _ = alignment_direction(setting, 1)
-    method = prepared(setting, "reference", repeats=1)
-    method.rule.direction = {name: F.normalize(v, dim=-1) for name, v in direction.items()}
-    for update in run(setting, method).updates:
+    for update in run(setting, ProjectedGradient(setting, direction)).updates:
         for name in ("gpt_neox.layers.0.mlp.dense_h_to_4h.weight", "gpt_neox.layers.1.attention.dense.weight"):
             assert largest_component(update, {name: direction[name]}, update) > 0.1
-
-
-def test_the_reference_subtracts_g_v_v_without_the_norm(setting: Setting) -> None:
-    method = prepared(setting, "reference", repeats=1)
-    direction, _ = alignment_direction(setting, 1)
-    expected = {}
-    for name, parameter in setting.model.named_parameters():
-        parameter.grad = torch.randn_like(parameter)
-        expected[name] = parameter.grad.clone()
-        for g, v in zip(expected[name].view(-1, parameter.shape[-1]), direction[name].view(-1, parameter.shape[-1]), strict=True):
-            g -= float(g @ v) * v
-    method.on_gradient()
-    gradients = {name: parameter.grad for name, parameter in setting.model.named_parameters()}
-    assert all(torch.allclose(gradients[name], expected[name], rtol=0, atol=1e-12) for name in expected)
-    assert largest_component(gradients, direction, gradients) > 0.1
 
 
 def test_the_direction_is_the_mean_displacement_of_separate_runs(setting: Setting) -> None:
@@ -309,3 +308,35 @@ def test_what_each_rule_stores_and_saw_is_counted(setting: Setting) -> None:
     assert method.stored_bytes == 8 * (sum(min(rank, d - rank) * d for rank, d in ranks) + tokens)
     assert method.prepared_rows == len(setting.task0_train)
     assert method.after_task() == {"protected_share": pytest.approx(np.mean([rank / d for rank, d in ranks]))}
+
+
+@pytest.mark.parametrize("held", [["subspaces"], ["rows"], ["vectors"], ["subspaces", "rows", "vectors"]], ids="-".join)
+def test_what_gpm_holds_is_what_it_is_told_to_and_what_can_move_is_counted(setting: Setting, held: list[str]) -> None:
+    """Counted from the updates: of a map, the rank of what its rows do; of the embedding's rows and of vectors, which moved."""
+    method = prepared(setting, "gpm", energy=0.9, hold=held)
+    start = weights_of(setting.model)
+    updates = run(setting, method, steps=40).updates
+    embedding, free = "gpt_neox.embed_in.weight", 0
+    for name, weight in weights_of(setting.model).items():
+        moved = torch.stack([update[name] for update in updates])  # (steps, rows, d) or (steps, d)
+        if weight.ndim < 2:
+            assert bool(moved.any()) == ("vectors" not in held), name
+            free += 0 if "vectors" in held else weight.numel()
+        elif name == embedding:
+            still = int((~moved.any(dim=-1).any(dim=0)).sum())
+            assert (still > 0) == ("rows" in held)
+            free += (len(weight) - still) * weight.shape[1]
+        else:
+            acts_on = int(torch.linalg.matrix_rank(moved.flatten(0, 1), rtol=1e-7))
+            rank = method.rule.subspaces[name].rank if "subspaces" in held else 0
+            assert acts_on == min(weight.shape[1] - rank, 40 * len(weight)), name
+            free += len(weight) * (weight.shape[1] - rank)
+    in_optimizer = sum(value.numel() for name, value in start.items() if method.trainable(name))
+    assert in_optimizer - method.held_weights == free
+
+
+def test_the_exact_rule_takes_one_direction_a_row(setting: Setting) -> None:
+    direction, _ = alignment_direction(setting, 1)
+    rows = sum(int((v.reshape(-1, v.shape[-1]) != 0).any(1).sum()) for v in direction.values())
+    assert prepared(setting, "exact", repeats=1).held_weights == rows
+    assert prepared(setting, "reference", repeats=1).held_weights == 0

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from snakemake.utils import update_config
 from tests.study import ROOT, merged, snakemake
 
-from forgetting.arms import AnyArm, Arm
+from forgetting.arms import AnyArm, Arm, parse_arm
 from forgetting.config import StudyConfig, load_study
 from forgetting.run import ConfigError
 from forgetting.sections import PRETRAINED_GROUPS, TROUGH_WITHIN, Data, Optimizer, Schedule
@@ -49,6 +49,15 @@ BAD = {
     "unknown arm in a family": ('comparison={"families":{"mine":["mine-1"]}}', "mine-1"),
     "seq is not alone in its family": ('comparison={"families":{"seq":["seq","seq-lr-4e-5"]}}', "seq: [seq]"),
     "seq with knobs of its own": ('methods={"seq":{"length":2.0}}', "'seq' must be"),
+    "name that tells another warm-up": ('methods={"seq-warmup-150":{"warmup_steps":15}}', "'seq-warmup-150' tells warmup_steps 150"),
+    "name that tells another store": ('methods={"replay-half-20":{"share":0.4}}', "'replay-half-20' tells share 0.2"),
+    "name that tells another gamma": ('methods={"lamol-20-distinct":{"pseudo_share":0.4}}', "'lamol-20-distinct' tells pseudo_share 0.2"),
+    "warm-up of the whole arm": ('methods={"freeze-1":{"warmup_steps":8000}}', "methods.freeze-1.warmup_steps 8000"),
+    "half of an odd batch": ('methods={"replay-half-20":{"batch_size":15}}', "methods.replay-half-20 with mix: half"),
+    "state of another optimizer": ('task0={"optimizer":{"name":"muon"}}', "methods.seq-carried-state.carried_state"),
+    "direction of a carried state": ('methods={"projection-exact":{"carried_state":true}}', "carried_state is not for this rule"),
+    "nothing held": ('methods={"gpm-rows-only":{"hold":[]}}', "methods.gpm-rows-only.gradient_projection.hold"),
+    "batch of a task vector": ('methods={"task-vector-0.2":{"batch_size":32}}', "not trained, so it has no batch_size"),
     "length of a task vector": ('methods={"task-vector-0.2":{"length":2.0}}', "not trained"),
     "name that tells another knob": ('methods={"replay-20":{"share":0.4}}', "'replay-20' tells share 0.2"),
     "name that tells another lambda": ('methods={"ewc-1e0":{"penalty":5.0}}', "'ewc-1e0' tells penalty 1"),
@@ -139,6 +148,27 @@ def test_numbers_of_the_papers_study() -> None:
     assert epoch_steps(6 * groups.task0_train, 48, 1.0) == 6_250
     kept = checkpoint_steps(study.task1, study.task1.steps)
     assert kept[:40] == list(range(5, 201, 5)) and len(kept) == 50 and kept[-1] == 62_500
+
+
+@pytest.mark.parametrize(("scale", "overlays"), [(name, given) for name, given in SCALES.items() if name != "smoke"])
+def test_no_knob_is_left_out_for_want_of_steps(scale: str, overlays: tuple[str, ...]) -> None:
+    """All arms that compete in a family are given the same number of steps."""
+    study = load_study(merged(*overlays))
+    lengths = {family: {study.methods[name].length for name in names} for family, names in study.comparison.families.items()}
+    assert {family: found for family, found in lengths.items() if len(found) > 1} == {}
+
+
+def test_a_job_of_an_arm_gets_what_the_arm_says_and_no_default() -> None:
+    study = load_study(merged())
+    said = {name: study.run("task1", 0, name)["method"] for name in ("seq", "replay-20", "seq-carried-state", "gpm-rows-only")}
+    assert said == {
+        "seq": {"method": "seq"},
+        "replay-20": {"method": "replay", "share": 0.2, "mix": "batch"},
+        "seq-carried-state": {"method": "seq", "carried_state": True},
+        "gpm-rows-only": {"method": "gradient_projection", "rule": "gpm", "hold": ["rows"], "length": 3.0},
+    }
+    for name in study.every_arm:
+        assert parse_arm(study.run("task1", 0, name)["method"]) == study.methods[name]
 
 
 def test_gpu_small_keeps_the_ratios_of_the_paper() -> None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, TypeAdapter, model_validator
 
 from forgetting.strict import Count, NotNegative, Positive, Strict
 
 Share = Annotated[float, Field(gt=0, le=1)]
+Held = Literal["subspaces", "rows", "vectors"]
+WINDOW = (100, 150)
+"""Steps of Task 1 between which the alignment direction is the displacement of the weights."""
 
 
 NO_TASK0 = "-no-task0"
@@ -21,15 +24,20 @@ NO_TASK0 = "-no-task0"
 
 
 class Arm(Strict):
-    """What every arm may say: another learning rate than `task1.optimizer`, its length in multiples of `task1.steps`, and where it starts.
+    """What every arm may say in place of what `task1` says, its length in multiples of `task1.steps`, and where it starts.
 
     start: `task0`, the model after Task 0 (of LAMOL: after its own); `pretrained`, the model that never had Task 0: what it knows of
-    Task 0 is what Task 1 itself teaches.
+    Task 0 is what Task 1 itself teaches. carried_state: begin with the moments and the step count that AdamW had at the end of Task 0, not
+    with fresh ones.
     """
 
     learning_rate: Positive | None = None
+    weight_decay: NotNegative | None = None
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    batch_size: Count | None = None
     length: Positive = 1.0
     start: Literal["task0", "pretrained"] = "task0"
+    carried_state: bool = False
 
     @property
     def uses_task0(self) -> bool:
@@ -38,10 +46,10 @@ class Arm(Strict):
 
     @model_validator(mode="after")
     def _nothing_of_task0_reaches_a_floor(self) -> Self:
-        if self.start == "pretrained" and self.uses_task0:
+        if self.start == "pretrained" and (self.uses_task0 or self.carried_state):
             raise ValueError(
-                "start: pretrained is for methods that see nothing of Task 0 (seq, freeze, gradient_projection with rule: exact); this one "
-                "uses its questions or the weights after it, and would teach or assume what a floor must not have"
+                "start: pretrained is for methods that see nothing of Task 0 (seq, freeze, gradient_projection with rule: exact) and carry "
+                "no optimizer state over from it; this one would teach or assume what a floor must not have"
             )
         return self
 
@@ -55,11 +63,11 @@ class Sequential(Arm):
 
 
 class Replay(Arm):
-    """`share` of the Task 0 training persons is stored."""
+    """`share` of the Task 0 training persons is stored. `mix`: how many stored questions a batch holds, see `methods/replay.py`."""
 
     method: Literal["replay"]
     share: Share
-    mix: Literal["batch", "ratio"]
+    mix: Literal["batch", "half", "ratio"]
 
 
 class Joint(Arm):
@@ -91,12 +99,14 @@ class Ewc(Arm):
 
 class Lamol(Arm):
     """`pseudo_share`: gamma, pseudo examples as a share of the Task 1 questions. `language_loss`: lambda, the weight of the
-    language-modelling loss in this method's own Task 0. `top_k`: tokens to sample from."""
+    language-modelling loss in this method's own Task 0. `top_k`: tokens to sample from. `duplicates`: whether a text that was sampled
+    several times is trained on as often, as in the paper, or as often as any other."""
 
     method: Literal["lamol"]
     pseudo_share: Share
     language_loss: Positive
     top_k: Count = 20
+    duplicates: bool = True
 
 
 class TaskVector(Arm):
@@ -109,19 +119,33 @@ class TaskVector(Arm):
 
     @model_validator(mode="after")
     def _nothing_is_trained(self) -> TaskVector:
-        if self.length != 1 or self.learning_rate is not None:
-            raise ValueError("a task vector is not trained, so it has neither length nor learning_rate")
+        if said := [name for name, field in Arm.model_fields.items() if getattr(self, name) != field.default]:
+            raise ValueError(f"a task vector is not trained, so it has no {said[0]}")
         return self
 
 
 class GradientProjection(Arm):
-    """`energy`: share of the activations' squared norm that `rule: gpm` protects. `repeats`: runs over which the alignment direction of
-    the other rules is averaged."""
+    """`energy`: share of the activations' squared norm that `rule: gpm` protects. `hold`: what that rule holds at all; with less than
+    everything it is a control of the whole. `repeats`: runs over which the alignment direction of the other rules is averaged."""
 
     method: Literal["gradient_projection"]
     rule: Literal["exact", "gpm", "reference"]
     energy: Share = 0.97
-    repeats: Count = 3
+    hold: Annotated[list[Held], Field(min_length=1)] = Field(list(get_args(Held)))
+    repeats: Count | None = None
+
+    @property
+    def runs(self) -> int:
+        """`repeats`; where it is not said, the ten of the reference for its rule, and three for ours."""
+        return self.repeats or (10 if self.rule == "reference" else 3)
+
+    @model_validator(mode="after")
+    def _direction_is_that_of_a_fresh_optimizer(self) -> GradientProjection:
+        if self.carried_state and self.rule != "gpm":
+            raise ValueError(
+                "the runs behind an alignment direction start with fresh optimizer state, so carried_state is not for this rule"
+            )
+        return self
 
     @property
     def uses_task0(self) -> bool:
@@ -165,9 +189,11 @@ def check_name(name: str, arm: AnyArm) -> None:
 
 _TOLD_BY_NAMES = {
     r"seq-lr-([\d.e+-]+)": "learning_rate",
-    r"replay(?:-ratio)?-([\d.]+)": "share",
+    r"seq-warmup-(\d+)": "warmup_steps",
+    r"seq-batch-(\d+)": "batch_size",
+    r"replay(?:-ratio|-half)?-([\d.]+)": "share",
     r"ewc(?:-batch)?-(\d[\d.e+-]*)": "penalty",
-    r"lamol-([\d.]+)": "pseudo_share",
+    r"lamol-([\d.]+)(?:-distinct)?": "pseudo_share",
     r"task-vector-([\d.]+)(?:-end-[\d.]+)?": "alpha",
     r"task-vector-[\d.]+-end-([\d.]+)": "vector_end",
     r"projection-gpm-([\d.]+)": "energy",

@@ -146,7 +146,8 @@ def _accuracies(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
     where it first reaches `compared_at`.
 
     halfway_gain, matched_gain, common_gain: what the arm has there beyond `seq` with the same seed, with the ends that the persons of both
-    give. (Both start from the same weights, but for LAMOL, which has a Task 0 training of its own.)
+    give. Both start from the same weights, but for LAMOL, which has a Task 0 training of its own: its gain is to be read beside the
+    `before` of both.
     """
     summary = method_summary(metrics, matched_accuracy)
     full = summary[~summary["early_stop"]].drop(columns=["seconds", "trained_parameters"])

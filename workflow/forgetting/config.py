@@ -193,7 +193,9 @@ class StudyConfig(Strict):
             assert isinstance(method, Lamol)
             return slice_ | {"language_loss": method.language_loss}
         if stage == "task1":
-            slice_ |= {"method": whole["methods"][arm], "every_checkpoint": self.keeps_every_checkpoint(arm)}
+            # What the arm says and no default: a knob that is new, or another's, changes no job but those that turn it.
+            said = self.methods[arm].model_dump(mode="json", exclude_defaults=True)
+            slice_ |= {"method": said, "every_checkpoint": self.keeps_every_checkpoint(arm)}
         return slice_ | {"arm": arm}
 
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forgetting.arms import TaskVector
+from forgetting.arms import Replay, TaskVector
 from forgetting.sections import ATTRIBUTES, TROUGH_WITHIN, Stride
-from forgetting.steps import arm_steps, checkpoint_steps
+from forgetting.steps import arm_steps, arm_training, checkpoint_steps
 
 if TYPE_CHECKING:
     from forgetting.config import StudyConfig
@@ -26,6 +26,7 @@ def problems(study: StudyConfig) -> Iterator[str]:
     yield from _names(study)
     yield from _model(study)
     yield from _optimizers(study)
+    yield from _arms(study)
     yield from _strides("task1.evaluate", study.task1.evaluate)
     yield from _strides("task1.checkpoints", study.task1.checkpoints)
     yield from _checkpoints(study)
@@ -78,6 +79,18 @@ def _optimizers(study: StudyConfig) -> Iterator[str]:
     for stage, trained in (("pretrain", study.pretrain), ("task1", study.task1)):
         if (warmup := trained.schedule.warmup_steps) >= trained.steps:
             yield f"{stage}.schedule.warmup_steps {warmup} leaves nothing of {stage}.steps {trained.steps}: shorten the warm-up"
+
+
+def _arms(study: StudyConfig) -> Iterator[str]:
+    for name in study.every_arm:
+        arm = study.methods[name]
+        if arm.warmup_steps is not None and arm.warmup_steps >= (steps := arm_steps(study.task1, arm)):
+            yield f"methods.{name}.warmup_steps {arm.warmup_steps} leaves nothing of the arm's {steps} steps: shorten the warm-up"
+        if arm.carried_state and "muon" in (study.task0.optimizer.name, study.task1.optimizer.name):
+            yield f"methods.{name}.carried_state is of AdamW, but task0.optimizer or task1.optimizer is muon: choose adamw for both"
+        batch = arm_training(study.task1, arm).batch_size
+        if isinstance(arm, Replay) and arm.mix == "half" and batch % 2:
+            yield f"methods.{name} with mix: half cannot halve a batch of {batch}: choose an even task1.batch_size"
 
 
 def _strides(key: str, strides: list[Stride]) -> Iterator[str]:

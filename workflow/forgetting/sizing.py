@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from forgetting.arms import Replay
+from forgetting.arms import WINDOW, GradientProjection, Replay
 from forgetting.config import StudyConfig
 from forgetting.sections import ATTRIBUTES, MEASURED_GROUPS, PRETRAINED_GROUPS
-from forgetting.steps import arm_steps, checkpoint_steps, dense_steps, evaluation_steps
+from forgetting.steps import arm_steps, arm_training, checkpoint_steps, dense_steps, evaluation_steps
 
 TOKENS_PER_QUESTION, TOKENS_PER_ANSWER = 20, 4
 """Prompt, answer and EOS with the padding of a batch (18 with a tokenizer trained on the data); and of these answer and EOS, which alone
@@ -175,25 +175,27 @@ class Sizes:
         facts = (max(2, round(epochs)) + 1) * self.asked_everywhere
         operations = work * self._questions(epochs * self.task0_questions, TRAIN) + self._questions(facts)
         steps = epochs * self.task0_questions / self.study.task0.batch_size
-        return self._job("task0", operations, facts, self.model_bytes, self._evaluation_batch, steps=steps)
+        return self._job("task0", operations, facts, 3 * self.model_bytes, self._evaluation_batch, steps=steps)  # with both moments
 
     def _task1(self, arm: str) -> Size:
         study, method = self.study, self.study.methods[arm]
         steps = arm_steps(study.task1, method)
         facts = len(evaluation_steps(study.task1, steps)) * self.asked_everywhere + self._asked_late(steps)
         groups = study.data.groups
-        added = 0.0
+        added, prepared = 0.0, 0
         if method.method == "joint":
             added = groups.task0_train / groups.task1
         elif isinstance(method, Replay):
-            added = 1.0 if method.mix == "batch" else method.share * groups.task0_train / groups.task1
-        work = WORK.get(method.method, 1.0)
-        trained = steps * study.task1.batch_size * (1 + added) * work
+            added = {"batch": 1.0, "half": 0.0, "ratio": method.share * groups.task0_train / groups.task1}[method.mix]
+        elif isinstance(method, GradientProjection) and method.rule != "gpm":
+            prepared = method.runs * WINDOW[1]
+        work = WORK.get(method.method, 1.0) * steps + prepared
+        trained = work * arm_training(study.task1, method).batch_size * (1 + added)
         operations = self._questions(trained, TRAIN) + self._questions(facts)
         kept = self._kept(arm)
         differences = len(dense_steps(study.task1, kept)) if study.storage.early_checkpoints == "difference" else 0
         models = len(kept) + 1 - (1 - DIFFERENCE_SHARE) * differences  # and the match
-        return self._job("task1", operations, facts, models * self.kept_bytes, self._evaluation_batch, steps=steps * work)
+        return self._job("task1", operations, facts, models * self.kept_bytes, self._evaluation_batch, steps=work)
 
     def _asked_late(self, steps: int) -> int:
         """Questions about the Task 1 persons beyond the limit, asked once most of Task 1 is learned: taken to be so after the strides."""

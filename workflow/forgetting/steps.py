@@ -1,8 +1,9 @@
-"""At which steps of a Task 1 run something happens: its end, its checkpoints, its evaluations."""
+"""How a Task 1 run is trained, and at which of its steps something happens: its end, its checkpoints, its evaluations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from forgetting.arms import AnyArm
 from forgetting.sections import Task1
@@ -11,6 +12,20 @@ from forgetting.sections import Task1
 def arm_steps(task1: Task1, arm: AnyArm) -> int:
     """Optimizer steps of a Task 1 run."""
     return max(1, round(arm.length * task1.steps))
+
+
+def arm_training(task1: Task1, arm: AnyArm) -> Task1:
+    """`task1` with what the arm says in place of it; its steps stay, as the schedule is that of all arms."""
+    rates = {"learning_rate": arm.learning_rate, "weight_decay": arm.weight_decay}
+    parts: dict[str, Any] = {
+        "optimizer": task1.optimizer.model_copy(update=_said(rates)),
+        "schedule": task1.schedule.model_copy(update=_said({"warmup_steps": arm.warmup_steps})),
+    }
+    return task1.model_copy(update=parts | _said({"batch_size": arm.batch_size}))
+
+
+def _said(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def checkpoint_steps(task1: Task1, steps: int, every: bool = True) -> list[int]:

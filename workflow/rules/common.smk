@@ -145,6 +145,12 @@ def task0_model(wildcards):
     return model_files(f"{folder}/model")
 
 
+def task0_state(wildcards):
+    """The file of the last optimizer state of the Task 0 of an arm that goes on with it."""
+    folder = task0_folder(wildcards.arm).format(**wildcards)
+    return [f"{folder}/model/optimizer.safetensors"] if STUDY.methods[wildcards.arm].carried_state else []
+
+
 def lamol_arm(wildcards):
     """An arm that starts from the Task 0 of LAMOL with this weight of the language-modelling loss."""
     folder = f"{SEED}/task0-lamol/{wildcards.weight}"

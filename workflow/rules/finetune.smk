@@ -11,6 +11,7 @@ rule task0:
         start=rules.pretrain.output.model,
     output:
         model=model_files(f"{SEED}/task0/model"),
+        state=f"{SEED}/task0/model/optimizer.safetensors",
         metrics=f"{SEED}/task0/metrics.parquet",
         facts=f"{SEED}/task0/facts.parquet",
     log:
@@ -96,6 +97,7 @@ for steps, every in sorted({(steps_of(arm), STUDY.keeps_every_checkpoint(arm)) f
             config=f"{SEED}/task1/{{arm}}/config.json",
             data=rules.make_data.output,
             start=task0_model,
+            state=task0_state,
             check=rules.check_task0.output,
         output:
             checkpoints=checkpoint_files(f"{SEED}/task1/{{arm}}", checkpoint_steps(STUDY.task1, steps, every)),
@@ -129,6 +131,7 @@ rule task0_lamol:
         start=rules.pretrain.output.model,
     output:
         model=model_files(f"{SEED}/task0-lamol/{{weight}}/model"),
+        state=f"{SEED}/task0-lamol/{{weight}}/model/optimizer.safetensors",
         metrics=f"{SEED}/task0-lamol/{{weight}}/metrics.parquet",
         facts=f"{SEED}/task0-lamol/{{weight}}/facts.parquet",
     log:

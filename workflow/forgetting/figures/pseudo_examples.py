@@ -25,7 +25,7 @@ _CHECKS = {
 def draw(metrics: pd.DataFrame, paper: dict[str, Any]) -> Figure:
     """`metrics`: METRICS of the task1 runs (the LAMOL arms are used). `paper`: as `read_paper` gives it. Raises ValueError when no run
     reports how many examples it generated."""
-    arms = [arm for arm in style.arm_order(metrics["arm"]) if style.arm_family(arm) == "lamol"]
+    arms = [arm for arm in style.arm_order(metrics["arm"]) if style.arm_family(arm) in ("lamol", "lamol-distinct")]
     generated = metrics.loc[metrics["metric"].eq("pseudo_generated") & metrics["arm"].isin(arms), "value"]
     if generated.empty:
         raise ValueError("the metrics have no pseudo_generated row of a LAMOL arm")

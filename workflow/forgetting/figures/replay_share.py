@@ -10,7 +10,8 @@ from forgetting.figures import style
 from forgetting.views.performance import method_summary
 
 _MIXES = {
-    "replay": style.Look("#0072B2", "s", "replay: half of each batch is stored questions"),
+    "replay": style.Look("#0072B2", "s", "replay: as many stored questions added to each batch"),
+    "replay-half": style.Look("#2F5BC4", "8", "replay: half of each batch of the usual size"),
     "replay-ratio": style.Look("#2BA5B5", "D", "replay: batches from both tasks, by size"),
 }
 _PANELS = (("trough", "lowest, steps 1-150"), ("matched", "where Task 1 reaches {:g} %"), ("final", "end of the run"))

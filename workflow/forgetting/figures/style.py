@@ -89,10 +89,14 @@ _POWER = r"([\d.e+-]+)"
 _GREENS = [(0.0, "#B5EBD6"), (0.27, "#5FCFA5"), (0.43, "#0FA374"), (0.54, "#00704F"), (0.63, "#004A35"), (1.0, "#00140E")]
 _FAMILIES = {
     "seq": _Family("seq()", "o", [SEQUENTIAL] * 2, "seq"),
-    "replay": _Family(f"replay-{_NUMBER}", "s", ["#56B4E9", "#0072B2", "#003A5C"], r"replay \1 %", _log(1, 50)),
+    "replay": _Family(f"replay-{_NUMBER}", "s", ["#56B4E9", "#0072B2", "#003A5C"], r"replay \1 %", _log(1, 100)),
+    "replay-half": _Family(f"replay-half-{_NUMBER}", "8", ["#7FA6F0", "#2F5BC4", "#12296B"], r"replay \1 %, half", _log(1, 100)),
     "replay-ratio": _Family(f"replay-ratio-{_NUMBER}", "D", ["#8FDCE0", "#2BA5B5", "#0F5A66"], r"replay \1 %, ratio", _log(1, 50)),
     "ewc": _Family(f"ewc-{_POWER}", "v", ["#F7CF7A", "#E69F00", "#8F5F00"], r"EWC, λ \1", _log(1e-2, 1e2)),
     "ewc-batch": _Family(f"ewc-batch-{_POWER}", "<", ["#DCC0A5", "#CFA883", "#8A5A33"], r"EWC batch, λ \1", _log(1e-2, 1e2)),
+    "lamol-distinct": _Family(
+        f"lamol-{_NUMBER}-distinct", (5, 0, 180.0), ["#F2C4C4", "#E0527E", "#7A1F3D"], r"LAMOL, γ \1 %, distinct", _log(1, 50)
+    ),
     "lamol": _Family(f"lamol-{_NUMBER}", "p", ["#EBAECF", "#CC79A7", "#7D2F5C"], r"LAMOL, γ \1 %", _log(1, 50)),
     "task-vector": _Family(f"task-vector-{_NUMBER}", ">", ["#F2E97A", "#DCCB1E", "#7A7000"], r"task vector, α \1", lambda alpha: alpha),
     "task-vector-end": _Family(
@@ -106,7 +110,12 @@ _FAMILIES = {
         r"freeze-as-released-(\d+)", "d", ["#C3DB7A", "#86A63B", "#4B6316"], r"freeze \1, as released", lambda depth: depth / 12
     ),
     "freeze-layers": _Family(r"freeze-layers-(\d+)", "H", ["#A9C4BB", "#2F4A42"], r"freeze \1, not embedding", lambda depth: depth / 12),
-    "joint": _Family("joint()", "X", ["#000000"] * 2, "joint"),
+    "gpm-vectors-only": _Family("gpm-vectors-only()", (6, 1, 0.0), ["#C84BE8"] * 2, "GPM, biases and norms alone"),
+    "gpm-rows-only": _Family("gpm-rows-only()", (8, 1, 0.0), ["#7B2FA8"] * 2, "GPM, embedding rows alone"),
+    "joint": _Family("joint()", "X", ["#000000"] * 2, "joint, in proportion"),
+    "seq-warmup": _Family(r"seq-warmup-(\d+)", (3, 1, 0.0), ["#B22222"] * 2, r"seq, warm-up of \1 steps"),
+    "seq-carried-state": _Family("seq-carried-state()", (3, 1, 180.0), ["#FF8C7A"] * 2, "seq, optimizer of Task 0"),
+    "seq-batch": _Family(r"seq-batch-(\d+)", (4, 1, 45.0), ["#5E1914"] * 2, r"seq, batch of \1"),
     "seq-lr": _Family(f"seq-lr-{_POWER}", "D", ["#E3A8CB", "#A64D8A", "#4A1140"], r"seq, rate \1", _log(1e-5, 1e-2)),
 }
 """In the order of legends."""

@@ -44,6 +44,8 @@ class Method(Hooks):
     """What the method keeps of Task 0, beside the model that it trains."""
     prepared_rows: int = 0
     """Questions that went through the model before Task 1."""
+    held_weights: int = 0
+    """Degrees of freedom that the method takes from the trainable weights: as many fewer can move."""
 
     def __init__(self, arm: Any) -> None:
         self.arm = arm

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
+from forgetting.arms import WINDOW
 from forgetting.arms import GradientProjection as Knobs
 from forgetting.methods.base import Method, Setting
 from forgetting.projection import Subspace, remove_along_, unit_rows
@@ -18,11 +20,11 @@ from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.step import Hooks
 
-WINDOW = (100, 150)
-"""Steps of Task 1 between which the alignment direction is the displacement of the weights."""
 SEEDS_APART = 1000
 """The seeds of the runs behind the direction differ by this from each other and from that of the arm."""
 QUESTIONS_AT_ONCE = 64
+TINY = 1e-8
+"""In place of the length of a direction that is zero, as torch's own cosine has it."""
 
 
 class GradientProjection(Method):
@@ -35,6 +37,7 @@ class GradientProjection(Method):
         super().before_task(setting)
         self.rule = RULES[self.arm.rule](self.arm, setting)
         self.stored_bytes, self.prepared_rows = self.rule.stored_bytes, self.rule.prepared_rows
+        self.held_weights = self.rule.held_weights
 
     def trainable(self, name: str) -> bool:
         return self.rule.trainable(name)
@@ -50,12 +53,13 @@ class GradientProjection(Method):
 
 
 class Rule(Hooks):
-    """What the three rules report of themselves. `weights`: the parameters that they act on, by name."""
+    """What the three rules report of themselves. `weights`: the parameters that they act on, by name. `held_weights`: see `Method`."""
 
     weights: dict[str, nn.Parameter]
     stored_bytes: int
     prepared_rows: int
     numbers: dict[str, float]
+    held_weights: int = 0
 
 
 class UpdateRule(Rule):
@@ -78,9 +82,10 @@ class Exact(UpdateRule):
     """
 
     def __init__(self, arm: Knobs, setting: Setting) -> None:
-        direction, self.prepared_rows = alignment_direction(setting, arm.repeats)
+        direction, self.prepared_rows = alignment_direction(setting, arm.runs)
         self.weights = dict(setting.model.named_parameters())
         self.unit = {name: unit_rows(value) for name, value in direction.items()}
+        self.held_weights = sum(int(value.any(dim=-1).sum()) for value in self.unit.values())
         self.stored_bytes = size(self.unit)
         self.numbers = {"direction_norm": norm(direction)}
 
@@ -93,10 +98,14 @@ class Exact(UpdateRule):
 
 
 class Reference(Rule):
-    """As released (science §7): the gradient, not the update, and the direction at its own length instead of length 1."""
+    """As released: what is subtracted from the gradient, not from the update, is the direction d at its own length times a factor.
+
+    For a row g of a matrix the factor is cos(g, d), without the length of g; for a vector it is g . d / |d|, without another |d|. How
+    much of the component along d goes away depends so on the lengths: all of it only where |g| = |d| (rows) or |d| = 1 (vectors).
+    """
 
     def __init__(self, arm: Knobs, setting: Setting) -> None:
-        self.direction, self.prepared_rows = alignment_direction(setting, arm.repeats)
+        self.direction, self.prepared_rows = alignment_direction(setting, arm.runs)
         self.weights = dict(setting.model.named_parameters())
         self.stored_bytes = size(self.direction)
         self.numbers = {"direction_norm": norm(self.direction)}
@@ -104,39 +113,53 @@ class Reference(Rule):
     @torch.no_grad()
     def on_gradient(self) -> None:
         for name, weight in self.weights.items():
-            assert weight.grad is not None
-            remove_along_(weight.grad, weight.grad, self.direction[name])
+            gradient, direction = weight.grad, self.direction[name]
+            assert gradient is not None
+            if gradient.ndim == 2:
+                gradient.addcmul_(F.cosine_similarity(gradient, direction, dim=-1).unsqueeze(-1), direction, value=-1)
+            else:
+                gradient.sub_(direction * torch.dot(gradient, direction) / direction.norm().clamp_min(TINY))
 
 
 class ProjectionMemory(UpdateRule):
     """Gradient Projection Memory (Saha et al. 2021), applied to the update: linear maps keep their outputs on the subspace that their
-    inputs from Task 0 fill.
+    inputs from Task 0 fill (`subspaces`).
 
-    The inputs of the input embedding are one-hot, so there the rows of the tokens of Task 0 stay. Biases and norms do not train; the
-    original trains them on its first task only.
+    The inputs of the input embedding are one-hot, so there the `rows` of the tokens of Task 0 stay. Biases and norms (`vectors`) do not
+    train; the original trains them on its first task only. `arm.hold` leaves some of the three out, so that it can be told which of them
+    a gain is due to.
     """
 
     def __init__(self, arm: Knobs, setting: Setting) -> None:
-        moments = input_moments(setting.model, setting.task0_train)
         parameters = dict(setting.model.named_parameters())
+        moments = input_moments(setting.model, setting.task0_train) if "subspaces" in arm.hold else {}
+        self.prepared_rows = len(setting.task0_train) if moments else 0
         self.subspaces = {name: Subspace.holding(moment, arm.energy, parameters[name].dtype) for name, moment in moments.items()}
         embedding = setting.model.get_input_embeddings().weight
         self.embedding = next(name for name, weight in parameters.items() if weight is embedding)
-        self.tokens = setting.task0_train.ids[real_tokens(setting.task0_train)].unique().to(embedding.device)
-        self.weights = {name: parameters[name] for name in [self.embedding, *self.subspaces]}
-        self.stored_bytes = self.tokens.nbytes + sum(subspace.basis.nbytes for subspace in self.subspaces.values())
-        self.prepared_rows = len(setting.task0_train)
-        self.numbers = {"protected_share": sum(subspace.share for subspace in self.subspaces.values()) / len(self.subspaces)}
+        seen = setting.task0_train.ids[real_tokens(setting.task0_train)].unique()
+        self.tokens = seen.to(embedding.device) if "rows" in arm.hold else None
+        self.still = {name for name, weight in parameters.items() if weight.ndim < 2 and "vectors" in arm.hold}
+        self.weights = {name: parameters[name] for name in [*([] if self.tokens is None else [self.embedding]), *self.subspaces]}
+        self.held_weights = sum(parameters[name].shape[0] * subspace.rank for name, subspace in self.subspaces.items())
+        self.stored_bytes = sum(subspace.basis.nbytes for subspace in self.subspaces.values())
+        self.numbers = {}
+        if self.tokens is not None:
+            self.held_weights += len(self.tokens) * embedding.shape[1]
+            self.stored_bytes += self.tokens.nbytes
+        if self.subspaces:
+            self.numbers = {"protected_share": sum(subspace.share for subspace in self.subspaces.values()) / len(self.subspaces)}
 
     def trainable(self, name: str) -> bool:
-        return name in self.weights
+        return name not in self.still
 
     @torch.no_grad()
     def on_update(self) -> None:
         assert self.before is not None
         for name, subspace in self.subspaces.items():
             subspace.protect_(self.weights[name], self.before[name])
-        self.weights[self.embedding].index_copy_(0, self.tokens, self.before[self.embedding][self.tokens])
+        if self.tokens is not None:
+            self.weights[self.embedding].index_copy_(0, self.tokens, self.before[self.embedding][self.tokens])
 
 
 RULES: dict[str, Callable[[Knobs, Setting], Rule]] = {"exact": Exact, "gpm": ProjectionMemory, "reference": Reference}

@@ -1,4 +1,4 @@
-"""Training on both tasks together: the upper bound that no method without all of Task 0 is expected to pass."""
+"""Training on both tasks together, in proportion. Not an upper bound: replay of a smaller store may see more old questions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from forgetting.training.batches import Batches
 
 
 class Joint(Method):
-    """Every question of Task 0 training beside those of Task 1, in the proportion of the two, from theta* like every other arm."""
+    """Every question of Task 0 training beside those of Task 1, in the proportion of the two, from theta* like every other arm.
+
+    Where Task 1 is the larger, fewer old questions come a step than new ones; `replay` with `share: 1` and `mix: batch` has as many.
+    """
 
     def before_task(self, setting: Setting) -> None:
         super().before_task(setting)

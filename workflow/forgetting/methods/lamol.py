@@ -58,12 +58,13 @@ def _equal_shares(total: float, count: int) -> torch.Tensor:
 
 
 class Lamol(Method):
-    """Mixes questions that the model wrote itself into Task 1, in the proportion of the two.
+    """Mixes questions that the model wrote itself into Task 1: `pseudo_share` (gamma) of them for each Task 1 question.
 
-    Before Task 1 it samples `pseudo_share` (gamma) times as many texts as Task 1 has questions. The well-formed and distinct ones are
-    trained on, right or wrong, but for those that name a person of `held_out`, whom no buffer may hold. Without any, as from a model that
-    never learned to write questions, Task 1 is plain. Task 1 has no language-modelling loss, because nothing is sampled after it.
-    `stored_bytes` is 0: the model is the store, nothing of Task 0 is kept for the samples.
+    Before Task 1 it samples gamma times as many texts as Task 1 has questions. The well-formed ones are trained on, right or wrong, and
+    with `duplicates` as often as they were sampled, but for those that name a person of `held_out`, whom no buffer may hold. However
+    many are left, a pass over Task 1 meets gamma times as many examples as questions: fewer are drawn more often. Without any, as from a
+    model that never learned to write questions, Task 1 is plain. Task 1 has no language-modelling loss, because nothing is sampled after
+    it. `stored_bytes` is 0: the model is the store, nothing of Task 0 is kept for the samples.
     """
 
     arm: Knobs
@@ -72,29 +73,33 @@ class Lamol(Method):
         super().before_task(setting)
         longest = int((setting.task0_train.prompt_length + setting.task0_train.answer_length).max()) + TOKENS_TO_SPARE
         count = round(self.arm.pseudo_share * len(setting.task1.questions))
+        self.proportion = Fraction(count, len(setting.task1.questions))
         texts = sample_texts(setting.model, setting.tokenizer, count, longest, self.arm.top_k, setting.seed)
         parsed = [example for example in map(parse, texts) if example]
         distinct = list(dict.fromkeys(parsed))
         allowed = without_names(distinct, setting.held_out)
-        self.pseudo: Questions = tokenise(allowed, setting.tokenizer)
+        usable = tokenise(allowed, setting.tokenizer)
+        self.pseudo: Questions = tokenise(without_names(parsed, setting.held_out), setting.tokenizer) if self.arm.duplicates else usable
         self.prepared_rows = len(texts)
         self.counts = {
             "pseudo_generated": len(texts),
             "pseudo_parsed": len(parsed),
             "pseudo_distinct": len(distinct),
             "pseudo_held_out": len(distinct) - len(allowed),
-            "pseudo_used": len(self.pseudo),
+            "pseudo_used": len(usable),
+            "pseudo_buffer": len(self.pseudo),
         } | count_right(distinct, examples_of(setting.task0_train, setting.tokenizer))
 
     def batches(self) -> Batches:
         task1 = self.setting.task1
         if not len(self.pseudo):
             return task1
-        return MixedBatches(task1, self.pseudo, Fraction(len(self.pseudo), len(task1.questions)), self.setting.seed)
+        return MixedBatches(task1, self.pseudo, self.proportion, self.setting.seed)
 
     def after_task(self) -> dict[str, float]:
         """The yield, in texts: generated; of them parsed; of these distinct; and of the distinct ones, how many name a person of
-        `held_out`, ask a question of `task0_train`, also answer it right, and were used (neither held out nor unwritable)."""
+        `held_out`, ask a question of `task0_train`, also answer it right, and were used (neither held out nor unwritable). `pseudo_buffer`
+        counts the used ones as often as they are in the buffer."""
         return dict(self.counts)
 
 

@@ -17,8 +17,9 @@ BYTES_PER_TOKEN = 4
 class Replay(Method):
     """Stores the questions of `share` of the Task 0 training persons.
 
-    Each batch holds the same Task 1 questions as that of every other arm, and stored questions beside them: `mix: batch` as many
-    again (half of the batch, as in the reference), `mix: ratio` as many as keep the proportion of store to Task 1.
+    `mix: half` keeps the size of a batch, half of which is stored questions, as in the reference: a run needs twice the steps to see as
+    many Task 1 questions. Otherwise each batch holds the same Task 1 questions as that of every other arm and stored ones beside them:
+    `mix: batch` as many again, `mix: ratio` as many as keep the proportion of store to Task 1.
     """
 
     arm: Knobs
@@ -29,8 +30,11 @@ class Replay(Method):
         self.stored_bytes = question_bytes(self.store)
 
     def batches(self) -> Batches:
-        task1 = self.setting.task1
-        proportion = Fraction(1) if self.arm.mix == "batch" else Fraction(len(self.store), len(task1.questions))
+        task1, proportion = self.setting.task1, Fraction(1)
+        if self.arm.mix == "half":
+            task1 = QuestionBatches(task1.questions, task1.order.batch_size // 2, self.setting.seed)
+        elif self.arm.mix == "ratio":
+            proportion = Fraction(len(self.store), len(task1.questions))
         return MixedBatches(task1, self.store, proportion, self.setting.seed)
 
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -20,6 +21,7 @@ from forgetting.training.batches import Batches
 from forgetting.training.distributed import ALONE, World
 from forgetting.training.feed import made_ahead
 from forgetting.training.finite import Finite
+from forgetting.training.moments import carry_moments, save_moments
 from forgetting.training.optimizer import learning_rate_factor
 from forgetting.training.resume import Preemption, Scratch
 from forgetting.training.step import Hooks, build_step
@@ -41,7 +43,8 @@ class Plan:
 
     At every step of `evaluate_at` (0 = before the first update), `evaluate(step)` returns rows that are added to the history; it may
     read and save the model but not change it. The schedule ends after `schedule_steps` (default: all), and its last learning rate is
-    kept from there.
+    kept from there. `carried`, with a file that `save_moments` wrote, lets AdamW begin with the state in it, and the last state of this
+    job is written to `kept`; each is None for neither.
     """
 
     steps: int
@@ -53,6 +56,8 @@ class Plan:
     precision: str = "float32"
     hooks: Hooks = field(default_factory=Hooks)
     schedule_steps: int | None = None
+    carried: Path | None = None
+    kept: Path | None = None
 
 
 @dataclass
@@ -87,9 +92,12 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
     leader alone has the evaluations. Raises TrainingError when the loss is no longer finite; no state is saved after that.
     """
     batches = world.share(plan.batches)
-    step_once = build_step(model, freeze(model, plan.hooks.trainable), batches, plan.optimizer, plan.precision, plan.hooks)
+    parameters = freeze(model, plan.hooks.trainable)
+    step_once = build_step(model, parameters, batches, plan.optimizer, plan.precision, plan.hooks)
     step_once.spread_over(world)
     optimizers, history, first = step_once.optimizers, History(), 0
+    if plan.carried:
+        carry_moments(parameters, optimizers, plan.carried)
     with world.leader_first():
         if scratch and (saved := scratch.load(model, optimizers)):
             first, history = saved[0], History(**saved[1])
@@ -150,6 +158,8 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
     history.seconds += meter.read(clock.seconds_since_state())
     preemption.release()
     model.eval()
+    if plan.kept and world.leads:
+        save_moments(parameters, optimizers, plan.kept)
     return history
 
 

@@ -94,9 +94,12 @@ def write_measurements(
     write_table(of_run(metrics, run, stage), output / "metrics.parquet", METRICS)
 
 
-def training_metrics(history: History, model: GPTNeoXForCausalLM) -> pd.DataFrame:
-    """Loss and learning rate over the steps; size and costs at the end. Group "train"."""
-    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+def training_metrics(history: History, model: GPTNeoXForCausalLM, held: int = 0) -> pd.DataFrame:
+    """Loss and learning rate over the steps; size and costs at the end. Group "train".
+
+    trained_parameters: how many can move, which is `held` fewer than are in the optimizer.
+    """
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad) - held
     frames = [
         run_metrics(step, {"loss": loss, "learning_rate": rate})
         for step, loss, rate in zip(history.steps, history.losses, history.learning_rates, strict=True)

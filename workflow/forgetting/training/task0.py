@@ -15,6 +15,7 @@ from forgetting.tokens import Questions
 from forgetting.training.batches import Batches, QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
 from forgetting.training.measurements import evaluate_facts, print_accuracy, training_metrics, write_measurements
+from forgetting.training.moments import MOMENTS
 from forgetting.training.resume import Scratch
 
 
@@ -26,7 +27,8 @@ def finetune_task0(
     output: Path,
     extended: Callable[[QuestionBatches], Batches] = lambda batches: batches,
 ) -> None:
-    """Teach the pretrained model to answer questions about `task0_train`; writes model/, metrics.parquet and facts.parquet.
+    """Teach the pretrained model to answer questions about `task0_train`; writes model/, beside its weights the last state of AdamW,
+    metrics.parquet and facts.parquet.
 
     `extended` makes what is trained on from the batches of questions, for a method that needs more than these.
     """
@@ -53,6 +55,7 @@ def finetune_task0(
         evaluate_at,
         evaluate,
         run.precision,
+        kept=output / "model" / MOMENTS,
     )
     history = train(model, plan, scratch)
     write_measurements(history.evaluations, measured, run, "task0", output, lambda metrics: training_metrics(history, model))

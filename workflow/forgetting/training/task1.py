@@ -16,13 +16,14 @@ from forgetting.methods import build_method
 from forgetting.methods.base import Setting
 from forgetting.model import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.run import Run
-from forgetting.sections import MEASURED_GROUPS, Task1
-from forgetting.steps import arm_steps, checkpoint_steps, dense_steps, evaluation_steps
+from forgetting.sections import MEASURED_GROUPS
+from forgetting.steps import arm_steps, arm_training, checkpoint_steps, dense_steps, evaluation_steps
 from forgetting.tables import PEOPLE, read_table
 from forgetting.tokens import Questions
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.measurements import Task1Exam, print_accuracy, run_metrics, training_metrics, write_measurements
+from forgetting.training.moments import MOMENTS
 from forgetting.training.resume import Scratch
 
 
@@ -32,8 +33,8 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     `matched` holds the weights at the first evaluation at which Task 1 exact match is at least `early_stop_accuracy`, the end when
     there is none: as an early stop changes nothing before it, these are the weights of the early-stopped arm.
     """
-    config: Task1 = run.need("task1")
     arm = parse_arm(run.need("method"))
+    config = arm_training(run.need("task1"), arm)
     questions = Questions.load(data / "qa.parquet")
     task1 = QuestionBatches(questions.of_groups("task1"), config.batch_size, run.seed)
     steps = arm_steps(config, arm)
@@ -41,9 +42,9 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     as_differences = dense_steps(config, keep) if run.storage.early_checkpoints == "difference" else frozenset()
     base, precision = Base(start, output / "checkpoints" / "step"), run.storage.checkpoint_precision
 
-    optimizer = config.optimizer.model_copy(update={"learning_rate": arm.learning_rate or config.optimizer.learning_rate})
     model = load_checkpoint(start).to(pick_device())
-    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS])
+    carried = start / MOMENTS if arm.carried_state else None
+    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS, *([carried] if carried else [])])
     started = time.perf_counter()
     method = build_method(arm)
     method.before_task(
@@ -51,7 +52,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
             model=model,
             task0_train=questions.of_groups("task0_train"),
             task1=task1,
-            training=config.model_copy(update={"optimizer": optimizer}),
+            training=config,
             precision=run.precision,
             seed=run.seed,
             tokenizer=load_tokenizer(data / "tokenizer"),
@@ -78,13 +79,14 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     plan = Plan(
         steps,
         method.batches(),
-        optimizer,
+        config.optimizer,
         config.schedule,
         frozenset(evaluation_steps(config, steps)),
         evaluate,
         run.precision,
         method,
         schedule_steps=config.steps,
+        carried=carried,
     )
     history = train(model, plan, scratch)
     cost = {
@@ -93,7 +95,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
         "trained_rows": history.rows,
         "stored_bytes": method.stored_bytes,
     }
-    of_run = pd.concat([training_metrics(history, model), run_metrics(steps, cost | method.after_task())])
+    of_run = pd.concat([training_metrics(history, model, method.held_weights), run_metrics(steps, cost | method.after_task())])
     write_measurements(
         history.evaluations,
         exam.questions,
