@@ -14,7 +14,7 @@ from tests.study import SMOKE, snakemake
 pytestmark = pytest.mark.smoke
 
 FIGURES = ("performance", "answers", "recovery", "learning_rate", "landscape", "interpolation", "weight_update", "features", "common_shift")
-FIGURES += ("frontier",)
+FIGURES += ("frontier", "gradients")
 TABLES = ("verdict", "methods", "recovery_table", "learning_rate_table", "gates")
 COMPARISON_FIGURES = (
     "method_comparison",

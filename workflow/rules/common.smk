@@ -227,6 +227,7 @@ FIGURES = (
     "landscape",
     "interpolation",
     "weight_update",
+    "gradients",
     "features",
     "common_shift",
     "frontier",

@@ -102,6 +102,11 @@ SHOWN = {
         input=dict(weights=views_of(STUDY.views.arms, "weights")),
         options=dict(energy=STUDY.views.energy),
     ),
+    "fig_gradients": dict(
+        about="Whether the gradients of the two tasks are opposed.",
+        category=WEIGHTS,
+        input=dict(gradients=views_of(STUDY.views.arms, "gradients")),
+    ),
     "fig_features": dict(
         about="How the residual stream moves between the stages.",
         category=FEATURES,
