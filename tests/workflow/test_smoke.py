@@ -15,7 +15,7 @@ pytestmark = pytest.mark.smoke
 
 FIGURES = ("performance", "answers", "recovery", "learning_rate", "landscape", "interpolation", "weight_update", "features", "common_shift")
 FIGURES += ("frontier", "gradients")
-TABLES = ("verdict", "methods", "recovery_table", "learning_rate_table", "gates")
+TABLES = ("verdict", "methods", "recovery_table", "learning_rate_table", "claims", "gates")
 COMPARISON_FIGURES = (
     "method_comparison",
     "freeze_depth",

@@ -232,7 +232,7 @@ FIGURES = (
     "common_shift",
     "frontier",
 )
-TABLES = ("verdict", "methods", "recovery_table", "learning_rate_table", "gates")
+TABLES = ("verdict", "methods", "recovery_table", "learning_rate_table", "claims", "gates")
 COMPARED_ARMS = STUDY.compared_arms
 COMPARED_METHODS = {STUDY.methods[arm].method for arm in COMPARED_ARMS}
 COMPARISON_FIGURES = [

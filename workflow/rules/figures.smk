@@ -163,6 +163,11 @@ SHOWN = {
             recovery_facts=recovery_facts_of([*PROBED_RATE_ARMS, "controls"]),
         ),
     ),
+    "table_claims": dict(
+        about="What the paper says of shifts, angles and gradients, in numbers.",
+        category=WEIGHTS,
+        input={name: views_of(STUDY.views.arms, name) for name in ("features", "weights", "gradients")},
+    ),
     "table_gates": dict(
         about="What the study had to reach, and what it reached.",
         category=TRUST,

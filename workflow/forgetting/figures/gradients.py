@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +13,7 @@ from forgetting.figures import style
 from forgetting.statistics import over_seeds
 
 _PARTS = {"all": "all weights", "blocks": "blocks alone, without the embeddings"}
-_LINES = {
+_LINES: dict[str, tuple[str, dict[str, Any]]] = {
     "task0_task1": ("Task 0 and Task 1", {"linewidth": 1.6}),
     "ceiling": ("ceiling: other persons of the same task", {"linewidth": 0.9, "linestyle": (0, (5, 2))}),
     "task0_shuffled": ("floor: Task 1 with answers of other persons", {"linewidth": 0.9, "linestyle": ":"}),
@@ -53,7 +55,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None
         for comparison, (_, line) in _LINES.items():
             chosen = rows[(rows["arm"] == arm) & (rows["comparison"] == comparison)]
             found = over_seeds(chosen.assign(low=np.nan, high=np.nan), ["step"], seeds).sort_values("step")
-            marker = {"marker": look.marker, "markersize": 3.5} if comparison == "task0_task1" else {}
+            marker: dict[str, Any] = {"marker": look.marker, "markersize": 3.5} if comparison == "task0_task1" else {}
             panel.plot(found["step"], found["value"], color=look.color, **(line | marker))
             if comparison == "task0_task1":
                 panel.fill_between(found["step"], found["low"], found["high"], color=look.color, alpha=0.16, linewidth=0)
