@@ -39,7 +39,15 @@ def copy(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """A repository with the exported tables of a made-up study of two seeds, and these tables."""
+    """A repository with the exported tables of a made-up study of two seeds, and these tables: few arms and bootstrap samples will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("forgetting.views.spurious.DRAWS", 50)
+        patch.setattr(synthetic, "ARMS", ("seq", "replay-20", "freeze-2"))
+        patch.setattr(synthetic, "EPOCHS", (0, 0.25, 1.0))
+        return made_up(tmp_path_factory)
+
+
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     tree = tmp_path_factory.mktemp("results")
     families = {"seq": ["seq"], "freeze": ["freeze-0", "freeze-1", "freeze-2", "freeze-3"], "joint": ["joint"], "replay": ["replay-20"]}
     synthetic.write_tree(tree, (0, 1), np.array([0, 60, 150, 2000, 4000]), (0, 60, 150, 2000, 4000), families)
