@@ -232,7 +232,7 @@ class Sizes:
             "view_positions": checkpoints * everywhere,
             "view_theory": stages * everywhere,
             "view_common_shift": 45 * everywhere,  # several points, several forms of each question; fitted to laptop scale
-            "view_gradients": TRAIN // FORWARD * 900 * checkpoints,  # most of them are early ones, and of the others only the end is
+            "view_gradients": TRAIN // FORWARD * 540 * checkpoints,  # most of them are early ones, and of the others only the end is
             "view_fisher": TRAIN // FORWARD * 1000,
             "view_drift": stages * len(study.compared_arms) * everywhere,
         }[view]

@@ -25,8 +25,8 @@ from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_mod
 
 LATEST = 200
 """The last of the early steps at which gradients are compared; of the later checkpoints only the end is."""
-PERSONS = 50
-"""Of each task, evenly spaced over those that it trains on: 300 questions, in two halves of 25 persons."""
+PERSONS = 30
+"""Of each task, evenly spaced over those that it trains on: 180 questions, in two halves of 15 persons."""
 TASKS = {"task0": "task0_train", "task1": "task1"}
 """The groups of persons whose questions make the gradient of each task."""
 COMPARISONS = {
