@@ -16,6 +16,7 @@ from forgetting.tables import (
     FEATURE_POINTS,
     FEATURES,
     FISHER,
+    GRADIENTS,
     INTERPOLATION,
     LANDSCAPE,
     POSITIONS,
@@ -220,6 +221,26 @@ def drift_rows(arm: str, seed: int, divergences: dict[str, float]) -> pd.DataFra
     return made.assign(low=made["value"] * 0.9, high=made["value"] * 1.1)[DRIFT.names]
 
 
+def gradient_rows(arm: str, seed: int) -> pd.DataFrame:
+    """Opposed up to step 60, alike at the end; halves of a task have 0.64 and 0.36 in common, shuffled answers next to nothing."""
+    at_step = {0: -0.1, 10: -0.2, 60: -0.05, 150: 0.1, 4000: 0.2}
+    parts = [
+        ("all", -1),
+        ("blocks", -1),
+        ("embedding", 0),
+        *(("block", layer + 1) for layer in range(LAYERS)),
+        ("output_embedding", LAYERS + 1),
+    ]
+    rows = [
+        (step, part, layer, comparison, found + 0.01 * seed)
+        for step, value in at_step.items()
+        for part, layer in parts
+        for comparison, found in (("task0_task1", value), ("task0_shuffled", 0.02), ("task0_halves", 0.64), ("task1_halves", 0.36))
+    ]
+    made = pd.DataFrame(rows, columns=["step", "part", "layer", "comparison", "value"])
+    return made.assign(scale=SCALE, seed=seed, arm=arm, n=150)[GRADIENTS.names]
+
+
 def theory_rows(arm: str, seed: int, last: float) -> pd.DataFrame:
     """Rows of both stages that are drawn, with the shares and sizes of the residual stream."""
     rows = table(arm, seed, last=last)
@@ -243,6 +264,7 @@ def write_views(folder: Path, seed: int) -> None:
         "common_shift": (lambda seed, arm: shift_rows(arm, seed, 0.6, 0.2), COMMON_SHIFT),
         "common_shift_repair": (lambda seed, arm: repair_rows(arm, seed), COMMON_SHIFT_REPAIR),
         "recall": (lambda seed, arm: recall_rows(arm, seed), RECALL),
+        "gradients": (lambda seed, arm: gradient_rows(arm, seed), GRADIENTS),
         "theory": (lambda seed, arm: theory_rows(arm, seed, 10.0), THEORY),
     }
     drift = [drift_rows(arm, seed, {"early": 1.0, "end": 1.0 + number}) for number, arm in enumerate(VIEWED)]

@@ -24,7 +24,7 @@ from forgetting.present import INPUTS
 from forgetting.statistics import PROPORTION, over_seeds
 
 FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")
-FIGURES += ("method_comparison", "replay_share", "task_vector", "fisher_angle", "pseudo_examples", "interpolation")
+FIGURES += ("method_comparison", "replay_share", "task_vector", "fisher_angle", "pseudo_examples", "interpolation", "gradients")
 SAY_OTHER_THINGS_OF_ONE_SEED = ("features", "fisher_angle", "frontier", "method_comparison", "pseudo_examples", "weight_update")
 STEPS = np.array([0, 20, 60, 100, 150, 800, 2000, 4000])
 CHECKPOINTS = (0, 60, 150, 4000)

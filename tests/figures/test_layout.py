@@ -17,7 +17,7 @@ from forgetting.figures import style
 from forgetting.present import INPUTS
 
 FIGURES = ("performance", "answers", "recovery", "landscape", "interpolation", "weight_update", "features")
-FIGURES += ("common_shift", "frontier", "method_comparison", "theory", "drift")
+FIGURES += ("common_shift", "frontier", "method_comparison", "theory", "drift", "gradients")
 CASES = [*((name, count) for name in FIGURES for count in (1, 2, 4)), ("learning_rate", 1)]
 ARMS = ("seq", "replay-20", "freeze-2", "ewc-batch-1e-1")
 LIKE = {"ewc-batch-1e-1": "replay-20"}

@@ -17,7 +17,7 @@ from forgetting.config import load_study
 from forgetting.steps import arm_steps
 
 FIGURES = ("performance", "answers", "recovery", "learning_rate", "landscape", "interpolation", "weight_update", "features", "common_shift")
-FIGURES += ("frontier",)
+FIGURES += ("frontier", "gradients")
 COMPARISON = ("method_comparison", "freeze_depth", "replay_share", "task_vector", "fisher_angle", "pseudo_examples", "theory", "drift")
 
 
@@ -44,7 +44,7 @@ def test_laptop(clone: Path) -> None:
     jobs = planned(clone, "all")
     assert jobs["make_data"] == jobs["pretrain"] == jobs["task0"] == jobs["check_task0"] == jobs["recovery_controls"] == 1
     views = [rule for rule in jobs if rule.startswith("view_")]
-    assert {jobs[rule] for rule in views} == {4} and len(views) == 5
+    assert {jobs[rule] for rule in views} == {4} and len(views) == 6
     assert jobs["gate_task0"] == jobs["gate_task1"] == jobs["report"] == 1
     assert all(jobs[f"fig_{name}"] == 1 for name in FIGURES)
     assert heavy(jobs) <= 66

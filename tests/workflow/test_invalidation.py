@@ -20,12 +20,13 @@ pytestmark = pytest.mark.smoke
 SHOWN = {"report", "all"}
 FIGURES = {
     *("fig_performance", "fig_answers", "fig_recovery", "fig_learning_rate", "fig_landscape", "fig_interpolation"),
-    *("fig_weight_update", "fig_features", "fig_common_shift", "fig_frontier"),
+    *("fig_weight_update", "fig_gradients", "fig_features", "fig_common_shift", "fig_frontier"),
 }
-TABLES = {"table_verdict", "table_methods", "table_recovery_table", "table_recovery_controls", "table_learning_rate_table", "table_gates"}
-VIEWS = ("landscape", "weights", "features", "positions", "common_shift")
+TABLES = {"table_verdict", "table_methods", "table_recovery_table", "table_recovery_controls", "table_learning_rate_table"}
+TABLES |= {"table_claims", "table_gates"}
+VIEWS = ("landscape", "weights", "features", "positions", "common_shift", "gradients")
 VIEWS_OF_FREEZE = {f"view_{view}(0, freeze-1)" for view in VIEWS}
-SHOW_FREEZE = FIGURES - {"fig_recovery", "fig_learning_rate"} | {"table_verdict", "table_methods"} | SHOWN
+SHOW_FREEZE = FIGURES - {"fig_recovery", "fig_learning_rate"} | {"table_verdict", "table_methods", "table_claims"} | SHOWN
 AFTER_FREEZE = {"recovery(0, freeze-1)", *VIEWS_OF_FREEZE, *SHOW_FREEZE}
 TRAIN_FREEZE = {"task1_300_steps_every_checkpoint(0, freeze-1)"}
 

@@ -14,8 +14,8 @@ from tests.study import SMOKE, snakemake
 pytestmark = pytest.mark.smoke
 
 FIGURES = ("performance", "answers", "recovery", "learning_rate", "landscape", "interpolation", "weight_update", "features", "common_shift")
-FIGURES += ("frontier",)
-TABLES = ("verdict", "methods", "recovery_table", "recovery_controls", "learning_rate_table", "gates")
+FIGURES += ("frontier", "gradients")
+TABLES = ("verdict", "methods", "recovery_table", "recovery_controls", "learning_rate_table", "claims", "gates")
 COMPARISON_FIGURES = (
     "method_comparison",
     "freeze_depth",

@@ -39,6 +39,7 @@ VIEW_KEYS: dict[str, tuple[str, ...]] = {
     "features": ("components",),
     "theory": ("components",),
     "positions": (),
+    "gradients": (),
     "common_shift": (),
 }
 """The keys of `views` that each view depends on."""

@@ -242,10 +242,11 @@ class Sizes:
             "view_positions": checkpoints * everywhere,
             "view_theory": stages * everywhere,
             "view_common_shift": 45 * everywhere,  # several points, several forms of each question; fitted to laptop scale
+            "view_gradients": TRAIN // FORWARD * 540 * checkpoints,  # most of them are early ones, and of the others only the end is
             "view_fisher": TRAIN // FORWARD * 1000,
             "view_drift": stages * len(study.compared_arms) * everywhere,
         }[view]
         decompositions = {"view_weights": checkpoints, "view_theory": stages}.get(view, 0)
         operations = self._questions(questions) + decompositions * 15 * self.parameters * study.model.hidden_size
-        directions = 200 * study.model.hidden_size**2 * 8 if view == "view_weights" else 0
-        return self._job("views", operations, tokens_per_batch=self._evaluation_batch, more=directions)
+        held = {"view_weights": 200 * study.model.hidden_size**2 * 8, "view_gradients": 6 * self.model_bytes}.get(view, 0)
+        return self._job("views", operations, tokens_per_batch=self._evaluation_batch, more=held)

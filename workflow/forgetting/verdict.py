@@ -86,15 +86,15 @@ def verdict_table(
 
 def theory_table(theory: pd.DataFrame) -> pd.DataFrame:
     """The verdicts on the paper's three propositions, by statistic, arm and checkpoint, in the order in which the paper and the study have
-    them. `theory`: rows of THEORY; columns as in THEORY_VERDICTS."""
+    them. `theory`: rows of THEORY; columns as in THEORY_VERDICTS, and how many seeds there are."""
     found = theory_verdicts(theory)
     arms = list(dict.fromkeys([*theory["arm"], *found["arm"]]))
     orders = {"statistic": [statistic.name for statistic in _STATISTICS], "arm": arms, "after": list(_AFTER)}
     for name, order in orders.items():
         found[name] = pd.Categorical(found[name], order)
     found = found.sort_values(list(orders), ignore_index=True).astype(dict.fromkeys(orders, str))
-    found = found.assign(proposition=found["proposition"].map(str), after=found["after"].map(_AFTER))
-    return found[["proposition", "statistic", "arm", "after", "value", "low", "high", "chance", "supported", "rule"]]
+    found = found.assign(proposition=found["proposition"].map(str), after=found["after"].map(_AFTER), seeds=theory["seed"].nunique())
+    return found[["proposition", "statistic", "arm", "after", "value", "low", "high", "chance", "supported", "rule", "seeds"]]
 
 
 def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:

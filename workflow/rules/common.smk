@@ -236,12 +236,13 @@ FIGURES = (
     "landscape",
     "interpolation",
     "weight_update",
+    "gradients",
     "features",
     "common_shift",
     "frontier",
     *(["blank_names"] if STUDY.beside else []),
 )
-TABLES = ("verdict", "methods", "recovery_table", "recovery_controls", "learning_rate_table", "gates")
+TABLES = ("verdict", "methods", "recovery_table", "recovery_controls", "learning_rate_table", "claims", "gates")
 if not STUDY.recovery.control_arms:
     TABLES = tuple(name for name in TABLES if name != "recovery_controls")
 COMPARED_ARMS = STUDY.compared_arms

@@ -106,6 +106,11 @@ SHOWN = {
         input=dict(weights=views_of(STUDY.views.arms, "weights")),
         options=dict(energy=STUDY.views.energy),
     ),
+    "fig_gradients": dict(
+        about="Whether the gradients of the two tasks are opposed.",
+        category=WEIGHTS,
+        input=dict(gradients=views_of(STUDY.views.arms, "gradients")),
+    ),
     "fig_features": dict(
         about="How the residual stream moves between the stages.",
         category=FEATURES,
@@ -173,6 +178,11 @@ SHOWN = {
             recovery=recovery_of([*RATE_ARMS, "controls"]),
             recovery_facts=recovery_facts_of([*RATE_ARMS, "controls"]),
         ),
+    ),
+    "table_claims": dict(
+        about="What the paper says of shifts, angles and gradients, in numbers.",
+        category=WEIGHTS,
+        input={name: views_of(STUDY.views.arms, name) for name in ("features", "weights", "gradients")},
     ),
     "table_gates": dict(
         about="What the study had to reach, and what it reached.",

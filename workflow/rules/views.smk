@@ -114,6 +114,32 @@ rule view_positions:
         "--output {output} > {log} 2>&1"
 
 
+rule view_gradients:
+    """Whether the gradients of Task 0 and Task 1 are opposed, at the early checkpoints and at the end."""
+    input:
+        script="workflow/scripts/view_gradients.py",
+        library=code("workflow/scripts/view_gradients.py"),
+        config=f"{SEED}/views/{{arm}}/gradients.json",
+        questions=rules.make_data.output.questions,
+        task0=task0_model,
+        checkpoints=task1_checkpoints,
+    output:
+        f"{SEED}/views/{{arm}}/gradients.parquet",
+    log:
+        f"{LOGS}/views/{{arm}}/gradients.log",
+    benchmark:
+        f"{BENCHMARKS}/views/{{arm}}/gradients.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.views
+    resources:
+        **needs("view_gradients"),
+    shell:
+        "python {input.script} --config {input.config} --questions {input.questions} "
+        "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
+        "--output {output} > {log} 2>&1"
+
+
 rule view_theory:
     """What Task 1 did to each layer: the propositions of the paper, measured."""
     input:

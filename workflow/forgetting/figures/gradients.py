@@ -1,0 +1,74 @@
+"""Are the two tasks opposed? The cosine of their gradients against the step of Task 1, between its floor and its ceiling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.statistics import over_seeds
+
+_PARTS = {"all": "all weights", "blocks": "blocks alone, without the embeddings"}
+_LINES: dict[str, tuple[str, dict[str, Any]]] = {
+    "task0_task1": ("Task 0 and Task 1", {"linewidth": 1.6}),
+    "ceiling": ("ceiling: other persons of the same task", {"linewidth": 0.9, "linestyle": (0, (5, 2))}),
+    "task0_shuffled": ("floor: Task 1 with answers of other persons", {"linewidth": 0.9, "linestyle": ":"}),
+}
+"""What is drawn for each arm, its key, and its line."""
+_LINEAR_UP_TO = 10
+"""Steps up to here are evenly spaced, later ones by their logarithm: both the first steps and the end are to be seen."""
+
+
+def draw(gradients: pd.DataFrame) -> Figure:
+    """One panel for all weights and one for the blocks. Frame: GRADIENTS of the viewed arms."""
+    rows = with_ceiling(gradients)
+    arms = style.arm_order(rows["arm"])
+    figure, axes = style.new_figure(1, 2, height=3.4, sharey=True)
+    for letter, panel, (part, text) in zip("ab", axes[0], _PARTS.items(), strict=True):
+        _panel(panel, rows[rows["part"] == part], arms, gradients["seed"].nunique())
+        style.title(panel, letter, text)
+    axes[0, 0].set_ylabel("cosine of two gradients")
+    lines = [style.line_handle(text, **line) for text, line in _LINES.values()]
+    style.legend(figure, [*style.arm_handles(arms, linewidth=1.6, markersize=3.5), *lines], columns=4)
+    style.small_print(figure, _note(gradients))
+    return figure
+
+
+def with_ceiling(gradients: pd.DataFrame) -> pd.DataFrame:
+    """The rows of GRADIENTS with those of comparison `ceiling` in place of the two halves: the geometric mean of their cosines, which is
+    what gradients of the two tasks would have if they differed by the choice of persons alone. NaN where a half is negative."""
+    keys = ["scale", "seed", "arm", "step", "part", "layer", "n"]
+    wide = gradients.pivot(index=keys, columns="comparison", values="value")
+    both = wide["task0_halves"].where(wide["task0_halves"] >= 0) * wide["task1_halves"].where(wide["task1_halves"] >= 0)
+    wide = wide.assign(ceiling=np.sqrt(both))[list(_LINES)]
+    return wide.melt(ignore_index=False, var_name="comparison", value_name="value").reset_index()
+
+
+def _panel(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:
+    panel.axhline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
+    for arm in arms:
+        look = style.arm_look(arm)
+        for comparison, (_, line) in _LINES.items():
+            chosen = rows[(rows["arm"] == arm) & (rows["comparison"] == comparison)]
+            found = over_seeds(chosen.assign(low=np.nan, high=np.nan), ["step"], seeds).sort_values("step")
+            marker: dict[str, Any] = {"marker": look.marker, "markersize": 3.5} if comparison == "task0_task1" else {}
+            panel.plot(found["step"], found["value"], color=look.color, **(line | marker))
+            if comparison == "task0_task1":
+                panel.fill_between(found["step"], found["low"], found["high"], color=look.color, alpha=0.16, linewidth=0)
+    panel.set_xscale("symlog", linthresh=_LINEAR_UP_TO, linscale=0.5)
+    ticks = [0, 10, 100, 1000, 10_000, 100_000]
+    panel.set_xticks([tick for tick in ticks if tick <= rows["step"].max()], minor=False)
+    panel.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
+    panel.set_xlim(left=-0.5)
+    panel.set_ylim(top=1.03)
+    panel.set_xlabel("Task 1 step")
+
+
+def _note(gradients: pd.DataFrame) -> str:
+    seeds, questions = gradients["seed"].nunique(), int(gradients["n"].min())
+    spread = f"Lines: mean of {seeds} seeds; bands: 95 % Student t interval over seeds." if seeds > 1 else "One seed, so no intervals."
+    return f"{spread} Each gradient is of the mean loss of {questions} questions, in evaluation mode."

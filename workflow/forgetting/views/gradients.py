@@ -1,0 +1,130 @@
+"""Do the two tasks pull the weights in opposed directions while Task 1 is learned? The cosine of their gradients at each checkpoint.
+
+A gradient is that of the mean loss over the answer tokens (with the end token) of some questions, in evaluation mode and float32. Every
+cosine here is between gradients of equally many questions, about half of the sampled persons of each task, so that what the choice of
+persons takes from a cosine is taken from all alike: two halves of one task show the most that any two gradients could have in common (the
+ceiling), Task 0 and Task 1 with other persons' answers what the mere form of questions and answers gives (the floor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.run import Run
+from forgetting.tokens import Questions
+from forgetting.training.batches import question_batch
+from forgetting.training.step import BatchLoss
+from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model
+
+LATEST = 200
+"""The last of the early steps at which gradients are compared; of the later checkpoints only the end is."""
+PERSONS = 30
+"""Of each task, evenly spaced over those that it trains on: 180 questions, in two halves of 15 persons."""
+TASKS = {"task0": "task0_train", "task1": "task1"}
+"""The groups of persons whose questions make the gradient of each task."""
+COMPARISONS = {
+    "task0_task1": ("task0", "task1"),
+    "task0_shuffled": ("task0", "shuffled"),
+    "task0_halves": ("task0", "task0"),
+    "task1_halves": ("task1", "task1"),
+}
+"""Name of a cosine: the two gradients. shuffled: of Task 1 questions whose answers are those of other persons."""
+ALL, BLOCKS, BLOCK, EMBEDDING, OUTPUT_EMBEDDING = "all", "blocks", "block", "embedding", "output_embedding"
+_WHOLE = -1
+"""`layer` of what is no single layer."""
+Halves = tuple[Questions, Questions]
+
+
+def halves(questions: Questions, persons: int = PERSONS) -> Halves:
+    """The questions of every other one of `persons` evenly spaced persons, and those of the persons between them."""
+    asked = evenly_spaced_persons(questions, persons)
+    everyone = np.unique(asked.person)
+    return asked.of_persons(everyone[::2]), asked.of_persons(everyone[1::2])
+
+
+def sampled(questions: Questions, seed: int) -> dict[str, Halves]:
+    """The two halves of the questions of task0, task1 and shuffled."""
+    found = {task: halves(questions.of_groups(group)) for task, group in TASKS.items()}
+    first, second = (half.with_shuffled_answers(seed) for half in found["task1"])
+    return found | {"shuffled": (first, second)}
+
+
+def gradient(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> dict[str, Tensor]:
+    """Gradient of the mean loss (nats an answer token) over all of the questions by parameter name, in the shapes of the parameters.
+
+    Leaves the weights, their `grad` and the mode of the model as they were; a model in training mode would drop units at random.
+    """
+    weights = dict(model.named_parameters())
+    loss, tokens = BatchLoss(model), int(questions.answer_length.sum())
+    total = [torch.zeros_like(weight) for weight in weights.values()]
+    for rows in torch.arange(len(questions)).split(batch_size):
+        batch = question_batch(questions, rows.numpy())
+        mean_loss = loss(batch) * (len(batch.row) / tokens)
+        for summed, part in zip(total, torch.autograd.grad(mean_loss, list(weights.values())), strict=True):
+            summed += part
+    return dict(zip(weights, total, strict=True))
+
+
+def part_of(name: str, output_embedding: str, blocks: int) -> tuple[str, int]:
+    """(part, layer) of a parameter: layer 0 is the embedding, i the i-th block, blocks + 1 the output embedding. The final norm is of no
+    part, so it counts in `all` alone."""
+    if name == output_embedding:
+        return OUTPUT_EMBEDDING, blocks + 1
+    if name == "gpt_neox.embed_in.weight":
+        return EMBEDDING, 0
+    pieces = name.split(".")
+    return (BLOCK, int(pieces[2]) + 1) if pieces[1] == "layers" else ("", _WHOLE)
+
+
+def products(gradients: Sequence[Mapping[str, Tensor]], output_embedding: str, blocks: int) -> dict[tuple[str, int], Tensor]:
+    """Inner products of all pairs of gradients, (n, n) in float64, by part and layer; (all, -1) and (blocks, -1) are sums of these."""
+    found: dict[tuple[str, int], Tensor] = {}
+    for name in gradients[0]:
+        stacked = torch.stack([each[name].flatten() for each in gradients]).double()
+        product_of_name = (stacked @ stacked.T).cpu()
+        part, layer = part_of(name, output_embedding, blocks)
+        places = {(ALL, _WHOLE), (part, layer)} | ({(BLOCKS, _WHOLE)} if part == BLOCK else set())
+        for place in places - {("", _WHOLE)}:
+            found[place] = found.get(place, torch.zeros_like(product_of_name)) + product_of_name
+    return found
+
+
+def cosines(gram: Tensor) -> dict[str, float]:
+    """Each of COMPARISONS from the inner products (6, 6) of the two half gradients of task0, task1 and shuffled, in that order: of two
+    tasks the mean over the four pairs of halves, of one task that of its two halves. NaN where a gradient is zero."""
+    norms = gram.diagonal().clamp_min(0).sqrt()
+    cosine = gram / torch.outer(norms, norms)
+    place = {"task0": (0, 1), "task1": (2, 3), "shuffled": (4, 5)}
+    found = {}
+    for name, (one, other) in COMPARISONS.items():
+        pairs = [place[one]] if one == other else list(product(place[one], place[other]))
+        found[name] = float(torch.stack([cosine[pair] for pair in pairs]).mean())
+    return found
+
+
+def compared_steps(checkpoints: Checkpoints) -> list[int]:
+    """The checkpoints of the first steps, the end of Task 0 among them, and the last one."""
+    return [step for step in checkpoints.steps if step <= LATEST or step == checkpoints.last]
+
+
+def gradients(run: Run, checkpoints: Checkpoints, questions: Questions, device: torch.device) -> pd.DataFrame:
+    """Rows of GRADIENTS for each of `compared_steps`; one model is in memory at a time."""
+    asked = sampled(questions, run.seed)
+    rows: list[tuple[object, ...]] = []
+    for step in compared_steps(checkpoints):
+        model = read_model(checkpoints.folders[step], device)
+        output = next(name for name, weight in model.named_parameters() if weight is model.get_output_embeddings().weight)
+        found = [gradient(model, half, run.evaluation.batch_size) for pair in asked.values() for half in pair]
+        for (part, layer), gram in products(found, output, model.config.num_hidden_layers).items():
+            rows += [(step, part, layer, comparison, value) for comparison, value in cosines(gram).items()]
+    frame = pd.DataFrame(rows, columns=["step", "part", "layer", "comparison", "value"])
+    questions_of_half = min(len(half) for pair in asked.values() for half in pair)
+    frame = frame.assign(scale=run.scale, seed=run.seed, arm=run.arm, n=questions_of_half)
+    return frame.sort_values(["step", "layer", "part"], kind="stable", ignore_index=True)

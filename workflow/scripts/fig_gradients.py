@@ -1,0 +1,10 @@
+"""Figure: whether the gradients of Task 0 and Task 1 are opposed."""
+
+from __future__ import annotations
+
+from forgetting.figures.gradients import draw
+from forgetting.figures.style import save_figure
+from forgetting.present import present
+
+if __name__ == "__main__":
+    present(__doc__, draw, save_figure, inputs=("gradients",))

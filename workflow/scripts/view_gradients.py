@@ -1,0 +1,32 @@
+"""Cosines of the gradients of Task 0 and Task 1 at the early checkpoints of Task 1 and at its end."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from forgetting.command import run_command
+from forgetting.model import pick_device
+from forgetting.run import load_run
+from forgetting.tables import GRADIENTS, write_table
+from forgetting.tokens import Questions
+from forgetting.views.gradients import gradients
+from forgetting.views.inputs import Checkpoints
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
+    parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
+    parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
+    parser.add_argument("--output", type=Path, required=True, help="gradients.parquet")
+    arguments = parser.parse_args()
+
+    checkpoints = Checkpoints.find(arguments.task0, arguments.checkpoints)
+    table = gradients(load_run(arguments.config), checkpoints, Questions.load(arguments.questions), pick_device())
+    write_table(table, arguments.output, GRADIENTS)
+
+
+if __name__ == "__main__":
+    run_command(main)
