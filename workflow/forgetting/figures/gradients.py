@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.statistics import over_seeds
+from forgetting.statistics import CORRELATION, over_seeds
 
 _PARTS = {"all": "all weights", "blocks": "blocks alone, without the embeddings"}
 _LINES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -54,7 +54,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None
         look = style.arm_look(arm)
         for comparison, (_, line) in _LINES.items():
             chosen = rows[(rows["arm"] == arm) & (rows["comparison"] == comparison)]
-            found = over_seeds(chosen.assign(low=np.nan, high=np.nan), ["step"], seeds).sort_values("step")
+            found = over_seeds(chosen.assign(low=np.nan, high=np.nan), ["step"], seeds, kind=CORRELATION).sort_values("step")
             marker: dict[str, Any] = {"marker": look.marker, "markersize": 3.5} if comparison == "task0_task1" else {}
             panel.plot(found["step"], found["value"], color=look.color, **(line | marker))
             if comparison == "task0_task1":
