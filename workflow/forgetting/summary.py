@@ -21,7 +21,7 @@ from forgetting.views.spurious import EARLY_STEPS, RELEARNED, probe_points, reco
 from forgetting.views.standing import against_controls, content_and_form
 
 FORMATS = ("csv", "md", "tex")
-_WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "bytes", "seeds", "seed")
+_WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "bytes", "seeds", "seed", "units")
 _TITLES = {
     "learned": "Task 1 learned",
     "task1_final": "Task 1 final",
