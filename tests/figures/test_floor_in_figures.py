@@ -31,7 +31,13 @@ def frames() -> dict[str, pd.DataFrame]:
     facts.append(floor)
     whole = pd.concat(facts, ignore_index=True)
     return {
-        "metrics": pd.concat([metrics, metrics.assign(arm=FLOOR, value=metrics["value"].where(metrics["metric"] == "early_stop_step", 0.5 * metrics["value"]))], ignore_index=True),
+        "metrics": pd.concat(
+            [
+                metrics,
+                metrics.assign(arm=FLOOR, value=metrics["value"].where(metrics["metric"] == "early_stop_step", 0.5 * metrics["value"])),
+            ],
+            ignore_index=True,
+        ),
         "recovery": summarise(whole, KEYS),
         "recovery_facts": whole,
         "floors": synthetic.floors(0),
