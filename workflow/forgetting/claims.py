@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from forgetting.statistics import Interval
+from forgetting.statistics import CORRELATION, RATIO, UNBOUNDED, Interval
 from forgetting.summary import combine_seeds
 
 COLUMNS = ["statistic", "arm", "about", "seeds", "value", "low", "high", "reference"]
@@ -29,16 +29,21 @@ def claims_table(features: pd.DataFrame, weights: pd.DataFrame, gradients: pd.Da
 
     Frames: FEATURES, WEIGHTS and GRADIENTS of the viewed arms. With one seed, an interval is known only where the tables have one.
     """
-    rows = []
-    for frame, measure in ((features, shifts), (weights, angles), (gradients, oppositions)):
-        for (seed, arm), run in frame.groupby(["seed", "arm"], sort=False):
-            rows += [(seed, arm, name, about, *number, reference) for name, about, number, reference in measure(run)]
-    runs = pd.DataFrame(rows, columns=["seed", "arm", "statistic", "about", "value", "value_low", "value_high", "reference"])
-    runs = runs[runs["value"].notna()]
     keys = ["statistic", "arm", "about"]
-    table = combine_seeds(runs, keys, ["value"]).rename(columns={"value_low": "low", "value_high": "high"})
-    table = table.merge(runs.groupby(keys, as_index=False)["reference"].mean(), on=keys)
-    return table.reindex(columns=COLUMNS)
+    tables = []
+    for frame, measure, kind in ((features, shifts, RATIO), (weights, angles, UNBOUNDED), (gradients, oppositions, CORRELATION)):
+        rows = [
+            (seed, arm, name, about, *number, reference)
+            for (seed, arm), run in frame.groupby(["seed", "arm"], sort=False)
+            for name, about, number, reference in measure(run)
+        ]
+        runs = pd.DataFrame(rows, columns=["seed", "arm", "statistic", "about", "value", "value_low", "value_high", "reference"])
+        runs = runs[runs["value"].notna()]
+        if runs.empty:
+            continue
+        table = combine_seeds(runs, keys, ["value"], kind).rename(columns={"value_low": "low", "value_high": "high"})
+        tables.append(table.merge(runs.groupby(keys, as_index=False)["reference"].mean(), on=keys))
+    return (pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()).reindex(columns=COLUMNS)
 
 
 def shifts(features: pd.DataFrame) -> Iterator[_Row]:

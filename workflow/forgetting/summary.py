@@ -21,21 +21,36 @@ from forgetting.views.spurious import EARLY_STEPS, RELEARNED, probe_points, reco
 from forgetting.views.standing import against_controls, content_and_form
 
 FORMATS = ("csv", "md", "tex")
-_WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "bytes", "seeds", "seed")
+_WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "bytes", "seeds", "seed", "units")
 _KINDS: dict[str, Kind] = (
     dict.fromkeys(
         ["learned", "before", "trough", "peak", "final", "matched", "halfway", "common", "stopped", "task1_final", "final_average"]
         + ["dropped", "task1_there", "recovered", "control_persons", "pretrained", "random", "shuffled"]
-        + ["kept", "lost_and_recovered", "never_recovered", "probe_chance"],
+        + ["kept", "lost_and_recovered", "not_back_after_one_epoch", "probe_chance"]
+        + ["floor", "early_area", "area_pretrained", "area_floor", "task0", "control_probability"],
         PROPORTION,
     )
     | dict.fromkeys(
-        ["forgetting", "backward_transfer", "area", "rebound", "drop", "beyond_pretrained", "halfway_gain", "matched_gain", "common_gain"],
+        ["forgetting", "backward_transfer", "area", "rebound", "drop", "beyond_pretrained", "halfway_gain", "matched_gain", "common_gain"]
+        + ["kept_beyond_floor", "beyond_floor", "area_beyond_pretrained", "area_beyond_floor"],
         DIFFERENCE,
     )
-    | dict.fromkeys(["savings", "seconds", "preparation_seconds", "trained_parameters", "stored_bytes"], RATIO)
     | dict.fromkeys(
-        ["spurious_share", "common_share", "restored_share", "probe", "probe_before", "probe_change", "extra_passes"], UNBOUNDED
+        [
+            "savings",
+            "savings_at_least",
+            "savings_at_most",
+            "task0_nll",
+            "seconds",
+            "preparation_seconds",
+            "trained_parameters",
+            "stored_bytes",
+        ],
+        RATIO,
+    )
+    | dict.fromkeys(
+        ["spurious_share", "floor_share", "common_share", "restored_share", "probe", "probe_before", "probe_change", "extra_passes"],
+        UNBOUNDED,
     )
 )
 """The kind of number that a column holds, see `kind_of`. A spurious share may pass 1 (recovery may go beyond what was before), as may a
@@ -199,10 +214,10 @@ def kind_of(name: str) -> Kind:
     raise KeyError(f"what kind of number is {name!r}? Say it in forgetting.summary._KINDS")
 
 
-def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str], kind: Kind | None = None) -> pd.DataFrame:
     """One row for each combination of `keys`: each value with its interval (`_low`, `_high`), and how many seeds there are.
 
-    With several seeds: mean and interval over the seeds (`mean_over_seeds`, by the kind of number). With one: the value and its interval,
+    With several seeds: mean and interval over the seeds (`mean_over_seeds`, by the kind of number, `kind` or that of its name). With one: the value and its interval,
     if it has one. A value that a seed lacks has no mean, since the seeds that have it are not a sample of all: `<name>_seeds`, which every
     value has that is undefined anywhere, says how many do. Infinite savings have no mean: where a seed has them, the value is the median
     over seeds, without an interval. Steps and the share of seeds that learned Task 1 go without; interval columns that would be empty are
@@ -213,7 +228,7 @@ def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str]
     for key, group in runs.groupby(list(keys), sort=False):
         row: dict[str, Any] = dict(zip(keys, key, strict=True)) | {"seeds": len(group)}
         for name in values:
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, _over_seeds(group, name)), strict=True))
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, _over_seeds(group, name, kind)), strict=True))
             if _is_whole(name) or name == "learned":
                 del row[f"{name}_low"], row[f"{name}_high"]
             if name in partial:
@@ -224,7 +239,7 @@ def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str]
     return table.drop(columns=empty)
 
 
-def _over_seeds(group: pd.DataFrame, name: str) -> Interval:
+def _over_seeds(group: pd.DataFrame, name: str, kind: Kind | None) -> Interval:
     """One value of a group of runs, a seed each."""
     values = group[name].astype(float)
     low, high = (group[end].astype(float) if end in group else pd.Series(np.nan, group.index) for end in (f"{name}_low", f"{name}_high"))
@@ -232,7 +247,7 @@ def _over_seeds(group: pd.DataFrame, name: str) -> Interval:
         return Interval(values.iloc[0], low.iloc[0], high.iloc[0])
     if np.isinf(values).any() and values.notna().all():
         return Interval(float(np.median(values)), np.nan, np.nan)
-    return mean_over_seeds(values, kind_of(name), low, high)
+    return mean_over_seeds(values, kind or kind_of(name), low, high)
 
 
 def formatted(table: pd.DataFrame) -> pd.DataFrame:

@@ -136,7 +136,7 @@ def arm_look(arm: str) -> Look:
     """Colour, marker and legend text of an arm, from its name alone (so that they are the same in every figure)."""
     if never_had_task0(arm):
         base = arm_look(arm.removesuffix(NO_TASK0))
-        return Look("#767676" if base.color == SEQUENTIAL else "#ABABAB", base.marker, f"{base.label}, never had Task 0")
+        return Look("#767676" if base.color == SEQUENTIAL.lower() else "#ABABAB", base.marker, f"{base.label}, never had Task 0")
     name = arm_family(arm)
     if name is None:
         return Look("#7A6A2F", "D", arm)
