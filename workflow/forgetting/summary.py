@@ -217,11 +217,11 @@ def kind_of(name: str) -> Kind:
 def combine_seeds(runs: pd.DataFrame, keys: Sequence[str], values: Sequence[str], kind: Kind | None = None) -> pd.DataFrame:
     """One row for each combination of `keys`: each value with its interval (`_low`, `_high`), and how many seeds there are.
 
-    With several seeds: mean and interval over the seeds (`mean_over_seeds`, by the kind of number, `kind` or that of its name). With one: the value and its interval,
-    if it has one. A value that a seed lacks has no mean, since the seeds that have it are not a sample of all: `<name>_seeds`, which every
-    value has that is undefined anywhere, says how many do. Infinite savings have no mean: where a seed has them, the value is the median
-    over seeds, without an interval. Steps and the share of seeds that learned Task 1 go without; interval columns that would be empty are
-    left out.
+    With several seeds: mean and interval over the seeds (`mean_over_seeds`, by the kind of number: `kind`, or that of its name). With one:
+    the value and its interval, if it has one. A value that a seed lacks has no mean, since the seeds that have it are not a sample of all:
+    `<name>_seeds`, which every value has that is undefined anywhere, says how many do. Infinite savings have no mean: where a seed has
+    them, the value is the median over seeds, without an interval. Steps and the share of seeds that learned Task 1 go without; interval
+    columns that would be empty are left out.
     """
     rows: list[dict[str, Any]] = []
     partial = [name for name in values if runs[name].isna().any()]
