@@ -57,8 +57,8 @@ def _remarks(summary: pd.DataFrame) -> str:
     )
     if summary["seed"].nunique() > 1:
         text += (
-            " ‡: surely more Task 0 than seq where all seeds of both have learned as much of Task 1, by intervals that hold for all rows of "
-            "b together."
+            " ‡: surely more Task 0 than seq where all seeds of both have learned as much of Task 1, by intervals that hold for all rows "
+            "of b together."
         )
     return text if length.nunique() < 2 else f"{text} Runs in a: {length.min():g} to {length.max():g} times the steps of seq."
 
