@@ -113,6 +113,14 @@ def test_conclusions_stand_near_the_top_and_values_are_escaped(results: Path) ->
     assert "The verdict on &lt;every&gt; arm of <code>all</code></h3>" in text and "<every>" not in text
 
 
+def test_one_run_is_called_so_on_the_first_screen_and_several_are_not(results: Path) -> None:
+    assert "<b>One run.</b>" in made(results).partition('id="does-accuracy-collapse"')[0]
+    path = next(results.glob("config*.json"))
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"seeds": [0, 1]}))
+    assert "One run." not in made(results)
+
+
 def test_captions_are_rendered(results: Path) -> None:
     assert "<strong>What it shows.</strong>" in made(results)
 

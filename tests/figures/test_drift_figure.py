@@ -49,9 +49,12 @@ def test_of_several_seeds_both_coordinates_have_an_interval_over_them() -> None:
     runs = [study({"seq": pair}, seed) for seed, pair in enumerate(zip(moved, known, strict=True))]
     drift, metrics = (pd.concat(frames) for frames in zip(*runs, strict=True))
     found = forgetting_against_drift(drift, metrics).set_index(["point", "metric"]).loc[("early", "kl_from_theta_star")]
-    for sample, (low, high) in ((moved, ("low", "high")), (BEFORE - np.array(known), ("lost_low", "lost_high"))):
-        expected = stats.t.interval(0.95, 2, loc=np.mean(sample), scale=stats.sem(sample))
-        np.testing.assert_allclose([found[low], found[high]], expected)
+    # Student's t on the scale of each kind: the logarithm of a divergence, Fisher's z of a difference of accuracies.
+    lost = BEFORE - np.array(known)
+    half = stats.t.ppf(0.975, 2) * stats.sem(moved) / np.mean(moved)
+    np.testing.assert_allclose([found["low"], found["high"]], np.mean(moved) * np.exp([-half, half]))
+    half = stats.t.ppf(0.975, 2) * stats.sem(lost) / (1 - lost.mean() ** 2)
+    np.testing.assert_allclose([found["lost_low"], found["lost_high"]], np.tanh(np.arctanh(lost.mean()) + [-half, half]))
     np.testing.assert_allclose([found["value"], found["lost"]], [np.mean(moved), BEFORE - np.mean(known)])
 
 
