@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 import safetensors.torch
 import torch
+from tests.conftest import TINY_GROUPS
 
 from forgetting.arms import AnyArm, parse_arm
 from forgetting.biography.tokenizer import END_OF_TEXT, load_tokenizer
@@ -23,7 +24,7 @@ from forgetting.sections import Model, Optimizer, Schedule, Task0, Task1
 from forgetting.steps import arm_training
 from forgetting.tables import METRICS, read_table
 from forgetting.tokens import Questions
-from forgetting.training import task1
+from forgetting.training import measurements, task1
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.moments import MOMENTS
@@ -172,7 +173,7 @@ def test_a_terminated_run_ends_as_an_undisturbed_one(
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     run = run_of(tiny_setting, entry, 12)
     finetune_task1(run, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "whole")
-    measure = task1.evaluate_facts
+    measure = measurements.evaluate_facts
 
     def terminate_at_the_second_evaluation(*arguments: Any) -> dict[str, torch.Tensor]:
         calls.append(1)
@@ -181,7 +182,7 @@ def test_a_terminated_run_ends_as_an_undisturbed_one(
         return measure(*arguments)
 
     calls: list[int] = []
-    monkeypatch.setattr(task1, "evaluate_facts", terminate_at_the_second_evaluation)
+    monkeypatch.setattr(measurements, "evaluate_facts", terminate_at_the_second_evaluation)
     with pytest.raises(SystemExit) as ended:
         finetune_task1(run, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "resumed")
     assert ended.value.code == 128 + signal.SIGTERM
@@ -211,7 +212,7 @@ def test_what_a_job_gives_its_method_has_no_held_out_question(
     (setting,) = given
     assert set(setting.task0_train.group) == {"task0_train"}
     assert set(setting.task1.questions.group) == {"task1"}
-    assert len(setting.held_out) == 44 - 12
+    assert len(setting.held_out) == TINY_GROUPS.total - TINY_GROUPS.task0_train
 
 
 def test_an_arm_with_a_rate_of_its_own_gives_it_to_its_method(

@@ -37,8 +37,8 @@ BAD_CONFIGS = {
     "an arm with a space": ("{methods: {a b: {method: seq}}, arms: [seq, a b]}", "arm 'a b' cannot be the name of a folder"),
     "an arm with a slash": ("{methods: {../a: {method: seq}}, arms: [seq, ../a]}", "arm '../a' cannot be the name of a folder"),
     "an arm called controls": ("{methods: {controls: {method: seq}}, arms: [seq, controls]}", "arm 'controls' cannot"),
-    "positions of half a pair": ("{model: {rotary_fraction: 0.3}}", "model.rotary_fraction 0.3"),
-    "heads too small for positions": ("{model: {heads: 256}}", "model.hidden_size / model.heads"),
+    "positions of half a pair": ("{model: {rotary_fraction: 0.32}}", "model.rotary_fraction 0.32"),
+    "heads too small for positions": ("{model: {heads: 192}}", "model.hidden_size / model.heads"),
     "sequences longer than positions": ("{pretrain: {sequence_length: 1024}}", "pretrain.sequence_length 1024"),
     "more components than dimensions": ("{views: {components: 1000}}", "views.components 1000"),
     "an average that never moves": ("{pretrain: {optimizer: {beta2: 1}}}", "pretrain.optimizer.beta2"),
@@ -118,7 +118,7 @@ def replace_line(number: int, text: str) -> Callable[[Path], None]:
 
 BAD_RESOURCES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "missing pool": ("pools/majors.txt", Path.unlink, "no such file"),
-    "empty pool": ("pools/majors.txt", lambda path: path.write_bytes(b""), "0 lines, but the config asks for 100"),
+    "empty pool": ("pools/majors.txt", lambda path: path.write_bytes(b""), "0 lines, but the config asks for 50"),
     "empty line in a pool": ("pools/cities.txt", replace_line(7, " "), "line 7: is empty"),
     "the same entry twice": ("pools/universities.txt", replace_line(9, ""), "is line 8 too"),
     "pool in another encoding": ("pools/last_names.txt", lambda path: path.write_bytes(b"M\xfcller\n" * 1000), "not in UTF-8"),

@@ -109,6 +109,7 @@ def test_results_that_cannot_be_written_stop_snakemake(tmp_path: Path) -> None:
 SCALES = {
     "laptop": (),
     "smoke": ("smoke.yaml",),
+    "blank-names": ("blank-names.yaml",),
     "gpu-small": ("gpu-small.yaml",),
     "paper": ("paper.yaml",),
     "pythia-70m": ("paper.yaml", "pythia-70m.yaml"),
@@ -165,7 +166,7 @@ def test_a_job_of_an_arm_gets_what_the_arm_says_and_no_default() -> None:
         "seq": {"method": "seq"},
         "replay-20": {"method": "replay", "share": 0.2, "mix": "batch"},
         "seq-carried-state": {"method": "seq", "carried_state": True},
-        "gpm-rows-only": {"method": "gradient_projection", "rule": "gpm", "hold": ["rows"], "length": 3.0},
+        "gpm-rows-only": {"method": "gradient_projection", "rule": "gpm", "hold": ["rows"], "length": 2.0},
     }
     for name in study.every_arm:
         assert parse_arm(study.run("task1", 0, name)["method"]) == study.methods[name]

@@ -6,21 +6,17 @@ The method called `name` lives in `methods/name.py`; its knobs are the class her
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, TypeAdapter, model_validator
 
 from forgetting.strict import Count, NotNegative, Positive, Strict
+from forgetting.without_task0 import NO_TASK0, never_had_task0
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Held = Literal["subspaces", "rows", "vectors"]
 WINDOW = (100, 150)
 """Steps of Task 1 between which the alignment direction is the displacement of the weights."""
-
-
-NO_TASK0 = "-no-task0"
-"""How the name of every arm ends that starts from the pretrained model."""
 
 
 class Arm(Strict):
@@ -161,17 +157,6 @@ AnyArm = Annotated[
 def parse_arm(entry: dict[str, Any]) -> AnyArm:
     """An entry of `config/methods.yaml`, checked. Raises ValidationError."""
     return TypeAdapter[AnyArm](AnyArm).validate_python(entry)
-
-
-def never_had_task0(arm: str) -> bool:
-    """Whether an arm of this name starts from the pretrained model; `check_name` sees to it that the name tells."""
-    return arm.endswith(NO_TASK0)
-
-
-def floor_of(arm: str, arms: Collection[str]) -> str | None:
-    """The arm among `arms` that is this one without Task 0: of the same name with `-no-task0`, else `seq-no-task0`, else None."""
-    names = (arm if never_had_task0(arm) else f"{arm}{NO_TASK0}", f"seq{NO_TASK0}")
-    return next((name for name in names if name in arms), None)
 
 
 def check_name(name: str, arm: AnyArm) -> None:

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.arms import never_had_task0
 from forgetting.model import WEIGHTS, load_architecture, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.run import RecoveryRun, Run
 from forgetting.statistics import summarise
@@ -27,6 +26,7 @@ from forgetting.training.loop import Plan, train
 from forgetting.training.measurements import evaluate_facts, facts_frame, of_run, run_metrics
 from forgetting.training.resume import Scratch
 from forgetting.views.performance import early_stop_step, trough_checkpoint
+from forgetting.without_task0 import never_had_task0
 
 PROBED_GROUPS = ("task0_test", "control")
 OTHER_WORDINGS, UNSEEN_TEXT = "other_wordings.parquet", "probe_biographies.arrow"

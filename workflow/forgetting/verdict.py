@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from forgetting.arms import never_had_task0
 from forgetting.conclusion import conclusion
 from forgetting.statistics import Interval
 from forgetting.summary import combine_seeds, probe_accuracies
@@ -30,6 +29,7 @@ from forgetting.views.theory_verdicts import (
     STREAM_SINGLE,
     theory_verdicts,
 )
+from forgetting.without_task0 import never_had_task0
 
 GROUP = "task0_test"
 SPACE, GROUPING = "logits", "attribute_position"

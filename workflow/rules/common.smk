@@ -21,13 +21,13 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
 )
 
-from forgetting.arms import never_had_task0
 from forgetting.config import VIEW_KEYS, load_study
 from forgetting.devices import JOBS_PER_DEVICE
 from forgetting.large_inputs import compare_by_content
 from forgetting.run import ConfigError
 from forgetting.sizing import Sizes
 from forgetting.steps import arm_steps, checkpoint_steps, dense_steps
+from forgetting.without_task0 import never_had_task0
 
 compare_by_content()
 

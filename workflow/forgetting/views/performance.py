@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from forgetting.arms import never_had_task0
 from forgetting.sections import TROUGH_WITHIN
+from forgetting.without_task0 import never_had_task0
 
 EARLY_STOP = "early_stop_step"
 """Metric that holds the first evaluation step at which Task 1 was learned (NaN: never)."""

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from forgetting.arms import floor_of
 from forgetting.statistics import CONFIDENCE, TAILS, Interval, person_bootstrap, share_of_persons
 from forgetting.views.performance import crossings, early_stop_step, trough_checkpoint
+from forgetting.without_task0 import floor_of
 
 DRAWS = 2000
 SMALLEST_DROP = 0.02
