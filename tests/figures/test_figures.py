@@ -21,6 +21,7 @@ from forgetting.figures.fisher_angle import correlation, joined, over_runs
 from forgetting.figures.landscape import least_in_plane
 from forgetting.figures.pseudo_examples import yields
 from forgetting.present import INPUTS
+from forgetting.sections import TROUGH_WITHIN
 from forgetting.statistics import PROPORTION, over_seeds
 
 FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")
@@ -31,6 +32,7 @@ CHECKPOINTS = (0, 60, 150, 4000)
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 PATTERNS = {
     "metrics": "seed*/task1/*/metrics.parquet",
+    "pretrained": "seed*/task1/*/metrics.parquet",
     "recovery": "seed*/recovery/*/metrics.parquet",
     "recovery_facts": "seed*/recovery/*/facts.parquet",
     "floors": "seed*/data/floors.parquet",
@@ -190,7 +192,8 @@ def test_an_arm_that_one_seed_did_not_learn_is_compared_at_its_end_in_all(tree: 
 def test_every_arm_of_the_grid_has_a_path_and_unequal_lengths_are_told(tree: Path) -> None:
     frames = {name: INPUTS[name][0](files(tree, name, "0")) for name in ("metrics", "recovery", "floors", "choice")}
     longer = frames["metrics"]["arm"] == "joint"
-    steps = frames["metrics"]["step"].where(~longer, 2 * frames["metrics"]["step"])
+    late = frames["metrics"]["step"] > TROUGH_WITHIN  # earlier ones have checkpoints, which recovery starts from
+    steps = frames["metrics"]["step"].where(~(longer & late), 2 * frames["metrics"]["step"])
     figure = method_comparison.draw(**frames | {"metrics": frames["metrics"].assign(step=steps)}, matched_accuracy=0.9)
     paths = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]
     assert len(paths) == len(frames["choice"]) and sum(line.get_alpha() > 0.5 for line in paths) == frames["choice"]["chosen"].sum()

@@ -109,8 +109,8 @@ def test_only_arms_that_carry_it_wait_for_the_optimizer_state(clone: Path) -> No
 
 def test_paper_is_the_papers_study(clone: Path) -> None:
     jobs = planned(clone, "all", "--configfile", "config/paper.yaml")
-    assert task1_jobs(jobs) == 7  # seq, replay, freeze, EWC, 3 further rates
-    assert jobs["recovery_curve"] == 4 and jobs["recovery"] == 3
+    assert task1_jobs(jobs) == 9  # seq, replay, freeze, EWC, 3 further rates, seq and freeze without Task 0
+    assert jobs["recovery_curve"] == 6 and jobs["recovery"] == 3
     study = load_study(merged("paper.yaml"))
     longer = {arm for arm in study.every_arm if arm_steps(study.task1, study.methods[arm]) != study.task1.steps}
     assert longer == {"replay-half-20"} and arm_steps(study.task1, study.methods["replay-half-20"]) == 125_000, "as the reference's replay"
@@ -126,7 +126,7 @@ def test_scales_on_a_gpu_train_every_arm(clone: Path, overlays: tuple[str, ...])
     jobs = planned(clone, "all", "methods", "--configfile", *(f"config/{name}" for name in overlays))
     study = load_study(merged(*overlays))
     assert task1_jobs(jobs) + jobs["task_vector"] == len(study.every_arm)
-    assert jobs["recovery_curve"] == len(study.recovery.curve_arms) == 4
+    assert jobs["recovery_curve"] == len(study.recovery.curve_arms) == 6
     assert [method.layers for name in study.comparison.families["freeze"] if (method := study.methods[name])] == list(range(7))
     left_out = {name.partition("-")[0] for name in study.methods if name not in study.every_arm}
     assert left_out <= {"freeze", "seq"}, "only depths and rates of other scales are left out"

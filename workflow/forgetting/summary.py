@@ -141,8 +141,8 @@ def recovery_controls_table(
 ) -> pd.DataFrame:
     """Where as many steps on other form, other content or fewer persons bring Task 0, from trough and end: see `content_and_form`."""
     runs = content_and_form(recovery_facts, probe_points(metrics, recovery), early_steps)
-    values = ["task0", "early_area", "task0_nll", "control_probability"]
-    return combine_seeds(runs, ["arm", "point", "training", "units"], values)
+    keys, values = ["arm", "point", "training", "units"], ["task0", "early_area", "task0_nll", "control_probability"]
+    return combine_seeds(runs, keys, values) if len(runs) else pd.DataFrame(columns=[*keys, "seeds", *values])
 
 
 def learning_rate_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> pd.DataFrame:
