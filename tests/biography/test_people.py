@@ -43,15 +43,15 @@ def test_names_are_unique_and_groups_disjoint(tables: ValueTables) -> None:
 def test_names_are_unique_where_most_combinations_are_taken() -> None:
     few = Pools(first_names=4, middle_names=4, last_names=4)
     tables = ValueTables.read(POOLS, few)
-    frame = draw_people(Groups(task0_train=8, task0_val=8, task0_test=8, task1=4, control=4), tables, seed=0).frame(tables)
+    frame = draw_people(Groups(task0_train=8, task0_val=8, task0_test=8, task1=4, control=4, probe=4), tables, seed=0).frame(tables)
     assert frame["full_name"].is_unique
 
 
 def test_a_small_study_is_a_prefix_of_a_large_one(tables: ValueTables) -> None:
-    small = draw_people(Groups(task0_train=40, task0_val=10, task0_test=10, task1=30, control=10), tables, seed=5)
+    small = draw_people(Groups(task0_train=40, task0_val=10, task0_test=10, task1=30, control=10, probe=10), tables, seed=5)
     large = draw_people(MANY, tables, seed=5)
-    assert np.array_equal(small.names, large.names[:100])
-    assert np.array_equal(small.attributes, large.attributes[:100])
+    assert np.array_equal(small.names, large.names[:110])
+    assert np.array_equal(small.attributes, large.attributes[:110])
 
 
 def test_seeds_give_different_persons(tables: ValueTables) -> None:
