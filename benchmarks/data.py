@@ -11,7 +11,7 @@ from common import Opened, alternate, make_data, parser, peak_memory, print_tabl
 from forgetting.biography.tokenizer import encode
 from forgetting.sections import ATTRIBUTES, GROUPS, TEMPLATES_PER_ATTRIBUTE
 
-PERSONS = (50_000, 10_000, 40_000, 80_000, 20_000)
+PERSONS = (50_000, 10_000, 40_000, 80_000, 19_000, 1_000)
 TARGET_SECONDS, TARGET_MEMORY = 60, 4
 
 

@@ -92,7 +92,7 @@ def test_several_seeds_give_the_interval_over_seeds_of_the_ratio_of_each() -> No
     ratios = np.array([0.2 / 1.5, 0.3, 0.05])
     half = student.ppf(0.975, 2) * ratios.std(ddof=1) / np.sqrt(3)
     assert table.loc["shift_kept", ["value", "low", "high"]].tolist() == pytest.approx(
-        [ratios.mean(), ratios.mean() - half, ratios.mean() + half]
+        ratios.mean() * np.exp([0, -half / ratios.mean(), half / ratios.mean()])
     )
     assert table.loc["gradients_start_all", "value"] == pytest.approx(-0.09)
 

@@ -40,7 +40,7 @@ def write(results: Path, path: str, values: dict[str, float]) -> None:
     whole = pd.concat([frame, of_questions], ignore_index=True)
     schema = METRICS
     if stage == "recovery":
-        whole, schema = whole.assign(start="all", checkpoint=-1, epochs=3.0), RECOVERY
+        whole, schema = whole.assign(start="all", training="all", units=0, checkpoint=-1, epochs=3.0), RECOVERY
     write_table(whole, results / path / "metrics.parquet", schema)
 
 

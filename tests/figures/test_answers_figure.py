@@ -84,7 +84,7 @@ def test_fates_by_hand() -> None:
         for (checkpoint, epochs), marks in right.items()
         for person, mark in enumerate(marks)
     ]
-    facts = pd.DataFrame(rows).assign(seed=0, arm="seq", start="task1", group="task0_test", attribute="major")
+    facts = pd.DataFrame(rows).assign(seed=0, arm="seq", start="task1", training="right", group="task0_test", attribute="major")
     found = fates(facts, points(1).head(1)).set_index("part")
     assert found["value"].to_dict() == pytest.approx({"filled": 0.4, "open": 0.2})
     # One fact a person is a plain binomial: Wilson's interval.
