@@ -28,7 +28,7 @@ def test_status_beside_a_running_snakemake(clone: Path) -> None:
         lock.unlink(missing_ok=True)
     assert done.returncode == 0, done.stdout[-3000:]
     (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("task1 ")]
-    assert row[1:5] == ["0", "0", "0", "4"], "the arms of the smoke study"
+    assert row[1:5] == ["0", "0", "0", "5"], "the arms of the smoke study"
     assert "Job stats" not in done.stdout, "the table is all it says"
     assert {path.name for path in (clone / "results" / "smoke").iterdir()} == {"logs"}
 
