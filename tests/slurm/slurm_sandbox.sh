@@ -71,8 +71,12 @@ CONFIGURATION
 
 start() {
     if [ -e "$link" ] || [ -L "$link" ]; then
-        echo "slurm_sandbox.sh: $link exists: is another Slurm running here?" >&2
-        exit 1
+        # A sandbox whose test was killed leaves its link; one that still runs has a live slurmctld.
+        if ! [ -L "$link" ] || kill -0 "$(cat "$link/slurmctld.pid" 2>/dev/null)" 2>/dev/null; then
+            echo "slurm_sandbox.sh: $link exists: is another Slurm running here?" >&2
+            exit 1
+        fi
+        rm "$link"
     fi
     mkdir -p "$folder"/{munge,state,spool.cpu0,spool.gpu0}
     chmod 755 "$folder" "$folder/munge"

@@ -43,7 +43,11 @@ BAD_CONFIGS = {
     "more components than dimensions": ("{views: {components: 1000}}", "views.components 1000"),
     "an average that never moves": ("{pretrain: {optimizer: {beta2: 1}}}", "pretrain.optimizer.beta2"),
     "warm-up longer than training": ("{pretrain: {schedule: {warmup_steps: 5000}}}", "pretrain.schedule.warmup_steps 5000"),
-    "steps before the first checkpoint": ("{task1: {steps: 10, checkpoints: [[50, 50]], later_checkpoints: 1}}", "raise task1.steps"),
+    "steps before the first checkpoint": (
+        "{task1: {steps: 10, checkpoints: [[50, 50]], later_checkpoints: 1}, comparison: {families: {seq-warmup: null}}}",
+        "raise task1.steps",
+    ),
+    "an arm's warm-up longer than its training": ("{task1: {steps: 100}}", "methods.seq-warmup-150.warmup_steps 150"),
     "strides that go back": ("{task1: {checkpoints: [[200, 5], [50, 10]]}}", "task1.checkpoints must be [until_step, every]"),
     "strides that are numbers": ("{task1: {evaluate: [5, 10]}}", "task1.evaluate.0: Input should be a valid tuple"),
     "epochs closer than a batch": ("{recovery: {epochs: [0.001, 1.0]}}", "recovery.epochs [0.001, 1.0]"),
@@ -200,7 +204,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "unknown architecture": ("model/config.json", no_architecture, "cannot be read as the architecture"),
     "corrupt config of the run": ("config.json", cut, "not valid JSON"),
     "binary config of the run": ("config.json", garbage, "not valid JSON"),
-    "config of another stage": ("config.json", lambda path: smoke_config(path.parent, "drift"), "has no section 'task1'"),
+    "config of another stage": ("config.json", lambda path: smoke_config(path.parent, "drift"), "has no section 'method'"),
     "missing config of the run": ("config.json", Path.unlink, "no such file"),
 }
 
