@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from common import print_table, use_threads
-from forgetting.difference import DIFFERENCE, Base, read_difference, write_difference
-from forgetting.model import load_weights
+from forgetting.model.checkpoints import load_weights
+from forgetting.model.difference import DIFFERENCE, Base, read_difference, write_difference
 
 Weights = dict[str, Tensor]
 Coding = Callable[[np.ndarray, np.ndarray], np.ndarray]

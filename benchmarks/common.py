@@ -23,14 +23,15 @@ ROOT = Path(__file__).resolve().parents[1]
 RESOURCES = ROOT / "resources"
 sys.path.insert(0, str(ROOT / "workflow"))  # also without an installed package
 
-from forgetting.biography.dataset import build_data  # noqa: E402
-from forgetting.biography.questions import read_questions  # noqa: E402
-from forgetting.biography.rendering import Renderer, Template, read_templates  # noqa: E402
-from forgetting.biography.tokenizer import encode, end_token, load_tokenizer  # noqa: E402
-from forgetting.config import StudyConfig, load_study  # noqa: E402
-from forgetting.run import Run  # noqa: E402
-from forgetting.sections import PRETRAINED_GROUPS  # noqa: E402
-from forgetting.tables import PEOPLE, read_table  # noqa: E402
+from forgetting.config.job import Run  # noqa: E402
+from forgetting.config.sections import PRETRAINED_GROUPS  # noqa: E402
+from forgetting.config.study import StudyConfig, load_study  # noqa: E402
+from forgetting.scenarios.biography.dataset import build_data  # noqa: E402
+from forgetting.scenarios.biography.questions import read_questions  # noqa: E402
+from forgetting.scenarios.biography.rendering import Renderer, Template, read_templates  # noqa: E402
+from forgetting.scenarios.biography.tokenizer import encode, end_token, load_tokenizer  # noqa: E402
+from forgetting.schemas.people import PEOPLE  # noqa: E402
+from forgetting.tables import read_table  # noqa: E402
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

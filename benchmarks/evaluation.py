@@ -1,4 +1,4 @@
-"""Exact match by one forward pass (`forgetting.evaluation.score`) against generating the answers, at equal results."""
+"""Exact match by one forward pass (`forgetting.evaluation.exact.score`) against generating the answers, at equal results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from transformers import GPTNeoXForCausalLM
 
 from common import alternate, make_data, parser, pick, print_table, study, use_threads, write_row
-from forgetting.biography.tokenizer import end_token, load_tokenizer
-from forgetting.evaluation import score
-from forgetting.model import build_model, load_checkpoint
-from forgetting.sections import Optimizer, Schedule
-from forgetting.tokens import Questions
+from forgetting.config.sections import Optimizer, Schedule
+from forgetting.data.items import Questions
+from forgetting.evaluation.exact import score
+from forgetting.model.checkpoints import build_model, load_checkpoint
+from forgetting.scenarios.biography.tokenizer import end_token, load_tokenizer
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 

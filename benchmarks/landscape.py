@@ -15,10 +15,10 @@ from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
 from common import make_data, now, parser, peak_memory, pick, print_table, study, use_threads, write_row
-from forgetting.biography.tokenizer import load_tokenizer
-from forgetting.evaluation import answer_loss
-from forgetting.model import build_model, load_checkpoint
-from forgetting.tokens import Questions
+from forgetting.data.items import Questions
+from forgetting.evaluation.exact import answer_loss
+from forgetting.model.checkpoints import build_model, load_checkpoint
+from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.views.landscape import GROUPS, Layout, Plane, scores_on_plane, spread_questions
 from forgetting.views.shared_prefix import AnswerScorer
 

@@ -9,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from common import make_data, parser, print_table, seconds_of, study, use_threads
-from forgetting.biography.tokenizer import load_tokenizer
-from forgetting.command import keep_freed_memory
-from forgetting.config import StudyConfig
+from forgetting.config.study import StudyConfig
+from forgetting.data.items import Questions
 from forgetting.methods import build_method
 from forgetting.methods.base import Method, Setting
-from forgetting.model import build_model
-from forgetting.tokens import Questions
+from forgetting.model.checkpoints import build_model
+from forgetting.pipeline.command import keep_freed_memory
+from forgetting.scenarios.biography.tokenizer import load_tokenizer
+from forgetting.stages.task1 import held_out_names
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
-from forgetting.training.task1 import held_out_names
 
 ARMS = ("seq", "replay-20", "replay-ratio-50", "joint", "ewc-1e0", "lamol-20", "projection-exact", "projection-gpm-97", "freeze-2")
 TARGET_RATIO = 1.5

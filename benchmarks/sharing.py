@@ -20,10 +20,10 @@ from torch.nn.functional import cross_entropy
 from transformers import GPTNeoXForCausalLM
 
 from common import make_data, now, parser, pick, print_table, study, use_threads, write_row
-from forgetting.biography.tokenizer import load_tokenizer
-from forgetting.config import StudyConfig
-from forgetting.model import build_model
-from forgetting.tokens import Questions
+from forgetting.config.study import StudyConfig
+from forgetting.data.items import Questions
+from forgetting.model.checkpoints import build_model
+from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.training.batches import Batch, Batches, QuestionBatches
 from forgetting.training.loop import Plan, train
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import ROOT, print_table, study
-from forgetting.config import StudyConfig
-from forgetting.schedule import Task, wall_seconds
+from forgetting.config.study import StudyConfig
+from forgetting.pipeline.schedule import Task, wall_seconds
 
 EARLIER = {"pretrain": "data", "task0": "pretrain", "recovery_controls": "pretrain"}
 

@@ -26,13 +26,14 @@ from torch.nn import functional
 from transformers import GPTNeoXForCausalLM
 
 from common import Opened, make_data, now, parser, peak_memory, pick, print_table, study, use_threads, write_row
-from forgetting.command import keep_freed_memory
-from forgetting.config import StudyConfig
-from forgetting.model import build_model
-from forgetting.tokens import Biographies, Questions
+from forgetting.config.study import StudyConfig
+from forgetting.data.items import Biographies, Questions
+from forgetting.model.checkpoints import build_model
+from forgetting.pipeline.command import keep_freed_memory
+from forgetting.scenarios.biography.batches import BiographyBatches
 from forgetting.training import step
 from forgetting.training.accounting import Work, peak_operations
-from forgetting.training.batches import Batch, Batches, BiographyBatches, QuestionBatches
+from forgetting.training.batches import Batch, Batches, QuestionBatches
 from forgetting.training.loop import Plan, train
 
 OURS, TRAINER = "our loop", "Hugging Face Trainer"

@@ -21,13 +21,14 @@ import numpy as np
 from transformers import GPTNeoXForCausalLM
 
 from common import Opened, make_data, parser, print_table, study, use_threads
-from forgetting.biography.rendering import disjoint_templates, sentence_orders
-from forgetting.command import keep_freed_memory
-from forgetting.config import StudyConfig
-from forgetting.evaluation import biography_first_token, score
-from forgetting.model import build_model, pick_device
-from forgetting.tokens import Biographies, Questions
-from forgetting.training.batches import Batch, Batches, BiographyBatches, QuestionBatches, epoch_steps
+from forgetting.config.study import StudyConfig
+from forgetting.data.items import Biographies, Questions
+from forgetting.evaluation.exact import biography_first_token, score
+from forgetting.model.checkpoints import build_model, pick_device
+from forgetting.pipeline.command import keep_freed_memory
+from forgetting.scenarios.biography.batches import BiographyBatches
+from forgetting.scenarios.biography.rendering import disjoint_templates, sentence_orders
+from forgetting.training.batches import Batch, Batches, QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
 
 CONFIGURED = "configured"

@@ -10,10 +10,10 @@ import torch
 from transformers import GPTNeoXForCausalLM
 
 from common import make_data, parser, pick, print_table, seconds_of, study, use_threads, write_row
-from forgetting.biography.tokenizer import load_tokenizer
-from forgetting.model import build_model
-from forgetting.run import Run
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.data.items import Questions
+from forgetting.model.checkpoints import build_model
+from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.views import weights
 from forgetting.views.features import features, residual_stream, view_questions
 from forgetting.views.inputs import uniform_name

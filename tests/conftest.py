@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.run import Run
-from forgetting.sections import Data, Groups, Tokenizer
+from forgetting.config.job import Run
+from forgetting.config.sections import Data, Groups, Tokenizer
 from tests.study import SMOKE, clone_to, snakemake
 
 RESOURCES = Path(__file__).parent.parent / "resources"
@@ -26,7 +26,7 @@ def smoke_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a complete data stage with 47 persons."""
-    from forgetting.biography.dataset import build_data
+    from forgetting.scenarios.biography.dataset import build_data
 
     folder = tmp_path_factory.mktemp("data")
     build_data(Run(scale="tiny", seed=0, stage="data", data=Data(groups=TINY_GROUPS), tokenizer=Tokenizer()), RESOURCES, folder)
@@ -36,9 +36,9 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_model(tiny_data: Path):
     """A GPT-NeoX of two layers with random weights over the vocabulary of `tiny_data`."""
-    from forgetting.biography.tokenizer import load_tokenizer
-    from forgetting.model import build_model
-    from forgetting.sections import Model
+    from forgetting.config.sections import Model
+    from forgetting.model.checkpoints import build_model
+    from forgetting.scenarios.biography.tokenizer import load_tokenizer
 
     vocabulary = load_tokenizer(tiny_data / "tokenizer").get_vocab_size()
     return build_model(Model(layers=2, hidden_size=32, heads=2, initializer_range=0.2), vocabulary, seed=0)
@@ -46,7 +46,7 @@ def tiny_model(tiny_data: Path):
 
 @pytest.fixture(scope="session")
 def tiny_questions(tiny_data: Path):
-    from forgetting.tokens import Questions
+    from forgetting.data.items import Questions
 
     return Questions.load(tiny_data / "qa.parquet")
 
@@ -54,11 +54,11 @@ def tiny_questions(tiny_data: Path):
 @pytest.fixture
 def tiny_setting(tiny_model, tiny_data: Path, tiny_questions):
     """What a method is given before Task 1: `tiny_model` as theta*, batches of 8 questions."""
-    from forgetting.biography.tokenizer import load_tokenizer
+    from forgetting.config.sections import Optimizer, Task1
     from forgetting.methods.base import Setting
-    from forgetting.sections import Optimizer, Task1
+    from forgetting.scenarios.biography.tokenizer import load_tokenizer
+    from forgetting.stages.task1 import held_out_names
     from forgetting.training.batches import QuestionBatches
-    from forgetting.training.task1 import held_out_names
 
     training = Task1(
         steps=80,

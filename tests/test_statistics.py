@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
-from forgetting.sections import ATTRIBUTES
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.intervals import clustered_mean, clustered_wilson, mean_and_error, person_bootstrap, summarise, wilson
 from forgetting.statistics import (
     CORRELATION,
     DIFFERENCE,
@@ -15,16 +16,10 @@ from forgetting.statistics import (
     RATIO,
     UNBOUNDED,
     Kind,
-    clustered_mean,
-    clustered_wilson,
-    mean_and_error,
     mean_over_seeds,
     over_seeds,
     paired_difference,
-    person_bootstrap,
-    summarise,
     t_interval,
-    wilson,
 )
 
 

@@ -10,16 +10,13 @@ import pandas as pd
 from scipy.stats import norm
 from synthetic_views import CHECKPOINTS, SCALE, write_views
 
-from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import summarise
-from forgetting.tables import (
-    CHOICE,
-    FACTS,
-    METRICS,
-    RECOVERY,
-    RECOVERY_FACTS,
-    write_table,
-)
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.intervals import summarise
+from forgetting.schemas.choice import CHOICE
+from forgetting.schemas.facts import FACTS
+from forgetting.schemas.metrics import METRICS
+from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
+from forgetting.tables import write_table
 
 ARMS = ("seq", "replay-5", "replay-20", "freeze-0", "freeze-1", "freeze-2", "freeze-3", "freeze-4")
 FAMILIES = {

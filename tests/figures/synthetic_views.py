@@ -6,25 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tests.views.test_theory_verdicts import table
+from tests.analysis.test_propositions import table
 
-from forgetting.sections import ATTRIBUTES
-from forgetting.tables import (
-    COMMON_SHIFT,
-    COMMON_SHIFT_REPAIR,
-    DRIFT,
-    FEATURE_POINTS,
-    FEATURES,
-    FISHER,
-    GRADIENTS,
-    INTERPOLATION,
-    LANDSCAPE,
-    POSITIONS,
-    RECALL,
-    THEORY,
-    WEIGHTS,
-    write_table,
-)
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.schemas.common_shift import COMMON_SHIFT, COMMON_SHIFT_REPAIR
+from forgetting.schemas.drift import DRIFT
+from forgetting.schemas.features import FEATURE_POINTS, FEATURES
+from forgetting.schemas.fisher import FISHER
+from forgetting.schemas.gradients import GRADIENTS
+from forgetting.schemas.interpolation import INTERPOLATION
+from forgetting.schemas.landscape import LANDSCAPE
+from forgetting.schemas.positions import POSITIONS
+from forgetting.schemas.recall import RECALL
+from forgetting.schemas.theory import THEORY
+from forgetting.schemas.weights import WEIGHTS
+from forgetting.tables import write_table
 
 SCALE = "synthetic"
 VIEWED = ("seq", "replay-20", "freeze-2")

@@ -11,10 +11,10 @@ from matplotlib.patches import Rectangle
 from scipy import stats
 from synthetic_views import ANSWER_STEPS, SHARES, position_rows
 
+from forgetting.analysis.spurious import transitions
+from forgetting.config.sections import ATTRIBUTES
 from forgetting.figures.answers import draw, fates, first_errors
-from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import summarise
-from forgetting.views.spurious import transitions
+from forgetting.intervals import summarise
 
 STEPS = np.array([0, 20, 60, 150, 800, 4000])
 ARMS = ("seq", "replay-20")

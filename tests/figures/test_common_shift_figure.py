@@ -10,7 +10,7 @@ from synthetic_views import CASES, POINTS, recall_rows, repair_rows, shift_rows
 
 from forgetting.figures import style
 from forgetting.figures.common_shift import draw
-from forgetting.tables import RECOVERY
+from forgetting.schemas.recovery import RECOVERY
 
 
 def recovery_rows(arm: str, seed: int, value: float) -> pd.DataFrame:

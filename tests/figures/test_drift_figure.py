@@ -9,7 +9,7 @@ from synthetic_views import POINTS, drift_rows
 
 from forgetting.figures import style
 from forgetting.figures.drift import ENOUGH_ARMS, draw, forgetting_against_drift, spearman
-from forgetting.tables import METRICS
+from forgetting.schemas.metrics import METRICS
 
 BEFORE = 0.95
 

@@ -16,12 +16,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy import stats
 
+from forgetting.data.points import TROUGH_WITHIN
 from forgetting.figures import freeze_depth, method_comparison, style
 from forgetting.figures.fisher_angle import correlation, joined, over_runs
 from forgetting.figures.landscape import least_in_plane
+from forgetting.figures.present import INPUTS
 from forgetting.figures.pseudo_examples import yields
-from forgetting.present import INPUTS
-from forgetting.sections import TROUGH_WITHIN
 from forgetting.statistics import PROPORTION, over_seeds
 
 FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from tests.figures import synthetic
 
 from forgetting.figures import performance, recovery, style
-from forgetting.statistics import summarise
+from forgetting.intervals import summarise
 
 FLOOR = "seq-no-task0"
 KEYS = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]

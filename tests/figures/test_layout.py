@@ -14,7 +14,7 @@ from layout import misplaced
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.present import INPUTS
+from forgetting.figures.present import INPUTS
 
 FIGURES = ("performance", "answers", "recovery", "landscape", "interpolation", "weight_update", "features")
 FIGURES += ("common_shift", "frontier", "method_comparison", "theory", "drift", "gradients")

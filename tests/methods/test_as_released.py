@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from forgetting.arms import Ewc, GradientProjection, Lamol, Replay
-from forgetting.biography.tokenizer import END_OF_TEXT
+from forgetting.config.knobs import Ewc, GradientProjection, Lamol, Replay
 from forgetting.methods import build_method, gradient_projection, lamol
 from forgetting.methods.base import Setting
-from forgetting.pseudo import examples_of
+from forgetting.methods.pseudo import examples_of
+from forgetting.scenarios.biography.tokenizer import END_OF_TEXT
 from forgetting.training.batches import question_batch
 
 REFERENCE = GradientProjection(method="gradient_projection", rule="reference")

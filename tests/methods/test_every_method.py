@@ -12,26 +12,27 @@ import safetensors.torch
 import torch
 from tests.conftest import TINY_GROUPS
 
-from forgetting.arms import AnyArm, parse_arm
-from forgetting.biography.tokenizer import END_OF_TEXT, load_tokenizer
+from forgetting.config.job import Run
+from forgetting.config.knobs import AnyArm, parse_arm
+from forgetting.config.sections import Model, Optimizer, Schedule, Task0, Task1
+from forgetting.config.steps import arm_training
+from forgetting.data.items import Questions
 from forgetting.errors import CheckpointError
 from forgetting.methods import build_method, lamol
 from forgetting.methods.base import Setting
-from forgetting.model import build_model, load_checkpoint, load_weights, save_checkpoint
-from forgetting.pseudo import examples_of
-from forgetting.run import Run
-from forgetting.sections import Model, Optimizer, Schedule, Task0, Task1
-from forgetting.steps import arm_training
-from forgetting.tables import METRICS, read_table
-from forgetting.tokens import Questions
-from forgetting.training import measurements, task1
+from forgetting.methods.pseudo import examples_of
+from forgetting.model.checkpoints import build_model, load_checkpoint, load_weights, save_checkpoint
+from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, load_tokenizer
+from forgetting.schemas.metrics import METRICS
+from forgetting.stages import measurements, task1
+from forgetting.stages.task0 import finetune_task0
+from forgetting.stages.task1 import finetune_task1
+from forgetting.tables import read_table
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.moments import MOMENTS
 from forgetting.training.optimizer import learning_rate_factor
 from forgetting.training.step import Hooks
-from forgetting.training.task0 import finetune_task0
-from forgetting.training.task1 import finetune_task1
 
 ARMS: dict[str, dict[str, Any]] = {
     "seq": {"method": "seq"},

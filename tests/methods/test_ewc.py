@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from forgetting.arms import Ewc, Sequential
-from forgetting.biography.tokenizer import load_tokenizer
-from forgetting.fisher import diagonal_fisher, fisher_mean, sample_questions
+from forgetting.config.knobs import Ewc, Sequential
+from forgetting.config.sections import Optimizer, Schedule, Task1
+from forgetting.data.items import Questions
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
 from forgetting.methods.ewc import quadratic_penalty
-from forgetting.sections import Optimizer, Schedule, Task1
-from forgetting.tokens import Questions
+from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.training.batches import QuestionBatches
+from forgetting.training.fisher import diagonal_fisher, fisher_mean, sample_questions
 from forgetting.training.loop import Plan, train
 
 OPTIMIZER = Optimizer(learning_rate=1e-2, weight_decay=0.1)

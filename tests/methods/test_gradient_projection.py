@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from forgetting.arms import GradientProjection, Sequential
+from forgetting.config.knobs import GradientProjection, Sequential
+from forgetting.config.sections import Optimizer, Schedule, Task1
+from forgetting.data.items import Questions
 from forgetting.methods import build_method, gradient_projection
 from forgetting.methods.base import Setting
 from forgetting.methods.gradient_projection import alignment_direction, input_moments
-from forgetting.sections import Optimizer, Schedule, Task1
-from forgetting.tokens import Questions
 from forgetting.training.batches import Batch, QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.step import BatchLoss, Hooks

@@ -10,21 +10,23 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import chisquare
 
-from forgetting.arms import Lamol as Knobs
-from forgetting.biography.tokenizer import END_OF_TEXT, end_token, load_tokenizer
+from forgetting.config.job import Run
+from forgetting.config.knobs import Lamol as Knobs
+from forgetting.config.sections import Optimizer, Schedule, Task0, Task1
+from forgetting.data.items import Questions
 from forgetting.methods import build_method, lamol
 from forgetting.methods.base import Setting
-from forgetting.methods.lamol import LanguageBatches, count_right, finetune_task0_lamol
-from forgetting.model import load_checkpoint, save_checkpoint
-from forgetting.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
-from forgetting.run import Run
-from forgetting.sections import Optimizer, Schedule, Task0, Task1
-from forgetting.tables import PEOPLE, read_table
-from forgetting.tokens import Questions
+from forgetting.methods.lamol import count_right
+from forgetting.methods.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
+from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
+from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, end_token, load_tokenizer
+from forgetting.schemas.people import PEOPLE
+from forgetting.stages.task0_lamol import LanguageBatches, finetune_task0_lamol
+from forgetting.stages.task1 import held_out_names
+from forgetting.tables import read_table
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.step import BatchLoss
-from forgetting.training.task1 import held_out_names
 
 TRAINING = Optimizer(learning_rate=1e-2)
 KNOBS = Knobs(method="lamol", pseudo_share=0.5, language_loss=0.25)

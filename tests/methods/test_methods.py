@@ -12,19 +12,20 @@ import pytest
 import torch
 
 from forgetting import methods
-from forgetting.arms import AnyArm, Arm, Freeze, Joint, Replay, Sequential
+from forgetting.config.job import Run
+from forgetting.config.knobs import AnyArm, Arm, Freeze, Joint, Replay, Sequential
+from forgetting.config.sections import Schedule
+from forgetting.data.items import Questions
 from forgetting.methods import build_method
 from forgetting.methods.base import Method, Setting
 from forgetting.methods.freeze import frozen_layers
 from forgetting.methods.replay import question_bytes, stored_persons
-from forgetting.model import load_checkpoint, load_weights, save_checkpoint
-from forgetting.run import Run
-from forgetting.sections import Schedule
-from forgetting.tables import METRICS, read_table
-from forgetting.tokens import Questions
+from forgetting.model.checkpoints import load_checkpoint, load_weights, save_checkpoint
+from forgetting.schemas.metrics import METRICS
+from forgetting.stages.task1 import finetune_task1
+from forgetting.tables import read_table
 from forgetting.training.loop import Plan, freeze, train
 from forgetting.training.optimizer import build_optimizer
-from forgetting.training.task1 import finetune_task1
 
 SEQ = Sequential(method="seq")
 

@@ -16,14 +16,14 @@ from tests.training.test_loop import RUN, plan_of
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.model import build_model
-from forgetting.sections import Model
-from forgetting.tokens import Questions
+from forgetting.config.sections import Model
+from forgetting.data.items import Questions
+from forgetting.model.checkpoints import build_model
+from forgetting.stages.measurements import training_metrics
 from forgetting.training import accounting
 from forgetting.training.accounting import EnergyCounter, Meter, Work, document_lengths, peak_operations, usage_metrics
 from forgetting.training.batches import Batch, question_batch
 from forgetting.training.loop import freeze, train
-from forgetting.training.measurements import training_metrics
 from forgetting.training.resume import Scratch
 
 LENGTH = 12

@@ -8,12 +8,13 @@ import pytest
 import torch
 from tests.conftest import RESOURCES
 
-from forgetting.biography.questions import read_questions
-from forgetting.biography.rendering import Renderer, read_templates
-from forgetting.biography.tokenizer import END_OF_TEXT, encode, load_tokenizer
-from forgetting.sections import PRETRAINED_GROUPS, Data, Optimizer, Pretrain
-from forgetting.tokens import Biographies, Questions
-from forgetting.training.batches import BiographyBatches, EpochOrder, QuestionBatches, epoch_steps, question_batch
+from forgetting.config.sections import PRETRAINED_GROUPS, Data, Optimizer, Pretrain
+from forgetting.data.items import Biographies, Questions
+from forgetting.scenarios.biography.batches import BiographyBatches
+from forgetting.scenarios.biography.questions import read_questions
+from forgetting.scenarios.biography.rendering import Renderer, read_templates
+from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, encode, load_tokenizer
+from forgetting.training.batches import EpochOrder, QuestionBatches, epoch_steps, question_batch
 from forgetting.training.step import BatchLoss
 
 

@@ -16,16 +16,17 @@ import pytest
 import torch
 from tests.study import ROOT, SMOKE, merged, snakemake
 
-from forgetting.config import StudyConfig, load_study
+from forgetting.config.study import StudyConfig, load_study
+from forgetting.data.items import Questions
 from forgetting.errors import StudyError
 from forgetting.failures import LOST_CONTACT
-from forgetting.model import load_weights
-from forgetting.sizing import Sizes
-from forgetting.tables import METRICS, read_table
-from forgetting.tokens import Questions
+from forgetting.model.checkpoints import load_weights
+from forgetting.pipeline.launch import exit_code
+from forgetting.pipeline.sizes import Sizes
+from forgetting.schemas.metrics import METRICS
+from forgetting.tables import read_table
 from forgetting.training.batches import Batch, QuestionBatches
 from forgetting.training.distributed import rows_of
-from forgetting.training.launch import exit_code
 from forgetting.training.step import BatchLoss
 
 TWO_GPUS = ("--config", "gpus_per_job=1", "gpus_for_pretraining=2")
@@ -44,7 +45,7 @@ def shared(smoke_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone = Path(shutil.copytree(smoke_clone, tmp_path_factory.mktemp("two") / "clone"))
     done = snakemake("--cores", "2", "--forcerun", "pretrain", "--until", "pretrain", "-p", *SMOKE, *TWO_GPUS, cwd=clone)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "python -m forgetting.training.launch 2 workflow/scripts/pretrain.py" in done.stdout
+    assert "python -m forgetting.pipeline.launch 2 workflow/scripts/pretrain.py" in done.stdout
     return clone / PRETRAINED
 
 
@@ -77,7 +78,7 @@ def start(shared: Path, folder: Path, script_file: str = "workflow/scripts/pretr
     script = [script_file, *(str(part) for name, path in flags.items() for part in (f"--{name}", path))]
     environment = os.environ | {"PYTHONPATH": "workflow", "OMP_NUM_THREADS": "2"}
     with (folder / "log").open("a") as log:
-        command = [sys.executable, "-m", "forgetting.training.launch", "2", *script]
+        command = [sys.executable, "-m", "forgetting.pipeline.launch", "2", *script]
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True)
 
 
@@ -122,7 +123,7 @@ def test_two_processes_share_the_compiled_step(shared: Path, tmp_path: Path) -> 
 
 FAILING = """
 import torch
-from forgetting.command import run_command
+from forgetting.pipeline.command import run_command
 from forgetting.training.distributed import join
 
 def main():
@@ -138,7 +139,7 @@ run_command(main)
 
 def test_one_process_that_fails_ends_the_job_with_its_message(tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(FAILING)
-    command = [sys.executable, "-m", "forgetting.training.launch", "2", str(tmp_path / "failing.py")]
+    command = [sys.executable, "-m", "forgetting.pipeline.launch", "2", str(tmp_path / "failing.py")]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
     assert done.returncode == 1, done.stdout
@@ -202,4 +203,4 @@ def test_the_rule_asks_for_all_gpus_at_once() -> None:
     target = "results/paper/seed0/pretrain/metrics.parquet"
     plan = snakemake("-n", "-p", target, "--configfile", "config/paper.yaml", "--config", "gpus_for_pretraining=8").stdout
     assert "gpu=8" in plan and "nodes=1" in plan
-    assert shlex.split(plan[plan.index("python -m forgetting") :])[:4] == ["python", "-m", "forgetting.training.launch", "8"]
+    assert shlex.split(plan[plan.index("python -m forgetting") :])[:4] == ["python", "-m", "forgetting.pipeline.launch", "8"]

@@ -15,11 +15,13 @@ import pytest
 import torch
 from tests.study import ROOT
 
-from forgetting.model import load_weights, save_checkpoint
-from forgetting.run import Run
-from forgetting.sections import Optimizer, Task1
-from forgetting.tables import FACTS, METRICS, read_table
-from forgetting.training.task1 import finetune_task1
+from forgetting.config.job import Run
+from forgetting.config.sections import Optimizer, Task1
+from forgetting.model.checkpoints import load_weights, save_checkpoint
+from forgetting.schemas.facts import FACTS
+from forgetting.schemas.metrics import METRICS
+from forgetting.stages.task1 import finetune_task1
+from forgetting.tables import read_table
 
 STEPS = 200
 WALL_TIME = ("seconds", "tokens_per_second", "step_seconds", "preparation_seconds")

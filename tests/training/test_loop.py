@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from forgetting.run import Run
-from forgetting.sections import Optimizer, Schedule
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.config.sections import Optimizer, Schedule
+from forgetting.data.items import Questions
 from forgetting.training import loop
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, TrainingError, train

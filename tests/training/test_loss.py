@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from forgetting.training.loss import ROWS_AT_ONCE, answer_positions, linear_cross_entropy
+from forgetting.data.items import answer_positions
+from forgetting.training.loss import ROWS_AT_ONCE, linear_cross_entropy
 
 
 @pytest.mark.parametrize("rows", [1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE + 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from forgetting.tokens import Questions
+from forgetting.data.items import Questions
 from forgetting.training.attention import document_mask
 from forgetting.training.batches import QuestionBatches, question_batch
 from forgetting.training.packing import Capacity, Packer

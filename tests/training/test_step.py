@@ -17,9 +17,9 @@ from tests.pretended import DEVICE, PretendedDevice
 from torch import Tensor
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
-from forgetting.run import Run
-from forgetting.sections import Optimizer, Schedule
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.config.sections import Optimizer, Schedule
+from forgetting.data.items import Questions
 from forgetting.training import attention, loop, step
 from forgetting.training.attention import document_mask
 from forgetting.training.batches import Batch, Batches, QuestionBatches, question_batch

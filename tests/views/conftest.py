@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.model import build_model, save_checkpoint
-from forgetting.run import Run
-from forgetting.sections import ATTRIBUTES, Model
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.config.sections import ATTRIBUTES, Model
+from forgetting.data.items import Questions
+from forgetting.model.checkpoints import build_model, save_checkpoint
 from forgetting.views.inputs import Checkpoints
 
 VOCABULARY = 60

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from forgetting.evaluation import score
-from forgetting.model import build_model, save_checkpoint
-from forgetting.sections import ATTRIBUTES, Model
-from forgetting.tables import COMMON_SHIFT, COMMON_SHIFT_REPAIR, read_table, write_table
+from forgetting.config.sections import ATTRIBUTES, Model
+from forgetting.evaluation.exact import score
+from forgetting.model.checkpoints import build_model, save_checkpoint
+from forgetting.schemas.common_shift import COMMON_SHIFT, COMMON_SHIFT_REPAIR
+from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import (
     AnswerTokens,
     Change,

@@ -5,9 +5,10 @@ import pytest
 import scipy.stats
 import torch
 
-from forgetting.model import build_model
-from forgetting.sections import Model
-from forgetting.tables import DRIFT, read_table, write_table
+from forgetting.config.sections import Model
+from forgetting.model.checkpoints import build_model
+from forgetting.schemas.drift import DRIFT
+from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import AnswerTokens, Head, Point, answer_states
 from forgetting.views.drift import divergences, drift
 

@@ -9,7 +9,8 @@ import pytest
 import scipy.linalg
 import torch
 
-from forgetting.tables import FEATURE_POINTS, FEATURES, read_table, write_table
+from forgetting.schemas.features import FEATURE_POINTS, FEATURES
+from forgetting.tables import read_table, write_table
 from forgetting.views.features import (
     compare_states,
     feature_points,

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from forgetting.fisher import diagonal_fisher
-from forgetting.model import save_checkpoint
-from forgetting.run import Run
-from forgetting.tables import FISHER, read_table, write_table
+from forgetting.config.job import Run
+from forgetting.model.checkpoints import save_checkpoint
+from forgetting.schemas.fisher import FISHER
+from forgetting.tables import read_table, write_table
+from forgetting.training.fisher import diagonal_fisher
 from forgetting.views import fisher as view
 from forgetting.views.fisher import fisher_by_matrix
 from forgetting.views.weights import COMPONENTS

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 import torch
 
-from forgetting.model import build_model, save_checkpoint
-from forgetting.run import Run
-from forgetting.sections import ATTRIBUTES, Model
-from forgetting.tables import GRADIENTS, read_table, write_table
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.config.sections import ATTRIBUTES, Model
+from forgetting.data.items import Questions
+from forgetting.model.checkpoints import build_model, save_checkpoint
+from forgetting.schemas.gradients import GRADIENTS
+from forgetting.tables import read_table, write_table
 from forgetting.views.gradients import BLOCKS, PERSONS, compared_steps, gradients, halves, sampled
 from forgetting.views.inputs import Checkpoints
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.sections import ATTRIBUTES
+from forgetting.config.sections import ATTRIBUTES
 from forgetting.views.inputs import Checkpoints, attention_heads, evenly_spaced_persons, parameter_vector, read_model, uniform_name
 
 

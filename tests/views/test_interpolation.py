@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.evaluation import answer_loss, score
-from forgetting.model import save_checkpoint
-from forgetting.tables import INTERPOLATION, read_table, write_table
+from forgetting.evaluation.exact import answer_loss, score
+from forgetting.model.checkpoints import save_checkpoint
+from forgetting.schemas.interpolation import INTERPOLATION
+from forgetting.tables import read_table, write_table
 from forgetting.views.inputs import read_model
 from forgetting.views.interpolation import POSITIONS, barrier_weights, interpolation, segment_frame
 from forgetting.views.recovered import Recovered

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.evaluation import answer_loss
-from forgetting.model import save_checkpoint
-from forgetting.sections import ATTRIBUTES
-from forgetting.tables import LANDSCAPE, read_table, write_table
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.evaluation.exact import answer_loss
+from forgetting.model.checkpoints import save_checkpoint
+from forgetting.schemas.landscape import LANDSCAPE
+from forgetting.tables import read_table, write_table
 from forgetting.views.inputs import parameter_vector, read_model, uniform_name
 from forgetting.views.landscape import Layout, Plane, grid_axis, landscape, plane_through, scores_on_plane, spread_questions
 from forgetting.views.recovered import Recovered

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import rankdata
 from tests.views.conftest import VOCABULARY, tiny_model
 
-from forgetting.statistics import clustered_wilson
+from forgetting.intervals import clustered_wilson
 from forgetting.views.features import residual_stream
 from forgetting.views.logit_lens import (
     Ranks,

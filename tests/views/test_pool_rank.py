@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.tokens import Questions
+from forgetting.data.items import Questions
 from forgetting.views.pool_rank import own_pool_ranks, pool_rank_rows, value_pools
 
 

@@ -7,14 +7,16 @@ import pandas as pd
 import pytest
 import torch
 
-from forgetting.biography.rendering import Ragged
-from forgetting.evaluation import score
-from forgetting.floors import modal_answer_floors
-from forgetting.model import build_model
-from forgetting.sections import ATTRIBUTES, Model
-from forgetting.statistics import clustered_wilson
-from forgetting.tables import PEOPLE, POSITIONS, read_table, write_table
-from forgetting.tokens import Questions
+from forgetting.config.sections import ATTRIBUTES, Model
+from forgetting.data.items import Questions
+from forgetting.data.ragged import Ragged
+from forgetting.evaluation.exact import score
+from forgetting.intervals import clustered_wilson
+from forgetting.model.checkpoints import build_model
+from forgetting.scenarios.biography.floors import modal_answer_floors
+from forgetting.schemas.people import PEOPLE
+from forgetting.schemas.positions import POSITIONS
+from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import AnswerTokens
 from forgetting.views.inputs import Checkpoints
 from forgetting.views.positions import END, always_modal, position_rows, positions, token_outcomes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.statistics import clustered_wilson
+from forgetting.intervals import clustered_wilson
 from forgetting.views.probe import RIDGE, Guesses, answer_labels, probe
 
 

@@ -8,14 +8,16 @@ import pytest
 import torch
 from tests.conftest import RESOURCES
 
-from forgetting.biography.rendering import read_templates
-from forgetting.biography.tokenizer import encode, load_tokenizer
-from forgetting.evaluation import score
-from forgetting.model import save_checkpoint
-from forgetting.run import Run
-from forgetting.sections import Evaluation
-from forgetting.tables import PEOPLE, RECALL, read_table, write_table
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.config.sections import Evaluation
+from forgetting.data.items import Questions
+from forgetting.evaluation.exact import score
+from forgetting.model.checkpoints import save_checkpoint
+from forgetting.scenarios.biography.rendering import read_templates
+from forgetting.scenarios.biography.tokenizer import encode, load_tokenizer
+from forgetting.schemas.people import PEOPLE
+from forgetting.schemas.recall import RECALL
+from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import Point
 from forgetting.views.recall import TEMPLATES_ASKED, in_context_questions, recall, recall_forms
 

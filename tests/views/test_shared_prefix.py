@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.model import build_model
-from forgetting.sections import Model
+from forgetting.config.sections import Model
+from forgetting.model.checkpoints import build_model
 from forgetting.views import shared_prefix
 from forgetting.views.landscape import Layout
 from forgetting.views.shared_prefix import AnswerScorer, PrefixTree

@@ -6,8 +6,9 @@ import torch
 from scipy.stats import beta, ortho_group, spearmanr
 from tests.views.conftest import tiny_model
 
-from forgetting.model import load_checkpoint, save_checkpoint
-from forgetting.tables import THEORY, read_table, write_table
+from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
+from forgetting.schemas.theory import THEORY
+from forgetting.tables import read_table, write_table
 from forgetting.views.alignment import alignment, chance_shares, row_directions
 from forgetting.views.depth import depth_correlations, measure_stream, shift_bounds, stream_shifts
 from forgetting.views.features import residual_stream, stage_folders

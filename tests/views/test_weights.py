@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.stats import beta, ortho_group
 
-from forgetting.tables import WEIGHTS, read_table, write_table
+from forgetting.schemas.weights import WEIGHTS
+from forgetting.tables import read_table, write_table
 from forgetting.views.inputs import read_weights
 from forgetting.views.weights import ANGLES, COMPONENTS, PAIRS, Update, compare, matrix, other_layers, split_heads, weight_updates
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.study import ROOT, merged
 
-from forgetting.config import load_study
+from forgetting.config.study import load_study
 
 RESOURCES = ROOT / "resources"
 

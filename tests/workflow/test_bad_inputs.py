@@ -15,12 +15,12 @@ from snakemake.utils import update_config
 from tests.study import clone_to, merged, snakemake
 from tests.workflow.scripts import RESOURCES, failing_script, smoke_config
 
-from forgetting.config import load_study
+from forgetting.config.job import ConfigError, load_run
+from forgetting.config.sections import Model
+from forgetting.config.study import load_study
+from forgetting.config.yamlfile import check_config_file
 from forgetting.errors import StudyError
-from forgetting.model import build_model, load_checkpoint, save_checkpoint
-from forgetting.run import ConfigError, load_run
-from forgetting.sections import Model
-from forgetting.yamlfile import check_config_file
+from forgetting.model.checkpoints import build_model, load_checkpoint, save_checkpoint
 
 BAD_CONFIGS = {
     "seeds is text": ('{seeds: "0,1"}', "seeds: Input should be a valid list"),

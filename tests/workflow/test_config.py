@@ -13,11 +13,12 @@ from pydantic import BaseModel
 from snakemake.utils import update_config
 from tests.study import ROOT, merged, snakemake
 
-from forgetting.arms import AnyArm, Arm, parse_arm
-from forgetting.config import StudyConfig, load_study
-from forgetting.run import ConfigError
-from forgetting.sections import PRETRAINED_GROUPS, TROUGH_WITHIN, Data, Optimizer, Schedule
-from forgetting.steps import checkpoint_steps
+from forgetting.config.job import ConfigError
+from forgetting.config.knobs import AnyArm, Arm, parse_arm
+from forgetting.config.sections import PRETRAINED_GROUPS, Data, Optimizer, Schedule
+from forgetting.config.steps import checkpoint_steps
+from forgetting.config.study import StudyConfig, load_study
+from forgetting.data.points import TROUGH_WITHIN
 from forgetting.training.batches import epoch_steps
 
 BAD = {

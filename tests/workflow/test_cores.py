@@ -47,7 +47,9 @@ def test_a_run_says_in_one_line_that_it_uses_fewer_cores(tmp_path: Path) -> None
 
 
 def test_a_script_by_hand_uses_no_more_threads_than_cores() -> None:
-    code = "import torch; from forgetting.command import run_command; run_command(lambda: print('threads', torch.get_num_threads()))"
+    code = (
+        "import torch; from forgetting.pipeline.command import run_command; run_command(lambda: print('threads', torch.get_num_threads()))"
+    )
     environment = with_cores(1) | {"OMP_NUM_THREADS": "4", "PYTHONPATH": str(ROOT / "workflow")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, timeout=120)
     assert "threads 1" in done.stdout, done.stdout + done.stderr

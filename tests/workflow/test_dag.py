@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from tests.study import ROOT, clone_to, merged, snakemake
 
-from forgetting.config import load_study
-from forgetting.steps import arm_steps
+from forgetting.config.steps import arm_steps
+from forgetting.config.study import load_study
 
 FIGURES = ("performance", "answers", "recovery", "learning_rate", "landscape", "interpolation", "weight_update", "features", "common_shift")
 FIGURES += ("frontier", "gradients")

@@ -15,9 +15,11 @@ import torch
 from tests.study import ROOT, clone_to, snakemake
 from tests.workflow.scripts import RESOURCES, failing_script, run_script, smoke_config
 
-from forgetting.model import load_checkpoint, save_checkpoint
-from forgetting.run import load_run
-from forgetting.tables import METRICS, PEOPLE, WriteError, read_table
+from forgetting.config.job import load_run
+from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
+from forgetting.schemas.metrics import METRICS
+from forgetting.schemas.people import PEOPLE
+from forgetting.tables import WriteError, read_table
 from forgetting.training.resume import Scratch
 
 Mount = Callable[[str], None]

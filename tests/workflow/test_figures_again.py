@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from tests.study import ROOT, SMOKE, clone_to, merged, snakemake
 
-from forgetting.config import load_study
-from forgetting.handed_over import handed_over_seeds
-from forgetting.run import ConfigError
+from forgetting.config.job import ConfigError
+from forgetting.config.study import load_study
+from forgetting.pipeline.tables_only import handed_over_seeds
 
 LIMIT = 15
 """CPU seconds of one figure; other work on the machine does not change them."""

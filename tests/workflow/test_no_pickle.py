@@ -14,8 +14,8 @@ import torch
 from tests.study import ROOT
 from tests.workflow.scripts import smoke_config
 
-from forgetting.model import CheckpointError, load_checkpoint, save_checkpoint
-from forgetting.run import load_run
+from forgetting.config.job import load_run
+from forgetting.model.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from forgetting.training.resume import STATE, Scratch
 
 UNSAFE_MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}

@@ -14,8 +14,9 @@ from tests.figures.synthetic_views import landscape
 from tests.study import ROOT, SMOKE, snakemake
 from tests.workflow.scripts import RESOURCES, smoke_config
 
-from forgetting.model import save_checkpoint
-from forgetting.tables import LANDSCAPE, write_table
+from forgetting.model.checkpoints import save_checkpoint
+from forgetting.schemas.landscape import LANDSCAPE
+from forgetting.tables import write_table
 
 SCRIPTS = ROOT / "workflow" / "scripts"
 ASCII = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -21,13 +21,13 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
 )
 
-from forgetting.config import VIEW_KEYS, load_study
-from forgetting.devices import JOBS_PER_DEVICE
-from forgetting.large_inputs import compare_by_content
-from forgetting.run import ConfigError
-from forgetting.sizing import Sizes
-from forgetting.steps import arm_steps, checkpoint_steps, dense_steps
-from forgetting.without_task0 import never_had_task0
+from forgetting.config.study import VIEW_KEYS, load_study
+from forgetting.model.devices import JOBS_PER_DEVICE
+from forgetting.pipeline.checksums import compare_by_content
+from forgetting.config.job import ConfigError
+from forgetting.pipeline.sizes import Sizes
+from forgetting.config.steps import arm_steps, checkpoint_steps, dense_steps
+from forgetting.data.points import never_had_task0
 
 compare_by_content()
 
@@ -183,7 +183,7 @@ def run_text(stage, seed, arm=None, view=None):
     return json.dumps(STUDY.run(stage, int(seed), arm, view), indent=1)
 
 
-# What a job asks a cluster for, which decides no result: forgetting/sizing.py computes it.
+# What a job asks a cluster for, which decides no result: forgetting/pipeline/sizes.py computes it.
 SIZES = Sizes(STUDY)
 PARTITIONS = Path("slurm/partitions.yaml")
 
@@ -225,7 +225,7 @@ def interpreter(wildcards, resources):
     """What runs the script of a job: Python, and one process for each GPU where the job has several. Snakemake does not record what it
     takes from `resources`, so that another number of GPUs makes nothing run again."""
     gpus = resources.get("gpu", 0)
-    return f"python -m forgetting.training.launch {gpus}" if gpus > 1 else "python"
+    return f"python -m forgetting.pipeline.launch {gpus}" if gpus > 1 else "python"
 
 
 FIGURES = (

@@ -1,6 +1,6 @@
 # Results that came from another machine without models: no rule makes anything of such a seed, so that its tables are taken as they are.
 
-from forgetting.handed_over import handed_over_seeds
+from forgetting.pipeline.tables_only import handed_over_seeds
 
 try:
     HANDED_OVER = handed_over_seeds(STUDY, Path(ROOT))

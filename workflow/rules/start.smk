@@ -8,9 +8,9 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, "workflow")  # the library beside this file, installed or not
 
-from forgetting.lock import find_lock, remember_run
-from forgetting.run import ConfigError
-from forgetting.yamlfile import check_config_file
+from forgetting.pipeline.lock import find_lock, remember_run
+from forgetting.config.job import ConfigError
+from forgetting.config.yamlfile import check_config_file
 
 try:
     for config_file in [*workflow.configfiles, "config/config.yaml", "config/methods.yaml"]:

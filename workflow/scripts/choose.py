@@ -6,9 +6,11 @@ import argparse
 import json
 from pathlib import Path
 
-from forgetting.choice import choose
-from forgetting.command import run_command
-from forgetting.tables import CHOICE, METRICS, read_tables, write_table
+from forgetting.analysis.choice import choose
+from forgetting.pipeline.command import run_command
+from forgetting.schemas.choice import CHOICE
+from forgetting.schemas.metrics import METRICS
+from forgetting.tables import read_tables, write_table
 
 
 def main() -> None:

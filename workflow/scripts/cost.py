@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from forgetting.command import run_command
-from forgetting.config import StudyConfig, load_study
+from forgetting.config.study import StudyConfig, load_study
 from forgetting.errors import StudyError
-from forgetting.forecast import Stage, forecast, total, wall_hours
+from forgetting.pipeline.command import run_command
+from forgetting.pipeline.forecast import Stage, forecast, total, wall_hours
 
 TARGETS = {"all": ["all"], "all and methods": ["all", "methods"]}
 MACHINES = (1, 2, 8, inf)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.biography.dataset import build_data
-from forgetting.command import run_command
-from forgetting.run import load_run
+from forgetting.config.job import load_run
+from forgetting.pipeline.command import run_command
+from forgetting.scenarios.biography.dataset import build_data
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.command import run_command
-from forgetting.model import load_checkpoint, save_checkpoint
+from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
+from forgetting.pipeline.command import run_command
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.command import run_command
-from forgetting.export import export
+from forgetting.pipeline.command import run_command
+from forgetting.report.export import export
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from forgetting.figures.fisher_angle import draw
+from forgetting.figures.present import present
 from forgetting.figures.style import save_figure
-from forgetting.present import present
 
 if __name__ == "__main__":
     present(__doc__, draw, save_figure, inputs=("weights", "fisher"))

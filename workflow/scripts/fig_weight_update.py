@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from forgetting.figures.present import present
 from forgetting.figures.style import save_figure
 from forgetting.figures.weight_update import draw
-from forgetting.present import present
 
 if __name__ == "__main__":
     present(__doc__, draw, save_figure, inputs=("weights",), options=("energy",))

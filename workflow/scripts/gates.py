@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.command import run_command
-from forgetting.gates import settle, task0_gates, task1_gates
-from forgetting.run import load_run
+from forgetting.analysis.gates import settle, task0_gates, task1_gates
+from forgetting.config.job import load_run
+from forgetting.pipeline.command import run_command
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forgetting.command import run_stage
-from forgetting.training.pretraining import pretrain
+from forgetting.pipeline.command import run_stage
+from forgetting.stages.pretraining import pretrain
 
 if __name__ == "__main__":
     run_stage(

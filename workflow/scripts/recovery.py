@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.command import run_command
-from forgetting.recovery import recover_arm
-from forgetting.run import load_run
+from forgetting.config.job import load_run
+from forgetting.pipeline.command import run_command
+from forgetting.stages.recovery import recover_arm
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forgetting.command import run_stage
-from forgetting.recovery import recover_controls
+from forgetting.pipeline.command import run_stage
+from forgetting.stages.recovery import recover_controls
 
 if __name__ == "__main__":
     run_stage(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.command import run_command
-from forgetting.documents import differences, render
 from forgetting.errors import StudyError
+from forgetting.pipeline.command import run_command
+from forgetting.report.documents import differences, render
 from forgetting.tables import atomic
 
 

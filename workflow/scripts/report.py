@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from forgetting.command import run_command
-from forgetting.report import write_report
+from forgetting.pipeline.command import run_command
+from forgetting.report.page import write_report
 
 
 def main() -> None:

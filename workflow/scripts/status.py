@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from forgetting.status import report
+from forgetting.pipeline.status import report
 
 
 def main() -> None:

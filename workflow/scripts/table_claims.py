@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from forgetting.claims import claims_table
-from forgetting.present import present
-from forgetting.summary import save_table
+from forgetting.analysis.claims import claims_table
+from forgetting.analysis.summary import save_table
+from forgetting.figures.present import present
 
 if __name__ == "__main__":
     present(__doc__, claims_table, save_table, inputs=("features", "weights", "gradients"))

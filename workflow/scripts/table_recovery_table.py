@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forgetting.present import present
-from forgetting.summary import recovery_table, save_table
+from forgetting.analysis.summary import recovery_table, save_table
+from forgetting.figures.present import present
 
 if __name__ == "__main__":
     present(__doc__, recovery_table, save_table, inputs=("metrics", "recovery", "recovery_facts"), options=("early_steps",))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from forgetting.present import present
-from forgetting.summary import save_table
-from forgetting.verdict import theory_table
+from forgetting.analysis.summary import save_table
+from forgetting.analysis.verdict import theory_table
+from forgetting.figures.present import present
 
 if __name__ == "__main__":
     present(__doc__, theory_table, save_table, inputs=("theory",))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from forgetting.present import present
-from forgetting.summary import save_table
-from forgetting.verdict import verdict_table
+from forgetting.analysis.summary import save_table
+from forgetting.analysis.verdict import verdict_table
+from forgetting.figures.present import present
 
 if __name__ == "__main__":
     inputs = ("metrics", "recovery", "recovery_facts", "common_shift", "features")

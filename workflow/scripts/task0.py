@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forgetting.command import run_stage
-from forgetting.training.task0 import finetune_task0
+from forgetting.pipeline.command import run_stage
+from forgetting.stages.task0 import finetune_task0
 
 if __name__ == "__main__":
     run_stage(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forgetting.command import run_stage
-from forgetting.methods.lamol import finetune_task0_lamol
+from forgetting.pipeline.command import run_stage
+from forgetting.stages.task0_lamol import finetune_task0_lamol
 
 if __name__ == "__main__":
     run_stage(

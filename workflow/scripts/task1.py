@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forgetting.command import run_stage
-from forgetting.training.task1 import finetune_task1
+from forgetting.pipeline.command import run_stage
+from forgetting.stages.task1 import finetune_task1
 
 if __name__ == "__main__":
     run_stage(

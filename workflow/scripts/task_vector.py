@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forgetting.command import run_stage
-from forgetting.methods.task_vector import apply_task_vector
+from forgetting.pipeline.command import run_stage
+from forgetting.stages.merging import apply_task_vector
 
 if __name__ == "__main__":
     run_stage(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.biography.rendering import read_templates
-from forgetting.biography.tokenizer import encode, load_tokenizer
-from forgetting.command import run_command
-from forgetting.model import pick_device
-from forgetting.run import load_run
-from forgetting.tables import COMMON_SHIFT, COMMON_SHIFT_REPAIR, METRICS, PEOPLE, RECALL, read_table, write_table
-from forgetting.tokens import Questions
+from forgetting.config.job import load_run
+from forgetting.data.items import Questions
+from forgetting.data.points import early_stop_step
+from forgetting.model.checkpoints import pick_device
+from forgetting.pipeline.command import run_command
+from forgetting.scenarios.biography.rendering import read_templates
+from forgetting.scenarios.biography.tokenizer import encode, load_tokenizer
+from forgetting.schemas.common_shift import COMMON_SHIFT, COMMON_SHIFT_REPAIR
+from forgetting.schemas.metrics import METRICS
+from forgetting.schemas.people import PEOPLE
+from forgetting.schemas.recall import RECALL
+from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import Point, compared_points
 from forgetting.views.common_shift import common_shift
 from forgetting.views.inputs import Checkpoints
-from forgetting.views.performance import early_stop_step
 from forgetting.views.recall import recall, recall_forms
 
 

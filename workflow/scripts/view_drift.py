@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from forgetting.command import run_command
-from forgetting.model import pick_device
-from forgetting.run import load_run
-from forgetting.tables import DRIFT, METRICS, read_table, write_table
-from forgetting.tokens import Questions
+from forgetting.config.job import load_run
+from forgetting.data.items import Questions
+from forgetting.data.points import early_stop_step
+from forgetting.model.checkpoints import pick_device
+from forgetting.pipeline.command import run_command
+from forgetting.schemas.drift import DRIFT
+from forgetting.schemas.metrics import METRICS
+from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import compared_points
 from forgetting.views.drift import drift
 from forgetting.views.inputs import Checkpoints
-from forgetting.views.performance import early_stop_step
 
 
 def main() -> None:

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from forgetting.command import run_command
-from forgetting.model import pick_device
-from forgetting.run import load_run
-from forgetting.tables import FEATURE_POINTS, FEATURES, METRICS, read_table, write_table
-from forgetting.tokens import Questions
+from forgetting.config.job import load_run
+from forgetting.data.items import Questions
+from forgetting.data.points import early_stop_step
+from forgetting.model.checkpoints import pick_device
+from forgetting.pipeline.command import run_command
+from forgetting.schemas.features import FEATURE_POINTS, FEATURES
+from forgetting.schemas.metrics import METRICS
+from forgetting.tables import read_table, write_table
 from forgetting.views.features import feature_points, features, lens, residual_streams, stage_folders, view_questions
 from forgetting.views.inputs import Checkpoints
 from forgetting.views.logit_lens import attribute_values
-from forgetting.views.performance import early_stop_step
 
 
 def main() -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.command import run_command
-from forgetting.model import pick_device
-from forgetting.run import load_run
-from forgetting.tables import INTERPOLATION, LANDSCAPE, METRICS, read_table, write_table
-from forgetting.tokens import Questions
+from forgetting.config.job import load_run
+from forgetting.data.items import Questions
+from forgetting.data.points import trough_checkpoint
+from forgetting.model.checkpoints import pick_device
+from forgetting.pipeline.command import run_command
+from forgetting.schemas.interpolation import INTERPOLATION
+from forgetting.schemas.landscape import LANDSCAPE
+from forgetting.schemas.metrics import METRICS
+from forgetting.tables import read_table, write_table
 from forgetting.views.inputs import Checkpoints
 from forgetting.views.interpolation import interpolation
 from forgetting.views.landscape import landscape
-from forgetting.views.performance import trough_checkpoint
 from forgetting.views.recovered import Recovered
 
 

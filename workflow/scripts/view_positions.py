@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.command import run_command
-from forgetting.model import pick_device
-from forgetting.run import load_run
-from forgetting.tables import POSITIONS, write_table
-from forgetting.tokens import Questions
+from forgetting.config.job import load_run
+from forgetting.data.items import Questions
+from forgetting.model.checkpoints import pick_device
+from forgetting.pipeline.command import run_command
+from forgetting.schemas.positions import POSITIONS
+from forgetting.tables import write_table
 from forgetting.views.inputs import Checkpoints
 from forgetting.views.positions import positions
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.command import run_command
-from forgetting.model import pick_device
-from forgetting.run import load_run
-from forgetting.tables import METRICS, THEORY, read_table, write_table
-from forgetting.tokens import Questions
+from forgetting.config.job import load_run
+from forgetting.data.items import Questions
+from forgetting.data.points import early_stop_step
+from forgetting.model.checkpoints import pick_device
+from forgetting.pipeline.command import run_command
+from forgetting.schemas.metrics import METRICS
+from forgetting.schemas.theory import THEORY
+from forgetting.tables import read_table, write_table
 from forgetting.views.features import stage_folders
 from forgetting.views.inputs import Checkpoints
-from forgetting.views.performance import early_stop_step
 from forgetting.views.theory import theory
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.command import run_command
-from forgetting.model import pick_device
-from forgetting.run import load_run
-from forgetting.tables import WEIGHTS, write_table
+from forgetting.config.job import load_run
+from forgetting.model.checkpoints import pick_device
+from forgetting.pipeline.command import run_command
+from forgetting.schemas.weights import WEIGHTS
+from forgetting.tables import write_table
 from forgetting.views.inputs import Checkpoints, attention_heads, read_weights
 from forgetting.views.weights import weight_updates
 

@@ -10,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from forgetting.analysis.spurious import fact_fates, probe_facts, probe_points, probe_stages, task0_rows
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.data.points import TROUGH_WITHIN
 from forgetting.figures import style
-from forgetting.sections import ATTRIBUTES, TROUGH_WITHIN
-from forgetting.statistics import PROPORTION, clustered_wilson, over_seeds
-from forgetting.views.spurious import fact_fates, probe_facts, probe_points, probe_stages, task0_rows
+from forgetting.intervals import clustered_wilson
+from forgetting.statistics import PROPORTION, over_seeds
 
 _END = -1
 _MOST_TOKENS = 5

@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.analysis.spurious import task0_rows
+from forgetting.config.sections import ATTRIBUTES
 from forgetting.figures import style
-from forgetting.sections import ATTRIBUTES
 from forgetting.statistics import PROPORTION, UNBOUNDED, over_seeds
-from forgetting.views.spurious import task0_rows
 
 _POINTS = {"early": ("^", "step 150"), "matched": ("D", "Task 1 learned"), "end": ("s", "end")}
 _VARIANTS = {

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import rankdata
 
+from forgetting.analysis.spurious import task0_rows
 from forgetting.figures import style
 from forgetting.figures.fisher_angle import correlation
-from forgetting.statistics import DIFFERENCE, RATIO, Interval, over_seeds
-from forgetting.views.spurious import task0_rows
+from forgetting.intervals import Interval
+from forgetting.statistics import DIFFERENCE, RATIO, over_seeds
 
 _POINTS = {"early": (1.0, "step 150"), "matched": (0.6, "Task 1 learned"), "end": (0.0, "end")}
 """How much white is in the mark of a checkpoint, and its name."""

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from forgetting.analysis.probe_share import probe_over_ceiling
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, RATIO, UNBOUNDED, Kind, over_seeds
-from forgetting.views.probe_share import probe_over_ceiling
 
 _GROUP, _CONTROL = "task0_test", "control"
 _EARLY, _END = "task1_early", "task1_end"

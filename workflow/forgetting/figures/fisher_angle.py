@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from forgetting.figures import style
-from forgetting.statistics import CONFIDENCE, Interval, person_bootstrap
+from forgetting.intervals import CONFIDENCE, Interval, person_bootstrap
 
 DRAWS = 5000
 EMBEDDINGS = ("embedding", "output_embedding")

@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from forgetting.comparison import after_one_epoch
+from forgetting.analysis.comparison import after_one_epoch
+from forgetting.analysis.curves import method_summary
+from forgetting.analysis.spurious import probe_points
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, over_seeds
-from forgetting.views.performance import method_summary
-from forgetting.views.spurious import probe_points
 
 _TROUGH = style.Look("#7FD9B8", "v", "lowest in the first 150 steps")
 _STOPPED = style.Look("#009E73", "D", "with early stop")

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.analysis.curves import method_summary
 from forgetting.figures import style
-from forgetting.views.performance import method_summary
 
 _AXIS = "exact match (share of answers)"
 

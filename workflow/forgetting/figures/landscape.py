@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
+from forgetting.data.points import TROUGH_WITHIN
 from forgetting.figures import style
-from forgetting.sections import TROUGH_WITHIN
 
 _LOSSES = {"task0_loss": "Task 0, held-out", "task1_loss": "Task 1", "mean_loss": "mean of both"}
 _RECOVERY = {

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.analysis.curves import collapse_by_rate
+from forgetting.analysis.spurious import probe_points, recovery_summary, task0_rows
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, UNBOUNDED, Kind, over_seeds
-from forgetting.views.performance import collapse_by_rate
-from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
 
 _PALE, _MIDDLE, _DARK = "#D78CBD", "#A64D8A", "#4A1140"
 _TROUGH = style.Look(_MIDDLE, "v", "trough (first 150 steps)")

@@ -9,11 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from forgetting.comparison import after_one_epoch, compared_points, surely_beyond_seq
+from forgetting.analysis.comparison import after_one_epoch, compared_points, surely_beyond_seq
+from forgetting.analysis.curves import method_summary
+from forgetting.analysis.spurious import task0_rows
+from forgetting.data.points import curve
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, over_seeds
-from forgetting.views.performance import curve, method_summary
-from forgetting.views.spurious import task0_rows
 
 _BEFORE: dict[str, Any] = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 1.5))}
 _PRETRAINED: dict[str, Any] = {"color": style.CONTROLS["pretrained"].color, "linewidth": 0.9, "linestyle": (0, (5, 2))}

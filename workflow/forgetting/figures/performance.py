@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from forgetting.data.points import TROUGH_WITHIN, never_had_task0
 from forgetting.figures import style
-from forgetting.sections import TROUGH_WITHIN
-from forgetting.without_task0 import never_had_task0
 
 _RECOVERED: dict[str, Any] = {"linestyle": "-.", "markerfacecolor": "white"}
 _NO_TASK0: dict[str, Any] = {"linestyle": ":", "linewidth": 1.4}

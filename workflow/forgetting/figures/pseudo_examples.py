@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.statistics import PROPORTION, over_seeds, wilson
+from forgetting.intervals import wilson
+from forgetting.statistics import PROPORTION, over_seeds
 
 _CHECKS = {
     "parsed": "in the format of\na question and answer",

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.analysis.spurious import probe_points, recovery_summary, task0_rows
+from forgetting.data.points import NO_TASK0, floor_of, never_had_task0
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, UNBOUNDED, over_seeds
-from forgetting.views.spurious import probe_points, recovery_summary, task0_rows
-from forgetting.without_task0 import NO_TASK0, floor_of, never_had_task0
 
 _MARKERS = {"trough": "v", "matched": "D", "end": "s"}
 

@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.analysis.curves import method_summary
 from forgetting.figures import style
-from forgetting.views.performance import method_summary
 
 _MIXES = {
     "replay": style.Look("#0072B2", "s", "replay: as many stored questions added to each batch"),

@@ -29,9 +29,9 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
-from forgetting.outputs import output_paths, write_formats
+from forgetting.data.points import NO_TASK0, never_had_task0
 from forgetting.statistics import PROPORTION, Kind, over_seeds
-from forgetting.without_task0 import NO_TASK0, never_had_task0
+from forgetting.tables import output_paths, write_formats
 
 FORMATS = ("pdf", "png", "svg")
 _NO_DATE: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None, "ModDate": None}, "svg": {"Date": None}, "png": {}}

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.analysis.propositions import GROUP, NO_FREEZE, STREAM, dose_pairs, freeze_depth
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, RATIO, Kind, over_seeds
-from forgetting.views.theory_verdicts import GROUP, NO_FREEZE, STREAM, dose_pairs, freeze_depth
 
 _STAGES: dict[str, dict[str, Any]] = {"task1_early": {"linestyle": "-"}, "task1_end": {"linestyle": "--"}}
 _TEXT = {"task1_early": "step 150", "task1_end": "end"}

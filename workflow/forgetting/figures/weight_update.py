@@ -15,9 +15,9 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from forgetting.analysis.chance import EMBEDDINGS, POOLED, less_chance, mean_excess, pooled
 from forgetting.figures import style
 from forgetting.statistics import RATIO, over_seeds
-from forgetting.views.sharing import EMBEDDINGS, POOLED, less_chance, mean_excess, pooled
 
 PAIRS = {
     ("pretraining", "task0"): "pretraining,\nTask 0",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from forgetting.arms import AnyArm
+from forgetting.config.knobs import AnyArm
 from forgetting.methods.base import Method
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.sections import Task1
-from forgetting.tokens import Questions
+from forgetting.config.sections import Task1
+from forgetting.data.items import Questions
 from forgetting.training.batches import Batches, QuestionBatches
 from forgetting.training.step import Hooks
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from forgetting.arms import Ewc as Knobs
-from forgetting.fisher import diagonal_fisher, fisher_mean, normalised, sample_questions
+from forgetting.config.knobs import Ewc as Knobs
 from forgetting.methods.base import Method, Setting
+from forgetting.training.fisher import diagonal_fisher, fisher_mean, normalised, sample_questions
 
 
 class Ewc(Method):

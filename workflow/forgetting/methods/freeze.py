@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forgetting.arms import Freeze as Knobs
+from forgetting.config.knobs import Freeze as Knobs
 from forgetting.methods.base import Method, Setting
 
 

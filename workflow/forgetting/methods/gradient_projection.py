@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.arms import WINDOW
-from forgetting.arms import GradientProjection as Knobs
+from forgetting.config.knobs import WINDOW
+from forgetting.config.knobs import GradientProjection as Knobs
+from forgetting.data.items import Questions
 from forgetting.methods.base import Method, Setting
-from forgetting.projection import Subspace, remove_along_, unit_rows
-from forgetting.tokens import Questions
+from forgetting.methods.projection import Subspace, remove_along_, unit_rows
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.step import Hooks

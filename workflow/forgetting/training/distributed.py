@@ -1,7 +1,7 @@
 """One training on several GPUs: a process for each, which share every batch and end with the same weights (torch's DDP).
 
 Batches are functions of the step, so the processes need not send each other data: each makes the whole batch of a step, trains on its
-rows of it, and the gradients are added up. `forgetting.training.launch` starts the processes.
+rows of it, and the gradients are added up. `forgetting.pipeline.launch` starts the processes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from forgetting.errors import StudyError
 from forgetting.failures import LOST_CONTACT, first_line, lost_contact
-from forgetting.model import pick_device
+from forgetting.model.checkpoints import pick_device
 from forgetting.training.batches import Batch, Batches
 
 PATIENCE = timedelta(hours=2)

@@ -13,9 +13,9 @@ from typing import Any
 from torch import nn
 from transformers import GPTNeoXForCausalLM
 
+from forgetting.config.sections import Optimizer, Schedule
 from forgetting.errors import StudyError
 from forgetting.failures import when_out_of_memory
-from forgetting.sections import Optimizer, Schedule
 from forgetting.training.accounting import Meter, Needs
 from forgetting.training.batches import Batches
 from forgetting.training.distributed import ALONE, World

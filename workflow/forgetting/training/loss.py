@@ -12,14 +12,6 @@ ROWS_AT_ONCE_COMPILED = 8192
 """A GPU needs more of them to be busy; their logits over 50,304 tokens take 0.8 GB in half precision."""
 
 
-def answer_positions(prompt_length: Tensor, answer_length: Tensor) -> tuple[Tensor, Tensor]:
-    """(question, position) of every token whose output predicts an answer token; position + 1 is where that token stands."""
-    question = torch.repeat_interleave(torch.arange(len(prompt_length), device=prompt_length.device), answer_length)
-    first = answer_length.cumsum(0) - answer_length
-    within = torch.arange(len(question), device=prompt_length.device) - first[question]
-    return question, prompt_length[question] - 1 + within
-
-
 class _LinearCrossEntropy(torch.autograd.Function):
     """Cross-entropy of `hidden @ weight.T`, in slices of rows that stay in the cache; gradients are made in the same pass."""
 

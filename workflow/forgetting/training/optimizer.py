@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from forgetting.sections import Optimizer, Schedule
+from forgetting.config.sections import Optimizer, Schedule
 
 
 def learning_rate_factor(schedule: Schedule, step: int, steps: int) -> float:

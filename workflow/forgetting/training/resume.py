@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from forgetting.run import Run
+from forgetting.config.job import Run
 from forgetting.tables import atomic, writing
 
 STATE = "state.pt"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.sections import Optimizer
+from forgetting.config.sections import Optimizer
 from forgetting.training.attention import within_documents
 from forgetting.training.batches import Batch, Batches
 from forgetting.training.distributed import World

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.sections import ATTRIBUTES
-from forgetting.tokens import Questions
-from forgetting.training.loss import answer_positions
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.data.items import Questions, answer_positions
 from forgetting.views.inputs import Checkpoints
 
 GROUPINGS = ("attribute_position", "one_shift")

@@ -18,10 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forgetting.run import Run
-from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import PROPORTIONS, TAILS, clustered_wilson, person_bootstrap
-from forgetting.tokens import Questions
+from forgetting.analysis.spurious import spurious_share
+from forgetting.config.job import Run
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.data.items import Questions
+from forgetting.intervals import PROPORTIONS, TAILS, clustered_wilson, person_bootstrap
 from forgetting.views.answer_change import (
     GROUPINGS,
     ROWS_AT_ONCE,
@@ -38,7 +39,6 @@ from forgetting.views.answer_change import (
 from forgetting.views.inputs import evenly_spaced_persons, read_model
 from forgetting.views.measured import NOT_A_NUMBER, Measured
 from forgetting.views.repair import POOL_PERSONS, repair_rows
-from forgetting.views.spurious import spurious_share
 
 MOST_PERSONS = 512
 """Of `task0_test`: bounds memory and time at paper scale."""

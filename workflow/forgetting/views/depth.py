@@ -12,11 +12,11 @@ from scipy.stats import rankdata
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.tokens import Questions
+from forgetting.analysis.propositions import STREAM
+from forgetting.data.items import Questions
 from forgetting.views.alignment import alignment, row_directions
 from forgetting.views.features import recorded_outputs
 from forgetting.views.measured import Measured, is_constant, person_means, with_interval
-from forgetting.views.theory_verdicts import STREAM
 
 Row = tuple[int, str, str, Measured]
 """Layer, component, metric, number."""

@@ -12,10 +12,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from forgetting.run import Run
-from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import clustered_mean
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.data.items import Questions
+from forgetting.intervals import clustered_mean
 from forgetting.views.answer_change import ROWS_AT_ONCE, AnswerTokens, Head, Point, answer_states
 from forgetting.views.inputs import evenly_spaced_persons, read_model
 

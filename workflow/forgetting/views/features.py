@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.run import Run
+from forgetting.config.job import Run
+from forgetting.data.items import Questions
 from forgetting.subspaces import chance_principal_angle, leading_directions, principal_angle
-from forgetting.tokens import Questions
 from forgetting.views.answer_change import compared_points
 from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model
 from forgetting.views.logit_lens import Ranks, Values, lens_ranks, measure_lens

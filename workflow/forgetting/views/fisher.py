@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.fisher import diagonal_fisher, sample_questions
-from forgetting.run import Run
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.data.items import Questions
+from forgetting.training.fisher import diagonal_fisher, sample_questions
 from forgetting.views.inputs import uniform_name
 from forgetting.views.weights import COMPONENTS, matrix
 

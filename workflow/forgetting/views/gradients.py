@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.run import Run
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.data.items import Questions
 from forgetting.training.batches import question_batch
 from forgetting.training.step import BatchLoss
 from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
+from forgetting.data.items import Questions
 from forgetting.errors import StudyError
-from forgetting.model import load_checkpoint, load_weights
-from forgetting.tokens import Questions
+from forgetting.model.checkpoints import load_checkpoint, load_weights
 
 ALIGNMENT_STEP = 150
 OUTPUT_EMBEDDING = "output_embedding.weight"

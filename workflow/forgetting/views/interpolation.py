@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from forgetting.run import Run
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.data.items import Questions
 from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights
 from forgetting.views.landscape import GROUPS, Layout
 from forgetting.views.recovered import Recovered

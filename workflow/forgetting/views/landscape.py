@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from forgetting.config.job import Run
+from forgetting.data.items import Questions
 from forgetting.errors import StudyError
-from forgetting.run import Run
-from forgetting.tokens import Questions
 from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights, uniform_name
 from forgetting.views.recovered import Recovered
 from forgetting.views.shared_prefix import AnswerScorer, Scores, Weights, one_thread_each

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.statistics import clustered_wilson
-from forgetting.tokens import Questions
+from forgetting.data.items import Questions
+from forgetting.intervals import clustered_wilson
 from forgetting.views.measured import Measured, person_means, with_interval
 
 Values = Mapping[str, Tensor]

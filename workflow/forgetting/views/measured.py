@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forgetting.statistics import TAILS, person_bootstrap
+from forgetting.intervals import TAILS, person_bootstrap
 
 DRAWS = 400
 NOT_A_NUMBER = float("nan")

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import clustered_mean, clustered_wilson
-from forgetting.tokens import PADDING, Questions
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.data.items import PADDING, Questions
+from forgetting.intervals import clustered_mean, clustered_wilson
 
 
 @dataclass(frozen=True)

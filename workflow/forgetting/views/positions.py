@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.run import Run
-from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import Interval, clustered_mean, clustered_wilson
-from forgetting.tokens import Questions
+from forgetting.config.job import Run
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.data.items import Questions
+from forgetting.intervals import Interval, clustered_mean, clustered_wilson
 from forgetting.views.answer_change import ROWS_AT_ONCE, AnswerTokens, Head, answer_states, leading
 from forgetting.views.inputs import Checkpoints, read_model
 

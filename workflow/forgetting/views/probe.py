@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forgetting.statistics import clustered_wilson
-from forgetting.tokens import Questions
+from forgetting.data.items import Questions
+from forgetting.intervals import clustered_wilson
 from forgetting.views.measured import NOT_A_NUMBER, Measured
 
 RIDGE = 0.01

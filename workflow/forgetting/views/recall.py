@@ -14,11 +14,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from forgetting.biography.rendering import Ragged, Template
-from forgetting.evaluation import score
-from forgetting.run import Run
-from forgetting.statistics import summarise
-from forgetting.tokens import Questions, pad
+from forgetting.config.job import Run
+from forgetting.data.items import Questions, pad
+from forgetting.data.ragged import Ragged
+from forgetting.evaluation.exact import score
+from forgetting.intervals import summarise
+from forgetting.scenarios.biography.rendering import Template
 from forgetting.views.answer_change import Point
 from forgetting.views.inputs import evenly_spaced_persons, read_model
 from forgetting.views.pool_rank import own_pool_ranks, pool_rank_rows, value_pools

@@ -1,4 +1,4 @@
-"""The recovered weights that a recovery probe with a curve keeps, see `forgetting.recovery`."""
+"""The recovered weights that a recovery probe with a curve keeps, see `forgetting.stages.recovery`."""
 
 from __future__ import annotations
 

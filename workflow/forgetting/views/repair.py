@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forgetting.sections import ATTRIBUTES
-from forgetting.statistics import PROPORTIONS, TAILS, Interval, person_bootstrap, wilson
-from forgetting.tokens import Questions
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.data.items import Questions
+from forgetting.intervals import PROPORTIONS, TAILS, Interval, person_bootstrap, wilson
 from forgetting.views.answer_change import GROUPINGS, ROWS_AT_ONCE, Change, Space, leading
 
 KNOWN = (1, 2, 4, 8, 16, 32, 64)

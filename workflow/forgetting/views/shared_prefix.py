@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 from transformers import GPTNeoXForCausalLM
 
+from forgetting.data.items import Questions, answer_positions
 from forgetting.errors import StudyError
-from forgetting.statistics import Floats, mean_and_error
-from forgetting.tokens import Questions
-from forgetting.training.loss import ROWS_AT_ONCE, answer_positions
+from forgetting.intervals import Floats, mean_and_error
+from forgetting.training.loss import ROWS_AT_ONCE
 from forgetting.views.inputs import OUTPUT_EMBEDDING
 
 QUESTIONS_AT_ONCE = 1024

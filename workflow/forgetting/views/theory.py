@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.run import Run
-from forgetting.tokens import Questions
+from forgetting.analysis.propositions import GROUP
+from forgetting.config.job import Run
+from forgetting.data.items import Questions
 from forgetting.views.alignment import alignment, row_directions, with_random_update
 from forgetting.views.depth import Row, measure_stream, stream_shifts
 from forgetting.views.inputs import evenly_spaced_persons, read_model
 from forgetting.views.measured import Measured, is_constant
-from forgetting.views.theory_verdicts import GROUP
 from forgetting.views.weights import split_heads
 
 STAGES = ("task1_early", "task1_matched", "task1_end")

@@ -21,8 +21,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from forgetting.run import Run
-from forgetting.statistics import Z
+from forgetting.config.job import Run
+from forgetting.intervals import Z
 from forgetting.subspaces import (
     angles_to_subspace,
     chance_angle_to_subspace,

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import t as student
+
+from forgetting.analysis.propositions import theory_verdicts
+from forgetting.analysis.spurious import accuracy_by_person
+from forgetting.analysis.summary import formatted
+from forgetting.analysis.verdict import theory_table, verdict_table
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.intervals import summarise
+from forgetting.schemas.common_shift import COMMON_SHIFT
+from forgetting.schemas.features import FEATURES
+from forgetting.schemas.metrics import METRICS
+from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
+from forgetting.schemas.theory import THEORY
+from forgetting.statistics import paired_difference
+from forgetting.tables import write_table
+
+SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
+PERSONS, END = 50, 2000
+BEFORE = 0.96
+PLANTED = {
+    "spurious": {100: (0.10, 0.94), 150: (0.12, 0.94), END: (0.50, 0.70)},
+    "kept": {100: (0.96, 0.96), 150: (0.96, 0.96), END: (0.96, 0.96)},
+}
+"""Exact match at the checkpoints, and after one epoch of recovery from there."""
+SHIFTS = {"early": 0.05, "matched": 0.2, "end": 0.8}
+PROBES = {"pretrained": 0.1, "task0": 0.6, "task1_early": 0.55, "task1_matched": 0.4, "task1_end": 0.2}
+Frames = dict[str, pd.DataFrame]
+
+
+def answers(accuracy: float, group: str = "task0_test", shift: int = 0, **run: object) -> pd.DataFrame:
+    """As many right answers as the accuracy says, spread over the persons; `shift` makes others of them the right ones."""
+    count = PERSONS * len(ATTRIBUTES)
+    rank = (np.arange(count) * 7 + shift) % count
+    frame = pd.DataFrame({"person": np.repeat(np.arange(PERSONS), len(ATTRIBUTES)), "attribute": np.tile(ATTRIBUTES, PERSONS)})
+    right = rank < round(accuracy * count)
+    frame = frame.assign(group=group, exact_match=right, first_token_hard=right, first_token_soft=0.5, answer_nll=1.0)
+    return frame.assign(
+        **{"scale": "tiny", "stage": "recovery", "start": "task1", "training": "right", "units": 150, "checkpoint": 0, "epochs": 0.0} | run
+    )
+
+
+def recovery_facts(seed: int, jitter: float) -> pd.DataFrame:
+    """Two arms and the controls of one seed: what comes back from the checkpoints differs between seeds by the jitter."""
+    parts = []
+    for arm, checkpoints in PLANTED.items():
+        parts += [answers(BEFORE, arm=arm, epochs=epochs) for epochs in (0.0, 1.0)]
+        for checkpoint, (dropped, recovered) in checkpoints.items():
+            level = recovered + (jitter if recovered != BEFORE else 0)
+            parts.append(answers(dropped, arm=arm, checkpoint=checkpoint))
+            parts.append(answers(level, shift=3, arm=arm, checkpoint=checkpoint, epochs=1.0))
+            parts += [answers(0.0, "control", arm=arm, checkpoint=checkpoint, epochs=epochs) for epochs in (0.0, 1.0)]
+        for checkpoint in (100, END):
+            parts += [answers(0.1, arm=arm, training="shuffled", checkpoint=checkpoint, epochs=epochs) for epochs in (0.0, 1.0)]
+    for start, accuracy in (("pretrained", 0.94), ("random", 0.0)):
+        parts += [answers(epochs * accuracy, arm="controls", start=start, epochs=epochs) for epochs in (0.0, 1.0)]
+    facts = pd.concat(parts, ignore_index=True)
+    return facts.assign(seed=seed, step=(20 * facts["epochs"]).astype(int))
+
+
+def metrics(seed: int, learned: bool = True) -> pd.DataFrame:
+    """Only what the verdict asks of them: where Task 1 was learned."""
+    rows = pd.DataFrame({"arm": list(PLANTED), "value": float(END) if learned else np.nan})
+    rows = rows.assign(scale="tiny", seed=seed, stage="task1", step=END, group="task1", attribute="all", metric="early_stop_step")
+    return rows.assign(n=1, low=np.nan, high=np.nan)
+
+
+def common_shift(seed: int) -> pd.DataFrame:
+    """Of arm `spurious`; the rows with another space, grouping or attribute must not be taken for the ones that count."""
+    rows = []
+    for point, restored in SHIFTS.items():
+        for space, grouping, attribute in (
+            ("logits", "attribute_position", "all"),
+            ("logits", "one_shift", "all"),
+            ("residual_stream", "attribute_position", "all"),
+            ("logits", "attribute_position", "major"),
+        ):
+            right = (space, grouping, attribute) == ("logits", "attribute_position", "all")
+            for removed, metric, value in (("nothing", "common_share", 0.7), ("common", "restored_share", restored)):
+                rows.append((point, space, grouping, attribute, removed, metric, value if right else -9.0))
+    frame = pd.DataFrame(rows, columns=["point", "space", "grouping", "attribute", "removed", "metric", "value"])
+    frame = frame.assign(scale="tiny", seed=seed, arm="spurious", step=0, low=frame["value"] - 0.04, high=frame["value"] + 0.04)
+    return frame.assign(chance=0.0, chance_low=-0.01, chance_high=0.01)
+
+
+def features(seed: int) -> pd.DataFrame:
+    """Probes of arm `spurious` at the last layer and, at chance, at the one before."""
+    rows = []
+    for checkpoint, accuracy in PROBES.items():
+        for layer, value in ((3, 0.1), (4, accuracy)):
+            for attribute in (*ATTRIBUTES, "all"):
+                rows.append((checkpoint, layer, attribute, "probe_accuracy", 0.8 * value, 0.8 * (value - 0.08), 0.8 * (value + 0.08), 0.08))
+                rows.append((checkpoint, layer, attribute, "probe_ceiling", 0.8, np.nan, np.nan, np.nan))
+    frame = pd.DataFrame(rows, columns=["before", "layer", "attribute", "metric", "value", "low", "high", "chance"])
+    return frame.assign(scale="tiny", seed=seed, arm="spurious", after=frame["before"], group="task0_test")
+
+
+def frames(seeds: int) -> Frames:
+    jitters = (0.0, 0.02, -0.02)[:seeds]
+    facts = pd.concat([recovery_facts(seed, jitter) for seed, jitter in enumerate(jitters)], ignore_index=True)
+    return {
+        "metrics": pd.concat([metrics(seed) for seed in range(seeds)], ignore_index=True),
+        "recovery": summarise(facts, ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]),
+        "recovery_facts": facts,
+        "common_shift": pd.concat([common_shift(seed) for seed in range(seeds)], ignore_index=True),
+        "features": pd.concat([features(seed) for seed in range(seeds)], ignore_index=True),
+    }
+
+
+def test_a_difference_of_accuracies_and_its_interval() -> None:
+    first, second = answers(0.8), answers(0.5, shift=3)
+    by_person = (first.groupby("person")["exact_match"].mean() - second.groupby("person")["exact_match"].mean()).to_numpy()
+    found = paired_difference(accuracy_by_person(first), accuracy_by_person(second), len(ATTRIBUTES))
+    assert found.value == pytest.approx(0.3)
+    half = student.ppf(0.975, PERSONS - 1) * by_person.std(ddof=1) / np.sqrt(PERSONS)
+    assert found[1:] == pytest.approx([0.3 - half, 0.3 + half], abs=0.02)
+    same = paired_difference(np.ones(PERSONS), np.ones(PERSONS), len(ATTRIBUTES))
+    assert same.low < same.value == 0 < same.high, "no person differs, which is known of so many persons only"
+
+
+def test_one_seed_with_planted_losses() -> None:
+    table = verdict_table(**frames(1)).set_index("arm")
+    row = table.loc["spurious"]
+    planted = {"before": BEFORE, "pretrained": 0.94, "random": 0, "early_checkpoint": 100, "late_checkpoint": END}
+    planted |= {"early_drop": 0.86, "late_drop": 0.46, "early_recovered": 0.94, "late_recovered": 0.7, "early_shuffled": 0.1}
+    planted |= {"early_beyond_pretrained": 0, "late_beyond_pretrained": -0.24, "early_spurious_share": 0.84 / 0.86}
+    planted |= {"late_spurious_share": 0.2 / 0.46, "early_common_share": 0.7, "early_restored_share": 0.05, "late_restored_share": 0.8}
+    planted |= {"probe_before": 0.6, "probe_chance": 0.1, "early_probe": 0.55, "late_probe": 0.2, "late_probe_change": -0.4}
+    assert {name: row[name] for name in planted} == pytest.approx(planted)
+    assert (row["late_probe_change_low"], row["late_probe_change_high"]) == pytest.approx((-0.56, -0.24))  # 0.12 - 0.68, 0.28 - 0.52
+    for name in ("early_drop", "late_spurious_share", "late_beyond_pretrained", "early_restored_share", "late_probe"):
+        assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+    said = row["conclusion"]
+    assert said.startswith("In this run: Early loss spurious (98 % [") and "back); late loss " in said
+    assert "not ahead early (perhaps only format relearned), behind late (more than format lost)" in said
+    assert said.endswith("Common-shift part: little early, most late. Probe accuracy: no clear change early, lower late.")
+    assert table.loc["kept", "conclusion"] == "In this run: Nothing forgotten, early or late."
+    assert np.isnan(table.loc["kept", "early_common_share"]) and np.isnan(table.loc["kept", "early_spurious_share"])
+
+
+def test_three_seeds_give_the_interval_over_seeds() -> None:
+    table = verdict_table(**frames(3)).set_index("arm")
+    recovered = np.array([0.94, 0.96, 0.92])
+    half = student.ppf(0.975, 2) * recovered.std(ddof=1) / np.sqrt(3)
+    on_logit = np.log(0.94 / 0.06) + np.array([-half, half]) / (0.94 * 0.06)
+    single = [verdict_table(**{name: part[part["seed"] == seed] for name, part in frames(3).items()}).set_index("arm") for seed in range(3)]
+    names = ["early_recovered", "early_recovered_low", "early_recovered_high"]
+    ends = np.array([one.loc["spurious", names].tolist() for one in single])
+    persons = [0.94 - np.sqrt(((recovered - ends[:, 1]) ** 2).sum()) / 3, 0.94 + np.sqrt(((ends[:, 2] - recovered) ** 2).sum()) / 3]
+    low, high = 1 / (1 + np.exp(-on_logit))
+    assert table.loc["spurious", names].tolist() == pytest.approx([0.94, min(low, persons[0]), max(high, persons[1])])
+    share, names = half / 0.86, [f"early_spurious_share{end}" for end in ("", "_low", "_high")]
+    found = table.loc["spurious", names].tolist()
+    assert found[0] == pytest.approx(0.84 / 0.86) and found[1] <= 0.84 / 0.86 - share + 1e-9 and found[2] >= 0.84 / 0.86 + share - 1e-9
+    assert not table["conclusion"].str.contains("In this run").any()
+    assert (table["seeds"] == 3).all()
+    assert "late loss mostly not back (43 % [33, 54] back)" not in table.loc["spurious", "conclusion"]  # the interval reaches over one half
+    assert "late loss partly not back (43 % [33, 54] back)" in table.loc["spurious", "conclusion"]
+
+
+def test_an_arm_that_did_not_learn_is_named() -> None:
+    given = frames(1)
+    table = verdict_table(**given | {"metrics": metrics(0, learned=False)})
+    assert table["conclusion"].str.startswith("In this run: Task 1 not learned. ").all() and (table["learned"] == 0).all()
+
+
+def test_the_script_reads_exact_schemas_and_writes_three_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schemas = {
+        "metrics": METRICS,
+        "recovery": RECOVERY,
+        "recovery_facts": RECOVERY_FACTS,
+        "common_shift": COMMON_SHIFT,
+        "features": FEATURES,
+    }
+    given, flags = frames(1), []
+    for name, schema in schemas.items():
+        write_table(given[name], tmp_path / f"{name}.parquet", schema)
+        flags += [f"--{name.replace('_', '-')}", str(tmp_path / f"{name}.parquet")]
+    monkeypatch.setattr(sys, "argv", ["table_verdict.py", *flags, "--output", str(tmp_path / "verdict")])
+    runpy.run_path(str(SCRIPTS / "table_verdict.py"), run_name="__main__")
+    written = pd.read_csv(tmp_path / "verdict.csv")
+    assert written["arm"].tolist() == list(PLANTED) and list(written.columns[:3]) == ["arm", "conclusion", "seeds"]
+    assert "Nothing forgotten, early or late." in (tmp_path / "verdict.md").read_text()
+    assert r"98 \% [" in (tmp_path / "verdict.tex").read_text()
+
+
+def theory(arm: str, seed: int, shift: float) -> pd.DataFrame:
+    """Two checkpoints of an arm whose last layer shifts by `shift`, and the share of a map's update at twice chance."""
+    rows = []
+    for after in ("task1_end", "task1_early"):
+        rows += [
+            (after, layer, "query", "update_on_leading_inputs", 0.1 + 0.01 * layer + 0.001 * seed, np.nan, np.nan, 0.05)
+            for layer in (1, 2, 3)
+        ]
+        rows += [(after, 3, "stream", "shift_norm", shift, 0.9 * shift, 1.1 * shift, np.nan)]
+        rows += [(after, 3, "stream", "depth_correlation", 0.9, 0.8, 1.0, 0.0)]
+    frame = pd.DataFrame(rows, columns=["after", "layer", "component", "metric", "value", "low", "high", "chance"])
+    return frame.assign(scale="tiny", seed=seed, arm=arm, group="task0_test", chance_low=np.nan, chance_high=np.nan)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_theory_is_told_in_the_order_of_the_propositions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: int) -> None:
+    parts = [theory(arm, seed, shift) for seed in range(seeds) for arm, shift in (("seq", 10.0), ("freeze-1", 3.0 + 0.1 * seed))]
+    given = pd.concat(parts, ignore_index=True)
+    table = theory_table(given)
+    assert table["proposition"].tolist() == ["1"] * 4 + ["2"] * 4 + ["3"] * 2
+    assert table["arm"].tolist() == ["seq", "seq", "freeze-1", "freeze-1"] * 2 + ["freeze-1"] * 2
+    assert table["after"].tolist() == ["step 150", "end"] * 5
+    above, below = ("in this run: above", "in this run: below") if seeds == 1 else ("no", "yes")
+    assert table["supported"].tolist() == [above] * 4 + ["not tested"] * 4 + [below] * 2
+    assert len(table) == len(theory_verdicts(given)) and not table.drop(columns=["low", "high"]).isna().any(axis=None)
+    assert formatted(table).loc[4, "value"] == ("0.900 [0.800, 1.000]" if seeds == 1 else "0.900 [0.842, 0.958]")
+    write_table(given, tmp_path / "theory.parquet", THEORY)
+    command = ["table_theory_table.py", "--theory", str(tmp_path / "theory.parquet"), "--output", str(tmp_path / "theory_table")]
+    monkeypatch.setattr(sys, "argv", command)
+    runpy.run_path(str(SCRIPTS / "table_theory_table.py"), run_name="__main__")
+    assert len(pd.read_csv(tmp_path / "theory_table.csv")) == len(table)

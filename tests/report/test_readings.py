@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from forgetting.errors import StudyError
+from forgetting.report.readings import Found, Place, Rule, find, read_claims, reading, tables_named
+
+ROOT = Path(__file__).parents[2]
+NAN = float("nan")
+OTHER = Place(table="methods", row={"arm": "seq"}, column="final")
+TABLES = {
+    "methods": pd.DataFrame(
+        {
+            "arm": ["seq", "freeze-2"],
+            "seeds": 3,
+            "final": [0.5, NAN],
+            "final_low": [0.45, NAN],
+            "final_high": [0.55, NAN],
+            "final_seeds": [3, 0],
+        }
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "low", "high", "expected"),
+    [
+        ({"below": 0.15}, 0.10, 0.14, "holds"),
+        ({"below": 0.15}, 0.10, 0.16, "cannot say"),
+        ({"below": 0.15}, 0.16, 0.20, "does not hold"),
+        ({"above": 0.95}, 0.96, 0.99, "holds"),
+        ({"above": 0.95}, 0.90, 0.94, "does not hold"),
+        ({"about": 0.96, "within": 0.05}, 0.92, 1.0, "holds"),
+        ({"about": 0.96, "within": 0.05}, 0.80, 1.0, "cannot say"),
+        ({"about": 0.96, "within": 0.05}, 0.80, 0.90, "does not hold"),
+        ({"above": OTHER}, 0.56, 0.60, "holds"),
+        ({"above": OTHER}, 0.52, 0.60, "cannot say"),
+        ({"above": OTHER}, 0.40, 0.44, "does not hold"),
+    ],
+)
+def test_a_claim_holds_where_the_whole_interval_is_on_its_side(rule: dict[str, object], low: float, high: float, expected: str) -> None:
+    number = Found((low + high) / 2, low, high, 3, 3)
+    assert reading(number, Rule.model_validate(rule), TABLES) == expected
+    of_one = reading(number._replace(reached=1), Rule.model_validate(rule), TABLES)
+    assert of_one == f"{expected} in this run", "one seed never says yes or no"
+
+
+def test_what_is_not_there_is_not_read() -> None:
+    rule = Rule(below=0.15)
+    assert reading(None, rule, TABLES) == "not run yet"
+    assert reading(Found(NAN, NAN, NAN, 0, 3), rule, TABLES) == "cannot say: not reached"
+    assert reading(Found(0.1, NAN, NAN, 3, 3), rule, TABLES) == "cannot say: no interval"
+    assert reading(Found(0.1, NAN, NAN, 1, 1), rule, TABLES) == "holds in this run"
+    missing = Rule(above=Place(table="grid_table", row={"arm": "seq"}, column="final"))
+    assert reading(Found(0.1, 0.0, 0.2, 3, 3), missing, TABLES) == "not run yet: what it is held against"
+
+
+def test_a_cell_is_found_with_its_interval_and_seeds() -> None:
+    assert find(TABLES, OTHER) == Found(0.5, 0.45, 0.55, 3, 3)
+    assert find(TABLES, OTHER.model_copy(update={"row": {"arm": "joint"}})) is None
+    assert find({}, OTHER) is None
+    undefined = find(TABLES, OTHER.model_copy(update={"row": {"arm": "freeze-2"}}))
+    assert undefined is not None and (undefined.reached, undefined.seeds) == (0, 3)
+    with pytest.raises(StudyError, match="no column 'finale'"):
+        find(TABLES, OTHER.model_copy(update={"column": "finale"}))
+    with pytest.raises(StudyError, match="2 rows"):
+        find(TABLES, OTHER.model_copy(update={"row": {"seeds": "3"}}))
+
+
+def test_every_claim_names_its_source_and_how_it_was_read() -> None:
+    claims = read_claims(ROOT / "docs/claims.yaml")
+    assert all(claim.source and claim.known_through for claim in claims)
+    assert tables_named(claims) == {"methods", "recovery_table", "claims", "grid_table", "theory_table"}
+    end = next(claim for claim in claims if claim.paper == "about 96 %")
+    assert end.measured is not None and end.measured.row == {"arm": "seq", "point": "end"}, "96 % is recovery at the end"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"holds": None}, "belong together"),
+        ({"holds": {"above": 1, "below": 2}}, "one of above, below and about"),
+        ({"sauce": "section 3"}, "sauce"),
+        ({"measured": None, "holds": None, "note": ""}, "note must say why"),
+    ],
+)
+def test_a_fault_in_the_list_is_one_message(change: dict[str, object], message: str, tmp_path: Path) -> None:
+    entry = {"claim": "it falls", "source": "section 3", "known_through": "the paper"}
+    entry |= {"measured": OTHER.model_dump(), "holds": {"below": 0.15}} | change
+    (tmp_path / "claims.yaml").write_text(yaml.safe_dump([entry]))
+    with pytest.raises(StudyError, match=message):
+        read_claims(tmp_path / "claims.yaml")

@@ -1,0 +1,157 @@
+"""Gates: what a study must reach before its later results mean anything, checked on the measured tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from forgetting.config.job import Run
+from forgetting.config.sections import GateThresholds
+from forgetting.data.points import TROUGH_WITHIN
+from forgetting.errors import StudyError
+from forgetting.scenarios.biography.coverage import ANSWERS, NAMES
+from forgetting.schemas.metrics import METRICS
+from forgetting.schemas.recovery import RECOVERY
+from forgetting.tables import atomic, read_table
+
+ADVICE = {
+    "coverage": "names and values that pretraining never saw are blank vectors: lower data.pools, or pretrain more persons",
+    "biography_first_token": "pretrain longer (pretrain.steps) or raise pretrain.optimizer.learning_rate",
+    "task0_before": "pretrain longer, or change task0.epochs and task0.optimizer.learning_rate; choose them on task0_val",
+    "control": "control persons are answered better than the floor: a leak in the data, or too few persons to tell",
+    "sequential_trough": "raise task1.optimizer.learning_rate: the collapse must come within 150 steps and one epoch",
+    "sequential_task1_end": "raise task1.steps",
+    "recovery_from_150": "lower task1.optimizer.learning_rate or recover longer: at this rate the early forgetting is real",
+}
+
+
+class GateError(StudyError):
+    """A gate that failed; the message has the numbers and what to change."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One number held against its threshold, at an optimizer step (for a recovery: the Task 1 step it starts from).
+
+    floor: what a predictor without knowledge reaches (None where none applies). control: the same recovery from the pretrained model.
+    applies: False for what says nothing because Task 0 was not known before Task 1; whether it passed still decides whether a study stops.
+    """
+
+    gate: str
+    value: float
+    low: float
+    high: float
+    comparison: str
+    threshold: float
+    floor: float | None
+    step: int
+    control: float | None = None
+    applies: bool = True
+
+    @property
+    def passed(self) -> bool:
+        return self.value >= self.threshold if self.comparison == ">=" else self.value <= self.threshold
+
+    def __str__(self) -> str:
+        word = ("passed" if self.passed else "FAILED") if self.applies else "not applicable"
+        interval = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        beside = "" if self.floor is None else f"; floor {self.floor:.3f}"
+        beside += "" if self.control is None else f"; from the pretrained model {self.control:.3f}"
+        return f"{word}: {self.gate} is {interval}, must be {self.comparison} {self.threshold:g}{beside}"
+
+
+def task0_gates(run: Run, floors: Path, coverage: Path, pretrain: Path, task0: Path) -> list[Gate]:
+    """The gates before Task 1: names and answers made of pretrained tokens, knowledge in biographies, Task 0 accuracy of held-out persons,
+    control persons at chance."""
+    limits: GateThresholds = run.need("gate_thresholds")
+    floor, before, after = (read_table(path, METRICS) for path in (floors, pretrain, task0))
+    biography = _row(before, "pretrained", "first_token_hard")
+    accuracy = _row(after, "task0_test", "exact_match")
+    exact_floor = _row(floor, "task0_test", "exact_match")["value"]
+    seen = read_table(coverage, METRICS)
+    covered = [
+        _gate(f"coverage of {what} of {group}", _row(seen, group, metric), ">=", limits.token_coverage, None)
+        for what, metric in (("names", NAMES), ("answers", ANSWERS))
+        for group in ("task1", "control")
+    ]
+    return [
+        *covered,
+        _gate("biography_first_token", biography, ">=", limits.biography_first_token, None),
+        _gate("task0_before", accuracy, ">=", limits.task0_before, exact_floor),
+        _control_gate("control after Task 0", _row(after, "control", "exact_match"), floor, limits),
+    ]
+
+
+def task1_gates(run: Run, floors: Path, task1: Path, recovery: Path, controls: Path) -> list[Gate]:
+    """The gates on `seq`: collapse, Task 1 learned, recovery from step 150, control persons at chance in Task 1 and in every probe.
+
+    Collapse and recovery apply only if Task 0 was known at step 0.
+    """
+    limits: GateThresholds = run.need("gate_thresholds")
+    floor, curve = (read_table(path, METRICS) for path in (floors, task1))
+    probes = pd.concat([read_table(path, RECOVERY) for path in (recovery, controls)], ignore_index=True)
+    exact_floor = _row(floor, "task0_test", "exact_match")["value"]
+    early = curve[curve["step"] <= min(TROUGH_WITHIN, run.need("task1_epoch_steps"))]
+    of_task0 = early[_where(early, "task0_test", "exact_match")]
+    trough = of_task0.loc[of_task0["value"].idxmin()]
+    known = bool(of_task0.loc[of_task0["step"].idxmin(), "value"] >= limits.task0_before)
+    right = probes[(probes["training"] == "right") & (probes["epochs"] == 1.0)]
+    one_epoch = right[right["start"] == "task1"]
+    checkpoint = int(one_epoch.loc[one_epoch["checkpoint"] <= TROUGH_WITHIN, "checkpoint"].max())
+    pretrained = _row(right[right["start"] == "pretrained"], "task0_test", "exact_match")["value"]
+    recovered = _row(one_epoch[one_epoch["checkpoint"] == checkpoint], "task0_test", "exact_match")
+    recovery_gate = _gate("recovery_from_150", recovered, ">=", limits.recovery_from_150, exact_floor)
+    gates = [
+        replace(_gate("sequential_trough", trough, "<=", limits.sequential_trough, exact_floor), applies=known),
+        _gate(
+            "sequential_task1_end",
+            _row(curve, "task1", "exact_match"),
+            ">=",
+            limits.sequential_task1_end,
+            _row(floor, "task1", "exact_match")["value"],
+        ),
+        replace(recovery_gate, step=checkpoint, control=float(pretrained), applies=known),
+    ]
+    for name, frame in (("control during Task 1", curve), ("control during recovery", probes)):
+        rows = frame[_where(frame, "control", "exact_match")]
+        gates.append(_control_gate(name, rows.loc[rows["value"].idxmax()], floor, limits))
+    return gates
+
+
+def _where(frame: pd.DataFrame, group: str, metric: str) -> pd.Series:
+    return (frame["group"] == group) & (frame["attribute"] == "all") & (frame["metric"] == metric)
+
+
+def _row(frame: pd.DataFrame, group: str, metric: str) -> pd.Series:
+    """The row of the last step of a group's micro-average."""
+    rows = frame[_where(frame, group, metric)]
+    return rows.loc[rows["step"].idxmax()]
+
+
+def _gate(name: str, row: pd.Series, comparison: str, threshold: float, floor: float | None) -> Gate:
+    return Gate(
+        name, row["value"], row["low"], row["high"], comparison, threshold, None if floor is None else float(floor), int(row["step"])
+    )
+
+
+def _control_gate(name: str, row: pd.Series, floors: pd.DataFrame, limits: GateThresholds) -> Gate:
+    floor = _row(floors, "control", "exact_match")
+    return _gate(name, row, "<=", floor["value"] + limits.control_above_floor, floor["value"])
+
+
+def settle(gates: list[Gate], run: Run, output: Path) -> None:
+    """Print every gate and write them as JSON. Raises GateError when one failed and `gates: stop` is set; then nothing is written."""
+    for gate in gates:
+        print(gate, flush=True)
+    failed = [gate for gate in gates if not gate.passed]
+    if failed and run.gates == "stop":
+        lines = [f"  {gate}\n    {ADVICE[gate.gate.split(' ')[0]]}" for gate in failed]
+        raise GateError(
+            f"seed {run.seed}: {len(failed)} of {len(gates)} gates failed; set `gates: warn` to go on all the same\n" + "\n".join(lines)
+        )
+    rows = [asdict(gate) | {"passed": bool(gate.passed), "scale": run.scale, "seed": run.seed} for gate in gates]
+    with atomic(output) as part:
+        part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

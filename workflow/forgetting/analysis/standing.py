@@ -1,0 +1,97 @@
+"""Recovery against its controls, person by person: the pretrained model, the model that never had Task 0, other form and other content.
+
+Every difference is between answers of the same `task0_test` persons in the same seed, with an interval from a bootstrap over persons.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from forgetting.analysis.spurious import EARLY_STEPS, accuracy_by_person, early_area, floor_probe, mean_interval, probe_facts
+from forgetting.config.sections import ATTRIBUTES
+from forgetting.intervals import Interval, clustered_wilson
+from forgetting.statistics import paired_difference
+
+_KEYS = ["seed", "arm", "point"]
+
+
+def against_controls(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int = EARLY_STEPS) -> pd.DataFrame:
+    """For each row of `points` (`probe_points`), with ends `_low` and `_high`: what is lost, and where recovery stands.
+
+    drop: exact match before Task 1 minus that of the checkpoint. kept_beyond_floor: the checkpoint minus the floor's, without recovery.
+    beyond_pretrained, beyond_floor: the difference after one epoch of recovery. early_area: see `early_area`; area_pretrained, area_floor:
+    of the controls; area_beyond_pretrained, area_beyond_floor: the differences. floor: exact match of the floor after one epoch. The floor
+    is the arm that never had Task 0 (`floor_probe`). NaN without the control or where it was not measured. `facts`: RECOVERY_FACTS.
+    """
+    test = probe_facts(facts)
+    of_task1 = dict(list(test[test["start"] == "task1"].groupby(["seed", "arm", "checkpoint"])))
+    controls = dict(list(test[test["start"] == "pretrained"].groupby("seed")))
+    rows = []
+    for point in points.to_dict("records"):
+        before, probe = (of_task1[point["seed"], point["arm"], checkpoint] for checkpoint in (0, point["checkpoint"]))
+        pretrained, floor = controls.get(point["seed"]), floor_probe(test, points, point)
+        area = early_area(probe, early_steps)
+        found = {"drop": _mean_difference(_at(before, 0), _at(probe, 0)), "early_area": mean_interval(area)}
+        found["kept_beyond_floor"] = _mean_difference(_at(probe, 0), None if floor is None else _at(floor, 0))
+        for name, control in (("pretrained", pretrained), ("floor", floor)):
+            after, of_control = (None, None) if control is None else (_at(control, 1), early_area(control, early_steps))
+            found[f"beyond_{name}"] = _mean_difference(_at(probe, 1), after)
+            found[f"area_{name}"] = _UNDEFINED if of_control is None else mean_interval(of_control)
+            found[f"area_beyond_{name}"] = _mean_difference(area, of_control)
+        found["floor"] = _UNDEFINED if floor is None else _accuracy(floor[np.isclose(floor["epochs"], 1)])
+        rows.append({key: point[key] for key in _KEYS} | with_ends(found))
+    return pd.DataFrame(rows)
+
+
+def content_and_form(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int = EARLY_STEPS) -> pd.DataFrame:
+    """One row for each training (see RECOVERY) from trough and end of the runs that have such controls, after as many steps as one epoch
+    of the right answers, and first of `none`, the checkpoint itself; columns seed, arm, point, training, units and, with ends,
+
+    task0: exact match of `task0_test`; early_area; task0_nll: mean negative log-likelihood of the old answers, nats a token;
+    control_probability: how likely the model finds the answers of persons that no stage saw, the mean over their questions of the
+    geometric mean over answer tokens: what it says of the unknown, not what it knows.
+    """
+    rows = []
+    of_task1 = facts[facts["start"] == "task1"]
+    has_controls = set(of_task1.loc[of_task1["training"] == "unseen", "arm"])
+    for point in points[points["point"].isin(["trough", "end"]) & points["arm"].isin(has_controls)].to_dict("records"):
+        here = of_task1[(of_task1["seed"] == point["seed"]) & (of_task1["arm"] == point["arm"])]
+        here = here[here["checkpoint"] == point["checkpoint"]]
+        found: list[tuple[str, int, pd.DataFrame, np.ndarray | None]] = [
+            ("none", 0, here[(here["training"] == "right") & (here["epochs"] == 0)], None)
+        ]
+        for (training, units), probe in here.groupby(["training", "units"], sort=False):
+            learned = early_area(probe[probe["group"] == "task0_test"], early_steps)
+            found.append((training, units, probe[np.isclose(probe["epochs"], 1)], learned))
+        for training, units, after, area in found:
+            test, control = (after[after["group"] == group] for group in ("task0_test", "control"))
+            probability = control.assign(value=np.exp(-control["answer_nll"].astype(float))).groupby("person")["value"].mean()
+            numbers = {
+                "task0": _accuracy(test),
+                "early_area": _UNDEFINED if area is None else mean_interval(area),
+                "task0_nll": mean_interval(test.groupby("person")["answer_nll"].mean().to_numpy(dtype=float)),
+                "control_probability": mean_interval(probability.to_numpy(dtype=float)),
+            }
+            rows.append({key: point[key] for key in _KEYS} | {"training": training, "units": units} | with_ends(numbers))
+    return pd.DataFrame(rows)
+
+
+def with_ends(numbers: dict[str, Interval]) -> dict[str, float]:
+    """Each number under its name, and the ends of its interval under `<name>_low` and `<name>_high`."""
+    return {f"{name}{end}": value for name, number in numbers.items() for end, value in zip(("", "_low", "_high"), number, strict=True)}
+
+
+_UNDEFINED = Interval(np.nan, np.nan, np.nan)
+
+
+def _at(probe: pd.DataFrame, epochs: float) -> np.ndarray:
+    return accuracy_by_person(probe[np.isclose(probe["epochs"], epochs)])
+
+
+def _mean_difference(by_person: np.ndarray, control: np.ndarray | None) -> Interval:
+    return _UNDEFINED if control is None else paired_difference(by_person, control, len(ATTRIBUTES))
+
+
+def _accuracy(facts: pd.DataFrame) -> Interval:
+    return Interval(*map(float, clustered_wilson(facts["exact_match"].to_numpy(), facts["person"].to_numpy())))

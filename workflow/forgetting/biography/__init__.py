@@ -1,1 +1,0 @@
-"""Synthetic persons, their biographies and the questions about them (science §1)."""

@@ -1,0 +1,122 @@
+"""What no study can be run with although every key by itself is right: found before any job starts, not after hours of training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forgetting.config.knobs import Replay, TaskVector
+from forgetting.config.sections import ATTRIBUTES, Stride
+from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps
+from forgetting.data.points import TROUGH_WITHIN
+
+if TYPE_CHECKING:
+    from forgetting.config.study import StudyConfig
+
+ARM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
+RESERVED = ("controls",)
+"""Folders beside those of the arms."""
+HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
+
+
+def problems(study: StudyConfig) -> Iterator[str]:
+    """Each reason why the study could not be run to its end, naming the key and what to change."""
+    yield from _names(study)
+    yield from _model(study)
+    yield from _optimizers(study)
+    yield from _arms(study)
+    yield from _strides("task1.evaluate", study.task1.evaluate)
+    yield from _strides("task1.checkpoints", study.task1.checkpoints)
+    yield from _checkpoints(study)
+    yield from _recovery(study)
+    yield from _gpus(study)
+
+
+def _gpus(study: StudyConfig) -> Iterator[str]:
+    gpus, rows = study.pretraining_gpus, study.pretrain.batch_size
+    if gpus and rows % gpus:
+        yield f"gpus_for_pretraining {gpus} cannot share pretrain.batch_size {rows} evenly: choose a divisor of it"
+    if gpus and not study.gpus_per_job:
+        yield f"gpus_for_pretraining {gpus} in a study whose jobs ask for no GPU: set gpus_per_job: 1, too"
+
+
+def _names(study: StudyConfig) -> Iterator[str]:
+    for name in study.every_arm:
+        if not ARM_NAME.fullmatch(name) or name in RESERVED:
+            yield (
+                f"arm {name!r} cannot be the name of a folder: begin with a letter or digit, go on with these and . + _ -, "
+                f"and do not use {', '.join(RESERVED)}"
+            )
+    path = study.tokenizer.path
+    if path is not None and not HUB_NAME.fullmatch(path) and not Path(path, "tokenizer.json").is_file():
+        yield f"tokenizer.path {path!r} is not the name of a hub tokenizer, and no folder with a tokenizer.json: mend the path"
+
+
+def _model(study: StudyConfig) -> Iterator[str]:
+    model = study.model
+    size = model.hidden_size // model.heads
+    rotated = int(size * model.rotary_fraction)
+    if rotated % 2 or (model.rotary_fraction and not rotated):
+        yield (
+            f"model.rotary_fraction {model.rotary_fraction:g} of a head of {size} (model.hidden_size / model.heads) is {rotated} "
+            "dimensions: positions turn pairs, so it must be an even number of them"
+        )
+    if study.pretrain.sequence_length > model.max_positions:
+        yield f"pretrain.sequence_length {study.pretrain.sequence_length} exceeds model.max_positions {model.max_positions}: raise that"
+    for key in ("components", "principal_rank"):
+        if getattr(study.views, key) > model.hidden_size:
+            yield f"views.{key} {getattr(study.views, key)} is more than model.hidden_size {model.hidden_size}: lower it"
+
+
+def _optimizers(study: StudyConfig) -> Iterator[str]:
+    optimizers = {stage: getattr(study, stage).optimizer for stage in ("pretrain", "task0", "task1", "recovery")}
+    for stage, optimizer in optimizers.items():
+        for key in ("beta1", "beta2"):
+            if getattr(optimizer, key) == 1:
+                yield f"{stage}.optimizer.{key} is 1, with which the average would never move: choose less"
+    for stage, trained in (("pretrain", study.pretrain), ("task1", study.task1)):
+        if (warmup := trained.schedule.warmup_steps) >= trained.steps:
+            yield f"{stage}.schedule.warmup_steps {warmup} leaves nothing of {stage}.steps {trained.steps}: shorten the warm-up"
+
+
+def _arms(study: StudyConfig) -> Iterator[str]:
+    for name in study.every_arm:
+        arm = study.methods[name]
+        if arm.warmup_steps is not None and arm.warmup_steps >= (steps := arm_steps(study.task1, arm)):
+            yield f"methods.{name}.warmup_steps {arm.warmup_steps} leaves nothing of the arm's {steps} steps: shorten the warm-up"
+        if arm.carried_state and "muon" in (study.task0.optimizer.name, study.task1.optimizer.name):
+            yield f"methods.{name}.carried_state is of AdamW, but task0.optimizer or task1.optimizer is muon: choose adamw for both"
+        batch = arm_training(study.task1, arm).batch_size
+        if isinstance(arm, Replay) and arm.mix == "half" and batch % 2:
+            yield f"methods.{name} with mix: half cannot halve a batch of {batch}: choose an even task1.batch_size"
+
+
+def _strides(key: str, strides: list[Stride]) -> Iterator[str]:
+    ends = [0, *(until for until, _ in strides)]
+    if any(later <= earlier for earlier, later in pairwise(ends)):
+        yield f"{key} must be [until_step, every] with rising until_step, from 1: got {[list(stride) for stride in strides]}"
+
+
+def _checkpoints(study: StudyConfig) -> Iterator[str]:
+    for name in dict.fromkeys([*study.recovery.curve_arms, *study.views.arms]):
+        arm = study.methods[name]
+        if isinstance(arm, TaskVector):
+            continue
+        kept = checkpoint_steps(study.task1, arm_steps(study.task1, arm))
+        if not any(step <= TROUGH_WITHIN for step in kept[:-1]):
+            yield (
+                f"arm {name!r} would keep the checkpoints {kept} alone, but views and recovery curves need one by step {TROUGH_WITHIN} "
+                "and a later one: raise task1.steps or task1.later_checkpoints, or add to task1.checkpoints"
+            )
+
+
+def _recovery(study: StudyConfig) -> Iterator[str]:
+    questions, epochs = len(ATTRIBUTES) * study.data.groups.task0_train, [0.0, *sorted(study.recovery.epochs)]
+    if any((later - earlier) * questions < study.recovery.batch_size for earlier, later in pairwise(epochs)):
+        yield (
+            f"recovery.epochs {study.recovery.epochs} must be at least one batch apart: an epoch has {questions} questions, "
+            f"recovery.batch_size is {study.recovery.batch_size}"
+        )

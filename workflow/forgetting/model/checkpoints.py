@@ -1,0 +1,156 @@
+"""GPT-NeoX models: building, loading and saving."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, PretrainedConfig
+from transformers.utils import logging as transformers_logging
+
+from forgetting.config.sections import CheckpointPrecision, Model
+from forgetting.errors import CheckpointError
+from forgetting.model.devices import lease_device
+from forgetting.model.difference import DIFFERENCE, WEIGHTS, Base, read_difference, write_difference
+from forgetting.tables import atomic, writing
+
+CONFIG = "config.json"
+transformers_logging.disable_progress_bar()  # a bar for every checkpoint would bury the lines of a job's log
+
+
+def pick_device() -> torch.device:
+    """CUDA when the job was given a device, else the CPU. Of several devices, one that no other job holds."""
+    lease_device(torch.cuda.device_count())
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def build_model(config: Model, vocabulary_size: int, seed: int) -> GPTNeoXForCausalLM:
+    """A model with random float32 weights that depend on `seed` alone.
+
+    Its embeddings have a row for every token, rounded up to a multiple of `config.vocabulary_multiple`; the rows that are added stand for
+    no token and are never right.
+    """
+    torch.manual_seed(seed)
+    return GPTNeoXForCausalLM(
+        GPTNeoXConfig(
+            vocab_size=ceil(vocabulary_size / config.vocabulary_multiple) * config.vocabulary_multiple,
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            intermediate_size=4 * config.hidden_size,
+            max_position_embeddings=config.max_positions,
+            initializer_range=config.initializer_range,
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": config.rotary_fraction},
+            bos_token_id=0,
+            eos_token_id=0,
+            tie_word_embeddings=False,
+            attn_implementation="sdpa",
+        )
+    )
+
+
+def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path, precision: CheckpointPrecision = "float32", base: Base | None = None) -> None:
+    """Write `config.json` and `model.safetensors`, which `AutoModelForCausalLM.from_pretrained` opens; all or nothing.
+
+    precision: of the weights in the file. With a base, `difference.safetensors` is written in place of `model.safetensors`: only
+    `load_checkpoint` and `load_weights` read it, and only where the base is.
+    """
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with writing(folder, SafetensorError):
+            part.mkdir(parents=True)
+            model.save_pretrained(part)
+            (part / "generation_config.json").unlink(missing_ok=True)  # sampling settings are given where texts are sampled
+            if precision == "bfloat16":
+                _round_to_bfloat16(part)
+            if base is not None:
+                write_difference(safetensors.torch.load_file(part / WEIGHTS), base, part / DIFFERENCE)
+                (part / WEIGHTS).unlink()
+        publish(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _round_to_bfloat16(folder: Path) -> None:
+    """Round the weights of a saved model, and say so in its config, from which transformers takes the type to open it with."""
+    weights = {name: weight.to(torch.bfloat16) for name, weight in safetensors.torch.load_file(folder / WEIGHTS).items()}
+    safetensors.torch.save_file(weights, folder / WEIGHTS, {"format": "pt"})
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    (folder / CONFIG).write_text(json.dumps(config | {"dtype": "bfloat16"}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def publish(source: Path, target: Path) -> None:
+    """Give every file of `source` a second name in `target`, weights last, so that a folder with weights is complete.
+
+    The source stays, so a job that dies while it finishes can finish again. Where the file system has no hard links, files are copied.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for file in sorted(source.iterdir(), key=lambda path: path.name in (WEIGHTS, DIFFERENCE)):
+        with atomic(target / file.name) as part:
+            try:
+                os.link(file, part)
+            except OSError:
+                shutil.copyfile(file, part)
+
+
+def load_checkpoint(folder: str | Path) -> GPTNeoXForCausalLM:
+    """A saved model in float32 and evaluation mode, on the CPU. Raises CheckpointError that names a file that is missing, truncated, or
+    not of the architecture that `config.json` beside it tells."""
+    path, config = weights_file(folder), load_architecture(folder)
+    options: dict[str, Any] = {
+        "config": config,
+        "dtype": torch.float32,
+        "ignore_mismatched_sizes": True,  # they are an error below, with the name of the file
+        "output_loading_info": True,
+    }
+    if path.name == DIFFERENCE:
+        model, loading = GPTNeoXForCausalLM.from_pretrained(None, state_dict=read_difference(path.parent), **options)
+    else:
+        try:
+            with safetensors.safe_open(path, framework="pt"):  # checks the header against the size of the file
+                pass
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None
+        # use_safetensors: never a pickle
+        model, loading = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True, **options)
+    if wrong := [*loading["mismatched_keys"], *loading["missing_keys"], *loading["unexpected_keys"]]:
+        raise CheckpointError(f"{path}: is not of the architecture in {CONFIG} beside it (first {wrong[0]}); delete both and run again")
+    return model.eval()
+
+
+def weights_file(folder: str | Path) -> Path:
+    """The file with the weights of a saved model, or with their difference from those of its base."""
+    difference = Path(folder) / DIFFERENCE
+    return difference if difference.exists() else Path(folder) / WEIGHTS
+
+
+def load_architecture(folder: str | Path) -> PretrainedConfig:
+    """The `config.json` of a saved model. Raises CheckpointError that names it when it is missing or damaged."""
+    path = Path(folder) / CONFIG
+    try:
+        return AutoConfig.for_model(**json.loads(path.read_text(encoding="utf-8")), attn_implementation="sdpa")
+    except (OSError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as the architecture of a model ({str(error)[:100]}); delete the folder and run again"
+        ) from None
+
+
+def load_weights(folder: str | Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint by name, in float32. Raises CheckpointError naming a missing or damaged file."""
+    path = weights_file(folder)
+    if path.name == DIFFERENCE:
+        return read_difference(path.parent)
+    try:
+        return {name: weight.float() for name, weight in safetensors.torch.load_file(path).items()}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None

@@ -1,0 +1,264 @@
+"""The report: one HTML page that holds all it shows, read from top to bottom, by question.
+
+It reads figures, tables, captions and benchmark files, loads nothing from elsewhere and runs no script, so it opens offline and prints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import yaml
+from docutils.core import publish_parts
+from docutils.utils import SystemMessage
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from forgetting.analysis.summary import read_gates
+from forgetting.analysis.words import side
+from forgetting.errors import StudyError
+from forgetting.intervals import Interval
+from forgetting.report.costs import read_training, stage_totals
+from forgetting.report.provenance import machine, package_versions, revision
+from forgetting.report.runtimes import overhead, read_jobs, stage_costs
+from forgetting.tables import atomic
+
+PAGE = "page.html"
+"""The template, in the folder of the captions."""
+INTRODUCTION = "workflow"
+"""Name of the caption that introduces the study."""
+_MANY_COLUMNS = 10
+_SHORT = 24
+"""Longest text of a cell that is kept in one line."""
+_NUMBER = re.compile(r"(-|-?[\d,.]+(?:e-?\d+)?(?: %)?)(?: (\[.+|\(\d.+))?")
+"""A number or a dash, then perhaps an interval and in how many seeds."""
+_COMPARED_WITH_SEQ = "method_table"
+"""The table that says how each method compares with `seq`."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value of a table, and behind it its interval or what else is said of it, in small print."""
+
+    value: str
+    more: str
+    kind: Literal["number", "text", "long"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for reading; `flipped`: its rows are the columns of the file, since the file has more columns than rows."""
+
+    header: list[str]
+    rows: list[list[Cell]]
+    flipped: bool
+
+
+@dataclass(frozen=True)
+class Item:
+    """A figure or table of the page. `image` is the PNG as text, `files` are links beside the page."""
+
+    name: str
+    kind: Literal["figure", "table"]
+    number: int
+    title: str
+    caption: Markup
+    files: list[str]
+    image: str = ""
+    table: Table | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.kind.capitalize()} {self.number}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A question, and the figures and tables that answer it."""
+
+    question: str
+    anchor: str
+    items: list[Item]
+
+
+def write_report(
+    results: Path, captions: Path, contents: Sequence[dict[str, Any]], gates: Sequence[Path], repository: Path, output: Path
+) -> None:
+    """Make the page of a study.
+
+    results: the folder `results/<scale>` with config.json, figures/, tables/ and benchmarks/. captions: the folder with a `<name>.rst` for
+    each figure and table, and the template. contents: the questions in order, each `{"question": ..., "items": [{"name": ..., "kind":
+    "figure" or "table", "about": ...}]}`. gates: the files of the gates.
+
+    Raises StudyError that names a caption which is not valid reStructuredText or a file that cannot be read.
+    """
+    config = _config(results / "config.json")
+    jobs, unreadable = read_jobs(results / "benchmarks", {*config["methods"]})
+    sections = _sections(results, captions, contents)
+    names = {item.name for section in sections for item in section.items}
+    environment = Environment(
+        loader=FileSystemLoader(captions), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(duration=duration, percent=percent, whole=whole, digits=digits, words=words, marked=marked)
+    page = environment.get_template(PAGE).render(
+        made=datetime.now(UTC),
+        config=config,
+        config_text=yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True),
+        introduction=caption_html(captions / f"{INTRODUCTION}.rst"),
+        sections=sections,
+        conclusions=_conclusions(sections),
+        against_seq=against_seq(results / f"tables/{_COMPARED_WITH_SEQ}.csv") if _COMPARED_WITH_SEQ in names else {},
+        gates=_gates(gates),
+        costs=stage_costs(jobs),
+        totals=stage_totals(jobs, read_training(results)),
+        jobs=jobs,
+        unreadable=unreadable,
+        overhead=overhead(jobs, os.cpu_count() or 1),
+        versions=package_versions(repository),
+        machine=machine(),
+        revision=revision(repository),
+    )
+    with atomic(output) as part:
+        part.write_text(page, encoding="utf-8")
+
+
+def caption_html(path: Path) -> Markup:
+    """A caption as HTML; it can neither include files nor raw HTML. Raises StudyError that names a caption with an error or a warning."""
+    settings = {"halt_level": 2, "report_level": 5, "file_insertion_enabled": False, "raw_enabled": False, "traceback": True}
+    try:
+        parts = publish_parts(path.read_text(encoding="utf-8"), writer="html5", settings_overrides=settings)
+    except SystemMessage as error:
+        raise StudyError(f"{path}: {error}") from None
+    return Markup(parts["body"])
+
+
+def table_for_reading(path: Path) -> Table:
+    """A table of the study in Markdown, turned on its side when that is narrower. Raises StudyError that names a file that is no table."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+    header, _, *rows = [[text.strip() for text in line[1:-1].split("|")] for line in lines] if len(lines) > 1 else [[], []]
+    if not header or any(len(row) != len(header) for row in rows):
+        raise StudyError(f"{path}: not a Markdown table")
+    flipped = len(header) > max(_MANY_COLUMNS, len(rows))
+    if flipped:
+        header, *rows = (list(column) for column in zip(header, *rows, strict=True))
+    return Table(header, [[_cell(text) for text in row] for row in rows], flipped)
+
+
+def against_seq(path: Path) -> dict[str, list[str]]:
+    """From the CSV of the compared methods: the arms that keep surely more of Task 0 than `seq` where both know Task 1 equally well, those
+    that keep surely less, those that cannot be told apart from it, and those that never get there. Surely: by the whole 95 % interval."""
+    found: dict[str, list[str]] = {"more": [], "less": [], "no clear difference": [], "not reached": []}
+    for row in pd.read_csv(path).to_dict("records"):
+        if row["arm"] == "seq" or row["family"] != row["family"]:
+            continue
+        gain = Interval(*(row.get(f"matched_gain{end}", nan) for end in ("", "_low", "_high")))
+        said = {"above": "more", "below": "less", "open": "no clear difference"}[side(gain, 0)]
+        found[said if isfinite(gain.value) else "not reached"].append(
+            f"{row['arm']} ({gain.value:+.3f})" if isfinite(gain.value) else str(row["arm"])
+        )
+    return found
+
+
+def duration(seconds: float) -> str:
+    """Seconds for reading: 4.2 s, 3 min 05 s, 2 h 07 min. A dash where not measured."""
+    if not isfinite(seconds):
+        return "-"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    return f"{minutes} min {left:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage; a dash where it is not defined."""
+    return f"{100 * share:.1f} %" if isfinite(share) else "-"
+
+
+def whole(number: float) -> str:
+    """A number without decimals; a dash where not measured."""
+    return f"{number:,.0f}" if isfinite(number) else "-"
+
+
+def digits(number: float) -> str:
+    """A number with three digits; a dash where not measured."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}" if isfinite(number) else "-"
+
+
+def words(name: str) -> str:
+    """The name of a group or gate as it is written in sentences."""
+    return name.replace("_", " ").replace("task0", "Task 0").replace("task1", "Task 1")
+
+
+def marked(text: str) -> Markup:
+    """A text with names in backquotes, as HTML."""
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise StudyError(f"{path}: not valid JSON ({error})") from None
+
+
+def _gates(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    try:
+        return read_gates(paths).to_dict("records")
+    except ValueError as error:
+        raise StudyError(str(error)) from None
+
+
+def _sections(results: Path, captions: Path, contents: Sequence[dict[str, Any]]) -> list[Section]:
+    counted = {"figure": 0, "table": 0}
+    sections = []
+    for entry in contents:
+        items = []
+        for given in entry["items"]:
+            counted[given["kind"]] += 1
+            items.append(_item(results, captions, counted[given["kind"]], **given))
+        anchor = re.sub(r"\W+", "-", entry["question"].lower()).strip("-")
+        sections.append(Section(entry["question"], anchor, items))
+    return sections
+
+
+def _item(results: Path, captions: Path, number: int, name: str, kind: Literal["figure", "table"], about: str) -> Item:
+    suffixes = ("png", "pdf", "svg") if kind == "figure" else ("csv", "md", "tex")
+    files = [f"{kind}s/{name}.{suffix}" for suffix in suffixes]
+    main = results / files[1 if kind == "table" else 0]
+    return Item(
+        name=name,
+        kind=kind,
+        number=number,
+        title=about.rstrip("."),
+        caption=caption_html(captions / f"{name}.rst"),
+        files=files,
+        image=b64encode(main.read_bytes()).decode() if kind == "figure" else "",
+        table=table_for_reading(main) if kind == "table" else None,
+    )
+
+
+def _conclusions(sections: Sequence[Section]) -> dict[str, str]:
+    """What the table with conclusions says of each arm; nothing when the page has no such table."""
+    found: dict[str, str] = {}
+    for table in (item.table for section in sections for item in section.items if item.table):
+        rows = [table.header, *([cell.value for cell in row] for row in table.rows)]
+        columns = {row[0]: row[1:] for row in rows} if table.flipped else dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
+        if "conclusion" in columns:
+            found |= dict(zip(columns["arm"], columns["conclusion"], strict=True))
+    return found
+
+
+def _cell(text: str) -> Cell:
+    parts = _NUMBER.fullmatch(text)
+    if parts:
+        return Cell(parts[1], (parts[2] or "").replace(", ", ",\u00a0"), "number")
+    return Cell(text, "", "long" if len(text) > _SHORT else "text")

@@ -1,0 +1,190 @@
+"""What the tables of a study say to each claim of the paper, by the rule that docs/claims.yaml states with it. (No torch.)
+
+Words: *holds*, *does not hold*, *cannot say*; of a single seed never without *in this run*, since seeds differ by more than persons do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from forgetting.config.fields import NotNegative, Strict
+from forgetting.config.job import one_line_each
+from forgetting.errors import StudyError
+from forgetting.intervals import Interval
+
+Tables = Mapping[str, pd.DataFrame]
+"""Tables of a study by name, as `forgetting.analysis.summary.save_table` writes them (CSV)."""
+NOT_RUN = "not run yet"
+NOT_MEASURED = "not measured"
+HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot say"
+
+
+class Place(Strict):
+    """A cell of a table: the row in which the columns of `row` have these values, and a column."""
+
+    table: str
+    row: dict[str, str]
+    column: str
+
+
+class Floor(Place):
+    """What a number has to beat to mean anything, with a name for it."""
+
+    name: str
+
+
+class Rule(Strict):
+    """above, below: the whole interval must lie on that side of a number, or of another cell's interval. about: it must lie within `within`
+    of the number; outside altogether, the claim does not hold. Between, nothing can be said."""
+
+    above: float | Place | None = None
+    below: float | Place | None = None
+    about: float | None = None
+    within: NotNegative = 0.05
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> Rule:
+        if sum(side is not None for side in (self.above, self.below, self.about)) != 1:
+            raise ValueError("give one of above, below and about")
+        return self
+
+
+class Claim(Strict):
+    """claim: in words. paper: its own number, where it gives one. source: where the paper makes it. known_through: how its text was read.
+    measured: the number here; none where it is not measured, for a reason in `note`.."""
+
+    claim: str
+    paper: str = ""
+    source: str
+    known_through: str
+    measured: Place | None = None
+    holds: Rule | None = None
+    floors: list[Floor] = Field([])
+    places: Annotated[int, Field(ge=0, le=4)] = 3
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _a_number_has_a_rule(self) -> Claim:
+        if (self.measured is None) != (self.holds is None):
+            raise ValueError("measured and holds belong together")
+        if self.measured is None and not self.note:
+            raise ValueError("note must say why this is not measured")
+        return self
+
+
+class Found(NamedTuple):
+    """A cell that was found: its number, interval (NaN where unknown), and in how many of how many seeds it is defined."""
+
+    value: float
+    low: float
+    high: float
+    reached: int
+    seeds: int
+
+    @property
+    def interval(self) -> Interval:
+        """With ends at the value where they are unknown."""
+        return Interval(self.value, *(self.value if np.isnan(end) else end for end in (self.low, self.high)))
+
+
+def read_claims(path: str | Path) -> list[Claim]:
+    """The claims in docs/claims.yaml, in order. Raises StudyError that names a file that is not such a list, and where."""
+    try:
+        return TypeAdapter(list[Claim]).validate_python(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise StudyError(f"{path}:\n{one_line_each(error)}") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise StudyError(f"{path}: not a list of claims ({error})") from None
+
+
+def rows_of(table: pd.DataFrame, row: Mapping[str, object]) -> pd.DataFrame:
+    """The rows that have these values, compared as text. Raises StudyError for a column that the table does not have."""
+    if missing := [name for name in row if name not in table]:
+        raise StudyError(f"a table has no column {missing[0]!r}; it has {', '.join(table)}")
+    chosen = np.ones(len(table), dtype=bool)
+    for name, value in row.items():
+        chosen &= (table[name].astype(str) == str(value)).to_numpy()
+    return table[chosen]
+
+
+def find(tables: Tables, place: Place) -> Found | None:
+    """The cell at a place; None where its table or its row is not there. Raises StudyError where the column is not, or two rows fit."""
+    if place.table not in tables:
+        return None
+    table = tables[place.table]
+    rows = rows_of(table, place.row)
+    if place.column not in table:
+        raise StudyError(f"table {place.table} has no column {place.column!r}; it has {', '.join(table)}")
+    if len(rows) > 1:
+        raise StudyError(f"table {place.table} has {len(rows)} rows with {place.row}")
+    return None if rows.empty else found_in(rows.iloc[0], place.column)
+
+
+def found_in(row: pd.Series, column: str) -> Found:
+    """A number of one row with its interval, from `low`, `high` or `<column>_low`, `<column>_high`, and its seeds, from `seeds` and
+    `<column>_seeds`."""
+
+    def number(name: str, otherwise: float) -> float:
+        found = row.get(name, otherwise)
+        return otherwise if pd.isna(found) else float(found)
+
+    ends = ("low", "high") if column == "value" else (f"{column}_low", f"{column}_high")
+    value, seeds = number(column, np.nan), int(number("seeds", 1))
+    reached = int(number(f"{column}_seeds", 0 if np.isnan(value) else seeds))
+    return Found(value=value, low=number(ends[0], np.nan), high=number(ends[1], np.nan), reached=reached, seeds=seeds)
+
+
+def reading(found: Found | None, rule: Rule, tables: Tables) -> str:
+    """What a number says to a claim."""
+    if found is None:
+        return NOT_RUN
+    if np.isnan(found.value):
+        return f"{OPEN}: not reached"
+    bound = rule.about if rule.about is not None else rule.above if rule.above is not None else rule.below
+    if isinstance(bound, Place):
+        other = find(tables, bound)
+        if other is None or np.isnan(other.value):
+            return f"{NOT_RUN}: what it is held against"
+        limits = other.interval
+    else:
+        assert bound is not None
+        limits = Interval(bound, bound - rule.within, bound + rule.within) if rule.about is not None else Interval(bound, bound, bound)
+    if found.reached > 1 and np.isnan(found.low):
+        return f"{OPEN}: no interval"
+    return _word(found.interval, rule, limits) + ("" if found.reached > 1 else " in this run")
+
+
+def _word(number: Interval, rule: Rule, limits: Interval) -> str:
+    above, below = number.low > limits.high, number.high < limits.low
+    if rule.about is not None:
+        inside = limits.low <= number.low and number.high <= limits.high
+        return HOLDS if inside else FAILS if above or below else OPEN
+    if not (above or below):
+        return OPEN
+    return HOLDS if above == (rule.above is not None) else FAILS
+
+
+def rule_text(rule: Rule) -> str:
+    """The rule in words."""
+    if rule.about is not None:
+        return f"within {rule.within:g} of {rule.about:g}"
+    side, bound = ("above", rule.above) if rule.above is not None else ("below", rule.below)
+    if isinstance(bound, Place):
+        return f"{side} `{bound.column}` of {', '.join(bound.row.values())}"
+    return f"{side} {bound:g}"
+
+
+def tables_named(claims: Iterable[Claim]) -> set[str]:
+    """The tables that the claims are read from."""
+    named = set()
+    for claim in claims:
+        bounds = [claim.holds.above, claim.holds.below] if claim.holds else []
+        named |= {place.table for place in [claim.measured, *claim.floors, *bounds] if isinstance(place, Place)}
+    return named

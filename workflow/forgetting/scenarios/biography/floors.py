@@ -1,0 +1,33 @@
+"""What accuracy costs nothing: the modal-answer predictor (science §3)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from forgetting.config.sections import ATTRIBUTES, MEASURED_GROUPS
+from forgetting.data.ragged import Ragged
+from forgetting.intervals import wilson
+
+
+def modal_answer_floors(people: pd.DataFrame, answers: Ragged) -> pd.DataFrame:
+    """Accuracy of always giving the most frequent answer of the training persons, for each group, attribute and "all".
+
+    The training persons are `task0_train`, and `task1` for the group `task1` itself.
+
+    `answers` holds the answer tokens of every (person, attribute), person by person. `exact_match`: the modal value is right;
+    `first_token_hard`:
+    the modal first token of the answers is right. Columns group, attribute, metric, value, n, low, high (Wilson, 95 %).
+    """
+    members = {group: (people["group"] == group).to_numpy() for group in MEASURED_GROUPS}
+    first = answers.tokens[answers.offsets[:-1]].reshape(len(people), len(ATTRIBUTES))
+    whole = np.column_stack([pd.factorize(people[attribute])[0] for attribute in ATTRIBUTES])
+    rows = []
+    for metric, codes in (("exact_match", whole), ("first_token_hard", first)):
+        for group in MEASURED_GROUPS:
+            training = codes[members["task1" if group == "task1" else "task0_train"]]
+            of_group = codes[members[group]] == [np.bincount(column).argmax() for column in training.T]
+            for name, hits in [*zip(ATTRIBUTES, of_group.T, strict=True), ("all", of_group.ravel())]:
+                low, high = wilson(hits.sum(), len(hits))
+                rows.append((group, name, metric, hits.mean(), len(hits), low, high))
+    return pd.DataFrame(rows, columns=["group", "attribute", "metric", "value", "n", "low", "high"])

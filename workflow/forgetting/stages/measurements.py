@@ -1,0 +1,121 @@
+"""What a training job measures, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.config.job import Run
+from forgetting.data.items import Questions
+from forgetting.evaluation.exact import score
+from forgetting.intervals import summarise
+from forgetting.schemas.facts import FACTS
+from forgetting.schemas.metrics import METRICS
+from forgetting.tables import write_table
+from forgetting.training.accounting import usage_metrics
+from forgetting.training.loop import History
+
+FACT_COLUMNS = ("exact_match", "first_token_hard", "first_token_soft", "answer_nll")
+ASK_ALL_FROM = 0.75
+"""Share of the early-stop accuracy from which on an evaluation asks about all persons of Task 1."""
+
+
+class Task1Exam:
+    """What a Task 1 run is asked at its evaluations: `few`, the first persons of each group; and, once these have learned most of Task 1,
+    all other persons of Task 1 as well.
+
+    Whether Task 1 was learned is thus decided on every person that it trains on, not on a subset that stays the same for all arms, at the
+    cost of a few evaluations a run. Each evaluation decides for itself, so a run that was interrupted asks the same.
+    """
+
+    def __init__(self, questions: Questions, persons_per_group: int | None, early_stop_accuracy: float, batch_size: int) -> None:
+        self.few = questions.first_persons(persons_per_group)
+        self.others = questions.select((questions.group == "task1") & ~np.isin(questions.person, self.few.person))
+        self.questions = self.few.joined_with(self.others)
+        """In the order of the facts: an evaluation holds those of `few`, or those of all."""
+        self.early_stop_accuracy, self.batch_size = early_stop_accuracy, batch_size
+
+    def facts(self, model: GPTNeoXForCausalLM) -> dict[str, torch.Tensor]:
+        facts = evaluate_facts(model, self.few, self.batch_size)
+        if not len(self.others) or self._accuracy(facts) < ASK_ALL_FROM * self.early_stop_accuracy:
+            return facts
+        more = evaluate_facts(model, self.others, self.batch_size)
+        return {name: torch.cat([facts[name], more[name]]) for name in FACT_COLUMNS}
+
+    def learned(self, facts: Mapping[str, torch.Tensor]) -> bool:
+        """Whether Task 1 has reached the early-stop accuracy."""
+        return self._accuracy(facts) >= self.early_stop_accuracy
+
+    def _accuracy(self, facts: Mapping[str, torch.Tensor]) -> float:
+        exact = facts["exact_match"].double().numpy()
+        return float(exact[self.questions.group[: len(exact)] == "task1"].mean())
+
+
+def evaluate_facts(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> dict[str, torch.Tensor]:
+    """The four metrics of every question as tensors, which a saved state can hold."""
+    facts = score(model, questions, batch_size)
+    return {name: torch.from_numpy(facts[name].to_numpy(copy=True)) for name in FACT_COLUMNS}
+
+
+def print_accuracy(step: int, evaluation: Mapping[str, torch.Tensor], questions: Questions) -> None:
+    """A line for the log: exact match of every group of persons. `evaluation`: of the first so many of the questions."""
+    exact = evaluation["exact_match"].double().numpy()
+    groups = questions.group[: len(exact)]
+    means = "  ".join(f"{group} {exact[groups == group].mean():.3f}" for group in dict.fromkeys(groups))
+    print(f"step {step}  exact match  {means}", flush=True)
+
+
+def facts_frame(evaluation: dict[str, torch.Tensor], questions: Questions) -> pd.DataFrame:
+    """One row a question asked, the first so many of `questions`: person, group, attribute and the metrics of `evaluate_facts`."""
+    measured = {name: values.numpy() for name, values in evaluation.items()}
+    asked = slice(len(measured["exact_match"]))
+    of_question = {"person": questions.person[asked], "group": questions.group[asked], "attribute": questions.attribute[asked]}
+    return pd.DataFrame(of_question | measured)
+
+
+def write_measurements(
+    evaluations: Mapping[str, dict[str, torch.Tensor]],
+    questions: Questions,
+    run: Run,
+    stage: str,
+    output: Path,
+    of_whole_run: Callable[[pd.DataFrame], pd.DataFrame],
+) -> None:
+    """Write facts.parquet and metrics.parquet of a fine-tuning stage, given by step what was measured on the first so many of `questions`;
+    `of_whole_run` makes the rows that concern the whole run, from the metrics of all evaluations."""
+    frames = [facts_frame(found, questions).assign(step=int(step)) for step, found in evaluations.items()]
+    facts = pd.concat(frames, ignore_index=True)
+    metrics = summarise(facts, ["step"])
+    metrics = pd.concat([metrics, of_whole_run(metrics)], ignore_index=True)
+    write_table(of_run(facts, run, stage), output / "facts.parquet", FACTS)
+    write_table(of_run(metrics, run, stage), output / "metrics.parquet", METRICS)
+
+
+def training_metrics(history: History, model: GPTNeoXForCausalLM, held: int = 0) -> pd.DataFrame:
+    """Loss and learning rate over the steps; size and costs at the end. Group "train".
+
+    trained_parameters: how many can move, which is `held` fewer than are in the optimizer.
+    """
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad) - held
+    frames = [
+        run_metrics(step, {"loss": loss, "learning_rate": rate})
+        for step, loss, rate in zip(history.steps, history.losses, history.learning_rates, strict=True)
+    ]
+    whole = {"trained_parameters": trained} | usage_metrics([(history.seconds, history.tokens, history.usage)])
+    return pd.concat([*frames, run_metrics(history.steps[-1], whole)], ignore_index=True)
+
+
+def run_metrics(step: int, values: Mapping[str, float]) -> pd.DataFrame:
+    """METRICS rows of numbers that concern a whole run, by name. Group "train"."""
+    frame = pd.DataFrame({"metric": list(values), "value": [float(value) for value in values.values()]})
+    return frame.assign(step=step, group="train", attribute="all", n=1, low=float("nan"), high=float("nan"))
+
+
+def of_run(frame: pd.DataFrame, run: Run, stage: str) -> pd.DataFrame:
+    """The frame with the columns that name the run."""
+    return frame.assign(scale=run.scale, seed=run.seed, stage=stage, arm=run.arm)

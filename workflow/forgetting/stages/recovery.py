@@ -1,0 +1,261 @@
+"""The recovery probe and its controls: is the forgetting spurious (science §4)?"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.config.job import RecoveryRun, Run
+from forgetting.data.items import Biographies, Questions
+from forgetting.data.points import early_stop_step, never_had_task0, trough_checkpoint
+from forgetting.intervals import summarise
+from forgetting.model.checkpoints import WEIGHTS, load_architecture, load_checkpoint, pick_device, publish, save_checkpoint
+from forgetting.schemas.metrics import METRICS
+from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
+from forgetting.stages.measurements import evaluate_facts, facts_frame, of_run, run_metrics
+from forgetting.tables import TableError, atomic, read_table, write_table
+from forgetting.training.accounting import usage_metrics
+from forgetting.training.batches import RECOVERY_ORDER, Batches, QuestionBatches, TextBatches, epoch_steps
+from forgetting.training.loop import Plan, train
+from forgetting.training.resume import Scratch
+
+PROBED_GROUPS = ("task0_test", "control")
+OTHER_WORDINGS, UNSEEN_TEXT = "other_wordings.parquet", "probe_biographies.arrow"
+_DOSE_STREAM = 16
+RANDOM_START_SEED = 1_000_003
+"""Added to the seed of the study, so that no random start is another seed's initialisation of pretraining."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One recovery run: from which weights, on what, for how many epochs.
+
+    start: task1, pretrained, or random weights. training, units: see RECOVERY; `units` is asked for by a dose alone. grid: when it is
+    evaluated: ends (before and after), fine (also at `recovery.evaluate_steps`), or full (also at the reported epochs, and evenly after
+    the first). keep: the names (trough, end) under which the recovered weights of the first epoch are kept, at every reported share of it.
+    """
+
+    start: str
+    checkpoint: int
+    folder: Path
+    epochs: float
+    grid: Literal["ends", "fine", "full"] = "full"
+    training: str = "right"
+    units: int | None = None
+    keep: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of its files in the scratch folder."""
+        return f"{self.start}-{self.training}-{self.units}-{self.checkpoint}-{self.epochs}"
+
+
+class Prober:
+    """Trains one epoch or more on `task0_train`, or as many steps on what a control has in its place, and measures `task0_test` and
+    `control`.
+
+    Finished probes are kept in the scratch folder, and read back as long as the file `start`, which stands for the weights, is the same.
+    There, too, is the state of the one that runs.
+    """
+
+    def __init__(self, run: Run, data: Path, start: Path, scratch_folder: Path) -> None:
+        self.run = run
+        self.config: RecoveryRun = run.need("recovery")
+        questions = Questions.load(data / "qa.parquet")
+        self.train_questions = questions.of_groups("task0_train")
+        if not len(self.train_questions):
+            raise TableError(f"{data / 'qa.parquet'}: has no task0_train persons to recover with")
+        self.measured = questions.of_groups(*PROBED_GROUPS).first_persons(run.evaluation.persons_per_group)
+        self.unseen_questions = questions.of_groups("probe")
+        self.inputs = [data / "qa.parquet", start]
+        self.data = data
+        if self.config.controls:
+            self.inputs += [data / name for name in (OTHER_WORDINGS, UNSEEN_TEXT)]
+        self.persons = np.unique(self.train_questions.person)
+        self.scratch = Scratch(scratch_folder, run, self.inputs)
+        self.kept = self.scratch.folder / "checkpoints"
+
+    def facts(self, probe: Probe) -> pd.DataFrame:
+        """RECOVERY_FACTS rows of one probe, trained now or read back when an earlier job finished it."""
+        path = self._path(probe)
+        if path.exists():
+            return read_table(path, RECOVERY_FACTS)
+        frame = self._train(probe)
+        write_table(frame, path, RECOVERY_FACTS)
+        shutil.rmtree(self.scratch.folder / probe.name, ignore_errors=True)
+        return frame
+
+    def _path(self, probe: Probe) -> Path:
+        return self.scratch.folder / f"{probe.name}.parquet"
+
+    def _cost_path(self, probe: Probe) -> Path:
+        return self.scratch.folder / f"{probe.name}.json"
+
+    def _train(self, probe: Probe) -> pd.DataFrame:
+        model = self._model(probe).to(pick_device())
+        batches, units = self._trained_on(probe)
+        steps = self._evaluated_steps(probe)
+
+        def evaluate(step: int) -> dict[str, Tensor]:
+            if steps[step] in self.config.epochs and steps[step] <= 1:
+                for name in probe.keep:
+                    save_checkpoint(model, self.kept / f"{name}-{steps[step]:g}", self.run.storage.checkpoint_precision)
+            return evaluate_facts(model, self.measured, self.run.evaluation.batch_size)
+
+        plan = Plan(
+            max(steps),
+            batches,
+            self.config.optimizer,
+            self.config.schedule,
+            frozenset(steps),
+            evaluate,
+            self.run.precision,
+            schedule_steps=self._steps(1.0),
+        )
+        history = train(model, plan, Scratch(self.scratch.folder / probe.name, self.run, self.inputs))
+        with atomic(self._cost_path(probe)) as part:
+            part.write_text(json.dumps([history.seconds, history.tokens, history.usage]), encoding="utf-8")
+        frames = [
+            facts_frame(found, self.measured).assign(step=int(step), epochs=steps[int(step)]) for step, found in history.evaluations.items()
+        ]
+        return pd.concat(frames, ignore_index=True).assign(
+            scale=self.run.scale,
+            seed=self.run.seed,
+            stage="recovery",
+            arm=self.run.arm,
+            start=probe.start,
+            training=probe.training,
+            units=units,
+            checkpoint=probe.checkpoint,
+        )
+
+    def _trained_on(self, probe: Probe) -> tuple[Batches, int]:
+        """The batches of a probe, and how many persons they are about. Their order is not that of Task 0."""
+        size, seed = self.config.batch_size, self.run.seed
+        if probe.training == "text":
+            texts = Biographies.load(self.data / UNSEEN_TEXT)
+            return TextBatches(texts.rows, size, seed, RECOVERY_ORDER), len(np.unique(texts.person))
+        questions = {
+            "right": lambda: self.train_questions,
+            "shuffled": lambda: self.train_questions.with_shuffled_answers(seed),
+            "reworded": lambda: Questions.load(self.data / OTHER_WORDINGS),
+            "dose": lambda: self.train_questions.of_persons(
+                np.random.default_rng([seed, _DOSE_STREAM]).permutation(self.persons)[: probe.units]
+            ),
+            "unseen": lambda: self.unseen_questions,
+        }[probe.training]()
+        return QuestionBatches(questions, size, seed, RECOVERY_ORDER), len(np.unique(questions.person))
+
+    def _steps(self, epochs: float) -> int:
+        """Optimizer steps in passes over `task0_train`, for every probe, whatever it trains on."""
+        return epoch_steps(len(self.train_questions), self.config.batch_size, epochs)
+
+    def _evaluated_steps(self, probe: Probe) -> dict[int, float]:
+        """Steps at which a probe is evaluated, in ascending order, and how many epochs each is; the even grid is for savings."""
+        last, reported = self._steps(probe.epochs), {0.0, probe.epochs}
+        if probe.grid == "full":
+            reported.update(epochs for epochs in self.config.epochs if epochs <= probe.epochs)
+            if probe.epochs > 1:
+                per_epoch = self.config.evaluations_per_epoch
+                reported.update(np.arange(per_epoch, round(probe.epochs * per_epoch) + 1) / per_epoch)
+        per_step = self.config.batch_size / len(self.train_questions)
+        early = {step: step * per_step for step in self.config.evaluate_steps if step < last and probe.grid != "ends"}
+        return dict(sorted((early | {self._steps(epochs): epochs for epochs in sorted(reported)}).items()))
+
+    def control_probes(self, step: int, folder: Path) -> list[Probe]:
+        """The controls of form and content from one Task 1 checkpoint, and doses of the right answers. One dose is of as many persons as
+        the unseen ones are."""
+        doses = {*self.config.doses, len(np.unique(self.unseen_questions.person))}
+        probes = [Probe("task1", step, folder, 1.0, "fine", training) for training in ("reworded", "unseen", "text")]
+        return probes + [Probe("task1", step, folder, 1.0, "fine", "dose", units) for units in sorted(doses) if units < len(self.persons)]
+
+    def _model(self, probe: Probe) -> GPTNeoXForCausalLM:
+        if probe.start != "random":
+            return load_checkpoint(probe.folder)
+        torch.manual_seed(RANDOM_START_SEED + self.run.seed)
+        return GPTNeoXForCausalLM(load_architecture(probe.folder))
+
+    def write(self, probes: list[Probe], output: Path) -> None:
+        """Run every probe and write metrics.parquet, facts.parquet, and the weights that are kept to checkpoints/."""
+        self._run([probe for probe in probes if not self._path(probe).exists()])
+        facts = pd.concat([self.facts(probe) for probe in probes], ignore_index=True)
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)  # another config may have left other weights there
+        for folder in sorted(self.kept.glob("*-*")):
+            publish(folder, output / "checkpoints" / folder.name)
+        keys = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
+        write_table(facts, output / "facts.parquet", RECOVERY_FACTS)
+        write_table(pd.concat([summarise(facts, keys), self._costs(probes)], ignore_index=True), output / "metrics.parquet", RECOVERY)
+        self.scratch.remove()
+
+    def _costs(self, probes: list[Probe]) -> pd.DataFrame:
+        """RECOVERY rows of what all probes together cost to train: group train, start and training all, and how many epochs they were."""
+        trained = [probe for probe in probes if probe.epochs]
+        values = usage_metrics(json.loads(self._cost_path(probe).read_text(encoding="utf-8")) for probe in trained)
+        costs = of_run(run_metrics(0, values), self.run, "recovery")
+        return costs.assign(start="all", training="all", units=0, checkpoint=-1, epochs=sum(probe.epochs for probe in trained))
+
+    def _run(self, probes: list[Probe]) -> None:
+        """Train these probes, with a line after each on what came out and how long the others will take."""
+        started, total, done = time.perf_counter(), sum(probe.epochs for probe in probes), 0.0
+        for number, probe in enumerate(probes, start=1):
+            frame = self.facts(probe)
+            done += probe.epochs
+            final = frame[(frame["step"] == frame["step"].max()) & (frame["group"] == "task0_test")]["exact_match"].mean()
+            rate = (time.perf_counter() - started) / done if done else float("nan")
+            print(
+                f"probe {number}/{len(probes)} ({probe.start}, {probe.training}, from step {probe.checkpoint}, {probe.epochs:g} epochs)  "
+                f"task0_test exact match {final:.3f}  {rate:.1f} s/epoch  {rate * (total - done):.0f} s left",
+                flush=True,
+            )
+
+
+def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int], scratch_folder: Path, output: Path) -> None:
+    """Probe one arm, whose Task 1 checkpoints are at `steps`.
+
+    From the trough, the early-stop point (`matched`) and the end, for one epoch (probe: short) or for the longest of `recovery.epochs`,
+    trough and end then also with shuffled answers (long); from every other checkpoint for one epoch too (curve), when the weights
+    recovered from trough and end are kept as well. `recovery.controls` adds the controls of form and content at trough and end. What the
+    arm started from (checkpoint 0) is scored as it is, in a curve also after one epoch.
+
+    The other checkpoints of a curve are looked at before and after, but finely in an arm with controls, and in one that never had Task 0:
+    at any of its checkpoints another arm may have the trough that it is held against.
+    """
+    metrics = read_table(task1 / "metrics.parquet", METRICS)
+    prober = Prober(run, data, task1 / "facts.parquet", scratch_folder)
+    kind = prober.config.probe
+    folders = {step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps}
+    trough, end = trough_checkpoint(metrics, steps), max(steps)
+    main = {trough, end}
+    early_stop = early_stop_step(metrics)
+    if not np.isnan(early_stop):
+        folders[int(early_stop)] = task1 / "checkpoints" / "matched"
+        main.add(int(early_stop))
+    elsewhere: Literal["ends", "fine"] = "fine" if prober.config.controls or never_had_task0(run.arm) else "ends"
+    probes = [Probe("task1", 0, task0 / "model", 1.0 if kind == "curve" else 0.0, elsewhere)]
+    for step, folder in sorted(folders.items()):
+        if step in main or kind == "curve":
+            longest = max(prober.config.epochs) if step in main and kind != "short" else 1.0
+            keep = tuple(name for name, at in (("trough", trough), ("end", end)) if at == step and kind == "curve")
+            grid: Literal["ends", "fine", "full"] = elsewhere if step not in main else "full" if kind != "short" else "fine"
+            probes.append(Probe("task1", step, folder, longest, grid, keep=keep))
+    for step in sorted({trough, end}) if kind != "short" else ():
+        probes.append(Probe("task1", step, folders[step], 1.0, training="shuffled"))
+        probes += prober.control_probes(step, folders[step]) if prober.config.controls else []
+    prober.write(probes, output)
+
+
+def recover_controls(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
+    """The same probe from the pretrained model, which never saw a question, and from random weights."""
+    prober = Prober(run, data, start / WEIGHTS, scratch_folder)
+    longest = max(prober.config.epochs)
+    prober.write([Probe("pretrained", 0, start, longest), Probe("random", 0, start, longest)], output)

@@ -1,0 +1,63 @@
+"""Task 0: the pretrained model learns to answer questions (science §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from forgetting.config.job import Run
+from forgetting.config.sections import MEASURED_GROUPS, Task0
+from forgetting.data.items import Questions
+from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
+from forgetting.stages.measurements import evaluate_facts, print_accuracy, training_metrics, write_measurements
+from forgetting.training.batches import Batches, QuestionBatches, epoch_steps
+from forgetting.training.loop import Plan, train
+from forgetting.training.moments import MOMENTS
+from forgetting.training.resume import Scratch
+
+
+def finetune_task0(
+    run: Run,
+    data: Path,
+    start: Path,
+    scratch_folder: Path,
+    output: Path,
+    extended: Callable[[QuestionBatches], Batches] = lambda batches: batches,
+) -> None:
+    """Teach the pretrained model to answer questions about `task0_train`; writes model/, beside its weights the last state of AdamW,
+    metrics.parquet and facts.parquet.
+
+    `extended` makes what is trained on from the batches of questions, for a method that needs more than these.
+    """
+    config: Task0 = run.need("task0")
+    questions = Questions.load(data / "qa.parquet")
+    batches = QuestionBatches(questions.of_groups("task0_train"), config.batch_size, run.seed)
+    steps = epoch_steps(len(batches.questions), config.batch_size, config.epochs)
+    evaluate_at = frozenset(np.linspace(0, steps, max(2, round(config.epochs)) + 1).round().astype(int).tolist())
+
+    model = load_checkpoint(start).to(pick_device())
+    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS])
+    measured = questions.of_groups(*MEASURED_GROUPS).first_persons(run.evaluation.persons_per_group)
+
+    def evaluate(step: int) -> dict[str, torch.Tensor]:
+        facts = evaluate_facts(model, measured, run.evaluation.batch_size)
+        print_accuracy(step, facts, measured)
+        return facts
+
+    plan = Plan(
+        steps,
+        extended(batches),
+        config.optimizer,
+        config.schedule,
+        evaluate_at,
+        evaluate,
+        run.precision,
+        kept=output / "model" / MOMENTS,
+    )
+    history = train(model, plan, scratch)
+    write_measurements(history.evaluations, measured, run, "task0", output, lambda metrics: training_metrics(history, model))
+    save_checkpoint(model, output / "model")
+    scratch.remove()
