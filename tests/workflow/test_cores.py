@@ -53,3 +53,11 @@ def test_a_script_by_hand_uses_no_more_threads_than_cores() -> None:
     environment = with_cores(1) | {"OMP_NUM_THREADS": "4", "PYTHONPATH": str(ROOT / "workflow")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, timeout=120)
     assert "threads 1" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_run_looks_at_waiting_jobs_only_when_one_has_ended(tmp_path: Path) -> None:
+    """And not again and again each second, more often with every job."""
+    clone = clone_to(tmp_path / "clone")
+    done = snakemake("-c1", "--verbose", *SMOKE, "--config", "seeds=[0,1,2]", "--", "data", cwd=clone)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert done.stdout.count("Resources before job selection") <= done.stdout.count("Finished jobid") + 2

@@ -39,6 +39,10 @@ if workflow.is_main_process:
 
 
 onstart:
+    if workflow.local_exec:
+        # The limit of jobs started in a second is for clusters. It makes Snakemake look at all waiting jobs again a second after every look, and
+        # each job that ends begins another such series: after a hundred jobs that takes a third of a core for the rest of the run.
+        workflow.scheduler.job_rate_limiter = None
     if not only_looks():
         remember_run()
         if CORES_ASKED_FOR != workflow.global_resources["_cores"].value:
