@@ -47,8 +47,7 @@ def changes(configured: StudyConfig, mean_length: float) -> dict[str, dict[str, 
         packing = {"packing": "document", "batch_size": size}
 
     def rates(factor: float) -> dict[str, Any]:
-        learning = {"learning_rate": optimizer.learning_rate * factor, "muon_learning_rate": optimizer.muon_learning_rate * factor}
-        return {"pretrain": {"optimizer": learning}}
+        return {"pretrain": {"optimizer": {"learning_rate": optimizer.learning_rate * factor}}}
 
     return {
         CONFIGURED: {},
@@ -56,7 +55,6 @@ def changes(configured: StudyConfig, mean_length: float) -> dict[str, dict[str, 
         "batch-half": {"pretrain": {"batch_size": recipe.batch_size // 2}},
         "rate-double": rates(2),
         "rate-half": rates(0.5),
-        "optimizer": {"pretrain": {"optimizer": {"name": "adamw" if optimizer.name == "muon" else "muon"}}},
         "fresh": {"pretrain": {"fresh": not recipe.fresh}},
         "decay": {"pretrain": {"optimizer": {"weight_decay": 0.0 if optimizer.weight_decay else 0.1}}},
         "initial-double": {"model": {"initializer_range": 2 * spread}},
