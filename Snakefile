@@ -15,7 +15,7 @@ configfile: "config/methods.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/handed_over.smk"
+include: "workflow/rules/tables_only.smk"
 
 
 report: "workflow/report/workflow.rst"
