@@ -1,4 +1,4 @@
-# With `--config tables_only=true` no rule makes anything of a seed: tables that came without their models are taken as they are.
+# With `--config tables_only=true` nothing of a seed is made here: tables that came without their models are taken as they are.
 
 from forgetting.pipeline.tables_only import check_configs
 
