@@ -15,7 +15,7 @@ configfile: "config/methods.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/handed_over.smk"
+include: "workflow/rules/tables_only.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -84,29 +84,8 @@ rule gates:
         gate_files(),
 
 
-rule status:
-    """Say what is done, what runs and how far it is, and what is left; also while another Snakemake runs."""
-    input:
-        only_look,
-    log:
-        f"{ROOT}/logs/status.log",
-    localrule: True
-    conda:
-        "workflow/envs/forgetting.yaml"
-    params:
-        results=ROOT,
-        seeds=STUDY.seeds,
-        all=lambda wildcards: jobs_of_target([*(f"fig_{name}" for name in FIGURES), *(f"table_{name}" for name in TABLES)]),
-        methods=lambda wildcards: jobs_of_target(
-            [*(f"fig_{name}" for name in COMPARISON_FIGURES), *(f"table_{name}" for name in COMPARISON_TABLES)]
-        ),
-    shell:
-        "python workflow/scripts/status.py --results {params.results} --seeds {params.seeds} --all {params.all:q} --methods {params.methods:q} "
-        "2>&1 | tee {log}"
-
-
 onsuccess:
-    if not only_looks():
+    if set(workflow.dag_settings.targets) != {"cost"}:
         explained = Path(ROOT, "report.html").is_file()
         print(
             f"Done. Results are in {ROOT}; {'report.html there explains them' if explained else '`all` adds the report that explains them'}."

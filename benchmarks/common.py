@@ -65,6 +65,16 @@ def now() -> float:
     return time.perf_counter()
 
 
+KEEPS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+"""What workflow/rules/common.smk sets for jobs; the GNU C library reads it when a process starts."""
+
+
+def start_as_jobs_do() -> None:
+    """Begin this program again where freed memory would not be kept as jobs keep it."""
+    if not KEEPS_MEMORY.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | KEEPS_MEMORY)
+
+
 def use_threads(count: int) -> None:
     """Limit tokenizers, NumPy and child processes to `count` threads, and torch as soon as it is imported."""
     for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -8,13 +8,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from common import make_data, parser, print_table, seconds_of, study, use_threads
+from common import make_data, parser, print_table, seconds_of, start_as_jobs_do, study, use_threads
 from forgetting.config.study import StudyConfig
 from forgetting.data.items import Questions
 from forgetting.methods import build_method
 from forgetting.methods.base import Method, Setting
 from forgetting.model.checkpoints import build_model
-from forgetting.pipeline.command import keep_freed_memory
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.stages.task1 import held_out_names
 from forgetting.training.batches import QuestionBatches
@@ -55,8 +54,8 @@ def main() -> None:
     command.add_argument("--steps", type=int, default=40, help="steps a turn")
     command.add_argument("--repetitions", type=int, default=5, help="turns of each arm")
     arguments = command.parse_args()
+    start_as_jobs_do()
     use_threads(arguments.threads)
-    keep_freed_memory()
     configured = study(arguments.config)
     names = list(dict.fromkeys(["seq", *arguments.arms]))
     methods, preparation = {}, {}

@@ -19,7 +19,6 @@ from pathlib import Path
 from common import ROOT, print_table
 
 PAPER = ["--config", "config/paper.yaml", "benchmarks/paper_speed.yaml"]
-GPU_SMALL = ["--config", "config/gpu-small.yaml"]
 SMOKE = ["--config", "config/smoke.yaml", "--threads", "1"]
 COLUMNS = ("what", "target", "measured", "times the baseline", "equal results")
 
@@ -77,13 +76,6 @@ CHECKS = (
         "views.py",
         [*PAPER, "--persons", "500"],
         [*SMOKE, "--persons", "12"],
-    ),
-    Check(
-        "small fine-tunes on one device, 1 to 8",
-        "measured, for the choice of how to share",
-        "sharing.py",
-        [*GPU_SMALL, "--steps", "1000"],
-        [*SMOKE, "--counts", "1", "2", "--steps", "2"],
     ),
 )
 

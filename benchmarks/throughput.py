@@ -25,11 +25,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import GPTNeoXForCausalLM
 
-from common import Opened, make_data, now, parser, peak_memory, pick, print_table, study, use_threads, write_row
+from common import KEEPS_MEMORY, Opened, make_data, now, parser, peak_memory, pick, print_table, study, use_threads, write_row
 from forgetting.config.study import StudyConfig
 from forgetting.data.items import Biographies, Questions
 from forgetting.model.checkpoints import build_model
-from forgetting.pipeline.command import keep_freed_memory
 from forgetting.scenarios.biography.batches import BiographyBatches
 from forgetting.training import step
 from forgetting.training.accounting import Work, peak_operations
@@ -169,9 +168,7 @@ def operations(model: GPTNeoXForCausalLM, batch: Batch) -> float:
 
 def measure(name: str, configured: StudyConfig, stage: str, folder: Path, steps: int, device: torch.device) -> dict[str, Any]:
     """Run one variant in this process."""
-    uses_trainer, chunked, keeps_memory, _ = VARIANTS[name]
-    if keeps_memory:
-        keep_freed_memory()
+    uses_trainer, chunked, _, _ = VARIANTS[name]
     if not chunked:
         step.linear_cross_entropy = whole_logits_loss
     batches, vocabulary, making = make_batches(configured, stage, folder, WARM_UP + steps)
@@ -206,7 +203,8 @@ def measure(name: str, configured: StudyConfig, stage: str, folder: Path, steps:
 
 def in_fresh_process(name: str, folder: Path, options: list[str]) -> dict[str, Any]:
     command = [sys.executable, "-W", "ignore", __file__, "--only", name, "--data", str(folder), *options]
-    environment = os.environ | {"FORGETTING_PLAIN_STEPS": str(int(not VARIANTS[name][3]))}
+    _, _, keeps_memory, fast = VARIANTS[name]
+    environment = os.environ | {"FORGETTING_PLAIN_STEPS": str(int(not fast))} | (KEEPS_MEMORY if keeps_memory else {})
     done = subprocess.run(command, text=True, capture_output=True, env=environment)
     if done.returncode:
         raise SystemExit(f"error: {name}: {(done.stderr.strip().splitlines() or ['ended without a word'])[-1]}")

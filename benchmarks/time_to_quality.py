@@ -20,12 +20,11 @@ from typing import Any
 import numpy as np
 from transformers import GPTNeoXForCausalLM
 
-from common import Opened, make_data, parser, print_table, study, use_threads
+from common import Opened, make_data, parser, print_table, start_as_jobs_do, study, use_threads
 from forgetting.config.study import StudyConfig
 from forgetting.data.items import Biographies, Questions
 from forgetting.evaluation.exact import biography_first_token, score
 from forgetting.model.checkpoints import build_model, pick_device
-from forgetting.pipeline.command import keep_freed_memory
 from forgetting.scenarios.biography.batches import BiographyBatches
 from forgetting.scenarios.biography.rendering import disjoint_templates, sentence_orders
 from forgetting.training.batches import Batch, Batches, QuestionBatches, epoch_steps
@@ -47,8 +46,7 @@ def changes(configured: StudyConfig, mean_length: float) -> dict[str, dict[str, 
         packing = {"packing": "document", "batch_size": size}
 
     def rates(factor: float) -> dict[str, Any]:
-        learning = {"learning_rate": optimizer.learning_rate * factor, "muon_learning_rate": optimizer.muon_learning_rate * factor}
-        return {"pretrain": {"optimizer": learning}}
+        return {"pretrain": {"optimizer": {"learning_rate": optimizer.learning_rate * factor}}}
 
     return {
         CONFIGURED: {},
@@ -56,7 +54,6 @@ def changes(configured: StudyConfig, mean_length: float) -> dict[str, dict[str, 
         "batch-half": {"pretrain": {"batch_size": recipe.batch_size // 2}},
         "rate-double": rates(2),
         "rate-half": rates(0.5),
-        "optimizer": {"pretrain": {"optimizer": {"name": "adamw" if optimizer.name == "muon" else "muon"}}},
         "fresh": {"pretrain": {"fresh": not recipe.fresh}},
         "decay": {"pretrain": {"optimizer": {"weight_decay": 0.0 if optimizer.weight_decay else 0.1}}},
         "initial-double": {"model": {"initializer_range": 2 * spread}},
@@ -159,8 +156,8 @@ def main() -> None:
     command.add_argument("--every", type=int, default=25, help="steps of the configured recipe between evaluations")
     command.add_argument("--seeds", type=int, default=1, help="repetitions, each with every variant; medians are printed")
     arguments = command.parse_args()
+    start_as_jobs_do()
     use_threads(arguments.threads)
-    keep_freed_memory()
     configured = study(arguments.config)
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(configured, Path(name))

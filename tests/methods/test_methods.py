@@ -71,9 +71,7 @@ def test_frozen_tensors_are_bit_identical_and_absent_from_the_optimizer(tiny_set
     for name in before:
         assert torch.equal(before[name], after[name]) == (name in frozen), name
     parameters = freeze(model, prepared(arm, tiny_setting).trainable)
-    owned = {
-        id(p) for o in build_optimizer(parameters, tiny_setting.training.optimizer) for group in o.param_groups for p in group["params"]
-    }
+    owned = {id(p) for group in build_optimizer(parameters, tiny_setting.training.optimizer).param_groups for p in group["params"]}
     assert not any(id(p) in owned for name, p in model.named_parameters() if name in frozen)
 
 

@@ -1,17 +1,16 @@
-"""What jobs ask for and what a study is forecast to cost. Dry runs; the forecast of disk is held against a finished smoke study."""
+"""What jobs ask for and what a study is forecast to cost; the forecast of disk is held against a finished smoke study."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from math import inf
 from pathlib import Path
 
 import pytest
 from tests.study import SMOKE, clone_to, merged, snakemake
 
 from forgetting.config.study import StudyConfig, load_study
-from forgetting.pipeline.forecast import SMALL, forecast, planned, stage_of, total, wall_hours
+from forgetting.pipeline.forecast import Stage, forecast
+from forgetting.pipeline.jobs import jobs_of
 from forgetting.pipeline.sizes import DIFFERENCE_SHARE, Sizes
 
 PAPER = ("--configfile", "config/paper.yaml")
@@ -25,7 +24,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def paper_plan(clone: Path) -> str:
-    done = snakemake("-n", "all", "methods", *PAPER, cwd=clone)
+    done = snakemake("-n", "all", *PAPER, cwd=clone)
     assert done.returncode == 0, done.stdout[-3000:]
     return done.stdout.partition("Job stats:")[2]
 
@@ -44,80 +43,49 @@ def with_values(overlay: str, **sections: dict[str, object]) -> StudyConfig:
     return load_study(whole)
 
 
-def test_cost_counts_the_jobs_that_a_dry_run_plans(clone: Path) -> None:
+def stages_of(study: StudyConfig) -> dict[str, Stage]:
+    """The forecast of `all`, by stage."""
+    return {stage.name: stage for stage in forecast(study, jobs_of(study, ["all"]))}
+
+
+def test_cost_prints_the_forecast_and_runs_nothing(clone: Path) -> None:
     done = snakemake("-c1", "cost", *SMOKE, cwd=clone)
     assert done.returncode == 0, done.stdout[-3000:]
-    forecast_jobs = {stage.strip(): int(jobs) for stage, jobs in re.findall(r"^\| ([a-z0-9, ]+) +\| +(\d+) \|", done.stdout, re.MULTILINE)}
-    counts = snakemake("-n", "all", *SMOKE, cwd=clone).stdout.partition("Job stats:")[2].partition("total")[0]
-    planned_jobs: Counter[str] = Counter()
-    for rule, count in re.findall(r"^(\w+) +(\d+)$", counts, re.MULTILINE):
-        if rule != "all":
-            planned_jobs[stage_of(rule)] += int(count)
-    methods = forecast_jobs.pop("all and methods")
-    assert forecast_jobs.pop("all") == sum(planned_jobs.values()) < methods
-    assert forecast_jobs == planned_jobs
-    assert not list((clone / "results").rglob("*.parquet")), "nothing is run"
+    printed = {stage.strip(): int(jobs) for stage, jobs in re.findall(r"^\| ([a-z0-9, ]+) +\| +(\d+) \|", done.stdout, re.MULTILINE)}
+    methods = printed.pop("all and methods")
+    assert printed == {stage.name: stage.jobs for stage in stages_of(load_study(merged("smoke.yaml"))).values()}
+    assert printed.pop("all") == sum(printed.values()) < methods
+    assert not list((clone / "results").rglob("*.parquet"))
 
 
 def test_forecast_of_disk_is_right_within_a_factor_of_two(smoke_clone: Path) -> None:
-    plan = snakemake("-n", "--forceall", "all", *SMOKE, cwd=smoke_clone).stdout.partition("Job stats:")[2]
-    expected = total(forecast(load_study(merged("smoke.yaml")), plan)).disk
+    expected = stages_of(load_study(merged("smoke.yaml")))["all"].disk
     files = {(status.st_dev, status.st_ino): status.st_size for path in (smoke_clone / "results").rglob("*") if (status := path.lstat())}
     assert 0.5 < expected / sum(files.values()) < 2
 
 
 def test_paper_scale_fits_its_disk_and_partitions(paper_plan: str) -> None:
     study = load_study(merged("paper.yaml"))
-    stages = {stage.name: stage for stage in forecast(study, paper_plan)}
-    assert total(list(stages.values())).disk < 300e9
+    stages = stages_of(study)
+    assert stages["all"].disk < 300e9
     model = 4 * (12 * 12 * 768**2 + 2 * 7200 * 768)  # of the tokenizer trained on the data
     # Four arms with every checkpoint, of which steps 5 to 200 without 150 are differences; three further rates.
     kept = 4 * (13 + 39 * DIFFERENCE_SHARE) + 3 * 3
     assert stages["task1"].disk > kept * model
     # 3.93 billion tokens, six operations a matrix weight, at the assumed rate.
     assert stages["pretrain"].gpu_hours == pytest.approx(6 * 90.5e6 * 3.93e9 / study.operations_per_second / 3600, rel=0.1)
-    assert all(stage.core_hours < 0.1 for stage in stages.values() if stage.name != "data")
+    assert all(stage.core_hours < 0.1 for name, stage in stages.items() if name not in ("data", "all"))
     with_gpu = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: .*gpu=1", paper_plan, re.MULTILINE)
-    assert len(set(with_gpu)) > 10 and not {stage_of(rule) for rule in with_gpu} & set(SMALL)
-    assert set(with_gpu) <= {job.rule for job in planned(paper_plan)}
+    assert len(set(with_gpu)) > 10 and not [rule for rule in with_gpu if rule.startswith(("fig_", "table_"))]
     assert max(gpu_minutes(paper_plan)) < 4 * 24 * 60
 
 
-def plan_of(*jobs: str) -> str:
-    """What a dry run prints of these jobs, each given as its rule and perhaps its arm."""
-    blocks = []
-    for job in jobs:
-        rule, _, arm = job.partition(" ")
-        blocks.append(f"rule {rule}:\n    output: file\n    wildcards: seed=0{f', arm={arm}' if arm else ''}\n")
-    return "\n".join(blocks)
-
-
-def test_wall_time_of_a_plan_by_hand() -> None:
-    study = load_study(merged("paper.yaml"))
-    chain = ("make_data", "pretrain", "task0", "task1_every_checkpoint seq", "recovery_curve seq")
-    beside = ("task1_every_checkpoint replay-20", "recovery_controls", "view_weights seq")
-    plan, sizes = plan_of(*beside, *chain), Sizes(study)
-    hours = {job: sizes.of(*job.split()).seconds / 3600 for job in (*chain, *beside)}
-    in_turn = sum(hours[job] for job in chain)
-    assert wall_hours(study, plan, inf) == pytest.approx(in_turn)
-    assert wall_hours(study, plan, 1) == pytest.approx(sum(hours.values()))
-    assert wall_hours(study, plan, 2) == pytest.approx(in_turn), "the others fit beside it"
-
-
-def test_a_job_of_more_threads_than_cores_takes_as_much_longer() -> None:
-    study = load_study(merged())
-    pretrain = Sizes(study).of("pretrain")
-    assert pretrain.threads == 4
-    assert wall_hours(study, plan_of("pretrain"), 2) == pytest.approx(2 * pretrain.seconds / 3600)
-
-
-def test_forecast_of_the_laptop_is_that_of_a_measured_study(clone: Path) -> None:
-    plan = snakemake("-n", "all", cwd=clone).stdout.partition("Job stats:")[2]
+def test_forecast_of_the_laptop_is_that_of_a_measured_study() -> None:
     measured = 89 / 60  # README.md
-    assert 0.5 < total(forecast(load_study(merged()), plan)).core_hours / measured < 2
+    assert 0.5 < stages_of(load_study(merged()))["all"].core_hours / measured < 2
 
 
-def test_each_attempt_asks_for_more(clone: Path) -> None:
+def test_each_attempt_asks_for_more() -> None:
     size = Sizes(load_study(merged("paper.yaml"))).of("task1", "seq")
     assert size.minutes(1) * 3 == size.minutes(3) > size.minutes(2)
 

@@ -1,15 +1,14 @@
-"""What a study cost by stage, and how long its jobs take on so many machines, against sums by hand."""
+"""What a study cost by stage, against sums by hand."""
 
 from __future__ import annotations
 
-from math import inf, isnan
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from forgetting.config.job import Run
-from forgetting.pipeline.schedule import Task, wall_seconds
 from forgetting.report.costs import read_training, stage_totals
 from forgetting.report.runtimes import Job
 from forgetting.schemas.metrics import METRICS
@@ -92,10 +91,3 @@ def test_without_a_device_there_are_core_hours_alone() -> None:
 def test_results_of_an_older_version_have_times_alone() -> None:
     cost, _ = stage_totals([job("task0", 0, 180)], {})
     assert cost.core_hours == 0.1 and isnan(cost.tokens) and isnan(cost.padding)
-
-
-def test_jobs_share_a_machine_as_by_hand() -> None:
-    tasks = [Task("first", 10, 2), Task("a", 30, 1, "first"), Task("b", 20, 1, "first"), Task("c", 20, 1, "first"), Task("d", 5, 1, "a")]
-    assert wall_seconds(tasks, 2) == 50, "a then d beside b then c"
-    assert wall_seconds(tasks, inf) == 45, "the longest chain"
-    assert wall_seconds([*tasks, Task("free", 100, 0, "not among them")], 2) == 100

@@ -1,4 +1,4 @@
-"""Run times from benchmark files: stages, sums, and how the time of the clock divides, against sums by hand."""
+"""Run times from benchmark files: stages and sums, against sums by hand."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import os
 from math import isnan
 from pathlib import Path
 
-import pytest
-
-from forgetting.report.runtimes import Job, overhead, read_jobs, stage_costs
+from forgetting.report.runtimes import Job, read_jobs, stage_costs
 
 START = 1_000_000.0
 
@@ -58,44 +56,6 @@ def test_costs_add_up(tmp_path: Path) -> None:
     assert (task1.stage, task1.jobs, task1.seconds, task1.longest, task1.cpu_seconds, task1.share) == ("task1", 2, 90, 60, 70, 0.9)
     assert pretrain.stage == "pretrain" and isnan(pretrain.cpu_seconds)
     assert stage_costs([]) == []
-
-
-def test_overhead_by_hand() -> None:
-    jobs = [
-        job("data", 0, 10),
-        job("pretrain", 12, 100),
-        job("task0", 100, 140),
-        job("task1", 150, 200),
-        job("task1", 160, 210),
-        job("figures/performance", 205, 230),
-        job("figures/performance", 1000, 1010, seed=""),
-    ]
-    found = overhead(jobs, cores=2)
-    assert found is not None
-    assert found.pauses == 1, "from 230 to 1000"
-    assert found.span == pytest.approx(240)
-    assert found.others == pytest.approx(10 + 20 + 10)
-    assert found.waiting == pytest.approx(2 + 10)
-    assert (found.jobs, found.shortest) == (4, 40)
-    assert found.start_up == pytest.approx(4 * 40 / (88 + 40 + 50 + 50))
-    assert found.outside == pytest.approx(52 / 240)
-    assert found.bound == pytest.approx(52 / 240 + 188 / 240 * found.start_up)
-
-
-def test_overhead_is_not_told_from_changed_times(tmp_path: Path) -> None:
-    in_order = [job("pretrain", 0, 100), job("task0", 100, 140)]
-    assert overhead(in_order, cores=2) is not None
-    touched = [job("pretrain", 40, 140), job("task0", 100, 140)]
-    assert overhead(touched, cores=2) is None
-    other_seed = [job("pretrain", 40, 140), job("task0", 100, 140, seed="seed1")]
-    assert overhead(other_seed, cores=2) is not None
-
-
-def test_overhead_is_not_told_when_jobs_ran_on_other_machines() -> None:
-    cluster = [job("task1", 0, 100, cpu=100) for _ in range(5)]
-    assert overhead(cluster, cores=4) is None
-    assert overhead(cluster, cores=5) is not None
-    assert overhead([job("figures/performance", 0, 5)], cores=5) is None, "no job works"
 
 
 def test_times_are_those_of_the_files(tmp_path: Path) -> None:

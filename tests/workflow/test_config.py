@@ -55,7 +55,6 @@ BAD = {
     "name that tells another gamma": ('methods={"lamol-20-distinct":{"pseudo_share":0.4}}', "'lamol-20-distinct' tells pseudo_share 0.2"),
     "warm-up of the whole arm": ('methods={"freeze-1":{"warmup_steps":8000}}', "methods.freeze-1.warmup_steps 8000"),
     "half of an odd batch": ('methods={"replay-half-20":{"batch_size":15}}', "methods.replay-half-20 with mix: half"),
-    "state of another optimizer": ('task0={"optimizer":{"name":"muon"}}', "methods.seq-carried-state.carried_state"),
     "direction of a carried state": ('methods={"projection-exact":{"carried_state":true}}', "carried_state is not for this rule"),
     "nothing held": ('methods={"gpm-rows-only":{"hold":[]}}', "methods.gpm-rows-only.gradient_projection.hold"),
     "batch of a task vector": ('methods={"task-vector-0.2":{"batch_size":32}}', "not trained, so it has no batch_size"),

@@ -92,11 +92,12 @@ def test_training_on_a_full_disk(
 def test_a_state_that_does_not_fit_leaves_the_one_before(tiny_model: Any, tmp_path: Path) -> None:
     """torch answers a full disk with an error of its own, which tells nothing."""
     run = load_run(smoke_config(tmp_path))
-    Scratch(tmp_path / "scratch", run).save(3, tiny_model, [], {"losses": [1.0]})
+    adamw = torch.optim.AdamW(tiny_model.parameters())
+    Scratch(tmp_path / "scratch", run).save(3, tiny_model, adamw, {"losses": [1.0]})
     with files_up_to(4096), pytest.raises(WriteError, match=r"scratch/state\.pt: cannot be written"):
-        Scratch(tmp_path / "scratch", run).save(4, tiny_model, [], {"losses": [1.0, 2.0]})
+        Scratch(tmp_path / "scratch", run).save(4, tiny_model, adamw, {"losses": [1.0, 2.0]})
     assert not parts(tmp_path)
-    assert Scratch(tmp_path / "scratch", run).load(tiny_model, []) == (3, {"losses": [1.0]})
+    assert Scratch(tmp_path / "scratch", run).load(tiny_model, adamw) == (3, {"losses": [1.0]})
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(tiny_model: Any, tmp_path: Path) -> None:

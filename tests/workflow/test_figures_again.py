@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import tomllib
-from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,9 @@ from tests.study import ROOT, SMOKE, clone_to, merged, snakemake
 
 from forgetting.config.job import ConfigError
 from forgetting.config.study import load_study
-from forgetting.pipeline.tables_only import handed_over_seeds
+from forgetting.pipeline.tables_only import check_configs
 
+TABLES_ONLY = ("--config", "tables_only=true")
 LIMIT = 15
 """CPU seconds of one figure; other work on the machine does not change them."""
 SCRIPTS = [path for kind in ("fig", "table") for path in sorted((ROOT / "workflow/scripts").glob(f"{kind}_*.py"))]
@@ -56,12 +56,12 @@ def jobs(output: str) -> list[str]:
     return re.findall(r"^(?:(?:local)?rule|job \d+:) (\w+)", output, re.M)
 
 
-def draw_again(clone: Path, env: dict[str, str] | None = None) -> None:
+def draw_again(clone: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
     """Change the style of a figure, draw it, and check that this was one quick job."""
     module = clone / "workflow/forgetting/figures/landscape.py"
     module.write_text(module.read_text() + "\n# an edit\n")
     started, before = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = snakemake("-c1", "fig_landscape", *SMOKE, cwd=clone, env=env)
+    done = snakemake("-c1", "fig_landscape", *SMOKE, *arguments, cwd=clone, env=env)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stdout[-3000:]
     assert jobs(done.stdout) == ["fig_landscape"]
@@ -82,46 +82,45 @@ def test_a_figure_from_the_tables_of_another_machine(smoke_clone: Path, tmp_path
         copy = clone / path.relative_to(smoke_clone)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy)
-    draw_again(clone, bare)
-    rest = snakemake("-n", "figures", "tables", *SMOKE, cwd=clone, env=bare)
-    assert rest.returncode == 0, rest.stdout[-3000:]
-    assert all(re.match("fig_|table_|figures$|tables$", rule) for rule in jobs(rest.stdout))
-    assert "taken as they are" in rest.stdout, "the user is told"
-    changed = snakemake("-n", "fig_landscape", *SMOKE, "--config", 'views={"landscape":{"grid":7}}', cwd=clone, env=bare)
+    draw_again(clone, *TABLES_ONLY, env=bare)
+    for backend in ("file", "db"):
+        rest = snakemake("-n", "figures", "tables", *SMOKE, *TABLES_ONLY, "--persistence-backend", backend, cwd=clone, env=bare)
+        assert rest.returncode == 0, rest.stdout[-3000:]
+        assert all(re.match("fig_|table_|figures$|tables$", rule) for rule in jobs(rest.stdout))
+    changed = snakemake("-n", "fig_landscape", *SMOKE, *TABLES_ONLY, 'views={"landscape":{"grid":7}}', cwd=clone, env=bare)
     assert changed.returncode != 0
     assert re.search(r"views/\w+/landscape\.json .+views\.landscape\.grid", changed.stdout), "tables of another config are refused"
 
 
-def test_only_seeds_with_tables_and_without_models_are_handed_over(tmp_path: Path) -> None:
+def test_with_tables_only_a_missing_table_is_named_and_nothing_is_computed(tmp_path: Path) -> None:
+    done = snakemake("-n", "fig_landscape", *SMOKE, *TABLES_ONLY, cwd=clone_to(tmp_path / "clone"))
+    assert done.returncode != 0 and "Missing input files for rule fig_landscape" in done.stdout
+    assert "results/smoke/seed0/views/seq/landscape.parquet" in done.stdout
+
+
+def test_configs_of_other_tables_are_told(tmp_path: Path) -> None:
     study = load_study(merged("smoke.yaml"))
-    root, records = tmp_path / "results", tmp_path / "records"
+    present = study.run("task1", 0, "replay-20")
+    path = tmp_path / "config.json"
 
-    def found() -> list[int]:
-        return handed_over_seeds(study, root, records)
+    def check(**found: object) -> None:
+        path.write_text(json.dumps(present | found))
+        check_configs([(str(path), json.dumps(present)), (str(tmp_path / "not-there.json"), "{}")])
 
-    assert found() == [], "a study that has not begun"
-    (root / "seed0/data").mkdir(parents=True)
-    (root / "seed0/data/people.parquet").touch()
-    assert found() == [], "a study that has data only"
-    (root / "seed0/views/seq").mkdir(parents=True)
-    (root / "seed0/views/seq/landscape.parquet").touch()
-    assert found() == [0]
-    model = root / "seed0/task1/seq/checkpoints/matched/model.safetensors"
-    model.parent.mkdir(parents=True)
-    model.touch()
-    assert found() == [], "a study with a model"
-    model.unlink()
-    record = records / urlsafe_b64encode(f"{root}/seed0/pretrain/metrics.parquet".encode()).decode()
-    record.parent.mkdir()
-    record.touch()
-    assert found() == [], "a study that was computed here"
-    record.unlink()
-    older = {key: value for key, value in study.run("task1", 0, "seq").items() if key != "precision"}
-    (root / "seed0/task1/seq/config.json").write_text(json.dumps(older))
-    assert found() == [0], "made before a key that is at its default"
-    (root / "seed0/task1/seq/config.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"seq/config\.json .*task1"):
-        found()
+    check()
+    check(a_key_of_another_version=1)
+    with pytest.raises(ConfigError, match=r"config\.json .*\(task1\.batch_size\)"):
+        check(task1=present["task1"] | {"batch_size": 5})
+    with pytest.raises(ConfigError, match=r"config\.json .*\(method\)"):
+        check(method=present["method"] | {"warmup_steps": 5})
+    path.write_text("{")
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        check_configs([(str(path), "{}")])
+
+
+def test_tables_only_is_recorded_nowhere() -> None:
+    study = load_study(merged("smoke.yaml") | {"tables_only": True})
+    assert study.tables_only and "tables_only" not in study.model_dump_json()
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

@@ -20,6 +20,8 @@ os.environ.update(
     PATH=os.pathsep.join(filter(None, [str(Path(sys.executable).parent), os.environ.get("PATH")])),
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
 )
+# The GNU C library keeps the large buffers that every training step frees and asks for again; else the system maps each anew and fills it with zeros.
+os.environ.update(MALLOC_MMAP_THRESHOLD_=str(2**30), MALLOC_TRIM_THRESHOLD_=str(2**40))
 
 from forgetting.config.study import VIEW_KEYS, load_study
 from forgetting.model.devices import JOBS_PER_DEVICE

@@ -2,9 +2,8 @@
 
 
 rule cost:
-    """What the study would take at this scale: jobs, GPU or core hours, memory and disk by stage; nothing is run."""
+    """What the study would take at this scale: jobs, GPU or core hours, memory and disk by stage; nothing is trained."""
     input:
-        only_look,
         script=ancient("workflow/scripts/cost.py"),
     log:
         f"{ROOT}/logs/cost.log",

@@ -1,6 +1,4 @@
-# What a user sees while jobs run: what Snakemake prints about each, and what `snakemake status` knows of the plan.
-
-import logging
+# What a user sees while jobs run: what Snakemake prints about each.
 
 from snakemake.logging import DefaultFormatter, logger, timestamp
 
@@ -22,37 +20,3 @@ for handler in logger.handlers:
     brief = handler.name == "DefaultStreamHandler" and not workflow.output_settings.dryrun
     if brief and isinstance(handler.formatter, DefaultFormatter):
         handler.setFormatter(BriefFormatter(handler.formatter.quiet, handler.formatter.show_failed_logs))
-
-
-def only_looks():
-    """Whether nothing was asked for but what is read and printed."""
-    asked = set(workflow.dag_settings.targets)
-    return bool(asked) and asked <= {"status", "cost"}
-
-
-def only_look(wildcards):
-    """No input. Called when `status` or `cost` is asked for, before Snakemake takes locks and says what it will do.
-
-    A Snakemake that ends removes the locks of every other one in the folder, so one that only looks takes none.
-    """
-    if only_looks():
-        workflow.persistence.lock = workflow.persistence.noop
-        for handler in logger.handlers:
-            handler.setLevel(logging.ERROR)
-    return []
-
-
-def jobs_of_target(names):
-    """For each job behind these figures and tables, and for themselves, one file that it makes, below ROOT; {seed} stands for every seed."""
-    start = SEED.format(seed=STUDY.seeds[0]) + "/"
-    inputs = [file for name in names for files in SHOWN[name]["input"].values() for file in ([files] if isinstance(files, str) else files)]
-    arms = {Path(file.removeprefix(start)).parts[1] for file in inputs if file.startswith(f"{start}task1/")}
-    folders = dict.fromkeys(f"{task0_folder(arm)}/metrics.parquet".removeprefix(f"{SEED}/") for arm in STUDY.every_arm if arm in arms)
-    made = dict.fromkeys(file.removeprefix(start) for file in inputs if file.startswith(start) and Path(file).stem in REPORTING)
-    shown = [f"{'figures' if name.startswith('fig_') else 'tables'}/{name.split('_', 1)[1]}" for name in names]
-    of_seed = ["data/card.md", "pretrain/metrics.parquet", *folders, *made]
-    return [f"seed{{seed}}/{file}" for file in of_seed] + [f"{name}.{'png' if 'figures' in name else 'csv'}" for name in shown]
-
-
-REPORTING = {"metrics", "drift", "fisher", *VIEW_KEYS}
-"""Names of the files that stand for a job of an arm."""

@@ -75,6 +75,8 @@ rule study_config:
         f"{ROOT}/config.json",
     log:
         f"{ROOT}/logs/config.log",
+    # Before all others: scripts/status.py reads it while the study runs.
+    priority: 2
     localrule: True
     conda:
         "../envs/forgetting.yaml"

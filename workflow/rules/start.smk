@@ -1,6 +1,5 @@
-# What comes before everything else: the library, config files that can be read, and a word about the lock of another run.
+# What comes before everything else: the library, config files that can be read, and no more cores than there are.
 
-import atexit
 import sys
 
 from loky import cpu_count
@@ -8,7 +7,6 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, "workflow")  # the library beside this file, installed or not
 
-from forgetting.pipeline.lock import find_lock, remember_run
 from forgetting.config.job import ConfigError
 from forgetting.config.yamlfile import check_config_file
 
@@ -26,27 +24,13 @@ if workflow.local_exec and CORES_ASKED_FOR is not None:
     workflow.register_resource("_cores", min(CORES_ASKED_FOR, cpu_count()))
 
 
-def say_whose_lock():
-    """Advice as the last line of a run that found the folder locked, below that of Snakemake, which is to unlock it."""
-    if lock := find_lock():
-        print(lock.advice, file=sys.stderr)
-
-
-if workflow.is_main_process:
-    if "--unlock" in sys.argv and (lock := find_lock()) and lock.alive:
-        raise WorkflowError(lock.advice)
-    atexit.register(say_whose_lock)
-
-
 onstart:
     if workflow.local_exec:
         # The limit of jobs started in a second is for clusters. It makes Snakemake look at all waiting jobs again a second after every look, and
         # each job that ends begins another such series: after a hundred jobs that takes a third of a core for the rest of the run.
         workflow.scheduler.job_rate_limiter = None
-    if not only_looks():
-        remember_run()
-        if CORES_ASKED_FOR != workflow.global_resources["_cores"].value:
-            print(
-                f"--cores {CORES_ASKED_FOR}, but this process may use {cpu_count()}: all jobs together get {cpu_count()}.",
-                file=sys.stderr,
-            )
+    if CORES_ASKED_FOR != workflow.global_resources["_cores"].value:
+        print(
+            f"--cores {CORES_ASKED_FOR}, but this process may use {cpu_count()}: all jobs together get {cpu_count()}.",
+            file=sys.stderr,
+        )

@@ -87,8 +87,6 @@ def _arms(study: StudyConfig) -> Iterator[str]:
         arm = study.methods[name]
         if arm.warmup_steps is not None and arm.warmup_steps >= (steps := arm_steps(study.task1, arm)):
             yield f"methods.{name}.warmup_steps {arm.warmup_steps} leaves nothing of the arm's {steps} steps: shorten the warm-up"
-        if arm.carried_state and "muon" in (study.task0.optimizer.name, study.task1.optimizer.name):
-            yield f"methods.{name}.carried_state is of AdamW, but task0.optimizer or task1.optimizer is muon: choose adamw for both"
         batch = arm_training(study.task1, arm).batch_size
         if isinstance(arm, Replay) and arm.mix == "half" and batch % 2:
             yield f"methods.{name} with mix: half cannot halve a batch of {batch}: choose an even task1.batch_size"

@@ -100,11 +100,9 @@ class Model(Strict):
 
 
 class Optimizer(Strict):
-    """`muon` updates hidden matrices with Muon and everything else with AdamW."""
+    """Of AdamW."""
 
-    name: Literal["adamw", "muon"] = "adamw"
     learning_rate: Positive
-    muon_learning_rate: Positive = 0.02
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
     epsilon: Positive = 1e-6

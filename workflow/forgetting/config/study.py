@@ -49,6 +49,7 @@ class StudyConfig(Strict):
     scale: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     beside: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
+    tables_only: Annotated[bool, Field(exclude=True)] = False  # of one call, so no file of results records it
     gates: Literal["stop", "warn"] = "stop"
     precision: Literal["float32", "bf16"] = "float32"
     threads: Threads = Threads()

@@ -32,7 +32,6 @@ def run_command(main: Callable[[], None]) -> None:
     still has room.
     SIGTERM ends it like an error does, so that temporary files are removed; it comes too late for a `main` that is done.
     """
-    keep_freed_memory()
     use_no_more_threads_than_cores()
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -58,18 +57,3 @@ def use_no_more_threads_than_cores() -> None:
         from loky import cpu_count  # type: ignore[import-untyped]
 
         torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))
-
-
-def keep_freed_memory() -> None:
-    """Ask the GNU C library not to give freed blocks back to the system.
-
-    A training step frees and asks for the same large buffers; without this each one is mapped anew and filled with zeros by the kernel.
-    """
-    if os.name == "posix" and sys.platform == "linux":
-        import ctypes
-
-        library = ctypes.CDLL(None)
-        if hasattr(library, "mallopt"):
-            mmap_threshold, trim_threshold = -3, -1
-            library.mallopt(mmap_threshold, 1 << 30)
-            library.mallopt(trim_threshold, -1)

@@ -1,4 +1,4 @@
-"""How far a study is, read from its files alone: results, logs, saved states and the time that finished jobs took. No torch.
+"""How far a study is, read from its files alone: its config, results, logs, saved states and the time that finished jobs took. No torch.
 
 The log of a job is `logs/NAME.log`, its saved state below `seedK/scratch/`, and the time it took `benchmarks/NAME.tsv`, where NAME is
 the path of what it makes, such as `seed0/task1/seq`.
@@ -6,12 +6,16 @@ the path of what it makes, such as `seed0/task1/seq`.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
+
+from forgetting.config.study import StudyConfig, load_study
+from forgetting.errors import StudyError
+from forgetting.pipeline.jobs import Target, jobs_of
 
 SILENT = 600
 """Seconds without a line in its log after which a job is no longer counted as running: some compute for minutes in silence."""
@@ -117,25 +121,37 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def report(root: Path, targets: Mapping[str, Iterable[str]], now: float) -> str:
+def report(root: Path, now: float) -> str:
     """The table: per stage how many jobs are in each state, then what runs, what stopped, and how long the rest may take.
 
-    targets: for each target of the workflow the files that stand for its jobs. The first one is shown, and every other one that has
-    begun with a job that those before it do not have.
+    Shown are the jobs of the target `all`, and those of `methods` too when one that `all` does not have has begun. Raises StudyError
+    when the config of the study is not there.
     """
-    jobs: dict[str, Job] = {}
-    asked: list[str] = []
-    for target, files in targets.items():
-        more = {made: Job(root, made, now) for made in files if made not in jobs}
-        if not asked or any(job.state != "left" for job in more.values()):
-            asked.append(target)
-            jobs |= more
-    lines = [f"{root}: {' and '.join(asked)}", "", *_table(list(jobs.values()))]
+    study = _study(root)
+    asked, files = "all", _files(study, "all")
+    every = list(dict.fromkeys([*files, *_files(study, "methods")]))
+    if any(Job(root, made, now).state != "left" for made in every[len(files) :]):
+        asked, files = "all and methods", every
+    jobs = [Job(root, made, now) for made in files]
+    lines = [f"{root}: {asked}", "", *_table(jobs)]
     for state in ("running", "stopped"):
-        if chosen := [job for job in jobs.values() if job.state == state]:
+        if chosen := [job for job in jobs if job.state == state]:
             width = max(len(job.name) for job in chosen)
             lines += ["", state, *(f"  {job.name:{width}}  {job.describe()}" for job in chosen)]
-    return "\n".join([*lines, "", _forecast(list(jobs.values()))])
+    return "\n".join([*lines, "", _forecast(jobs)])
+
+
+def _study(root: Path) -> StudyConfig:
+    path = root / "config.json"
+    if not path.is_file():
+        raise StudyError(f"{path} is missing, which a study writes first; `snakemake -c1 --nolock {path}` writes it alone")
+    return load_study(json.loads(path.read_text()))
+
+
+def _files(study: StudyConfig, target: Target) -> list[str]:
+    """A file of each job of the target. The last one, its report, stands for the figures and tables."""
+    page = "report.html" if target == "all" else "methods_report.html"
+    return [*(job.made for job in jobs_of(study, (target,))), page]
 
 
 def _table(jobs: list[Job]) -> list[str]:
@@ -151,7 +167,7 @@ def _table(jobs: list[Job]) -> list[str]:
 
 
 def _forecast(jobs: list[Job]) -> str:
-    """How long the jobs that are not done take if each takes as long as the finished ones of its stage. Figures and tables take seconds."""
+    """How long the jobs that are not done take if each takes as long as the finished ones of its stage. Reports take seconds."""
     left = [job for job in jobs if job.state != "done"]
     if not left:
         return "Nothing is left. `snakemake -n` says whether something has to run again."
@@ -166,7 +182,7 @@ def _forecast(jobs: list[Job]) -> str:
             total += job.seconds_left
         elif job.stage in taken:
             total += mean(taken[job.stage])
-        elif job.stage not in ("figures", "tables"):
+        elif not job.made.endswith(".html"):
             unknown[job.stage] = None
     text = "Left, one job after the other: "
     if unknown and not total:

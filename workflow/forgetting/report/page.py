@@ -6,7 +6,6 @@ It reads figures, tables, captions and benchmark files, loads nothing from elsew
 from __future__ import annotations
 
 import json
-import os
 import re
 from base64 import b64encode
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ from forgetting.errors import StudyError
 from forgetting.intervals import Interval
 from forgetting.report.costs import read_training, stage_totals
 from forgetting.report.provenance import machine, package_versions, revision
-from forgetting.report.runtimes import overhead, read_jobs, stage_costs
+from forgetting.report.runtimes import read_jobs, stage_costs
 from forgetting.tables import atomic
 
 PAGE = "page.html"
@@ -122,7 +121,6 @@ def write_report(
         totals=stage_totals(jobs, read_training(results)),
         jobs=jobs,
         unreadable=unreadable,
-        overhead=overhead(jobs, os.cpu_count() or 1),
         versions=package_versions(repository),
         machine=machine(),
         revision=revision(repository),

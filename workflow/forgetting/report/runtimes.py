@@ -1,4 +1,4 @@
-"""Run time and memory of the jobs of a study, from Snakemake's benchmark files, and how much of the time was overhead."""
+"""Run time and memory of the jobs of a study, from Snakemake's benchmark files."""
 
 from __future__ import annotations
 
@@ -6,20 +6,11 @@ import csv
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import isnan, nan
 from pathlib import Path
 
-import numpy as np
-
 OTHER_STAGES = ("data", "gates", "comparison", "figures", "tables")
 """First part of the stages that neither train nor evaluate nor compute a view."""
-PAUSE = 60.0
-"""Seconds without any job after which the time until the next one counts as a pause between two calls, not as waiting."""
-_ORDER = ("data", "pretrain", "task0")
-"""Stages of a seed that wait for one another; what their files say about times must agree with that."""
-_TOLERANCE = 2.0
-"""Seconds by which they may overlap: a benchmark file is written a moment after its job has ended."""
 
 
 @dataclass(frozen=True)
@@ -56,33 +47,6 @@ class StageCost:
     share: float
 
 
-@dataclass(frozen=True)
-class Overhead:
-    """Seconds of the clock from the first start to the last end, pauses left out.
-
-    In `others` only data, gates, figures or tables ran, in `waiting` nothing. `start_up` is an upper bound on the share of the seconds of
-    the `jobs` that train, evaluate or compute a view that goes into starting them; it is taken from the `shortest` of them.
-    """
-
-    span: float
-    others: float
-    waiting: float
-    pauses: int
-    jobs: int
-    shortest: float
-    start_up: float
-
-    @property
-    def outside(self) -> float:
-        """Share of the time in which no job trained, evaluated or computed a view."""
-        return (self.others + self.waiting) / self.span
-
-    @property
-    def bound(self) -> float:
-        """Upper bound on the same, start-up counted as outside."""
-        return self.outside + (1 - self.outside) * self.start_up
-
-
 def read_jobs(folder: Path, arms: Collection[str]) -> tuple[list[Job], list[str]]:
     """The jobs with a benchmark file below `folder`, and the files that do not say how long their job took.
 
@@ -117,46 +81,6 @@ def stage_costs(jobs: Sequence[Job]) -> list[StageCost]:
         share = sum(seconds) / everything if everything else nan
         costs.append(StageCost(stage, len(same), sum(seconds), max(seconds), sum(cpu) if cpu else nan, max(memory, default=nan), share))
     return sorted(costs, key=lambda cost: (-cost.seconds, cost.stage))
-
-
-def overhead(jobs: Sequence[Job], cores: int) -> Overhead | None:
-    """How the time of the clock divides, on a machine of so many cores.
-
-    None when no job works, or when the times of the files are not those at which jobs ended on this machine: after a copy or a touch,
-    or on a cluster, a job begins before the one ended that it waited for, or there is more processor time than the cores can have given.
-    """
-    work = [job for job in jobs if job.works]
-    if not work or not _in_order(jobs):
-        return None
-    edges = np.unique([time for job in jobs for time in (job.started, job.ended)])
-    lengths, middles = np.diff(edges), (edges[:-1] + edges[1:]) / 2
-    working, running = _covered(middles, work), _covered(middles, jobs)
-    pause = ~running & (lengths > PAUSE)
-    span = float(lengths[~pause].sum())
-    if sum(job.cpu_seconds for job in jobs if not isnan(job.cpu_seconds)) > cores * span:
-        return None
-    shortest = min(job.seconds for job in work)
-    return Overhead(
-        span=span,
-        others=float(lengths[running & ~working].sum()),
-        waiting=float(lengths[~running & ~pause].sum()),
-        pauses=int(pause.sum()),
-        jobs=len(work),
-        shortest=shortest,
-        start_up=len(work) * shortest / sum(job.seconds for job in work),
-    )
-
-
-def _covered(times: np.ndarray, jobs: Sequence[Job]) -> np.ndarray:
-    """Whether any of the jobs ran at each of the times."""
-    starts, ends = (np.array([getattr(job, name) for job in jobs]) for name in ("started", "ended"))
-    return np.any((starts[:, None] <= times) & (times <= ends[:, None]), axis=0)
-
-
-def _in_order(jobs: Sequence[Job]) -> bool:
-    found = {(job.seed, job.stage): job for job in jobs if job.stage in _ORDER}
-    pairs = [((seed, before), (seed, after)) for seed, _ in found for before, after in pairwise(_ORDER)]
-    return all(found[a].ended <= found[b].started + _TOLERANCE for a, b in pairs if a in found and b in found)
 
 
 def _number(text: str | None) -> float:

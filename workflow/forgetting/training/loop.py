@@ -95,11 +95,11 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
     parameters = freeze(model, plan.hooks.trainable)
     step_once = build_step(model, parameters, batches, plan.optimizer, plan.precision, plan.hooks)
     step_once.spread_over(world)
-    optimizers, history, first = step_once.optimizers, History(), 0
+    optimizer, history, first = step_once.optimizer, History(), 0
     if plan.carried:
-        carry_moments(parameters, optimizers, plan.carried)
+        carry_moments(parameters, optimizer, plan.carried)
     with world.leader_first():
-        if scratch and (saved := scratch.load(model, optimizers)):
+        if scratch and (saved := scratch.load(model, optimizer)):
             first, history = saved[0], History(**saved[1])
             print(f"resuming at step {first}", flush=True)
     checked = first
@@ -130,7 +130,7 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
             _require(step_once.finite, checked, step)
             checked = step
             if world.leads:
-                scratch.save(step, model, optimizers, vars(history))
+                scratch.save(step, model, optimizer, vars(history))
             if ending:
                 world.agree(0)  # the state is there before any process ends
                 preemption.leave(step, ending)
@@ -159,7 +159,7 @@ def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None,
     preemption.release()
     model.eval()
     if plan.kept and world.leads:
-        save_moments(parameters, optimizers, plan.kept)
+        save_moments(parameters, optimizer, plan.kept)
     return history
 
 

@@ -49,20 +49,20 @@ class Scratch:
         with atomic(self.folder / "digest") as part:
             part.write_text(self.mark, encoding="utf-8")
 
-    def save(self, step: int, model: nn.Module, optimizers: list[torch.optim.Optimizer], history: dict[str, Any]) -> None:
+    def save(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, history: dict[str, Any]) -> None:
         """Replace the saved state, atomically."""
         state = {
             "step": step,
             "model": model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+            "optimizer": optimizer.state_dict(),
             "history": history,
         }
         path = self.folder / STATE
         with atomic(path) as part, writing(path, RuntimeError):  # which torch makes of a full disk
             torch.save(state, part)
 
-    def load(self, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> tuple[int, dict[str, Any]] | None:
-        """Restore a saved state into `model` and `optimizers`; the step and the history, or None when nothing usable is saved."""
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]] | None:
+        """Restore a saved state into `model` and `optimizer`; the step and the history, or None when nothing usable is saved."""
         path = self.folder / STATE
         if not path.exists():
             return None
@@ -73,14 +73,13 @@ class Scratch:
             self._start_afresh()
             return None
         model.load_state_dict(state["model"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-            # Whether the learning rate is a number or lies on a device is this job's affair.
-            own: list[dict[str, Any]] = [
-                {name: group[name] for name in ("lr", "capturable") if name in group} for group in optimizer.param_groups
-            ]
-            optimizer.load_state_dict(saved)
-            for group, options in zip(optimizer.param_groups, own, strict=True):
-                group.update(options)
+        # Whether the learning rate is a number or lies on a device is this job's affair.
+        own: list[dict[str, Any]] = [
+            {name: group[name] for name in ("lr", "capturable") if name in group} for group in optimizer.param_groups
+        ]
+        optimizer.load_state_dict(state["optimizer"])
+        for group, options in zip(optimizer.param_groups, own, strict=True):
+            group.update(options)
         return state["step"], state["history"]
 
     def remove(self) -> None:

@@ -111,7 +111,7 @@ class PlainStep:
         self.loss: Any = BatchLoss(model, precision)
         self.tensors = [parameter for _, parameter in parameters]
         self.clip, self.hooks = config.gradient_clip, hooks
-        self.optimizers = build_optimizer(parameters, config)
+        self.optimizer = build_optimizer(parameters, config)
         self.finite = Finite(model.device)
 
     def spread_over(self, world: World) -> None:
@@ -129,7 +129,7 @@ class PlainStep:
     def __call__(self, prepared: Any, factor: float) -> Tensor:
         """Train on a prepared batch at this fraction of the peak learning rate; the loss, a scalar on the device that holds until the next
         step."""
-        set_learning_rate(self.optimizers, factor)
+        set_learning_rate(self.optimizer, factor)
         return self._train(prepared)
 
     def _train(self, prepared: Any) -> Tensor:
@@ -137,15 +137,14 @@ class PlainStep:
         self.hooks.on_loss(loss).backward()
         self.hooks.on_gradient()
         self.finite.add(loss, nn.utils.clip_grad_norm_(self.tensors, self.clip))
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         self.hooks.on_update()
         return loss.detach()
 
 
 class FastStep(PlainStep):
-    """The same on packed batches: compiled, and on a GPU with AdamW alone recorded once as a CUDA graph and then replayed."""
+    """The same on packed batches: compiled, and on a GPU recorded once as a CUDA graph and then replayed."""
 
     ahead = 8
 
@@ -164,13 +163,13 @@ class FastStep(PlainStep):
         self.loss = torch.compile(PackedLoss(model, precision), dynamic=False)
         self.inputs: Packed | None = None
         self.graph: Any = None
-        self.recorded = self.device.type == "cuda" and config.name == "adamw"
+        self.recorded = self.device.type == "cuda"
         if self.device.type == "cuda":
             torch._dynamo.config.recompile_limit = SHAPES
             # Recording must see no other stream: gradients are summed on the one on which they were first made.
             self.stream = torch.cuda.Stream()
         if self.recorded:
-            _keep_on_device(self.optimizers, self.device)
+            _keep_on_device(self.optimizer, self.device)
 
     def spread_over(self, world: World) -> None:
         with self._on_stream():
@@ -212,7 +211,7 @@ class FastStep(PlainStep):
             self.graph, self.steps = None, 0
         for ours, given in zip(self.inputs.tensors, prepared.tensors, strict=True):
             ours.copy_(given, non_blocking=True)
-        set_learning_rate(self.optimizers, factor)
+        set_learning_rate(self.optimizer, factor)
         self.steps += 1
         if not self.recorded or self.steps <= STEPS_BEFORE_GRAPH:
             return self._train(self.inputs)
@@ -224,8 +223,7 @@ class FastStep(PlainStep):
     def _record(self) -> None:
         """Record one step; nothing is trained by it."""
         self.graph = torch.cuda.CUDAGraph()
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
+        self.optimizer.zero_grad()
         # The thread that makes batches goes on pinning memory, which only the recording thread may not do.
         with torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local"):
             self.recorded_loss = self._train(self.inputs)
@@ -235,11 +233,10 @@ class FastStep(PlainStep):
             return super()._train(prepared)
 
 
-def _keep_on_device(optimizers: list[torch.optim.Optimizer], device: torch.device) -> None:
+def _keep_on_device(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
     """Let a recorded step read the learning rate, and AdamW count its steps, on the device."""
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"], group["capturable"] = torch.tensor(group["lr"], device=device), True
+    for group in optimizer.param_groups:
+        group["lr"], group["capturable"] = torch.tensor(group["lr"], device=device), True
 
 
 def build_step(
