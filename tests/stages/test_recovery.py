@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests import jobs, sections
 
-from forgetting.config.job import RecoveryRun, Run
-from forgetting.config.sections import Optimizer, Task0, Task1
+from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.data.items import Questions
 from forgetting.data.points import trough_checkpoint
 from forgetting.evaluation.exact import score
@@ -23,23 +23,23 @@ from forgetting.stages.task0 import finetune_task0
 from forgetting.stages.task1 import finetune_task1
 from forgetting.tables import TableError, read_table
 
-OPTIMIZER = Optimizer(learning_rate=1e-2)
+OPTIMIZER = sections.optimizer(learning_rate=1e-2)
 
 
-def run_of(arm: str = "seq", probe: str = "curve", controls: bool = False) -> Run:
+def run_of(arm: str = "seq", probe: str = "curve", controls: bool = False) -> RecoveryJob:
     grid = {"epochs": [0.5, 1.0, 2.0], "evaluations_per_epoch": 3, "evaluate_steps": [1, 3], "doses": [1, 3]}
-    recovery = RecoveryRun(batch_size=8, optimizer=OPTIMIZER, probe=probe, controls=controls, **grid)
-    return Run(scale="tiny", seed=0, stage="recovery", arm=arm, recovery=recovery)
+    recovery = sections.recovery(batch_size=8, optimizer=OPTIMIZER, **grid)
+    return jobs.recovery(arm=arm, recovery=recovery, probe=probe, controls=controls)
 
 
 @pytest.fixture
 def task1(tiny_model, tiny_data: Path, tmp_path: Path) -> Path:
     """A short Task 1 run beside the model it started from (task0/model)."""
     save_checkpoint(tiny_model, tmp_path / "task0" / "model")
-    config = Task1(
+    config = sections.task1(
         steps=20, batch_size=8, optimizer=OPTIMIZER, evaluate=[(10, 5)], evaluate_later=10, checkpoints=[(10, 5)], later_checkpoints=1
     )
-    run = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method={"method": "seq"})
+    run = jobs.task1(config)
     finetune_task1(run, tiny_data, tmp_path / "task0" / "model", tmp_path / "scratch", tmp_path / "task1")
     return tmp_path / "task1"
 
@@ -179,8 +179,8 @@ def test_controls_start_from_pretrained_and_random_weights(task1: Path, tiny_dat
 def test_recovery_from_the_pretrained_model_is_not_task_0_again(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
     """With the order of Task 0 it would be its first epoch, batch for batch, and end in the very same weights and answers."""
     start = task1.parent / "task0" / "model"
-    config = Task0(epochs=1.0, batch_size=8, optimizer=OPTIMIZER)
-    finetune_task0(Run(scale="tiny", seed=0, stage="task0", task0=config), tiny_data, start, tmp_path / "a", tmp_path / "again")
+    config = sections.task0(epochs=1.0, batch_size=8, optimizer=OPTIMIZER)
+    finetune_task0(jobs.task0(config), tiny_data, start, tmp_path / "a", tmp_path / "again")
     recover_controls(run_of("controls"), tiny_data, start, tmp_path / "b", tmp_path / "out")
     of_task0, facts = (pd.read_parquet(tmp_path / name / "facts.parquet") for name in ("again", "out"))
     facts = facts[(facts["start"] == "pretrained") & (facts["epochs"] == 1.0) & (facts["group"] == "task0_test")]

@@ -11,11 +11,13 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from snakemake.utils import update_config
+from tests import sections
 from tests.study import ROOT, merged, snakemake
 
-from forgetting.config.job import ConfigError
+from forgetting.config.fields import ConfigError
 from forgetting.config.knobs import AnyArm, Arm, parse_arm
-from forgetting.config.sections import PRETRAINED_GROUPS, Data, Optimizer, Schedule
+from forgetting.config.plan import task1_job
+from forgetting.config.sections import PRETRAINED_GROUPS
 from forgetting.config.steps import checkpoint_steps
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.data.points import TROUGH_WITHIN
@@ -135,17 +137,19 @@ def test_numbers_of_the_papers_study() -> None:
     study = load_study(merged("paper.yaml"))
     groups = study.data.groups
     assert (groups.task0_train, groups.task0_train + groups.task0_val + groups.task0_test, groups.task1) == (50_000, 100_000, 20_000)
-    assert study.data == Data(groups=groups), "all values of the pools, five biographies, permuted, with full names"
+    assert study.data == sections.data(groups=groups), "all values of the pools, five biographies, permuted, with full names"
     assert (study.model.layers, study.model.hidden_size, study.model.heads, study.model.rotary_fraction) == (12, 768, 12, 0.25)
     pretrain = study.pretrain
     assert (pretrain.steps, pretrain.batch_size, pretrain.sequence_length) == (80_000, 96, 512)
-    assert pretrain.optimizer == Optimizer(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-6, weight_decay=0.1, gradient_clip=1.0)
-    assert pretrain.schedule == Schedule(warmup_steps=1000, final_fraction=0.1)
-    tuned = Optimizer(learning_rate=5e-6, beta1=0.9, beta2=0.999, epsilon=1e-6, weight_decay=0.01, gradient_clip=1.0)
+    assert pretrain.optimizer == sections.optimizer(
+        learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-6, weight_decay=0.1, gradient_clip=1.0
+    )
+    assert pretrain.schedule == sections.schedule(warmup_steps=1000, final_fraction=0.1)
+    tuned = sections.optimizer(5e-6, beta1=0.9, beta2=0.999, epsilon=1e-6, weight_decay=0.01, gradient_clip=1.0)
     for stage in (study.task0, study.task1, study.recovery):
         assert stage.batch_size == 48
         assert stage.optimizer == tuned
-        assert stage.schedule == Schedule(warmup_steps=0, final_fraction=0.9)
+        assert stage.schedule == sections.schedule(warmup_steps=0, final_fraction=0.9)
     assert epoch_steps(6 * groups.task0_train, 48, study.task0.epochs) == study.task1.steps == 62_500
     assert epoch_steps(6 * groups.task0_train, 48, 1.0) == 6_250
     kept = checkpoint_steps(study.task1, study.task1.steps)
@@ -162,7 +166,7 @@ def test_no_knob_is_left_out_for_want_of_steps(scale: str, overlays: tuple[str, 
 
 def test_a_job_of_an_arm_gets_what_the_arm_says_and_no_default() -> None:
     study = load_study(merged())
-    said = {name: study.run("task1", 0, name)["method"] for name in ("seq", "replay-20", "seq-carried-state", "gpm-rows-only")}
+    said = {name: task1_job(study, 0, name).method for name in ("seq", "replay-20", "seq-carried-state", "gpm-rows-only")}
     assert said == {
         "seq": {"method": "seq"},
         "replay-20": {"method": "replay", "share": 0.2, "mix": "batch"},
@@ -170,7 +174,7 @@ def test_a_job_of_an_arm_gets_what_the_arm_says_and_no_default() -> None:
         "gpm-rows-only": {"method": "gradient_projection", "rule": "gpm", "hold": ["rows"], "length": 2.0},
     }
     for name in study.every_arm:
-        assert parse_arm(study.run("task1", 0, name)["method"]) == study.methods[name]
+        assert parse_arm(task1_job(study, 0, name).method) == study.methods[name]
 
 
 def test_gpu_small_keeps_the_ratios_of_the_paper() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import resource
@@ -18,7 +17,8 @@ from pathlib import Path
 import pytest
 from tests.study import ROOT, SMOKE, clone_to, merged, snakemake
 
-from forgetting.config.job import ConfigError
+from forgetting.config.fields import ConfigError
+from forgetting.config.plan import task1_job
 from forgetting.config.study import load_study
 from forgetting.pipeline.tables_only import handed_over_seeds
 
@@ -116,9 +116,10 @@ def test_only_seeds_with_tables_and_without_models_are_handed_over(tmp_path: Pat
     record.touch()
     assert found() == [], "a study that was computed here"
     record.unlink()
-    older = {key: value for key, value in study.run("task1", 0, "seq").items() if key != "precision"}
-    (root / "seed0/task1/seq/config.json").write_text(json.dumps(older))
-    assert found() == [0], "made before a key that is at its default"
+    written = task1_job(study, 0, "seq").text()
+    assert "early_checkpoints" not in written, "a key at its default"
+    (root / "seed0/task1/seq/config.json").write_text(written)
+    assert found() == [0], "made before such a key"
     (root / "seed0/task1/seq/config.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"seq/config\.json .*task1"):
         found()

@@ -54,5 +54,5 @@ def jobs_of_target(names):
     return [f"seed{{seed}}/{file}" for file in of_seed] + [f"{name}.{'png' if 'figures' in name else 'csv'}" for name in shown]
 
 
-REPORTING = {"metrics", "drift", "fisher", *VIEW_KEYS}
+REPORTING = {"metrics", "drift", "fisher", *VIEWS}
 """Names of the files that stand for a job of an arm."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.gates import GatesJob
 from forgetting.config.sections import GateThresholds
 from forgetting.data.points import TROUGH_WITHIN
 from forgetting.errors import StudyError
@@ -63,10 +63,10 @@ class Gate:
         return f"{word}: {self.gate} is {interval}, must be {self.comparison} {self.threshold:g}{beside}"
 
 
-def task0_gates(run: Run, floors: Path, coverage: Path, pretrain: Path, task0: Path) -> list[Gate]:
+def task0_gates(job: GatesJob, floors: Path, coverage: Path, pretrain: Path, task0: Path) -> list[Gate]:
     """The gates before Task 1: names and answers made of pretrained tokens, knowledge in biographies, Task 0 accuracy of held-out persons,
     control persons at chance."""
-    limits: GateThresholds = run.need("gate_thresholds")
+    limits = job.gate_thresholds
     floor, before, after = (read_table(path, METRICS) for path in (floors, pretrain, task0))
     biography = _row(before, "pretrained", "first_token_hard")
     accuracy = _row(after, "task0_test", "exact_match")
@@ -85,16 +85,16 @@ def task0_gates(run: Run, floors: Path, coverage: Path, pretrain: Path, task0: P
     ]
 
 
-def task1_gates(run: Run, floors: Path, task1: Path, recovery: Path, controls: Path) -> list[Gate]:
+def task1_gates(job: GatesJob, floors: Path, task1: Path, recovery: Path, controls: Path) -> list[Gate]:
     """The gates on `seq`: collapse, Task 1 learned, recovery from step 150, control persons at chance in Task 1 and in every probe.
 
     Collapse and recovery apply only if Task 0 was known at step 0.
     """
-    limits: GateThresholds = run.need("gate_thresholds")
+    limits = job.gate_thresholds
     floor, curve = (read_table(path, METRICS) for path in (floors, task1))
     probes = pd.concat([read_table(path, RECOVERY) for path in (recovery, controls)], ignore_index=True)
     exact_floor = _row(floor, "task0_test", "exact_match")["value"]
-    early = curve[curve["step"] <= min(TROUGH_WITHIN, run.need("task1_epoch_steps"))]
+    early = curve[curve["step"] <= min(TROUGH_WITHIN, job.task1_epoch_steps)]
     of_task0 = early[_where(early, "task0_test", "exact_match")]
     trough = of_task0.loc[of_task0["value"].idxmin()]
     known = bool(of_task0.loc[of_task0["step"].idxmin(), "value"] >= limits.task0_before)
@@ -142,16 +142,16 @@ def _control_gate(name: str, row: pd.Series, floors: pd.DataFrame, limits: GateT
     return _gate(name, row, "<=", floor["value"] + limits.control_above_floor, floor["value"])
 
 
-def settle(gates: list[Gate], run: Run, output: Path) -> None:
+def settle(gates: list[Gate], job: GatesJob, output: Path) -> None:
     """Print every gate and write them as JSON. Raises GateError when one failed and `gates: stop` is set; then nothing is written."""
     for gate in gates:
         print(gate, flush=True)
     failed = [gate for gate in gates if not gate.passed]
-    if failed and run.gates == "stop":
+    if failed and job.gates == "stop":
         lines = [f"  {gate}\n    {ADVICE[gate.gate.split(' ')[0]]}" for gate in failed]
         raise GateError(
-            f"seed {run.seed}: {len(failed)} of {len(gates)} gates failed; set `gates: warn` to go on all the same\n" + "\n".join(lines)
+            f"seed {job.seed}: {len(failed)} of {len(gates)} gates failed; set `gates: warn` to go on all the same\n" + "\n".join(lines)
         )
-    rows = [asdict(gate) | {"passed": bool(gate.passed), "scale": run.scale, "seed": run.seed} for gate in gates]
+    rows = [asdict(gate) | {"passed": bool(gate.passed), "scale": job.scale, "seed": job.seed} for gate in gates]
     with atomic(output) as part:
         part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

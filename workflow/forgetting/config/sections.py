@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -172,13 +172,8 @@ class Storage(Strict):
         return self
 
 
-class Recovery(Strict):
-    """Training on `task0_train` from Task 1 checkpoints.
-
-    Each of `arms` is recovered from its trough, its early-stop point and its end, for the longest of `epochs`; those that are also in
-    `curve_arms` from every other checkpoint too, for one epoch. The other arms of the comparison are recovered from the same three
-    points for one epoch, without controls of their own. From trough and end of `control_arms` the controls of form and content are
-    trained, too, and of `doses` persons of `task0_train` in place of all.
+class RecoveryTraining(Strict):
+    """Training on `task0_train` from Task 1 checkpoints, whatever the arm.
 
     evaluate_steps: optimizer steps at which recovery is looked at early on, beside `epochs`; the area under the curve reaches from the
     first to the last of them.
@@ -191,12 +186,9 @@ class Recovery(Strict):
     evaluations_per_epoch: Count = 4
     evaluate_steps: Annotated[list[Count], Field(min_length=2)] = Field([1, 2, 4, 8, 15, 20])
     doses: list[Count] = Field([1, 4, 16])
-    arms: list[str]
-    curve_arms: list[str]
-    control_arms: list[str] = Field([])
 
     @model_validator(mode="after")
-    def _lists_rise(self) -> Recovery:
+    def _lists_rise(self) -> Self:
         for key in ("evaluate_steps", "doses"):
             values = getattr(self, key)
             if values != sorted(set(values)):
@@ -204,10 +196,24 @@ class Recovery(Strict):
         return self
 
     @model_validator(mode="after")
-    def _one_epoch_is_measured(self) -> Recovery:
+    def _one_epoch_is_measured(self) -> Self:
         if 1.0 not in self.epochs:
             raise ValueError("recovery.epochs must contain 1.0, the epoch that the spurious share is defined on")
         return self
+
+
+class Recovery(RecoveryTraining):
+    """Which arms are recovered, from which checkpoints, and how.
+
+    Each of `arms` is recovered from its trough, its early-stop point and its end, for the longest of `epochs`; those that are also in
+    `curve_arms` from every other checkpoint too, for one epoch. The other arms of the comparison are recovered from the same three
+    points for one epoch, without controls of their own. From trough and end of `control_arms` the controls of form and content are
+    trained, too, and of `doses` persons of `task0_train` in place of all.
+    """
+
+    arms: list[str]
+    curve_arms: list[str]
+    control_arms: list[str] = Field([])
 
 
 class Evaluation(Strict):

@@ -14,8 +14,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from forgetting.config.job import ConfigError, Run
-from forgetting.config.study import VIEW_KEYS, StudyConfig
+from forgetting.config.fields import ConfigError
+from forgetting.config.jobs.base import Job
+from forgetting.config.plan import jobs
+from forgetting.config.study import StudyConfig
 
 RECORDS = Path(".snakemake/metadata")
 
@@ -27,8 +29,9 @@ def handed_over_seeds(study: StudyConfig, root: Path, records: Path = RECORDS) -
     """
     seeds = [seed for seed in study.seeds if _is_handed_over(root / f"seed{seed}", records)]
     for seed in seeds:
-        for path, expected in _configs(study, root, seed):
-            if path.is_file() and (keys := list(_different(*_complete(expected, _read(path))))):
+        for name, job in jobs(study, seed).items():
+            path = root / f"seed{seed}" / f"{name}.json"
+            if path.is_file() and (keys := list(_different(*_complete(job, _read(path))))):
                 raise ConfigError(
                     f"{path} says that the tables of seed {seed} were made with another config ({', '.join(keys)}), and without the models "
                     f"of that seed they cannot be made again. Undo the change, or delete {root / f'seed{seed}'} to compute all of it."
@@ -44,19 +47,6 @@ def _is_handed_over(folder: Path, records: Path) -> bool:
     return any(tables) and not any(folder.rglob("*.safetensors"))
 
 
-def _configs(study: StudyConfig, root: Path, seed: int) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Where the config of each job of a seed stands, and what the study makes of it."""
-    folder = root / f"seed{seed}"
-    for stage in ("data", "pretrain", "task0", "fisher", "drift", "gates"):
-        yield folder / stage / "config.json", study.run(stage, seed)
-    for stage in ("task1", "recovery"):
-        for arm in [*study.every_arm, *(["controls"] if stage == "recovery" else [])]:
-            yield folder / stage / arm / "config.json", study.run(stage, seed, arm)
-    for arm in study.every_arm:
-        for view in VIEW_KEYS:
-            yield folder / "views" / arm / f"{view}.json", study.run("views", seed, arm, view)
-
-
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
@@ -64,13 +54,13 @@ def _read(path: Path) -> Any:
         raise ConfigError(f"{path}: not valid JSON; copy the results again") from None
 
 
-def _complete(expected: Any, found: Any) -> tuple[Any, Any]:
+def _complete(expected: Job, found: Any) -> tuple[Any, Any]:
     """Both with the keys that they lack at their defaults: those that came later left everything as it was."""
+    given = expected.model_dump(mode="json")
     try:
-        given, older = (Run.model_validate(config).model_dump(mode="json") for config in (expected, found))
+        return given, type(expected).model_validate(found).model_dump(mode="json")
     except ValidationError:  # a key that is no more
-        return expected, found
-    return given, older
+        return given, found
 
 
 def _different(expected: Any, found: Any, key: str = "") -> Iterator[str]:

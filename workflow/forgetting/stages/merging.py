@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.knobs import TaskVector, parse_arm
-from forgetting.config.sections import MEASURED_GROUPS, Task1
+from forgetting.config.sections import MEASURED_GROUPS
 from forgetting.config.steps import checkpoint_steps
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import load_checkpoint, pick_device, save_checkpoint
@@ -30,19 +30,19 @@ def without_task_vector(weights: Weights, vector_end: Weights, start: Weights, a
     return {name: (value - vector_end[name]) + torch.lerp(vector_end[name], start[name], alpha) for name, value in weights.items()}
 
 
-def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Path) -> None:
+def apply_task_vector(job: Task1Job, data: Path, start: Path, base: Path, output: Path) -> None:
     """Score the arm at every checkpoint of the run `base` (e); writes what a Task 1 job writes.
 
     The vector ends at the same checkpoint (E = e), or at that nearest to the share `vector_end` of the run. Step 0 is theta* itself.
     Cost is that of the run and of the arithmetic.
     """
-    config: Task1 = run.need("task1")
-    arm = parse_arm(run.need("method"))
+    config = job.task1
+    arm = parse_arm(job.method)
     assert isinstance(arm, TaskVector)
     device = pick_device()
     model = load_checkpoint(start).to(device)
     questions = Questions.load(data / "qa.parquet").of_groups(*MEASURED_GROUPS)
-    exam = Task1Exam(questions, run.evaluation.persons_per_group, config.early_stop_accuracy, run.evaluation.batch_size)
+    exam = Task1Exam(questions, job.evaluation.persons_per_group, config.early_stop_accuracy, job.evaluation.batch_size)
 
     def weights_at(step: int) -> Weights:
         folder = base / "checkpoints" / step_name(step) if step else start
@@ -50,13 +50,13 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
 
     before = weights_at(0)
     steps = checkpoint_steps(config, config.steps)
-    keep = checkpoint_steps(config, config.steps, run.every_checkpoint)
+    keep = checkpoint_steps(config, config.steps, job.every_checkpoint)
     target = None if arm.vector_end is None else arm.vector_end * config.steps
     end = None if target is None else min(steps, key=lambda step: abs(step - target))
     vector_end = None if end is None else weights_at(end)
     evaluations, seconds = {"0": exam.facts(model)}, 0.0
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
-    matched, precision = output / "checkpoints" / "matched", run.storage.checkpoint_precision
+    matched, precision = output / "checkpoints" / "matched", job.checkpoint_precision
     for step in steps:
         weights = weights_at(step)
         started = time.perf_counter()
@@ -81,8 +81,7 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
     write_measurements(
         evaluations,
         exam.questions,
-        run,
-        "task1",
+        job,
         output,
         lambda metrics: pd.concat([early_stop_metric(metrics, config.early_stop_accuracy), run_metrics(config.steps, cost)]),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.knobs import parse_arm
 from forgetting.config.sections import MEASURED_GROUPS
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, dense_steps, evaluation_steps
@@ -28,24 +28,24 @@ from forgetting.training.moments import MOMENTS
 from forgetting.training.resume import Scratch
 
 
-def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
+def finetune_task1(job: Task1Job, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
     """Train on Task 1 by the arm's method; writes checkpoints/step-*/, checkpoints/matched/, metrics.parquet and facts.parquet.
 
     `matched` holds the weights at the first evaluation at which Task 1 exact match is at least `early_stop_accuracy`, the end when
     there is none: as an early stop changes nothing before it, these are the weights of the early-stopped arm.
     """
-    arm = parse_arm(run.need("method"))
-    config = arm_training(run.need("task1"), arm)
+    arm = parse_arm(job.method)
+    config = arm_training(job.task1, arm)
     questions = Questions.load(data / "qa.parquet")
-    task1 = QuestionBatches(questions.of_groups("task1"), config.batch_size, run.seed)
+    task1 = QuestionBatches(questions.of_groups("task1"), config.batch_size, job.seed)
     steps = arm_steps(config, arm)
-    keep = checkpoint_steps(config, steps, run.every_checkpoint)
-    as_differences = dense_steps(config, keep) if run.storage.early_checkpoints == "difference" else frozenset()
-    base, precision = Base(start, output / "checkpoints" / "step"), run.storage.checkpoint_precision
+    keep = checkpoint_steps(config, steps, job.every_checkpoint)
+    as_differences = dense_steps(config, keep) if job.early_checkpoints == "difference" else frozenset()
+    base, precision = Base(start, output / "checkpoints" / "step"), job.checkpoint_precision
 
     model = load_checkpoint(start).to(pick_device())
     carried = start / MOMENTS if arm.carried_state else None
-    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS, *([carried] if carried else [])])
+    scratch = Scratch(scratch_folder, job, [data / "qa.parquet", start / WEIGHTS, *([carried] if carried else [])])
     started = time.perf_counter()
     method = build_method(arm)
     method.before_task(
@@ -54,8 +54,8 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
             task0_train=questions.of_groups("task0_train"),
             task1=task1,
             training=config,
-            precision=run.precision,
-            seed=run.seed,
+            precision=job.precision,
+            seed=job.seed,
             tokenizer=load_tokenizer(data / "tokenizer"),
             held_out=held_out_names(data),
         )
@@ -63,7 +63,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     preparation = time.perf_counter() - started
     checkpoints, learned = scratch.folder / "checkpoints", scratch.folder / "learned"
     asked = questions.of_groups(*MEASURED_GROUPS)
-    exam = Task1Exam(asked, run.evaluation.persons_per_group, config.early_stop_accuracy, run.evaluation.batch_size)
+    exam = Task1Exam(asked, job.evaluation.persons_per_group, config.early_stop_accuracy, job.evaluation.batch_size)
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:
         name = step_name(step)
@@ -84,7 +84,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
         config.schedule,
         frozenset(evaluation_steps(config, steps)),
         evaluate,
-        run.precision,
+        job.precision,
         method,
         schedule_steps=config.steps,
         carried=carried,
@@ -100,8 +100,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     write_measurements(
         history.evaluations,
         exam.questions,
-        run,
-        "task1",
+        job,
         output,
         lambda metrics: pd.concat([early_stop_metric(metrics, config.early_stop_accuracy), of_run]),
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.landscape import LandscapeJob
 from forgetting.data.items import Questions
 from forgetting.errors import StudyError
 from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights, uniform_name
@@ -165,10 +165,12 @@ def spread_questions(questions: Questions, count: int) -> Questions:
     return questions.select(np.sort(rows[np.lexsort((rank[of_person[rows]], turn))][:count]))
 
 
-def landscape(run: Run, checkpoints: Checkpoints, recovered: Recovered, questions: Questions, device: torch.device) -> pd.DataFrame:
+def landscape(
+    job: LandscapeJob, checkpoints: Checkpoints, recovered: Recovered, questions: Questions, device: torch.device
+) -> pd.DataFrame:
     """Losses of `task0_test`, `task1` and their mean on the plane, and every checkpoint of Task 1 and of the recovery from it projected
     onto it: rows of LANDSCAPE."""
-    settings = run.need("views").landscape
+    settings = job.landscape
     model = read_model(checkpoints.folders[0], torch.device("cpu"))
     layout = Layout.of(model)
 
@@ -187,7 +189,7 @@ def landscape(run: Run, checkpoints: Checkpoints, recovered: Recovered, question
     scorer = AnswerScorer(model, chosen[0].joined_with(chosen[1]), device)
     alphas, betas = (grid_axis(paths[axis].to_numpy(), settings.margin, settings.grid) for axis in ("alpha", "beta"))
     grid = grid_frame(scores_on_plane(scorer, layout, plane, alphas, betas), alphas, betas)
-    return pd.concat([grid, paths], ignore_index=True).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+    return pd.concat([grid, paths], ignore_index=True).assign(scale=job.scale, seed=job.seed, arm=job.arm)
 
 
 def grid_frame(scores: Scores, alphas: NDArray[np.float64], betas: NDArray[np.float64]) -> pd.DataFrame:

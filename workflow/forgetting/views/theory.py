@@ -25,7 +25,7 @@ from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
 from forgetting.analysis.propositions import GROUP
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
 from forgetting.views.alignment import alignment, row_directions, with_random_update
 from forgetting.views.depth import Row, measure_stream, stream_shifts
@@ -145,10 +145,10 @@ def measure_maps(maps: Mapping[tuple[int, str], LinearMap], after: GPTNeoXForCau
     return rows
 
 
-def theory(run: Run, folders: Mapping[str, Path], questions: Questions, device: torch.device) -> pd.DataFrame:
+def theory(job: StatesJob, folders: Mapping[str, Path], questions: Questions, device: torch.device) -> pd.DataFrame:
     """What the propositions say something about, for every stage that `folders` (saved models by name, `task0` among them) has: rows of
     THEORY. Two models are in memory at a time."""
-    components, batch_size = run.need("views").components, run.evaluation.batch_size
+    components, batch_size = job.components, job.evaluation_batch_size
     before = read_model(folders["task0"], device)
     asked = evenly_spaced_persons(questions.of_groups(GROUP), MOST_PERSONS)
     maps = linear_maps(before, asked, components, batch_size)
@@ -159,4 +159,4 @@ def theory(run: Run, folders: Mapping[str, Path], questions: Questions, device: 
         found += measure_stream(*stream_shifts(before, after, asked, batch_size), components, asked.person)
         rows += [(stage, layer, component, metric, *numbers) for layer, component, metric, numbers in found]
     columns = ["after", "layer", "component", "metric", *Measured._fields]
-    return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm, group=GROUP)
+    return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm, group=GROUP)
