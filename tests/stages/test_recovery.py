@@ -12,7 +12,7 @@ from tests import jobs, sections
 
 from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.data.items import Questions
-from forgetting.data.points import trough_checkpoint
+from forgetting.data.points import trough_step
 from forgetting.evaluation.exact import score
 from forgetting.model.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from forgetting.schemas.metrics import METRICS
@@ -51,7 +51,7 @@ def recover(task1: Path, data: Path, output: Path, **options) -> tuple[pd.DataFr
 
 def test_a_curve_recovers_from_every_checkpoint_and_long_from_trough_and_end(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
     metrics, facts = recover(task1, tiny_data, tmp_path / "out")
-    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    trough = trough_step(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
     longest = metrics[metrics["training"] == "right"].groupby("checkpoint")["epochs"].max()
     assert longest.to_dict() == {step: 2.0 if step in (trough, 20) else 1.0 for step in (0, 5, 10, 20)}
     assert set(metrics.loc[metrics["training"] == "shuffled", "checkpoint"]) == {trough, 20}
@@ -64,7 +64,7 @@ def test_without_a_curve_only_trough_and_end_are_recovered(
     task1: Path, tiny_data: Path, tmp_path: Path, probe: str, longest: float, shuffled: bool
 ) -> None:
     metrics, _ = recover(task1, tiny_data, tmp_path / "out", probe=probe)
-    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    trough = trough_step(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
     found = metrics[metrics["training"] == "right"].groupby("checkpoint")["epochs"].max()
     assert found.to_dict() == {0: 0.0, trough: longest, 20: longest}
     assert ("shuffled" in set(metrics["training"])) == shuffled
@@ -124,7 +124,7 @@ def test_a_curve_keeps_the_weights_recovered_from_trough_and_end(task1: Path, ti
     """They are ordinary models, which answer as the facts of the same epoch say; weights of an older run are gone."""
     (tmp_path / "out" / "checkpoints" / "end-9").mkdir(parents=True)
     _, facts = recover(task1, tiny_data, tmp_path / "out")
-    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    trough = trough_step(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
     names = {trough: "trough", 20: "end"}
     kept = {(step, epochs): tmp_path / "out" / "checkpoints" / f"{name}-{epochs:g}" for step, name in names.items() for epochs in (0.5, 1)}
     assert {path.name for path in (tmp_path / "out" / "checkpoints").iterdir()} == {path.name for path in kept.values()}
@@ -205,7 +205,7 @@ def test_controls_of_form_and_content_take_as_many_steps_as_the_right_answers(ta
 def test_recovery_is_looked_at_from_the_first_step_on(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
     """At the main checkpoints; at the others only in an arm with controls, or one that never had Task 0."""
     metrics, _ = recover(task1, tiny_data, tmp_path / "out")
-    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    trough = trough_step(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
     steps = metrics[metrics["training"] == "right"].groupby("checkpoint")["step"].unique().map(sorted)
     assert steps[trough] == [0, 1, 3, 5, 9, 12, 15, 18], "half an epoch is step 5, and from the first epoch on there are three evaluations"
     assert {tuple(found) for step, found in steps.items() if step not in (trough, 20)} == {(0, 9)}

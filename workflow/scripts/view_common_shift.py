@@ -7,7 +7,7 @@ from pathlib import Path
 
 from forgetting.config.jobs.views.answers import AnswersJob
 from forgetting.data.items import Questions
-from forgetting.data.points import early_stop_step
+from forgetting.data.points import matched_step
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.scenarios.biography.rendering import read_templates
@@ -38,7 +38,7 @@ def main() -> None:
     job, device = AnswersJob.load(arguments.config), pick_device()
     questions = Questions.load(arguments.data / "qa.parquet")
     metrics = read_table(arguments.task1 / "metrics.parquet", METRICS)
-    points = compared_points(Checkpoints.find(arguments.task0, arguments.task1 / "checkpoints"), early_stop_step(metrics))
+    points = compared_points(Checkpoints.find(arguments.task0, arguments.task1 / "checkpoints"), matched_step(metrics))
     split, repaired = common_shift(job, arguments.task0, points, questions, device)
     write_table(split, arguments.output, COMMON_SHIFT)
     write_table(repaired, arguments.output_repair, COMMON_SHIFT_REPAIR)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
-from forgetting.data.points import early_stop_step
+from forgetting.data.points import matched_step
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.schemas.features import FEATURE_POINTS, FEATURES
@@ -37,7 +37,7 @@ def main() -> None:
     everyone = Questions.load(arguments.questions)
     questions, values = view_questions(everyone), attribute_values(everyone)
     task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    folders = {"pretrained": arguments.pretrained} | stage_folders(task1, early_stop_step(read_table(arguments.metrics, METRICS)))
+    folders = {"pretrained": arguments.pretrained} | stage_folders(task1, matched_step(read_table(arguments.metrics, METRICS)))
     states = residual_streams(folders, questions, job.evaluation_batch_size, device)
     table = pd.concat([features(job, states, questions), lens(job, folders, states, questions, values, device)], ignore_index=True)
     write_table(table, arguments.output, FEATURES)

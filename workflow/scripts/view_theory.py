@@ -7,7 +7,7 @@ from pathlib import Path
 
 from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
-from forgetting.data.points import early_stop_step
+from forgetting.data.points import matched_step
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.schemas.metrics import METRICS
@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     job = StatesJob.load(arguments.config)
-    early_stop = early_stop_step(read_table(arguments.metrics, METRICS))
+    early_stop = matched_step(read_table(arguments.metrics, METRICS))
     folders = stage_folders(Checkpoints.find(arguments.task0, arguments.checkpoints), early_stop)
     write_table(theory(job, folders, Questions.load(arguments.questions), pick_device()), arguments.output, THEORY)
 

@@ -15,6 +15,7 @@ from forgetting.config.knobs import TaskVector, parse_arm
 from forgetting.config.sections import MEASURED_GROUPS
 from forgetting.config.steps import checkpoint_steps
 from forgetting.data.items import Questions
+from forgetting.data.points import MATCHED
 from forgetting.model.checkpoints import load_checkpoint, pick_device, save_checkpoint
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.measurements import Task1Exam, run_metrics, write_measurements
@@ -56,7 +57,7 @@ def apply_task_vector(job: Task1Job, data: Path, start: Path, base: Path, output
     vector_end = None if end is None else weights_at(end)
     evaluations, seconds = {"0": exam.facts(model)}, 0.0
     shutil.rmtree(output / "checkpoints", ignore_errors=True)
-    matched, precision = output / "checkpoints" / "matched", job.checkpoint_precision
+    matched, precision = output / "checkpoints" / MATCHED, job.checkpoint_precision
     for step in steps:
         weights = weights_at(step)
         started = time.perf_counter()

@@ -17,7 +17,7 @@ from transformers import GPTNeoXForCausalLM
 
 from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.data.items import Biographies, Questions
-from forgetting.data.points import early_stop_step, never_had_task0, trough_checkpoint
+from forgetting.data.points import END, MATCHED, TROUGH, matched_step, never_had_task0, trough_step
 from forgetting.intervals import summarise
 from forgetting.model.checkpoints import WEIGHTS, load_architecture, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.schemas.metrics import METRICS
@@ -222,7 +222,7 @@ class Prober:
 def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, steps: list[int], scratch_folder: Path, output: Path) -> None:
     """Probe one arm, whose Task 1 checkpoints are at `steps`.
 
-    From the trough, the early-stop point (`matched`) and the end, for one epoch (probe: short) or for the longest of `recovery.epochs`,
+    From the points trough, matched and end, for one epoch (probe: short) or for the longest of `recovery.epochs`,
     trough and end then also with shuffled answers (long); from every other checkpoint for one epoch too (curve), when the weights
     recovered from trough and end are kept as well. `controls` of the job adds the controls of form and content at trough and end. What the
     arm started from (checkpoint 0) is scored as it is, in a curve also after one epoch.
@@ -234,18 +234,18 @@ def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, steps: l
     prober = Prober(job, data, task1 / "facts.parquet", scratch_folder)
     kind = job.probe
     folders = {step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps}
-    trough, end = trough_checkpoint(metrics, steps), max(steps)
+    trough, end = trough_step(metrics, steps), max(steps)
     main = {trough, end}
-    early_stop = early_stop_step(metrics)
-    if not np.isnan(early_stop):
-        folders[int(early_stop)] = task1 / "checkpoints" / "matched"
-        main.add(int(early_stop))
+    matched = matched_step(metrics)
+    if not np.isnan(matched):
+        folders[int(matched)] = task1 / "checkpoints" / MATCHED
+        main.add(int(matched))
     elsewhere: Literal["ends", "fine"] = "fine" if job.controls or never_had_task0(job.arm) else "ends"
     probes = [Probe("task1", 0, task0 / "model", 1.0 if kind == "curve" else 0.0, elsewhere)]
     for step, folder in sorted(folders.items()):
         if step in main or kind == "curve":
             longest = max(prober.config.epochs) if step in main and kind != "short" else 1.0
-            keep = tuple(name for name, at in (("trough", trough), ("end", end)) if at == step and kind == "curve")
+            keep = tuple(name for name, at in ((TROUGH, trough), (END, end)) if at == step and kind == "curve")
             grid: Literal["ends", "fine", "full"] = elsewhere if step not in main else "full" if kind != "short" else "fine"
             probes.append(Probe("task1", step, folder, longest, grid, keep=keep))
     for step in sorted({trough, end}) if kind != "short" else ():

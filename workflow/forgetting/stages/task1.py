@@ -14,6 +14,7 @@ from forgetting.config.knobs import parse_arm
 from forgetting.config.sections import MEASURED_GROUPS
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, dense_steps, evaluation_steps
 from forgetting.data.items import Questions
+from forgetting.data.points import EARLY_STOP, MATCHED
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
 from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
@@ -108,7 +109,7 @@ def finetune_task1(job: Task1Job, data: Path, start: Path, scratch_folder: Path,
     for folder in checkpoints.iterdir():
         publish(folder, output / "checkpoints" / folder.name)
     first = min(learned.glob("step-??????"), default=checkpoints / step_name(steps))
-    publish(first, output / "checkpoints" / "matched")
+    publish(first, output / "checkpoints" / MATCHED)
     scratch.remove()
 
 
@@ -134,6 +135,6 @@ def early_stop_metric(metrics: pd.DataFrame, accuracy: float) -> pd.DataFrame:
     value = float(reached["step"].iloc[0]) if len(reached) else float("nan")
     asked = (reached if len(reached) else rows.tail(1))["n"].iloc[0]
     return pd.DataFrame(
-        [(int(rows["step"].max()), "task1", "all", "early_stop_step", value, asked, float("nan"), float("nan"))],
+        [(int(rows["step"].max()), "task1", "all", EARLY_STOP, value, asked, float("nan"), float("nan"))],
         columns=["step", "group", "attribute", "metric", "value", "n", "low", "high"],
     )

@@ -21,6 +21,7 @@ from transformers import GPTNeoXForCausalLM
 
 from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
+from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED
 from forgetting.subspaces import chance_principal_angle, leading_directions, principal_angle
 from forgetting.views.answer_change import compared_points
 from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model
@@ -30,26 +31,26 @@ from forgetting.views.probe import Guesses, answer_labels, probe
 
 PAIRS = (
     ("pretrained", "task0"),
-    ("task0", "task1_early"),
-    ("task0", "task1_matched"),
-    ("task0", "task1_end"),
-    ("task1_early", "task1_end"),
+    ("task0", TASK1_EARLY),
+    ("task0", TASK1_MATCHED),
+    ("task0", TASK1_END),
+    (TASK1_EARLY, TASK1_END),
 )
-"""(before, after) checkpoints that are compared; `task1_early` is step 150, `task1_matched` the early-stop point."""
+"""(before, after) checkpoints that are compared."""
 GROUPS = ("task0_test", "task1")
 READ_GROUPS = (*GROUPS, "control")
 """Groups whose values are read off by a probe and the logit lens: of `control` persons nothing can be known."""
 POINTS_GROUP, POINTS_ATTRIBUTE = "task0_test", "university"
-POINTS_CHECKPOINTS = ("task0", "task1_early", "task1_end")
+POINTS_CHECKPOINTS = ("task0", TASK1_EARLY, TASK1_END)
 MOST_PERSONS = 2000
 """Of a group: the states of every layer at a checkpoint are held in memory (0.5 GB a group with twelve layers of width 768)."""
 MOST_LENS_PERSONS = 200
 """Of a group, for the logit lens, which meets the whole vocabulary at every layer."""
 
 
-def stage_folders(task1: Checkpoints, early_stop: float) -> dict[str, Path]:
-    """`task0`, `task1_early`, `task1_matched` (absent where Task 1 was never learned and `early_stop` is NaN) and `task1_end` of an arm."""
-    return {"task0": task1.folders[0]} | {f"task1_{point.name}": point.folder for point in compared_points(task1, early_stop)}
+def stage_folders(task1: Checkpoints, matched: float) -> dict[str, Path]:
+    """`task0` and the points of Task 1 (`compared_points`), `task1_early` and so on, of an arm."""
+    return {"task0": task1.folders[0]} | {f"task1_{point.name}": point.folder for point in compared_points(task1, matched)}
 
 
 @contextmanager
@@ -218,7 +219,7 @@ def feature_points(job: StatesJob, states: Mapping[str, Tensor], steps: Mapping[
     frames = []
     for layer in sorted({max(1, 3 * depth // 4), depth}):
         here = {name: states[name][layer, index].double() for name in POINTS_CHECKPOINTS}
-        origin, axes = shift_plane(here["task0"], here["task1_early"])
+        origin, axes = shift_plane(here["task0"], here[TASK1_EARLY])
         for name, points in here.items():
             coordinates: NDArray[np.float64] = ((points - origin) @ axes).numpy()
             frame = pd.DataFrame(coordinates, columns=["leading_component", "mean_shift"])

@@ -1,7 +1,7 @@
 """The loss landscape around one Task 1 run (science §5): losses on a plane through three checkpoints, and the trajectory and the recovery
 from it projected onto that plane.
 
-The plane is spanned by alpha, the displacement of the first 150 steps of Task 1 ("alignment direction"), and beta, the displacement from
+The plane is spanned by alpha, the displacement up to the early point of Task 1 ("alignment direction"), and beta, the displacement from
 there to the end ("knowledge direction").
 """
 
@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from forgetting.config.jobs.views.landscape import LandscapeJob
 from forgetting.data.items import Questions
+from forgetting.data.points import REFERENCE_ORIGIN
 from forgetting.errors import StudyError
 from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights, uniform_name
 from forgetting.views.recovered import Recovered
 from forgetting.views.shared_prefix import AnswerScorer, Scores, Weights, one_thread_each
 
-REFERENCE_ORIGIN = 100
 GROUPS = {"task0": "task0_test", "task1": "task1"}
 """Which questions each loss is about."""
 _CHUNK = 1 << 22
@@ -140,10 +140,10 @@ def grid_axis(coordinates: NDArray[np.float64], margin: float, points: int) -> N
 def plane_through(checkpoints: Checkpoints, axes: str, read: Callable[[int], Tensor]) -> Plane:
     """The plane of the run, from the weights that `read` gives for a step.
 
-    `axes: orthogonal` starts at the end of Task 0; `axes: reference` at the checkpoint nearest to step 100 (before the alignment step; in
-    a run without one that is the end of Task 0).
+    `axes: orthogonal` starts at the end of Task 0; `axes: reference` at the checkpoint before the early point
+    that is nearest to `REFERENCE_ORIGIN` (in a run without one that is the end of Task 0).
     """
-    bend = checkpoints.alignment
+    bend = checkpoints.early
     if axes == "orthogonal":
         return Plane.orthogonal(read(0), read(bend), read(checkpoints.last))
     start = min((step for step in checkpoints.steps if step < bend), key=lambda step: abs(step - REFERENCE_ORIGIN))

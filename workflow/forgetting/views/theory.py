@@ -27,13 +27,14 @@ from transformers import GPTNeoXForCausalLM
 from forgetting.analysis.propositions import GROUP
 from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
+from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED
 from forgetting.views.alignment import alignment, row_directions, with_random_update
 from forgetting.views.depth import Row, measure_stream, stream_shifts
 from forgetting.views.inputs import evenly_spaced_persons, read_model
 from forgetting.views.measured import Measured, is_constant
 from forgetting.views.weights import split_heads
 
-STAGES = ("task1_early", "task1_matched", "task1_end")
+STAGES = (TASK1_EARLY, TASK1_MATCHED, TASK1_END)
 """Checkpoints whose shift from `task0` is measured."""
 MOST_PERSONS = 100
 """The inputs of every linear map are held in memory: 0.2 GB with twelve layers of width 768."""

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from forgetting.config.jobs.views.weights import WeightsJob
+from forgetting.data.points import TASK1_EARLY, TASK1_END
 from forgetting.intervals import Z
 from forgetting.subspaces import (
     angles_to_subspace,
@@ -40,11 +41,11 @@ from forgetting.views.measured import NOT_A_NUMBER, Measured, percentiles
 UPDATES = {
     "pretraining": ("pretrained_late", "pretrained"),
     "task0": ("pretrained", "task0"),
-    "task1": ("task0", "task1_end"),
-    "task1_early": ("task0", "task1_early"),
-    "task1_late": ("task1_early", "task1_end"),
+    "task1": ("task0", TASK1_END),
+    "task1_early": ("task0", TASK1_EARLY),
+    "task1_late": (TASK1_EARLY, TASK1_END),
 }
-"""Name of an update: the checkpoints before and after it. `task1_early` is step 150."""
+"""Name of an update: the checkpoints before and after it."""
 PAIRS = (("pretraining", "task0"), ("pretraining", "task1"), ("task0", "task1_early"), ("task1_early", "task1_late"))
 """(former, latter) updates that are compared."""
 

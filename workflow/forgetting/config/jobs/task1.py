@@ -11,8 +11,8 @@ from forgetting.config.sections import CheckpointPrecision, Evaluation, Task1
 
 class Task1Job(Job):
     """method: the entry of `config/methods.yaml`, as `knobs.parse_arm` takes it. It is not checked here, so that the knobs of methods
-    are no concern of jobs without one: a new method makes no other job run again. every_checkpoint: whether more than step 150, the
-    match and the end are kept."""
+    are no concern of jobs without one: a new method makes no other job run again. every_checkpoint: whether more than the
+    points early, matched and end (`data/points.py`) is kept."""
 
     stage: Literal["task1"] = "task1"
     arm: str
