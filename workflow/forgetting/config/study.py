@@ -31,31 +31,57 @@ from forgetting.config.sections import (
 
 
 class StudyConfig(Strict):
-    scale: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
-    beside: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
-    gates: Literal["stop", "warn"] = "stop"
-    precision: Precision = "float32"
-    threads: Threads = Threads()
-    gpus_per_job: Literal[0, 1] = 0
-    gpus_for_pretraining: Count | None = None
-    jobs_per_gpu: Count = 1
-    operations_per_second: Positive = 1.5e11
-    data: Data = Data()
-    tokenizer: Tokenizer = Tokenizer()
-    model: Model = Model()
+    scale: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = Field(
+        description="name of the scale: lower-case letters, digits, `-`. Results go to `results/<scale>`"
+    )
+    beside: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = Field(
+        description="another scale, finished before, beside whose Task 1 runs `fig_blank_names` shows those of this one; `null`: there is "
+        "no such figure *(how, not what)*"
+    )
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)] = Field(
+        description="a complete study for each; figures show intervals over seeds when there are several"
+    )
+    gates: Literal["stop", "warn"] = Field(
+        description="`stop`: a gate that fails stops the study with its numbers and advice; `warn`: it is only reported"
+    )
+    precision: Precision = Field(
+        description="arithmetic of the forward and backward pass: `float32` or `bf16` (autocast). Weights and optimizer are float32 in both"
+    )
+    threads: Threads
+    gpus_per_job: Literal[0, 1] = Field(
+        description="GPUs that a training, recovery or view job asks the cluster for *(how, not what)*. A job uses CUDA whenever it sees "
+        "a device"
+    )
+    gpus_for_pretraining: Count | None = Field(
+        description="GPUs of the one job that pretrains, which share each batch; must divide `pretrain.batch_size`; any number needs "
+        "`gpus_per_job: 1` *(how, not what)*. `null`: as `gpus_per_job`. See "
+        "[docs/cluster.md](../docs/cluster.md#one-pretraining-on-several-gpus)"
+    )
+    jobs_per_gpu: Count = Field(
+        description="how many jobs may share one of several GPUs that no scheduler assigns, see [docs/cluster.md](../docs/cluster.md) "
+        "*(how, not what)*"
+    )
+    operations_per_second: Positive = Field(
+        description="floating-point operations a second of one CPU thread or, with `gpus_per_job: 1`, of the GPU *(how, not what)*. "
+        "Decides how much time a job asks a cluster for, and what `snakemake cost` forecasts ([docs/cost.md](../docs/cost.md))"
+    )
+    data: Data
+    tokenizer: Tokenizer
+    model: Model
     pretrain: Pretrain
     task0: Task0
     task1: Task1
     recovery: Recovery
-    storage: Storage = Storage()
-    evaluation: Evaluation = Evaluation()
+    storage: Storage
+    evaluation: Evaluation
     views: Views
-    gate_thresholds: GateThresholds = GateThresholds()
-    arms: Annotated[list[str], Field(min_length=1)]
-    learning_rate_arms: list[str] = Field([])
+    gate_thresholds: GateThresholds
+    arms: Annotated[list[str], Field(min_length=1)] = Field(
+        description="arms of Task 1 (entries of `methods`) in `all`; must contain `seq`"
+    )
+    learning_rate_arms: list[str] = Field(description="further arms, which form the learning-rate axis together with `seq`")
     comparison: Comparison
-    methods: dict[str, AnyArm]
+    methods: dict[str, AnyArm] = Field(description="the knobs of each arm by its name, see `methods.yaml` below")
 
     @model_validator(mode="after")
     def _lists_are_consistent(self) -> StudyConfig:
@@ -129,7 +155,8 @@ class StudyConfig(Strict):
         return [name for name in self.every_arm if isinstance(self.methods[name], TaskVector)]
 
     def keeps_every_checkpoint(self, arm: str) -> bool:
-        """Whether recovery curves or views need all checkpoints of an arm; of the others only step 150, the match and the end are kept."""
+        """Whether recovery curves or views need all checkpoints of an arm; of the others only the points early, matched and end are
+        kept."""
         return arm in {*self.recovery.curve_arms, *self.views.arms}
 
     def probe(self, arm: str) -> Literal["curve", "long", "short"]:
