@@ -82,6 +82,11 @@ EDITS = {
         *("view_landscape(0, seq)", "view_landscape(0, freeze-1)", "fig_landscape", "fig_interpolation"),
         *SHOWN,
     },
+    f"{LIBRARY}/config/plan.py": set(),
+    f"{LIBRARY}/config/jobs/views/landscape.py": {
+        *("view_landscape(0, seq)", "view_landscape(0, freeze-1)", "fig_landscape", "fig_interpolation"),
+        *SHOWN,
+    },
     f"{LIBRARY}/methods/freeze.py": TRAIN_FREEZE | AFTER_FREEZE,
     f"{LIBRARY}/training/loop.py": training(0) | FIGURES | TABLES | SHOWN,
     "resources/templates/birthday.txt": {"make_data(0)"} | training(0) | FIGURES | TABLES | SHOWN,

@@ -29,8 +29,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     job = StatesJob.load(arguments.config)
-    early_stop = matched_step(read_table(arguments.metrics, METRICS))
-    folders = stage_folders(Checkpoints.find(arguments.task0, arguments.checkpoints), early_stop)
+    matched = matched_step(read_table(arguments.metrics, METRICS))
+    folders = stage_folders(Checkpoints.find(arguments.task0, arguments.checkpoints), matched)
     write_table(theory(job, folders, Questions.load(arguments.questions), pick_device()), arguments.output, THEORY)
 
 

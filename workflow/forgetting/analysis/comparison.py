@@ -1,4 +1,4 @@
-"""The tables of the full comparison of methods (science §6): the chosen arm of each family, how it was chosen, and the whole grid.
+"""The tables of the full comparison of methods (docs/definitions.md): the chosen arm of each family, how it was chosen, and the whole grid.
 
 Knobs are chosen on `task0_val`; every accuracy here is of `task0_test` or `task1`. Published numbers have columns of their own.
 """

@@ -1,4 +1,4 @@
-"""First view: what happens to the accuracies on Task 0 and Task 1 while Task 1 is learned (science §3 and §5).
+"""First view: what happens to the accuracies on Task 0 and Task 1 while Task 1 is learned (docs/definitions.md).
 
 A *curve* is a frame with columns step, value, low, high: one accuracy over the steps of one run. Everything is computed from tables, and
 nothing here needs torch.

@@ -1,4 +1,4 @@
-"""Is the forgetting spurious? Numbers from the recovery probe (science §4), with intervals from a bootstrap over persons.
+"""Is the forgetting spurious? Numbers from the recovery probe (docs/definitions.md), with intervals from a bootstrap over persons.
 
 `facts` are rows of RECOVERY_FACTS. *Before* is the model after Task 0 (checkpoint 0), *dropped* a later Task 1 checkpoint, *recovered* that
 checkpoint after one epoch on `task0_train`. All are scored on `task0_test`: persons whose questions no task was trained on.

@@ -9,6 +9,7 @@
 
 Weights of the early point and the end are those of their step, of the matched one those in the folder `matched`. Tables of the
 features, the weights and the theory call a point of Task 1 `task1_early` and so on, as they have checkpoints of other stages too.
+(`analysis/curves.trough` is another thing: the lowest of all evaluations of a curve, whose weights nobody kept.)
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ BYTES_PER_WEIGHT = 4
 
 
 def without_task_vector(weights: Weights, vector_end: Weights, start: Weights, alpha: float) -> Weights:
-    """theta_e - alpha (theta_E - theta*), given theta_e, theta_E and theta* (science §6). With alpha 1 and e = E exactly theta*."""
+    """theta_e - alpha (theta_E - theta*), given theta_e, theta_E and theta* (docs/definitions.md). With alpha 1 and
+    e = E exactly theta*."""
     return {name: (value - vector_end[name]) + torch.lerp(vector_end[name], start[name], alpha) for name, value in weights.items()}
 
 

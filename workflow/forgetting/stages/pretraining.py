@@ -1,4 +1,4 @@
-"""Pretraining on biographies (science §2)."""
+"""Pretraining on biographies (docs/definitions.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recovery probe and its controls: is the forgetting spurious (science §4)?"""
+"""The recovery probe and its controls: is the forgetting spurious (docs/definitions.md)?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Task 0: the pretrained model learns to answer questions (science §2)."""
+"""Task 0: the pretrained model learns to answer questions (docs/definitions.md)."""
 
 from __future__ import annotations
 

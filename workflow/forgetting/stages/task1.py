@@ -1,4 +1,4 @@
-"""Task 1 under one method (science §2, §6)."""
+"""Task 1 under one method (docs/definitions.md)."""
 
 from __future__ import annotations
 

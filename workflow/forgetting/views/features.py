@@ -1,4 +1,5 @@
-"""How the representation of the questions moves (science §5): the residual stream at the last prompt token, compared between checkpoints.
+"""How the representation of the questions moves (docs/views.md): the residual stream at the last prompt token, compared between
+checkpoints.
 
 States are taken after the embedding (layer 0) and after each block i (layer i), always before the final norm. Nothing that is measured
 between checkpoints changes when both turn by the same rotation or when eigenvectors change sign; the alignment of kernels (cka) does not

@@ -1,4 +1,4 @@
-"""Where the Fisher information of Task 0 lies (science §6): its mean in each matrix of the model after Task 0."""
+"""Where the Fisher information of Task 0 lies (docs/views.md): its mean in each matrix of the model after Task 0."""
 
 from __future__ import annotations
 

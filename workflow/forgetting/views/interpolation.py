@@ -1,5 +1,5 @@
 """Losses and accuracies on straight lines between the end of Task 0, the end of Task 1 and the recovered weights, and the barriers there
-(science §5): are they one basin?"""
+(docs/views.md): are they one basin?"""
 
 from __future__ import annotations
 

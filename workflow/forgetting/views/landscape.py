@@ -1,5 +1,5 @@
-"""The loss landscape around one Task 1 run (science §5): losses on a plane through three checkpoints, and the trajectory and the recovery
-from it projected onto that plane.
+"""The loss landscape around one Task 1 run (docs/views.md): losses on a plane through three checkpoints, and the trajectory and
+the recovery from it projected onto that plane.
 
 The plane is spanned by alpha, the displacement up to the early point of Task 1 ("alignment direction"), and beta, the displacement from
 there to the end ("knowledge direction").

@@ -1,4 +1,4 @@
-"""The propositions of the paper, put to the test layer by layer (science §5, theory check).
+"""The propositions of the paper, put to the test layer by layer (docs/views.md).
 
 1. An update orthogonal to the leading directions of a layer's input shifts its output nearly orthogonally to its leading principal
    components. Measured for every linear map of every block: how much of the update acts on the leading input directions, and how much of

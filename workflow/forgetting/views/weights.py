@@ -1,4 +1,4 @@
-"""How two updates of one matrix relate (science §5): angles of their leading directions beside their ranks and what chance gives.
+"""How two updates of one matrix relate (docs/views.md): angles of their leading directions beside their ranks and what chance gives.
 
 Independent Gaussian updates are not at 90 degrees: a kept direction of B has r_A / d of its squared length in the r_A kept directions of
 A. So a raw angle mostly reads the rank of A, and every angle here comes with its chance level and the middle 95 % of a null: A as it is,
