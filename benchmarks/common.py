@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESOURCES = ROOT / "resources"
 sys.path.insert(0, str(ROOT / "workflow"))  # also without an installed package
 
-from forgetting.config.job import Run  # noqa: E402
+from forgetting.config.plan import data_job  # noqa: E402
 from forgetting.config.sections import PRETRAINED_GROUPS  # noqa: E402
 from forgetting.config.study import StudyConfig, load_study  # noqa: E402
 from forgetting.scenarios.biography.dataset import build_data  # noqa: E402
@@ -103,7 +103,7 @@ def study(overlays: Sequence[Path] = (), change: Mapping[str, Any] | None = None
 def make_data(configured: StudyConfig, folder: Path) -> Path:
     """Run the data stage of seed 0 into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    build_data(Run.model_validate(configured.run("data", 0)), RESOURCES, folder)
+    build_data(data_job(configured, 0), RESOURCES, folder)
     return folder
 
 

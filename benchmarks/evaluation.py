@@ -44,8 +44,8 @@ def generated_exact_match(model: GPTNeoXForCausalLM, questions: Questions, batch
 def learn_some(model: GPTNeoXForCausalLM, questions: Questions, steps: int) -> None:
     """Teach the answers about a few persons, so that right and wrong answers both occur."""
     batches = QuestionBatches(questions.of_persons(np.unique(questions.person)[:LEARNED_PERSONS]), 32, seed=0)
-    optimizer = Optimizer(learning_rate=2e-3)
-    train(model, Plan(steps, batches, optimizer, Schedule(warmup_steps=10), frozenset([steps]), lambda step: None))
+    optimizer = Optimizer(name="adamw", learning_rate=2e-3, weight_decay=0.01)
+    train(model, Plan(steps, batches, optimizer, Schedule(warmup_steps=10, final_fraction=1.0), frozenset([steps]), lambda step: None))
 
 
 def main() -> None:

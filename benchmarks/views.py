@@ -10,7 +10,7 @@ import torch
 from transformers import GPTNeoXForCausalLM
 
 from common import make_data, parser, pick, print_table, seconds_of, study, use_threads, write_row
-from forgetting.config.job import Run
+from forgetting.config.plan import states_job, weights_job
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import build_model
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
@@ -48,16 +48,16 @@ def main() -> None:
     first, second, third = ({uniform_name(name): value for name, value in model.state_dict().items()} for model in models)
     checkpoints = {"pretrained_late": first, "pretrained": first, "task0": second, "task1_early": third, "task1_end": third}
 
-    def run(view: str) -> Run:
-        return Run.model_validate(configured.run("views", 0, "seq", view))
-
     def feature_view() -> None:
         batch_size = configured.evaluation.batch_size
         streams = [residual_stream(model.to(device), questions, batch_size) for model in models[1:]]
-        features(run("features"), dict(zip(PAIR, streams, strict=True)), questions)
+        features(states_job(configured, 0, "seq"), dict(zip(PAIR, streams, strict=True)), questions)
+
+    def weight_view() -> None:
+        weights.weight_updates(weights_job(configured, 0, "seq"), checkpoints, configured.model.heads, device)
 
     seconds = {
-        "weights": seconds_of(lambda: weights.weight_updates(run("weights"), checkpoints, configured.model.heads, device)),
+        "weights": seconds_of(weight_view),
         "features": seconds_of(feature_view),
     }
     print_table(f"Views of one pair, {device.type}", ["view", "seconds"], [[name, value] for name, value in seconds.items()])

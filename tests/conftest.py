@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.config.job import Run
-from forgetting.config.sections import Data, Groups, Tokenizer
+from tests import jobs, sections
 from tests.study import SMOKE, clone_to, snakemake
 
 RESOURCES = Path(__file__).parent.parent / "resources"
-TINY_GROUPS = Groups(task0_train=12, task0_val=4, task0_test=8, task1=16, control=4, probe=3)
+TINY_GROUPS = sections.groups(task0_train=12, task0_val=4, task0_test=8, task1=16, control=4, probe=3)
 
 
 @pytest.fixture(scope="session")
@@ -29,19 +28,18 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from forgetting.scenarios.biography.dataset import build_data
 
     folder = tmp_path_factory.mktemp("data")
-    build_data(Run(scale="tiny", seed=0, stage="data", data=Data(groups=TINY_GROUPS), tokenizer=Tokenizer()), RESOURCES, folder)
+    build_data(jobs.data(data=sections.data(groups=TINY_GROUPS)), RESOURCES, folder)
     return folder
 
 
 @pytest.fixture
 def tiny_model(tiny_data: Path):
     """A GPT-NeoX of two layers with random weights over the vocabulary of `tiny_data`."""
-    from forgetting.config.sections import Model
     from forgetting.model.checkpoints import build_model
     from forgetting.scenarios.biography.tokenizer import load_tokenizer
 
     vocabulary = load_tokenizer(tiny_data / "tokenizer").get_vocab_size()
-    return build_model(Model(layers=2, hidden_size=32, heads=2, initializer_range=0.2), vocabulary, seed=0)
+    return build_model(sections.model(initializer_range=0.2), vocabulary, seed=0)
 
 
 @pytest.fixture(scope="session")
@@ -54,16 +52,15 @@ def tiny_questions(tiny_data: Path):
 @pytest.fixture
 def tiny_setting(tiny_model, tiny_data: Path, tiny_questions):
     """What a method is given before Task 1: `tiny_model` as theta*, batches of 8 questions."""
-    from forgetting.config.sections import Optimizer, Task1
     from forgetting.methods.base import Setting
     from forgetting.scenarios.biography.tokenizer import load_tokenizer
     from forgetting.stages.task1 import held_out_names
     from forgetting.training.batches import QuestionBatches
 
-    training = Task1(
+    training = sections.task1(
         steps=80,
         batch_size=8,
-        optimizer=Optimizer(learning_rate=1e-2, weight_decay=0.1),
+        optimizer=sections.optimizer(learning_rate=1e-2, weight_decay=0.1),
         evaluate=[(10, 5)],
         evaluate_later=20,
         checkpoints=[(10, 5)],

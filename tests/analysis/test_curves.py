@@ -15,7 +15,7 @@ from forgetting.analysis.curves import (
     rebound,
     trough,
 )
-from forgetting.data.points import curve, trough_checkpoint
+from forgetting.data.points import curve, trough_step
 
 
 def hand_made(values: dict[int, float]) -> pd.DataFrame:
@@ -140,5 +140,5 @@ def test_the_trough_is_chosen_on_persons_that_are_not_reported() -> None:
     levels = {"task0_test": {50: 0.4, 100: 0.2, 150: 0.1, 200: 0.0}, "task0_val": {50: 0.4, 100: 0.1, 150: 0.2, 200: 0.0}}
     rows = [(group, step, value) for group, values in levels.items() for step, value in values.items()]
     metrics = pd.DataFrame(rows, columns=["group", "step", "value"]).assign(metric="exact_match", attribute="all", low=0.0, high=1.0)
-    assert trough_checkpoint(metrics.assign(arm="seq"), [50, 100, 150, 200]) == 100
-    assert trough_checkpoint(metrics.assign(arm="seq-no-task0"), [50, 100, 150, 200]) == 150
+    assert trough_step(metrics.assign(arm="seq"), [50, 100, 150, 200]) == 100
+    assert trough_step(metrics.assign(arm="seq-no-task0"), [50, 100, 150, 200]) == 150

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests import sections
 
 from forgetting.analysis.gates import Gate, GateError, settle, task0_gates, task1_gates
 from forgetting.analysis.summary import gates_table, read_gates
-from forgetting.config.job import Run
-from forgetting.config.sections import GateThresholds
+from forgetting.config.jobs.gates import GatesJob
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY
 from forgetting.tables import write_table
@@ -49,8 +49,8 @@ def floors(tmp_path: Path) -> Path:
     )
 
 
-def run_of(gates: str = "stop") -> Run:
-    return Run(scale="t", seed=0, stage="gates", gates=gates, gate_thresholds=GateThresholds(), task1_epoch_steps=150)
+def run_of(gates: str = "stop") -> GatesJob:
+    return GatesJob(scale="t", seed=0, gates=gates, gate_thresholds=sections.gate_thresholds(), task1_epoch_steps=150)
 
 
 def before_task1(tmp_path: Path, floors: Path, accuracy: float, control: float = 0.0, names: float = 1.0):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests import sections
 
-from forgetting.config.sections import Optimizer, Schedule
 from forgetting.data.items import Biographies, Questions
 from forgetting.evaluation.exact import answer_loss, biography_first_token, score
 from forgetting.training.batches import QuestionBatches
@@ -17,7 +17,14 @@ from forgetting.training.loop import Plan, train
 def half_trained(tiny_model, tiny_questions):
     """A model that answers some questions right, so that agreement is not agreement on zeros."""
     questions = tiny_questions.of_groups("task0_train")
-    plan = Plan(150, QuestionBatches(questions, 12, 0), Optimizer(learning_rate=1e-2), Schedule(), frozenset({150}), lambda step: None)
+    plan = Plan(
+        150,
+        QuestionBatches(questions, 12, 0),
+        sections.optimizer(learning_rate=1e-2),
+        sections.schedule(),
+        frozenset({150}),
+        lambda step: None,
+    )
     train(tiny_model, plan)
     return tiny_model
 

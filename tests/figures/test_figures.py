@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy import stats
 
-from forgetting.data.points import TROUGH_WITHIN
+from forgetting.data.points import EARLY_STEP
 from forgetting.figures import freeze_depth, method_comparison, style
 from forgetting.figures.fisher_angle import correlation, joined, over_runs
 from forgetting.figures.landscape import least_in_plane
@@ -192,7 +192,7 @@ def test_an_arm_that_one_seed_did_not_learn_is_compared_at_its_end_in_all(tree: 
 def test_every_arm_of_the_grid_has_a_path_and_unequal_lengths_are_told(tree: Path) -> None:
     frames = {name: INPUTS[name][0](files(tree, name, "0")) for name in ("metrics", "recovery", "floors", "choice")}
     longer = frames["metrics"]["arm"] == "joint"
-    late = frames["metrics"]["step"] > TROUGH_WITHIN  # earlier ones have checkpoints, which recovery starts from
+    late = frames["metrics"]["step"] > EARLY_STEP  # earlier ones have checkpoints, which recovery starts from
     steps = frames["metrics"]["step"].where(~(longer & late), 2 * frames["metrics"]["step"])
     figure = method_comparison.draw(**frames | {"metrics": frames["metrics"].assign(step=steps)}, matched_accuracy=0.9)
     paths = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]

@@ -10,11 +10,12 @@ from typing import Any, get_args
 import pytest
 import safetensors.torch
 import torch
+from tests import jobs, sections
 from tests.conftest import TINY_GROUPS
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.knobs import AnyArm, parse_arm
-from forgetting.config.sections import Model, Optimizer, Schedule, Task0, Task1
+from forgetting.config.sections import Optimizer
 from forgetting.config.steps import arm_training
 from forgetting.data.items import Questions
 from forgetting.errors import CheckpointError
@@ -83,7 +84,7 @@ def test_task1_questions_come_in_the_order_of_seq(tiny_setting: Setting, entry: 
 
 
 # At the rate, the batch and the sizes of the weights of the laptop scale.
-LAPTOP = Optimizer(learning_rate=1e-4, weight_decay=0.01)
+LAPTOP = sections.optimizer(learning_rate=1e-4, weight_decay=0.01)
 SEQ_WITH_KNOBS: dict[str, dict[str, Any]] = {
     "seq-lr": {"method": "seq", "learning_rate": 4e-5},
     "seq-warmup": {"method": "seq", "warmup_steps": 15},
@@ -102,9 +103,9 @@ def theta_star(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A model that a Task 0 job has trained for a while, and the state of its optimizer: weights of 0.02 as in the laptop's."""
     folder = tmp_path_factory.mktemp("task0")
     vocabulary = load_tokenizer(tiny_data / "tokenizer").get_vocab_size()
-    save_checkpoint(build_model(Model(layers=2, hidden_size=64, heads=2), vocabulary, seed=0), folder / "start")
-    config = Task0(epochs=8, batch_size=16, optimizer=Optimizer(learning_rate=1e-3))
-    run = Run(scale="tiny", seed=0, stage="task0", task0=config)
+    save_checkpoint(build_model(sections.model(hidden_size=64), vocabulary, seed=0), folder / "start")
+    config = sections.task0(epochs=8, batch_size=16, optimizer=sections.optimizer(learning_rate=1e-3))
+    run = jobs.task0(config)
     finetune_task0(run, tiny_data, folder / "start", folder / "scratch", folder / "out")
     return folder / "out" / "model"
 
@@ -112,7 +113,7 @@ def theta_star(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="module")
 def moved_by(tiny_data: Path, theta_star: Path) -> Any:
     """By how much twenty steps of Task 1 of an arm move all weights, one vector; made by the job that trains it."""
-    config = Task1(
+    config = sections.task1(
         steps=20,
         batch_size=16,
         optimizer=LAPTOP,
@@ -125,7 +126,7 @@ def moved_by(tiny_data: Path, theta_star: Path) -> Any:
     start = load_weights(theta_star)
 
     def moved(entry: dict[str, Any], folder: Path) -> torch.Tensor:
-        run = Run(scale="tiny", seed=0, stage="task1", arm="tiny", task1=config, method=entry, every_checkpoint=False)
+        run = jobs.task1(config, entry, arm="tiny", every_checkpoint=False)
         finetune_task1(run, tiny_data, theta_star, folder / "scratch", folder / "out")
         end = load_weights(folder / "out/checkpoints/step-000020")
         return torch.cat([(end[name] - start[name]).flatten() for name in sorted(start)]).double()
@@ -162,9 +163,9 @@ def test_seq_itself_would_fail_that_test(moved_by: Any, moved_by_seq: torch.Tens
     assert torch.equal(moved_by({"method": "seq", "length": 1.0}, tmp_path), moved_by_seq)
 
 
-def run_of(setting: Setting, entry: dict[str, Any], steps: int) -> Run:
+def run_of(setting: Setting, entry: dict[str, Any], steps: int) -> Task1Job:
     config = setting.training.model_copy(update={"steps": steps, "early_stop_accuracy": 1.0})
-    return Run(scale="tiny", seed=0, stage="task1", arm="tiny", task1=config, method=entry)
+    return jobs.task1(config, entry, arm="tiny")
 
 
 @every_method
@@ -244,7 +245,7 @@ def one_step(model: Any, batches: QuestionBatches, optimizer: Optimizer, **plan:
         def on_gradient(self) -> None:
             gradients.update({name: weight.grad.clone() for name, weight in model.named_parameters()})
 
-    train(model, Plan(1, batches, optimizer, Schedule(), frozenset(), lambda step: None, hooks=Watch(), **plan))
+    train(model, Plan(1, batches, optimizer, sections.schedule(), frozenset(), lambda step: None, hooks=Watch(), **plan))
     length = torch.stack([gradient.double().norm() for gradient in gradients.values()]).norm()
     clip = min(1.0, optimizer.gradient_clip / (float(length) + 1e-6))
     return {

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests import sections
 from torch import Tensor
 
 from forgetting.config.knobs import Ewc, Sequential
-from forgetting.config.sections import Optimizer, Schedule, Task1
 from forgetting.data.items import Questions
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
@@ -20,8 +20,8 @@ from forgetting.training.batches import QuestionBatches
 from forgetting.training.fisher import diagonal_fisher, fisher_mean, sample_questions
 from forgetting.training.loop import Plan, train
 
-OPTIMIZER = Optimizer(learning_rate=1e-2, weight_decay=0.1)
-TRAINING = Task1(
+OPTIMIZER = sections.optimizer(learning_rate=1e-2, weight_decay=0.1)
+TRAINING = sections.task1(
     steps=8, batch_size=8, optimizer=OPTIMIZER, evaluate=[(10, 5)], evaluate_later=20, checkpoints=[(10, 5)], later_checkpoints=1
 )
 
@@ -38,7 +38,7 @@ def trained(setting: Setting, method, steps: int = TRAINING.steps) -> dict[str, 
     """Weights after some steps of Task 1 under `method`, from those that the model has; the model gets these back."""
     start = copy.deepcopy(setting.model.state_dict())
     method.before_task(setting)
-    train(setting.model, Plan(steps, method.batches(), OPTIMIZER, Schedule(), frozenset({steps}), lambda step: None, hooks=method))
+    train(setting.model, Plan(steps, method.batches(), OPTIMIZER, sections.schedule(), frozenset({steps}), lambda step: None, hooks=method))
     after = copy.deepcopy(setting.model.state_dict())
     setting.model.load_state_dict(start)
     return after

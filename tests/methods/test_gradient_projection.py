@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tests import sections
 from torch import Tensor
 
 from forgetting.config.knobs import GradientProjection, Sequential
-from forgetting.config.sections import Optimizer, Schedule, Task1
 from forgetting.data.items import Questions
 from forgetting.methods import build_method, gradient_projection
 from forgetting.methods.base import Setting
@@ -23,7 +23,7 @@ from forgetting.training.step import BatchLoss, Hooks
 
 RULES = ["exact", "gpm", "reference"]
 SMALL_WINDOW = (2, 5)
-OPTIMIZER = Optimizer(learning_rate=1e-2, weight_decay=0.1)
+OPTIMIZER = sections.optimizer(learning_rate=1e-2, weight_decay=0.1)
 
 
 def arm_of(rule: str, **knobs) -> GradientProjection:
@@ -40,7 +40,7 @@ def setting(tiny_model, tiny_questions: Questions, monkeypatch: pytest.MonkeyPat
     """float64, with a short window for the direction."""
     monkeypatch.setattr(BatchLoss, "forward", loss_in_model_precision)
     monkeypatch.setattr(gradient_projection, "WINDOW", SMALL_WINDOW)
-    training = Task1(
+    training = sections.task1(
         steps=10,
         batch_size=8,
         optimizer=OPTIMIZER,
@@ -96,7 +96,7 @@ class Watched(Hooks):
 def run(setting: Setting, method, steps: int = 6) -> Watched:
     """Train the model of `setting`."""
     watched = Watched(setting, method)
-    plan = Plan(steps, method.batches(), OPTIMIZER, Schedule(), frozenset(), lambda step: None, "float32", watched)
+    plan = Plan(steps, method.batches(), OPTIMIZER, sections.schedule(), frozenset(), lambda step: None, "float32", watched)
     train(setting.model, plan)
     return watched
 
@@ -182,7 +182,7 @@ def test_the_direction_is_the_mean_displacement_of_separate_runs(setting: Settin
     for order in orders:
         for steps, sign in zip(SMALL_WINDOW, (-1, 1), strict=True):
             model = copy.deepcopy(setting.model)
-            train(model, Plan(steps, order, setting.training.optimizer, Schedule(), frozenset(), lambda step: None))
+            train(model, Plan(steps, order, setting.training.optimizer, sections.schedule(), frozenset(), lambda step: None))
             for name, weight in weights_of(model).items():
                 expected[name] += sign * weight / 2
     assert all(torch.allclose(direction[name], expected[name], rtol=0, atol=1e-12) for name in expected)

@@ -9,10 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.stats import chisquare
+from tests import jobs, sections
 
-from forgetting.config.job import Run
 from forgetting.config.knobs import Lamol as Knobs
-from forgetting.config.sections import Optimizer, Schedule, Task0, Task1
 from forgetting.data.items import Questions
 from forgetting.methods import build_method, lamol
 from forgetting.methods.base import Setting
@@ -28,7 +27,7 @@ from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.step import BatchLoss
 
-TRAINING = Optimizer(learning_rate=1e-2)
+TRAINING = sections.optimizer(learning_rate=1e-2)
 KNOBS = Knobs(method="lamol", pseudo_share=0.5, language_loss=0.25)
 
 
@@ -43,7 +42,7 @@ def setting(tiny_model, tiny_data: Path, tiny_questions: Questions, tokenizer) -
         model=tiny_model,
         task0_train=tiny_questions.of_groups("task0_train"),
         task1=QuestionBatches(tiny_questions.of_groups("task1"), 8, 0),
-        training=Task1(
+        training=sections.task1(
             steps=10, batch_size=8, optimizer=TRAINING, evaluate=[(10, 5)], evaluate_later=5, checkpoints=[(10, 5)], later_checkpoints=1
         ),
         precision="float32",
@@ -220,7 +219,7 @@ def test_a_model_that_learned_to_write_its_questions_writes_them(setting: Settin
     """Memorised by heart, one text of eight is as likely as another: nearly all samples are real, and most of the eight come up."""
     few = setting.task0_train.select(np.arange(8))
     batches = LanguageBatches(QuestionBatches(few, 8, 0), 1.0, end_token(setting.tokenizer))
-    train(setting.model, Plan(250, batches, TRAINING, Schedule(), frozenset(), lambda step: None))
+    train(setting.model, Plan(250, batches, TRAINING, sections.schedule(), frozenset(), lambda step: None))
     method = prepared(setting)
     counts = method.counts
     assert counts["pseudo_parsed"] > 0.9 * counts["pseudo_generated"]
@@ -236,8 +235,8 @@ def test_a_model_that_learned_to_write_its_questions_writes_them(setting: Settin
 
 def test_task0_of_lamol_is_a_task0_job_with_the_language_loss(tiny_model, tiny_data: Path, tiny_questions, tokenizer, tmp_path) -> None:
     save_checkpoint(tiny_model, tmp_path / "start")
-    config = Task0(epochs=1, batch_size=24, optimizer=TRAINING)
-    run = Run(scale="tiny", seed=0, stage="task0", task0=config, language_loss=0.25)
+    config = sections.task0(epochs=1, batch_size=24, optimizer=TRAINING)
+    run = jobs.lamol_task0(config, 0.25)
     finetune_task0_lamol(run, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "out")
     batches = LanguageBatches(QuestionBatches(tiny_questions.of_groups("task0_train"), 24, 0), 0.25, end_token(tokenizer))
     train(tiny_model, Plan(3, batches, TRAINING, config.schedule, frozenset(), lambda step: None))

@@ -10,11 +10,11 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from tests import jobs, sections
 
 from forgetting import methods
-from forgetting.config.job import Run
+from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.knobs import AnyArm, Arm, Freeze, Joint, Replay, Sequential
-from forgetting.config.sections import Schedule
 from forgetting.data.items import Questions
 from forgetting.methods import build_method
 from forgetting.methods.base import Method, Setting
@@ -43,7 +43,9 @@ def prepared(arm: Arm, setting: Setting) -> Method:
 def trained(arm: Arm, setting: Setting, steps: int = 6) -> dict[str, torch.Tensor]:
     """The weights after some steps of Task 1 under a method."""
     method = prepared(arm, setting)
-    plan = Plan(steps, method.batches(), setting.training.optimizer, Schedule(), frozenset({steps}), lambda step: None, hooks=method)
+    plan = Plan(
+        steps, method.batches(), setting.training.optimizer, sections.schedule(), frozenset({steps}), lambda step: None, hooks=method
+    )
     train(setting.model, plan)
     return weights(setting.model)
 
@@ -147,7 +149,7 @@ def test_seq_is_plain_fine_tuning_bit_for_bit(tiny_setting: Setting) -> None:
     by_method = trained(SEQ, tiny_setting)
     tiny_setting.model.load_state_dict(start)
     optimizer = tiny_setting.training.optimizer
-    train(tiny_setting.model, Plan(6, tiny_setting.task1, optimizer, Schedule(), frozenset({6}), lambda step: None))
+    train(tiny_setting.model, Plan(6, tiny_setting.task1, optimizer, sections.schedule(), frozenset({6}), lambda step: None))
     assert all(torch.equal(by_method[name], value) for name, value in tiny_setting.model.state_dict().items())
 
 
@@ -159,9 +161,9 @@ def test_a_freeze_that_freezes_nothing_is_seq_bit_for_bit(tiny_setting: Setting)
     assert all(torch.equal(plain[name], nothing[name]) for name in plain)
 
 
-def run_of(setting: Setting, steps: int, threshold: float = 0.99, every: bool = True) -> Run:
+def run_of(setting: Setting, steps: int, threshold: float = 0.99, every: bool = True) -> Task1Job:
     config = setting.training.model_copy(update={"steps": steps, "early_stop_accuracy": threshold})
-    return Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method={"method": "seq"}, every_checkpoint=every)
+    return jobs.task1(config, every_checkpoint=every)
 
 
 @pytest.fixture

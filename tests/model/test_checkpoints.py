@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests import sections
 from transformers import AutoModelForCausalLM
 
-from forgetting.config.sections import Model
 from forgetting.model.checkpoints import CheckpointError, build_model, load_checkpoint, load_weights, save_checkpoint
 
-TINY = Model(layers=2, hidden_size=32, heads=2)
+TINY = sections.model()
 
 
 def test_weights_depend_on_the_seed_alone() -> None:
@@ -20,7 +20,7 @@ def test_weights_depend_on_the_seed_alone() -> None:
 
 def test_pythia_160m_has_its_162_million_parameters() -> None:
     with torch.device("meta"):
-        model = build_model(Model(layers=12, hidden_size=768, heads=12), 50_304, seed=0)
+        model = build_model(sections.model(layers=12, hidden_size=768, heads=12), 50_304, seed=0)
     assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(162.3e6, rel=1e-3)
 
 

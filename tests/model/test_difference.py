@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import safetensors
 import torch
+from tests import jobs, sections
 from tests.study import ROOT, clone_to, merged, snakemake
 from tests.workflow.scripts import run_positional
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GPTNeoXForCausalLM
 
-from forgetting.config.job import ConfigError, Run
-from forgetting.config.sections import Model, Storage
+from forgetting.config.fields import ConfigError
+from forgetting.config.plan import recovery_job, task1_job
 from forgetting.config.steps import checkpoint_steps, dense_steps
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.methods.base import Setting
@@ -53,7 +54,7 @@ def test_every_pair_of_special_numbers_comes_back() -> None:
 @pytest.fixture
 def models(tmp_path: Path) -> tuple[GPTNeoXForCausalLM, GPTNeoXForCausalLM]:
     """A model saved as `task0`, and one a little away from it: layer 0 is frozen, one matrix has special numbers, one is noise."""
-    start, model = (build_model(Model(layers=2, hidden_size=64, heads=2), 200, seed=0) for _ in range(2))
+    start, model = (build_model(sections.model(hidden_size=64), 200, seed=0) for _ in range(2))
     save_checkpoint(start, tmp_path / "task0")
     weights = model.state_dict()
     generator = torch.Generator().manual_seed(0)
@@ -99,7 +100,7 @@ def test_results_can_be_copied(stored: Path, tmp_path: Path) -> None:
 
 
 def other_base(stored: Path) -> None:
-    save_checkpoint(build_model(Model(layers=2, hidden_size=64, heads=2), 200, seed=1), stored.parents[1] / "task0")
+    save_checkpoint(build_model(sections.model(hidden_size=64), 200, seed=1), stored.parents[1] / "task0")
 
 
 def truncated(stored: Path) -> None:
@@ -157,15 +158,7 @@ def test_task1_keeps_the_same_weights_as_differences(tiny_setting: Setting, tiny
     save_checkpoint(tiny_setting.model, tmp_path / "seed0" / "task0" / "model")
     found = {}
     for kind in ("whole", "difference"):
-        run = Run(
-            scale="tiny",
-            seed=0,
-            stage="task1",
-            arm="seq",
-            task1=tiny_setting.training,
-            method={"method": "freeze", "layers": 1},
-            storage=Storage(early_checkpoints=kind),
-        )
+        run = jobs.task1(tiny_setting.training, {"method": "freeze", "layers": 1}, early_checkpoints=kind)
         output = tmp_path / "seed0" / kind
         finetune_task1(run, tiny_data, tmp_path / "seed0/task0/model", tmp_path / "scratch", output)
         found[kind] = Checkpoints.find(tmp_path / "seed0/task0/model", output / "checkpoints")
@@ -185,17 +178,16 @@ def test_what_people_open_is_never_a_difference() -> None:
 
 
 def study(**storage: str) -> StudyConfig:
-    return load_study(merged("paper.yaml") | {"storage": storage})
+    return load_study(merged("paper.yaml") | {"storage": {"early_checkpoints": "whole", "checkpoint_precision": "float32"} | storage})
 
 
 def test_a_study_that_stores_whole_float32_weights_is_what_it_was_before() -> None:
     plain, dense, half = study(), study(early_checkpoints="difference"), study(checkpoint_precision="bfloat16")
-    for stage in ("task1", "recovery"):
-        assert "storage" not in plain.run(stage, 0, "seq")
-        assert half.run(stage, 0, "seq")["storage"] == {"checkpoint_precision": "bfloat16"}
-    assert dense.run("task1", 0, "seq")["storage"] == {"early_checkpoints": "difference"}
-    assert "storage" not in dense.run("recovery", 0, "seq"), "recovery reads the same weights"
-    assert "storage" not in dense.run("task1", 0, "freeze-3"), "it keeps no early checkpoint"
+    for job in (task1_job, recovery_job):
+        assert job(half, 0, "seq") == job(plain, 0, "seq").model_copy(update={"checkpoint_precision": "bfloat16"})
+    assert task1_job(dense, 0, "seq") == task1_job(plain, 0, "seq").model_copy(update={"early_checkpoints": "difference"})
+    assert recovery_job(dense, 0, "seq") == recovery_job(plain, 0, "seq"), "recovery reads the same weights"
+    assert task1_job(dense, 0, "freeze-3") == task1_job(plain, 0, "freeze-3"), "it keeps no early checkpoint"
     whole, smaller, smallest = (Sizes(config).of("task1", "seq").disk for config in (plain, dense, half))
     assert smallest < smaller < 0.75 * whole
     with pytest.raises(ConfigError, match="storage: early_checkpoints: difference is for"):

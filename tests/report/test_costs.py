@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forgetting.config.job import Run
+from forgetting.config.jobs import base
 from forgetting.report.costs import read_training, stage_totals
 from forgetting.report.runtimes import Job
 from forgetting.schemas.metrics import METRICS
@@ -36,7 +36,7 @@ def job(stage: str, start: float, seconds: float, seed: str = "seed0") -> Job:
 def write(results: Path, path: str, values: dict[str, float]) -> None:
     """Metrics of a finished job, some that are not about costs among them."""
     stage = path.split("/")[1]
-    frame = of_run(run_metrics(10, {"loss": 1.0} | values), Run(scale="tiny", seed=0, stage=stage, arm="seq"), stage)
+    frame = of_run(run_metrics(10, {"loss": 1.0} | values), base.Job(scale="tiny", seed=0, stage=stage, arm="seq"))
     of_questions = run_metrics(10, {"exact_match": 0.5}).assign(group="task0_test", scale="tiny", seed=0, stage=stage, arm="seq")
     whole = pd.concat([frame, of_questions], ignore_index=True)
     schema = METRICS

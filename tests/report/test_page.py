@@ -13,7 +13,7 @@ import pytest
 from tests.study import ROOT, merged
 
 from forgetting.analysis.summary import save_table
-from forgetting.config.job import Run
+from forgetting.config.jobs.base import Job
 from forgetting.config.study import load_study
 from forgetting.errors import StudyError
 from forgetting.report.page import against_seq, caption_html, duration, table_for_reading, write_report
@@ -165,7 +165,7 @@ def test_configuration_versions_and_run_times_are_in(results: Path) -> None:
 def test_costs_are_summed_by_stage(results: Path) -> None:
     values = {"seconds": 100.0, "trained_tokens": 3e6, "padding_share": 0.25, "trained_operations": 4e15, "energy_joules": 9e5}
     values |= {"model_flop_utilisation": 0.4, "devices": 1.0, "peak_device_memory": 5e9}
-    frame = of_run(run_metrics(10, values), Run(scale="smoke", seed=0, stage="pretrain"), "pretrain")
+    frame = of_run(run_metrics(10, values), Job(scale="smoke", seed=0, stage="pretrain"))
     write_table(frame, results / "seed0" / "pretrain" / "metrics.parquet", METRICS)
     text = made(results)
     for stage in ("pretrain", "all"):

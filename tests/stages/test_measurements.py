@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests import jobs, sections
 from tests.conftest import TINY_GROUPS
 
-from forgetting.config.job import Run
-from forgetting.config.sections import ATTRIBUTES, Evaluation
+from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.items import Questions
 from forgetting.methods.base import Setting
 from forgetting.model.checkpoints import save_checkpoint
@@ -75,8 +75,8 @@ def test_an_early_stop_counts_every_person_of_task_1(
 ) -> None:
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     config = tiny_setting.training.model_copy(update={"steps": 6, "early_stop_accuracy": 0.9})
-    run = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method={"method": "seq"})
-    run = run.model_copy(update={"evaluation": Evaluation(persons_per_group=LIMIT)})
+    run = jobs.task1(config)
+    run = run.model_copy(update={"evaluation": sections.evaluation(persons_per_group=LIMIT)})
     persons = task1_persons(tiny_questions)
     for known, stop in ((persons[:LIMIT], np.nan), (persons, 0.0)):
         knows["persons"] = known

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests import jobs
 
-from forgetting.config.job import Run
 from forgetting.config.knobs import TaskVector
 from forgetting.methods.base import Setting
 from forgetting.model.checkpoints import load_weights, save_checkpoint
@@ -47,7 +47,7 @@ def test_formula(alpha: float) -> None:
 def test_arm_is_scored_at_every_checkpoint_of_its_base(tiny_setting: Setting, tiny_data: Path, tmp_path: Path) -> None:
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     config = tiny_setting.training.model_copy(update={"steps": 20, "early_stop_accuracy": 1.0})
-    base = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method={"method": "seq"})
+    base = jobs.task1(config)
     finetune_task1(base, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "seq")
     for alpha, like in ((0.0, "seq"), (1.0, "start")):
         arm = TaskVector(method="task_vector", alpha=alpha)
@@ -68,7 +68,7 @@ def test_arm_is_scored_at_every_checkpoint_of_its_base(tiny_setting: Setting, ti
 def test_fixed_end_of_the_vector(tiny_setting: Setting, tiny_data: Path, tmp_path: Path) -> None:
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     config = tiny_setting.training.model_copy(update={"steps": 20, "early_stop_accuracy": 1.0})
-    base = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method={"method": "seq"})
+    base = jobs.task1(config)
     finetune_task1(base, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "seq")
     run = base.model_copy(update={"method": {"method": "task_vector", "alpha": 0.5, "vector_end": 0.5}})
     apply_task_vector(run, tiny_data, tmp_path / "start", tmp_path / "seq", tmp_path / "out")

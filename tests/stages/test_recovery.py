@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests import jobs, sections
 
-from forgetting.config.job import RecoveryRun, Run
-from forgetting.config.sections import Optimizer, Task0, Task1
+from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.data.items import Questions
-from forgetting.data.points import trough_checkpoint
+from forgetting.data.points import trough_step
 from forgetting.evaluation.exact import score
 from forgetting.model.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from forgetting.schemas.metrics import METRICS
@@ -23,23 +23,23 @@ from forgetting.stages.task0 import finetune_task0
 from forgetting.stages.task1 import finetune_task1
 from forgetting.tables import TableError, read_table
 
-OPTIMIZER = Optimizer(learning_rate=1e-2)
+OPTIMIZER = sections.optimizer(learning_rate=1e-2)
 
 
-def run_of(arm: str = "seq", probe: str = "curve", controls: bool = False) -> Run:
+def run_of(arm: str = "seq", probe: str = "curve", controls: bool = False) -> RecoveryJob:
     grid = {"epochs": [0.5, 1.0, 2.0], "evaluations_per_epoch": 3, "evaluate_steps": [1, 3], "doses": [1, 3]}
-    recovery = RecoveryRun(batch_size=8, optimizer=OPTIMIZER, probe=probe, controls=controls, **grid)
-    return Run(scale="tiny", seed=0, stage="recovery", arm=arm, recovery=recovery)
+    recovery = sections.recovery(batch_size=8, optimizer=OPTIMIZER, **grid)
+    return jobs.recovery(arm=arm, recovery=recovery, probe=probe, controls=controls)
 
 
 @pytest.fixture
 def task1(tiny_model, tiny_data: Path, tmp_path: Path) -> Path:
     """A short Task 1 run beside the model it started from (task0/model)."""
     save_checkpoint(tiny_model, tmp_path / "task0" / "model")
-    config = Task1(
+    config = sections.task1(
         steps=20, batch_size=8, optimizer=OPTIMIZER, evaluate=[(10, 5)], evaluate_later=10, checkpoints=[(10, 5)], later_checkpoints=1
     )
-    run = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=config, method={"method": "seq"})
+    run = jobs.task1(config)
     finetune_task1(run, tiny_data, tmp_path / "task0" / "model", tmp_path / "scratch", tmp_path / "task1")
     return tmp_path / "task1"
 
@@ -51,7 +51,7 @@ def recover(task1: Path, data: Path, output: Path, **options) -> tuple[pd.DataFr
 
 def test_a_curve_recovers_from_every_checkpoint_and_long_from_trough_and_end(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
     metrics, facts = recover(task1, tiny_data, tmp_path / "out")
-    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    trough = trough_step(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
     longest = metrics[metrics["training"] == "right"].groupby("checkpoint")["epochs"].max()
     assert longest.to_dict() == {step: 2.0 if step in (trough, 20) else 1.0 for step in (0, 5, 10, 20)}
     assert set(metrics.loc[metrics["training"] == "shuffled", "checkpoint"]) == {trough, 20}
@@ -64,7 +64,7 @@ def test_without_a_curve_only_trough_and_end_are_recovered(
     task1: Path, tiny_data: Path, tmp_path: Path, probe: str, longest: float, shuffled: bool
 ) -> None:
     metrics, _ = recover(task1, tiny_data, tmp_path / "out", probe=probe)
-    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    trough = trough_step(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
     found = metrics[metrics["training"] == "right"].groupby("checkpoint")["epochs"].max()
     assert found.to_dict() == {0: 0.0, trough: longest, 20: longest}
     assert ("shuffled" in set(metrics["training"])) == shuffled
@@ -124,7 +124,7 @@ def test_a_curve_keeps_the_weights_recovered_from_trough_and_end(task1: Path, ti
     """They are ordinary models, which answer as the facts of the same epoch say; weights of an older run are gone."""
     (tmp_path / "out" / "checkpoints" / "end-9").mkdir(parents=True)
     _, facts = recover(task1, tiny_data, tmp_path / "out")
-    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    trough = trough_step(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
     names = {trough: "trough", 20: "end"}
     kept = {(step, epochs): tmp_path / "out" / "checkpoints" / f"{name}-{epochs:g}" for step, name in names.items() for epochs in (0.5, 1)}
     assert {path.name for path in (tmp_path / "out" / "checkpoints").iterdir()} == {path.name for path in kept.values()}
@@ -179,8 +179,8 @@ def test_controls_start_from_pretrained_and_random_weights(task1: Path, tiny_dat
 def test_recovery_from_the_pretrained_model_is_not_task_0_again(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
     """With the order of Task 0 it would be its first epoch, batch for batch, and end in the very same weights and answers."""
     start = task1.parent / "task0" / "model"
-    config = Task0(epochs=1.0, batch_size=8, optimizer=OPTIMIZER)
-    finetune_task0(Run(scale="tiny", seed=0, stage="task0", task0=config), tiny_data, start, tmp_path / "a", tmp_path / "again")
+    config = sections.task0(epochs=1.0, batch_size=8, optimizer=OPTIMIZER)
+    finetune_task0(jobs.task0(config), tiny_data, start, tmp_path / "a", tmp_path / "again")
     recover_controls(run_of("controls"), tiny_data, start, tmp_path / "b", tmp_path / "out")
     of_task0, facts = (pd.read_parquet(tmp_path / name / "facts.parquet") for name in ("again", "out"))
     facts = facts[(facts["start"] == "pretrained") & (facts["epochs"] == 1.0) & (facts["group"] == "task0_test")]
@@ -205,7 +205,7 @@ def test_controls_of_form_and_content_take_as_many_steps_as_the_right_answers(ta
 def test_recovery_is_looked_at_from_the_first_step_on(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
     """At the main checkpoints; at the others only in an arm with controls, or one that never had Task 0."""
     metrics, _ = recover(task1, tiny_data, tmp_path / "out")
-    trough = trough_checkpoint(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
+    trough = trough_step(read_table(task1 / "metrics.parquet", METRICS), [5, 10, 20])
     steps = metrics[metrics["training"] == "right"].groupby("checkpoint")["step"].unique().map(sorted)
     assert steps[trough] == [0, 1, 3, 5, 9, 12, 15, 18], "half an epoch is step 5, and from the first epoch on there are three evaluations"
     assert {tuple(found) for step, found in steps.items() if step not in (trough, 20)} == {(0, 9)}

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tests import sections
 from tests.training.test_loop import RUN, plan_of
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config.sections import Model
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import build_model
 from forgetting.stages.measurements import training_metrics
@@ -36,7 +36,7 @@ def full_batch(rows: int = 3) -> Batch:
 
 
 def model_of(layers: int = 3) -> GPTNeoXForCausalLM:
-    model = build_model(Model(layers=layers, hidden_size=16, heads=2), 50, seed=0)
+    model = build_model(sections.model(layers=layers, hidden_size=16, heads=2), 50, seed=0)
     model.set_attn_implementation("eager")  # products that a counter sees
     return model.train()
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests import sections
 from tests.conftest import RESOURCES
 
-from forgetting.config.sections import PRETRAINED_GROUPS, Data, Optimizer, Pretrain
+from forgetting.config.sections import PRETRAINED_GROUPS
 from forgetting.data.items import Biographies, Questions
 from forgetting.scenarios.biography.batches import BiographyBatches
 from forgetting.scenarios.biography.questions import read_questions
@@ -61,8 +62,8 @@ def biography_batches(tiny_data: Path):
         templates, questions = read_templates(RESOURCES / "templates"), read_questions(RESOURCES / "questions.yaml")
         renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
         persons = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
-        config = Pretrain(steps=10, batch_size=4, sequence_length=128, optimizer=Optimizer(learning_rate=1e-3), **options)
-        return BiographyBatches(config, Data(), renderer, persons, Biographies.load(tiny_data / "biographies.arrow").rows, 0, end)
+        config = sections.pretrain(steps=10, batch_size=4, sequence_length=128, optimizer=sections.optimizer(learning_rate=1e-3), **options)
+        return BiographyBatches(config, sections.data(), renderer, persons, Biographies.load(tiny_data / "biographies.arrow").rows, 0, end)
 
     return make
 

@@ -13,10 +13,9 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from tests import jobs, sections
 from tests.study import ROOT
 
-from forgetting.config.job import Run
-from forgetting.config.sections import Optimizer, Task1
 from forgetting.model.checkpoints import load_weights, save_checkpoint
 from forgetting.schemas.facts import FACTS
 from forgetting.schemas.metrics import METRICS
@@ -25,16 +24,16 @@ from forgetting.tables import read_table
 
 STEPS = 200
 WALL_TIME = ("seconds", "tokens_per_second", "step_seconds", "preparation_seconds")
-CONFIG = Task1(
+CONFIG = sections.task1(
     steps=STEPS,
     batch_size=8,
-    optimizer=Optimizer(learning_rate=1e-2),
+    optimizer=sections.optimizer(learning_rate=1e-2),
     evaluate=[(100, 50)],
     evaluate_later=100,
     checkpoints=[(100, 100)],
     later_checkpoints=1,
 )
-RUN = Run(scale="tiny", seed=0, stage="task1", arm="seq", task1=CONFIG, method={"method": "seq"})
+RUN = jobs.task1(CONFIG)
 
 
 def killed(run: Path, data: Path, start: Path, scratch: Path, output: Path, number: signal.Signals) -> tuple[int, float]:
@@ -55,7 +54,7 @@ def killed(run: Path, data: Path, start: Path, scratch: Path, output: Path, numb
 def test_a_killed_job_ends_like_one_that_was_left_alone(tiny_model, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     start, config = tmp_path / "start", tmp_path / "config.json"
     save_checkpoint(tiny_model, start)
-    config.write_text(RUN.model_dump_json())
+    config.write_text(RUN.text())
     for name, number in {"undisturbed": None, "killed": signal.SIGKILL, "terminated": signal.SIGTERM}.items():
         folder = tmp_path / name
         folder.mkdir()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests import sections
 
-from forgetting.config.job import Run
-from forgetting.config.sections import Optimizer, Schedule
+from forgetting.config.jobs.base import Job
 from forgetting.data.items import Questions
 from forgetting.training import loop
 from forgetting.training.batches import QuestionBatches
@@ -16,21 +16,21 @@ from forgetting.training.loop import Plan, TrainingError, train
 from forgetting.training.optimizer import build_optimizer, learning_rate_factor
 from forgetting.training.resume import Scratch
 
-RUN = Run(scale="tiny", seed=0, stage="task0")
+RUN = Job(scale="tiny", seed=0, stage="task0")
 
 
 def adamw(model) -> torch.optim.Optimizer:
     """An optimizer that has made no step."""
-    return build_optimizer(model.named_parameters(), Optimizer(learning_rate=1e-3))
+    return build_optimizer(model.named_parameters(), sections.optimizer(learning_rate=1e-3))
 
 
 def plan_of(questions: Questions, evaluate=lambda step: None, steps: int = 12, **options) -> Plan:
-    optimizer = Optimizer(learning_rate=1e-3, **options)
+    optimizer = sections.optimizer(learning_rate=1e-3, **options)
     return Plan(
         steps,
         QuestionBatches(questions, 8, 0),
         optimizer,
-        Schedule(warmup_steps=3, final_fraction=0.1),
+        sections.schedule(warmup_steps=3, final_fraction=0.1),
         frozenset(range(0, steps + 1, 4)),
         evaluate,
     )
@@ -123,15 +123,15 @@ def test_a_loss_that_is_not_finite_stops_the_job(tiny_model, tiny_questions) -> 
 
 
 def test_schedule() -> None:
-    schedule = Schedule(warmup_steps=10, final_fraction=0.1)
+    schedule = sections.schedule(warmup_steps=10, final_fraction=0.1)
     factors = [learning_rate_factor(schedule, step, 110) for step in range(110)]
     assert factors[0] == pytest.approx(0.1) and factors[9] == factors[10] == pytest.approx(1)
     assert factors[60] == pytest.approx(0.55)
     assert factors[-1] == pytest.approx(0.1, abs=1e-3)
-    assert learning_rate_factor(Schedule(), 70, 100) == 1
+    assert learning_rate_factor(sections.schedule(), 70, 100) == 1
 
 
 def test_weight_decay_spares_biases_and_norms(tiny_model) -> None:
-    optimizer = build_optimizer(tiny_model.named_parameters(), Optimizer(learning_rate=1e-3, weight_decay=0.1))
+    optimizer = build_optimizer(tiny_model.named_parameters(), sections.optimizer(learning_rate=1e-3, weight_decay=0.1))
     for group in optimizer.param_groups:
         assert {parameter.ndim >= 2 for parameter in group["params"]} == {group["weight_decay"] > 0}

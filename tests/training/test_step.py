@@ -13,12 +13,12 @@ from typing import ClassVar
 
 import pytest
 import torch
+from tests import sections
 from tests.pretended import DEVICE, PretendedDevice
 from torch import Tensor
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
-from forgetting.config.job import Run
-from forgetting.config.sections import Optimizer, Schedule
+from forgetting.config.jobs.base import Job
 from forgetting.data.items import Questions
 from forgetting.training import attention, loop, step
 from forgetting.training.attention import document_mask
@@ -30,7 +30,7 @@ from forgetting.training.resume import Scratch
 from forgetting.training.step import BatchLoss, FastStep, PackedLoss
 
 STEPS = 50
-RUN = Run(scale="tiny", seed=0, stage="task0")
+RUN = Job(scale="tiny", seed=0, stage="task0")
 
 
 class Streams(Batches):
@@ -65,8 +65,8 @@ def fast(monkeypatch: pytest.MonkeyPatch):
 
 
 def plan_of(batches: Batches, steps: int = STEPS, evaluate=lambda step: None, **options) -> Plan:
-    optimizer = Optimizer(learning_rate=1e-3, **options)
-    return Plan(steps, batches, optimizer, Schedule(warmup_steps=3, final_fraction=0.1), frozenset(range(1, steps + 1)), evaluate)
+    optimizer = sections.optimizer(learning_rate=1e-3, **options)
+    return Plan(steps, batches, optimizer, sections.schedule(warmup_steps=3, final_fraction=0.1), frozenset(range(1, steps + 1)), evaluate)
 
 
 def sources(questions: Questions) -> dict[str, Batches]:
@@ -176,7 +176,7 @@ def test_the_fast_path_resumes_to_the_same_weights(tiny_model, tiny_questions, f
 def test_a_state_does_not_say_where_the_learning_rate_lies(tiny_model, tiny_questions, fast, tmp_path: Path) -> None:
     """A job that was recorded on a GPU keeps its learning rate there; one that goes on elsewhere keeps a number."""
     parameters = list(tiny_model.named_parameters())
-    config = Optimizer(learning_rate=1e-3)
+    config = sections.optimizer(learning_rate=1e-3)
     recorded = step.PlainStep(tiny_model, parameters, config, "float32", step.Hooks())
     for group in recorded.optimizer.param_groups:
         group["lr"] = torch.tensor(group["lr"])

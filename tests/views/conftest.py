@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests import sections
 
-from forgetting.config.job import Run
-from forgetting.config.sections import ATTRIBUTES, Model
+from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import build_model, save_checkpoint
 from forgetting.views.inputs import Checkpoints
@@ -19,7 +19,7 @@ STEPS = (50, 100, 150, 200, 400)
 
 
 def tiny_model(seed: int = 0):
-    return build_model(Model(layers=2, hidden_size=32, heads=4, max_positions=32, initializer_range=0.2), VOCABULARY, seed).eval()
+    return build_model(sections.model(heads=4, max_positions=32, initializer_range=0.2), VOCABULARY, seed).eval()
 
 
 @pytest.fixture
@@ -55,9 +55,3 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
         save_checkpoint(model, tmp_path / "task1" / f"step-{step:06d}")
     save_checkpoint(model, tmp_path / "task1" / "matched")
     return Checkpoints.find(tmp_path / "task0", tmp_path / "task1")
-
-
-@pytest.fixture
-def run() -> Run:
-    views = {"arms": [], "landscape": {"grid": 3, "questions": 24}, "principal_rank": 4, "components": 3}
-    return Run.model_validate({"scale": "tiny", "seed": 0, "stage": "views", "arm": "seq", "views": views, "evaluation": {"batch_size": 7}})

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests import jobs, sections
 
-from forgetting.config.sections import ATTRIBUTES, Model
+from forgetting.config.sections import ATTRIBUTES
 from forgetting.evaluation.exact import score
 from forgetting.model.checkpoints import build_model, save_checkpoint
 from forgetting.schemas.common_shift import COMMON_SHIFT, COMMON_SHIFT_REPAIR
@@ -30,6 +31,11 @@ VOCABULARY = 60
 ACCURACIES = ("exact_match", "first_token_hard")
 
 
+@pytest.fixture
+def run():
+    return jobs.answers()
+
+
 class Plain:
     """A space whose coordinates are logits themselves."""
 
@@ -49,7 +55,7 @@ class Plain:
 
 
 def random_model(seed: int):
-    return build_model(Model(layers=2, hidden_size=32, heads=4, max_positions=32, initializer_range=0.2), VOCABULARY, seed).eval().double()
+    return build_model(sections.model(heads=4, max_positions=32, initializer_range=0.2), VOCABULARY, seed).eval().double()
 
 
 def knowing_logits(tokens: AnswerTokens, seed: int = 0) -> torch.Tensor:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from tests import jobs, sections
 
-from forgetting.config.sections import Model
 from forgetting.model.checkpoints import build_model
 from forgetting.schemas.drift import DRIFT
 from forgetting.tables import read_table, write_table
@@ -15,8 +15,13 @@ from forgetting.views.drift import divergences, drift
 CPU = torch.device("cpu")
 
 
+@pytest.fixture
+def run():
+    return jobs.drift()
+
+
 def random_model(seed: int):
-    return build_model(Model(layers=2, hidden_size=32, heads=4, max_positions=32, initializer_range=0.2), 60, seed).eval().double()
+    return build_model(sections.model(heads=4, max_positions=32, initializer_range=0.2), 60, seed).eval().double()
 
 
 def test_divergences_against_scipy_one_question_at_a_time(questions):

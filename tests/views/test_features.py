@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.linalg
 import torch
+from tests import jobs
 
 from forgetting.schemas.features import FEATURE_POINTS, FEATURES
 from forgetting.tables import read_table, write_table
@@ -29,6 +30,11 @@ from forgetting.views.measured import DRAWS, person_means
 CPU = torch.device("cpu")
 
 PERSONS = np.arange(80) // 2
+
+
+@pytest.fixture
+def run():
+    return jobs.states()
 
 
 def states(seed: int, count: int = 80, width: int = 10) -> torch.Tensor:

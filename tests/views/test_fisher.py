@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.shared import FisherJob
 from forgetting.model.checkpoints import save_checkpoint
 from forgetting.schemas.fisher import FISHER
 from forgetting.tables import read_table, write_table
@@ -17,7 +17,7 @@ from forgetting.views.fisher import fisher_by_matrix
 from forgetting.views.weights import COMPONENTS
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "view_fisher.py"
-RUN = Run(scale="tiny", seed=4, stage="views")
+RUN = FisherJob(scale="tiny", seed=4)
 
 
 def test_every_matrix_has_one_row_and_the_weights_add_up(tiny_model, tiny_questions, tmp_path: Path) -> None:

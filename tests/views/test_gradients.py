@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests import sections
 
-from forgetting.config.job import Run
-from forgetting.config.sections import ATTRIBUTES, Model
+from forgetting.config.jobs.views.gradients import GradientsJob
+from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import build_model, save_checkpoint
 from forgetting.schemas.gradients import GRADIENTS
@@ -21,7 +22,7 @@ from forgetting.views.inputs import Checkpoints
 
 CPU = torch.device("cpu")
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "view_gradients.py"
-RUN = Run.model_validate({"scale": "tiny", "seed": 3, "stage": "views", "arm": "seq", "evaluation": {"batch_size": 7}})
+RUN = GradientsJob(scale="tiny", seed=3, arm="seq", evaluation_batch_size=7)
 
 
 def two_tasks(answers: dict[str, int], persons: int = 4) -> Questions:
@@ -61,7 +62,7 @@ def saved(model, folder: Path) -> Checkpoints:
 @pytest.mark.parametrize(("answers", "expected"), [({"task0_train": 0, "task1": 1}, -1.0), ({"task0_train": 0, "task1": 0}, 1.0)])
 def test_tasks_that_want_opposed_answers_to_one_prompt_are_opposed(answers: dict[str, int], expected: float, tmp_path: Path) -> None:
     """With two tokens, what makes one of them likelier makes the other one less likely, to the last weight."""
-    model = build_model(Model(layers=2, hidden_size=32, heads=4, max_positions=32, initializer_range=0.2), 2, 0)
+    model = build_model(sections.model(heads=4, max_positions=32, initializer_range=0.2), 2, 0)
     found = gradients(RUN, saved(model, tmp_path), two_tasks(answers), CPU).set_index(["step", "part", "layer", "comparison"])["value"]
     for part, layer in (("all", -1), ("blocks", -1), ("embedding", 0), ("block", 1), ("block", 2), ("output_embedding", 3)):
         assert found[0, part, layer, "task0_task1"] == pytest.approx(expected, abs=1e-4)

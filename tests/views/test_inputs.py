@@ -19,13 +19,13 @@ def test_checkpoints_are_found_by_step_without_the_matched_one(checkpoints):
     assert checkpoints.stage_steps == {"task0": 0, "task1_early": 150, "task1_end": 400}
 
 
-def test_alignment_is_step_150_or_the_last_one_before_it_that_is_not_the_end():
-    assert folders(0, 100, 150, 200).alignment == 150
-    assert folders(0, 100, 140, 200).alignment == 140
-    assert folders(0, 20, 60, 90).alignment == 60
-    assert folders(0, 50, 150).alignment == 50
+def test_the_early_point_is_step_150_or_the_last_one_before_it_that_is_not_the_end():
+    assert folders(0, 100, 150, 200).early == 150
+    assert folders(0, 100, 140, 200).early == 140
+    assert folders(0, 20, 60, 90).early == 60
+    assert folders(0, 50, 150).early == 50
     with pytest.raises(ValueError, match="between step 1 and 150"):
-        _ = folders(0, 200, 300).alignment
+        _ = folders(0, 200, 300).early
 
 
 def test_a_folder_without_checkpoints_is_named(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests import jobs
 
 from forgetting.evaluation.exact import answer_loss, score
 from forgetting.model.checkpoints import save_checkpoint
@@ -14,6 +15,11 @@ from forgetting.views.recovered import Recovered
 from forgetting.views.shared_prefix import Scores
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def run():
+    return jobs.landscape()
 
 
 def barriers(loss: np.ndarray) -> tuple[float, float]:

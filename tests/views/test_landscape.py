@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests import jobs
 
 from forgetting.config.sections import ATTRIBUTES
 from forgetting.evaluation.exact import answer_loss
@@ -15,6 +16,11 @@ from forgetting.views.recovered import Recovered
 from forgetting.views.shared_prefix import AnswerScorer
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def run():
+    return jobs.landscape()
 
 
 def corners(size: int = 500) -> list[torch.Tensor]:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests import jobs, sections
 
-from forgetting.config.sections import ATTRIBUTES, Model
+from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.items import Questions
 from forgetting.data.ragged import Ragged
 from forgetting.evaluation.exact import score
@@ -25,8 +26,13 @@ CPU = torch.device("cpu")
 KEYS = ["attribute", "position", "metric"]
 
 
+@pytest.fixture
+def run():
+    return jobs.answers()
+
+
 def random_model(seed: int = 0):
-    return build_model(Model(layers=2, hidden_size=32, heads=4, max_positions=32, initializer_range=0.2), 60, seed).eval()
+    return build_model(sections.model(heads=4, max_positions=32, initializer_range=0.2), 60, seed).eval()
 
 
 def made_up(answers: list[list[int]], attributes: list[str], persons: list[int], group: str = "task0_test") -> Questions:

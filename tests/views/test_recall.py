@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests import jobs, sections
 from tests.conftest import RESOURCES
 
-from forgetting.config.job import Run
-from forgetting.config.sections import Evaluation
 from forgetting.data.items import Questions
 from forgetting.evaluation.exact import score
 from forgetting.model.checkpoints import save_checkpoint
@@ -26,7 +25,7 @@ from forgetting.views.recall import TEMPLATES_ASKED, in_context_questions, recal
 def forms(tiny_data: Path, tiny_questions):
     people = read_table(tiny_data / "people.parquet", PEOPLE)
     tokenizer = load_tokenizer(tiny_data / "tokenizer")
-    run = Run(scale="tiny", seed=0, stage="views", arm="seq", evaluation=Evaluation(batch_size=16))
+    run = jobs.answers(evaluation=sections.evaluation(batch_size=16))
     names = dict(zip(people["person"], people["full_name"], strict=True))
     return run, recall_forms(
         run, tiny_questions, names, read_templates(RESOURCES / "templates"), lambda strings: encode(tokenizer, strings)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests import sections
 
-from forgetting.config.sections import Model
 from forgetting.model.checkpoints import build_model
 from forgetting.views import shared_prefix
 from forgetting.views.landscape import Layout
@@ -35,7 +35,7 @@ def test_a_tree_holds_every_prefix_once_and_finds_it_again(tiny_questions):
 def test_scores_equal_a_plain_forward_pass(tiny_questions, layers, at_once, monkeypatch):
     monkeypatch.setattr(shared_prefix, "QUESTIONS_AT_ONCE", at_once)
     questions = tiny_questions.of_groups("task0_test", "control")
-    shape = Model(layers=layers, hidden_size=32, heads=2, initializer_range=0.2)
+    shape = sections.model(layers=layers, hidden_size=32, heads=2, initializer_range=0.2)
     model = build_model(shape, int(tiny_questions.ids.max()) + 1, seed=1).double().eval()
     with torch.no_grad():
         for parameter in model.parameters():  # biases and norms too

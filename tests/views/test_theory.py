@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import beta, ortho_group, spearmanr
+from tests import jobs
 from tests.views.conftest import tiny_model
 
 from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
@@ -17,6 +18,11 @@ from forgetting.views.theory import LinearMap, linear_maps, map_inputs, measure_
 
 CPU = torch.device("cpu")
 PERSONS = np.arange(60) // 3
+
+
+@pytest.fixture
+def run():
+    return jobs.states()
 
 
 def inputs(seed: int = 0, count: int = 60, width: int = 12) -> torch.Tensor:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import beta, ortho_group
+from tests import jobs
 
 from forgetting.schemas.weights import WEIGHTS
 from forgetting.tables import read_table, write_table
@@ -13,6 +14,11 @@ from forgetting.views.weights import ANGLES, COMPONENTS, PAIRS, Update, compare,
 CPU = torch.device("cpu")
 EMBEDDINGS = ((-1, "embedding"), (2, "output_embedding"))
 COMPARED = ("mean_angle", "weighted_angle", "principal_angle", "cosine")
+
+
+@pytest.fixture
+def run():
+    return jobs.weights()
 
 
 def update(change: np.ndarray, scale: float = 1.0) -> Update:

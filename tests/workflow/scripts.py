@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import runpy
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.study import ROOT, merged
 
+from forgetting.config.plan import jobs
 from forgetting.config.study import load_study
 
 RESOURCES = ROOT / "resources"
@@ -38,8 +37,8 @@ def failing_script(name: str, monkeypatch: pytest.MonkeyPatch, **flags: Path | s
     return ending.value.code
 
 
-def smoke_config(folder: Path, stage: str = "data", **kwargs: Any) -> Path:
+def smoke_config(folder: Path, job: str = "data") -> Path:
     """Write the config.json of a job of the smoke study into `folder`."""
     path = folder / "config.json"
-    path.write_text(json.dumps(load_study(merged("smoke.yaml")).run(stage, 0, **kwargs)))
+    path.write_text(jobs(load_study(merged("smoke.yaml")), 0)[f"{job}/config"].text())
     return path

@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from snakemake.utils import update_config
+from tests import sections
 from tests.study import clone_to, merged, snakemake
 from tests.workflow.scripts import RESOURCES, failing_script, smoke_config
 
-from forgetting.config.job import ConfigError, load_run
-from forgetting.config.sections import Model
+from forgetting.config.fields import ConfigError
+from forgetting.config.jobs.views.landscape import LandscapeJob
+from forgetting.config.jobs.views.weights import WeightsJob
 from forgetting.config.study import load_study
 from forgetting.config.yamlfile import check_config_file
 from forgetting.errors import StudyError
@@ -165,7 +167,7 @@ def empty(path: Path) -> None:
 def other_width(path: Path) -> None:
     """Weights of a wider model in place of those that belong to the config.json beside them."""
     wider = path.parent / "wider"
-    save_checkpoint(build_model(Model(layers=2, hidden_size=64, heads=2), load_checkpoint(path.parent).config.vocab_size, seed=0), wider)
+    save_checkpoint(build_model(sections.model(hidden_size=64), load_checkpoint(path.parent).config.vocab_size, seed=0), wider)
     shutil.move(wider / path.name, path)
     shutil.rmtree(wider)
 
@@ -173,14 +175,16 @@ def other_width(path: Path) -> None:
 def fewer_layers(path: Path) -> None:
     """Weights that lack a layer, which transformers would make up at random."""
     other = path.parent / "other"
-    save_checkpoint(build_model(Model(layers=1, hidden_size=32, heads=2), load_checkpoint(path.parent).config.vocab_size, seed=0), other)
+    save_checkpoint(
+        build_model(sections.model(layers=1, hidden_size=32, heads=2), load_checkpoint(path.parent).config.vocab_size, seed=0), other
+    )
     shutil.move(other / path.name, path)
     shutil.rmtree(other)
 
 
 def fewer_tokens(path: Path) -> None:
     """The model of other data, whole and right by itself."""
-    save_checkpoint(build_model(Model(layers=2, hidden_size=32, heads=2), 50, seed=0), path.parent)
+    save_checkpoint(build_model(sections.model(), 50, seed=0), path.parent)
 
 
 def no_architecture(path: Path) -> None:
@@ -204,7 +208,11 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "unknown architecture": ("model/config.json", no_architecture, "cannot be read as the architecture"),
     "corrupt config of the run": ("config.json", cut, "not valid JSON"),
     "binary config of the run": ("config.json", garbage, "not valid JSON"),
-    "config of another stage": ("config.json", lambda path: smoke_config(path.parent, "drift"), "has no section 'method'"),
+    "config of another stage": (
+        "config.json",
+        lambda path: smoke_config(path.parent, "drift"),
+        "config.json: stage is 'drift', but this job is of 'task1'",
+    ),
     "missing config of the run": ("config.json", Path.unlink, "no such file"),
 }
 
@@ -214,7 +222,7 @@ def job(tiny_data: Path, tiny_model: Any, tmp_path: Path) -> Path:
     """A folder with all that a Task 1 job reads: config.json, data/ and model/."""
     shutil.copytree(tiny_data, tmp_path / "job" / "data")
     save_checkpoint(tiny_model, tmp_path / "job" / "model")
-    smoke_config(tmp_path / "job", "task1", arm="seq")
+    smoke_config(tmp_path / "job", "task1/seq")
     return tmp_path / "job"
 
 
@@ -262,6 +270,18 @@ def test_bad_gates(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert list(tmp_path.iterdir()) == [gates]
 
 
-def test_a_section_is_named_that_the_run_lacks(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="no section 'model'"):
-        load_run(smoke_config(tmp_path)).need("model")
+def test_keys_are_named_that_a_job_lacks(tmp_path: Path) -> None:
+    """The config of another view has the same stage, but other keys."""
+    path = tmp_path / "landscape.json"
+    path.write_text(LandscapeJob(scale="tiny", seed=0, arm="seq", landscape=sections.landscape(), persons_per_group=None).text())
+    with pytest.raises(StudyError) as error:
+        WeightsJob.load(path)
+    assert str(path) in str(error.value)
+    assert "energy: Field required" in str(error.value) and "landscape: Extra inputs are not permitted" in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", "{}"])
+def test_json_that_is_no_config(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"config\.json: delete it and run again"):
+        WeightsJob.load(tmp_path / "config.json")

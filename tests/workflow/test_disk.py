@@ -15,7 +15,7 @@ import torch
 from tests.study import ROOT, clone_to, snakemake
 from tests.workflow.scripts import RESOURCES, failing_script, run_script, smoke_config
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.data import DataJob
 from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.people import PEOPLE
@@ -76,7 +76,7 @@ def test_training_on_a_full_disk(
     """The state, a checkpoint, or a table fails to be written, whichever comes first; with room the same command completes."""
     folder, mount = disk
     save_checkpoint(tiny_model, tmp_path / "model")
-    flags = {"config": smoke_config(tmp_path, "task1", arm="seq"), "data": tiny_data, "start": tmp_path / "model"}
+    flags = {"config": smoke_config(tmp_path, "task1/seq"), "data": tiny_data, "start": tmp_path / "model"}
     flags |= {"scratch": folder / "scratch", "output": folder / "output"}
     said = failing_script("task1", monkeypatch, **flags)
     assert f"{folder}/" in said and "cannot be written" in said
@@ -91,7 +91,7 @@ def test_training_on_a_full_disk(
 
 def test_a_state_that_does_not_fit_leaves_the_one_before(tiny_model: Any, tmp_path: Path) -> None:
     """torch answers a full disk with an error of its own, which tells nothing."""
-    run = load_run(smoke_config(tmp_path))
+    run = DataJob.load(smoke_config(tmp_path))
     adamw = torch.optim.AdamW(tiny_model.parameters())
     Scratch(tmp_path / "scratch", run).save(3, tiny_model, adamw, {"losses": [1.0]})
     with files_up_to(4096), pytest.raises(WriteError, match=r"scratch/state\.pt: cannot be written"):

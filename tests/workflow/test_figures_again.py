@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from tests.study import ROOT, SMOKE, clone_to, merged, snakemake
 
-from forgetting.config.job import ConfigError
+from forgetting.config.fields import ConfigError
+from forgetting.config.plan import task1_job
 from forgetting.config.study import load_study
 from forgetting.pipeline.tables_only import check_configs
 
@@ -100,7 +101,7 @@ def test_with_tables_only_a_missing_table_is_named_and_nothing_is_computed(tmp_p
 
 def test_configs_of_other_tables_are_told(tmp_path: Path) -> None:
     study = load_study(merged("smoke.yaml"))
-    present = study.run("task1", 0, "replay-20")
+    present = json.loads(task1_job(study, 0, "replay-20").text())
     path = tmp_path / "config.json"
 
     def check(**found: object) -> None:

@@ -44,10 +44,10 @@ def training(seed: int) -> set[str]:
 def configs(seed: int) -> set[str]:
     """The jobs that write the configs of a seed."""
     arms = ("seq", "freeze-1", "replay-20", "seq-lr-4e-3", "seq-no-task0")
-    jobs = {f"run_config({seed}, {stage})" for stage in ("data", "pretrain", "task0", "gates")}
-    jobs |= {f"run_config_of_arm({seed}, {stage}, {arm})" for stage in ("task1", "recovery") for arm in arms}
-    jobs |= {f"run_config_of_view({seed}, {arm}, {view})" for arm in ("seq", "freeze-1") for view in VIEWS}
-    return jobs | {f"run_config_of_arm({seed}, recovery, controls)"}
+    written = {f"{stage}/config" for stage in ("data", "pretrain", "task0", "gates", "recovery/controls")}
+    written |= {f"{stage}/{arm}/config" for stage in ("task1", "recovery") for arm in arms}
+    written |= {f"views/{arm}/{view}" for arm in ("seq", "freeze-1") for view in VIEWS}
+    return {f"job_config({seed}, {name})" for name in written}
 
 
 def planned(clone: Path, *arguments: str) -> set[str]:
@@ -82,6 +82,11 @@ EDITS = {
         *("view_landscape(0, seq)", "view_landscape(0, freeze-1)", "fig_landscape", "fig_interpolation"),
         *SHOWN,
     },
+    f"{LIBRARY}/config/plan.py": set(),
+    f"{LIBRARY}/config/jobs/views/landscape.py": {
+        *("view_landscape(0, seq)", "view_landscape(0, freeze-1)", "fig_landscape", "fig_interpolation"),
+        *SHOWN,
+    },
     f"{LIBRARY}/methods/freeze.py": TRAIN_FREEZE | AFTER_FREEZE,
     f"{LIBRARY}/training/loop.py": training(0) | FIGURES | TABLES | SHOWN,
     "resources/templates/birthday.txt": {"make_data(0)"} | training(0) | FIGURES | TABLES | SHOWN,
@@ -99,11 +104,11 @@ def test_an_edited_file(smoke_clone: Path, path: str) -> None:
 CHANGES: dict[str, tuple[list[str], set[str]]] = {
     "a knob of one arm": (
         ["--config", 'methods={"freeze-1":{"learning_rate":0.001}}'],
-        {"run_config_of_arm(0, task1, freeze-1)", "study_config"} | TRAIN_FREEZE | AFTER_FREEZE,
+        {"job_config(0, task1/freeze-1/config)", "study_config"} | TRAIN_FREEZE | AFTER_FREEZE,
     ),
     "an arm added": (
         ["--config", 'arms=["seq","replay-20","freeze-1","seq-no-task0","freeze-0"]'],
-        {"run_config_of_arm(0, task1, freeze-0)", "task1(0, freeze-0)", "study_config", "fig_frontier", "table_methods"} | SHOWN,
+        {"job_config(0, task1/freeze-0/config)", "task1(0, freeze-0)", "study_config", "fig_frontier", "table_methods"} | SHOWN,
     ),
     "an arm removed": (
         ["--config", 'arms=["seq","freeze-1","seq-no-task0"]'],
@@ -115,15 +120,11 @@ CHANGES: dict[str, tuple[list[str], set[str]]] = {
     ),
     "a threshold": (
         ["--config", 'gate_thresholds={"task0_before":0.5}'],
-        {"run_config(0, gates)", "study_config", "gate_task0(0)", "gate_task1(0)", "table_gates"} | SHOWN,
+        {"job_config(0, gates/config)", "study_config", "gate_task0(0)", "gate_task1(0)", "table_gates"} | SHOWN,
     ),
     "the grid of the landscape": (
         ["--config", 'views={"landscape":{"grid":7}}'],
-        {
-            f"{job}(0, {arm}{view})"
-            for arm in ("seq", "freeze-1")
-            for job, view in (("run_config_of_view", ", landscape"), ("view_landscape", ""))
-        }
+        {job for arm in ("seq", "freeze-1") for job in (f"job_config(0, views/{arm}/landscape)", f"view_landscape(0, {arm})")}
         | {"study_config", "fig_landscape", "fig_interpolation"}
         | SHOWN,
     ),

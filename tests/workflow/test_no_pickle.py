@@ -14,7 +14,7 @@ import torch
 from tests.study import ROOT
 from tests.workflow.scripts import smoke_config
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.data import DataJob
 from forgetting.model.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from forgetting.training.resume import STATE, Scratch
 
@@ -94,7 +94,7 @@ def test_the_bomb_would_go_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("save", [lambda bomb, path: torch.save(bomb, path), lambda bomb, path: path.write_bytes(pickle.dumps(bomb))])
 def test_a_pickle_in_place_of_a_state_is_refused(save: Any, tiny_model: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = load_run(smoke_config(tmp_path))
+    run = DataJob.load(smoke_config(tmp_path))
     scratch = Scratch(tmp_path / "scratch", run)
     save({"step": 3, "model": Bomb(tmp_path / "boom")}, scratch.folder / STATE)
     assert scratch.load(tiny_model, torch.optim.AdamW(tiny_model.parameters())) is None

@@ -13,7 +13,9 @@ import torch
 from tests.methods.test_every_method import ARMS
 from tests.pretended import DEVICE, PretendedDevice
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.pretrain import PretrainJob
+from forgetting.config.jobs.recovery import RecoveryJob
+from forgetting.config.jobs.task0 import Task0Job
 from forgetting.config.knobs import parse_arm
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
@@ -68,11 +70,11 @@ def test_stages(smoke_clone: Path, tmp_path: Path, pretended: PretendedDevice) -
     results = smoke_clone / "results" / "smoke" / "seed0"
     checkpoints = sorted(int(folder.name.removeprefix("step-")) for folder in (results / "task1/seq/checkpoints").glob("step-*"))
     with pretended:
-        run = load_run(results / "pretrain/config.json")
+        run = PretrainJob.load(results / "pretrain/config.json")
         pretraining.pretrain(run, results / "data", smoke_clone / "resources", tmp_path / "scratch", tmp_path / "pretrain")
-        run = load_run(results / "task0/config.json")
+        run = Task0Job.load(results / "task0/config.json")
         task0.finetune_task0(run, results / "data", results / "pretrain/model", tmp_path / "scratch", tmp_path / "task0")
-        run, task1 = load_run(results / "recovery/seq/config.json"), results / "task1/seq"
+        run, task1 = RecoveryJob.load(results / "recovery/seq/config.json"), results / "task1/seq"
         recovery.recover_arm(run, results / "data", results / "task0", task1, checkpoints, tmp_path / "scratch", tmp_path / "recovery")
     assert all((tmp_path / stage / "metrics.parquet").is_file() for stage in ("pretrain", "task0", "recovery"))
 

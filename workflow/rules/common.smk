@@ -23,10 +23,11 @@ os.environ.update(
 # The GNU C library keeps the large buffers that every training step frees and asks for again; else the system maps each anew and fills it with zeros.
 os.environ.update(MALLOC_MMAP_THRESHOLD_=str(2**30), MALLOC_TRIM_THRESHOLD_=str(2**40))
 
-from forgetting.config.study import VIEW_KEYS, load_study
+from forgetting.config.plan import VIEWS, jobs
+from forgetting.config.study import load_study
 from forgetting.model.devices import JOBS_PER_DEVICE
 from forgetting.pipeline.checksums import compare_by_content
-from forgetting.config.job import ConfigError
+from forgetting.config.fields import ConfigError
 from forgetting.pipeline.sizes import Sizes
 from forgetting.config.steps import arm_steps, checkpoint_steps, dense_steps
 from forgetting.data.points import never_had_task0
@@ -153,12 +154,6 @@ def task0_state(wildcards):
     return [f"{folder}/model/optimizer.safetensors"] if STUDY.methods[wildcards.arm].carried_state else []
 
 
-def lamol_arm(wildcards):
-    """An arm that starts from the Task 0 of LAMOL with this weight of the language-modelling loss."""
-    folder = f"{SEED}/task0-lamol/{wildcards.weight}"
-    return next(arm for arm in STUDY.every_arm if task0_folder(arm) == folder)
-
-
 def method_code(wildcards):
     """The file of the arm's method and the library files that it imports."""
     file = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}.py"
@@ -180,9 +175,15 @@ def per_arm(path, arms):
     return expand(path, seed=STUDY.seeds, arm=arms)
 
 
-def run_text(stage, seed, arm=None, view=None):
+@functools.cache
+def jobs_of_seed(seed):
+    """Every job of a seed, by the path of its config file there."""
+    return jobs(STUDY, int(seed))
+
+
+def job_text(job, seed):
     """What one job gets as its config."""
-    return json.dumps(STUDY.run(stage, int(seed), arm, view), indent=1)
+    return jobs_of_seed(seed)[job].text()
 
 
 # What a job asks a cluster for, which decides no result: forgetting/pipeline/sizes.py computes it.

@@ -51,7 +51,7 @@ rule check_task0:
     conda:
         "../envs/forgetting.yaml"
     params:
-        config=lambda wildcards, input: run_text("gates", wildcards.seed),
+        config=lambda wildcards, input: job_text("gates/config", wildcards.seed),
     shell:
         "printf '%s' {params.config:q} | python {input.script} task0 --config /dev/stdin --floors {input.floors} --coverage {input.coverage} "
         "--pretrain {input.pretrain} --task0 {input.task0} --output {output} 2>&1 | tee {log}"

@@ -1,70 +1,19 @@
 # The config of each job, written to the folder of its results: a job depends on these values and on no others.
 
 
-rule run_config:
-    """Write the part of the config that one stage of a seed depends on."""
+rule job_config:
+    """Write what one job of a seed depends on."""
     output:
-        f"{SEED}/{{stage}}/config.json",
+        f"{SEED}/{{job}}.json",
     log:
-        f"{LOGS}/config/{{stage}}.log",
+        f"{LOGS}/config/{{job}}.log",
     wildcard_constraints:
-        stage="data|pretrain|task0|fisher|drift|gates",
+        job=one_of(jobs(STUDY, 0)),
     localrule: True
     conda:
         "../envs/forgetting.yaml"
     params:
-        text=lambda wildcards: run_text(wildcards.stage, wildcards.seed),
-    shell:
-        "printf '%s\\n' {params.text:q} > {output} 2> {log}"
-
-
-rule run_config_of_arm:
-    """Write the part of the config that one stage of an arm depends on."""
-    output:
-        f"{SEED}/{{stage}}/{{arm}}/config.json",
-    log:
-        f"{LOGS}/config/{{stage}}-{{arm}}.log",
-    wildcard_constraints:
-        stage="task1|recovery",
-        arm=one_of([*STUDY.every_arm, "controls"]),
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    params:
-        text=lambda wildcards: run_text(wildcards.stage, wildcards.seed, wildcards.arm),
-    shell:
-        "printf '%s\\n' {params.text:q} > {output} 2> {log}"
-
-
-rule run_config_of_view:
-    """Write the part of the config that one view of an arm depends on."""
-    output:
-        f"{SEED}/views/{{arm}}/{{view}}.json",
-    log:
-        f"{LOGS}/config/view-{{view}}-{{arm}}.log",
-    wildcard_constraints:
-        arm=one_of(STUDY.every_arm),
-        view=one_of(VIEW_KEYS),
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    params:
-        text=lambda wildcards: run_text("views", wildcards.seed, wildcards.arm, wildcards.view),
-    shell:
-        "printf '%s\\n' {params.text:q} > {output} 2> {log}"
-
-
-rule run_config_of_lamol:
-    """Write the part of the config that a Task 0 of LAMOL depends on."""
-    output:
-        f"{SEED}/task0-lamol/{{weight}}/config.json",
-    log:
-        f"{LOGS}/config/task0-lamol-{{weight}}.log",
-    localrule: True
-    conda:
-        "../envs/forgetting.yaml"
-    params:
-        text=lambda wildcards: run_text("task0", wildcards.seed, lamol_arm(wildcards)),
+        text=lambda wildcards: job_text(wildcards.job, wildcards.seed),
     shell:
         "printf '%s\\n' {params.text:q} > {output} 2> {log}"
 

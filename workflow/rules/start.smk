@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, "workflow")  # the library beside this file, installed or not
 
-from forgetting.config.job import ConfigError
+from forgetting.config.fields import ConfigError
 from forgetting.config.yamlfile import check_config_file
 
 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.data import DataJob
 from forgetting.pipeline.command import run_command
 from forgetting.scenarios.biography.dataset import build_data
 
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--resources", type=Path, required=True, help="folder of pools, templates and questions")
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")
     arguments = parser.parse_args()
-    build_data(load_run(arguments.config), arguments.resources, arguments.output)
+    build_data(DataJob.load(arguments.config), arguments.resources, arguments.output)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from forgetting.analysis.gates import settle, task0_gates, task1_gates
-from forgetting.config.job import load_run
+from forgetting.config.jobs.gates import GatesJob
 from forgetting.pipeline.command import run_command
 
 
@@ -23,12 +23,12 @@ def main() -> None:
     parser.add_argument("--controls", type=Path, help="metrics.parquet of the recovery controls (task1)")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     a = parser.parse_args()
-    run = load_run(a.config)
+    job = GatesJob.load(a.config)
     if a.when == "task0":
-        gates = task0_gates(run, a.floors, a.coverage, a.pretrain, a.task0)
+        gates = task0_gates(job, a.floors, a.coverage, a.pretrain, a.task0)
     else:
-        gates = task1_gates(run, a.floors, a.task1, a.recovery, a.controls)
-    settle(gates, run, a.output)
+        gates = task1_gates(job, a.floors, a.task1, a.recovery, a.controls)
+    settle(gates, job, a.output)
 
 
 if __name__ == "__main__":

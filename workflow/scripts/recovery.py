@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.pipeline.command import run_command
 from forgetting.stages.recovery import recover_arm
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, required=True, help="folder for finished probes")
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")
     a = parser.parse_args()
-    recover_arm(load_run(a.config), a.data, a.task0, a.task1, a.steps, a.scratch, a.output)
+    recover_arm(RecoveryJob.load(a.config), a.data, a.task0, a.task1, a.steps, a.scratch, a.output)
 
 
 if __name__ == "__main__":

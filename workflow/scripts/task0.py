@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from forgetting.config.jobs.task0 import Task0Job
 from forgetting.pipeline.command import run_stage
 from forgetting.stages.task0 import finetune_task0
 
 if __name__ == "__main__":
     run_stage(
         __doc__,
+        Task0Job,
         finetune_task0,
         data="folder of the data stage",
         start="folder of the pretrained model",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from forgetting.config.jobs.task0 import LamolTask0Job
 from forgetting.pipeline.command import run_stage
 from forgetting.stages.task0_lamol import finetune_task0_lamol
 
 if __name__ == "__main__":
     run_stage(
         __doc__,
+        LamolTask0Job,
         finetune_task0_lamol,
         data="folder of the data stage",
         start="folder of the pretrained model",

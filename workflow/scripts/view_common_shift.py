@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.views.answers import AnswersJob
 from forgetting.data.items import Questions
-from forgetting.data.points import early_stop_step
+from forgetting.data.points import matched_step
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.scenarios.biography.rendering import read_templates
@@ -35,20 +35,20 @@ def main() -> None:
     parser.add_argument("--output-recall", type=Path, required=True, help="recall.parquet")
     arguments = parser.parse_args()
 
-    run, device = load_run(arguments.config), pick_device()
+    job, device = AnswersJob.load(arguments.config), pick_device()
     questions = Questions.load(arguments.data / "qa.parquet")
     metrics = read_table(arguments.task1 / "metrics.parquet", METRICS)
-    points = compared_points(Checkpoints.find(arguments.task0, arguments.task1 / "checkpoints"), early_stop_step(metrics))
-    split, repaired = common_shift(run, arguments.task0, points, questions, device)
+    points = compared_points(Checkpoints.find(arguments.task0, arguments.task1 / "checkpoints"), matched_step(metrics))
+    split, repaired = common_shift(job, arguments.task0, points, questions, device)
     write_table(split, arguments.output, COMMON_SHIFT)
     write_table(repaired, arguments.output_repair, COMMON_SHIFT_REPAIR)
 
     people = read_table(arguments.data / "people.parquet", PEOPLE)
     tokenizer = load_tokenizer(arguments.data / "tokenizer")
     names = dict(zip(people["person"], people["full_name"], strict=True))
-    forms = recall_forms(run, questions, names, read_templates(arguments.templates), lambda strings: encode(tokenizer, strings))
+    forms = recall_forms(job, questions, names, read_templates(arguments.templates), lambda strings: encode(tokenizer, strings))
     before = Point("task0", 0, arguments.task0)
-    write_table(recall(run, [before, *points], questions, forms, device), arguments.output_recall, RECALL)
+    write_table(recall(job, [before, *points], questions, forms, device), arguments.output_recall, RECALL)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.views.shared import DriftJob
 from forgetting.data.items import Questions
-from forgetting.data.points import early_stop_step
+from forgetting.data.points import matched_step
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.schemas.drift import DRIFT
@@ -29,12 +29,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="drift.parquet")
     arguments = parser.parse_args()
 
-    run, questions, device = load_run(arguments.config), Questions.load(arguments.questions), pick_device()
+    job, questions, device = DriftJob.load(arguments.config), Questions.load(arguments.questions), pick_device()
     frames = []
     for task0, task1 in zip(arguments.task0, arguments.task1, strict=True):
         metrics = read_table(task1 / "metrics.parquet", METRICS)
-        points = compared_points(Checkpoints.find(task0, task1 / "checkpoints"), early_stop_step(metrics))
-        frames.append(drift(run, task0, points, questions, device).assign(arm=task1.name))
+        points = compared_points(Checkpoints.find(task0, task1 / "checkpoints"), matched_step(metrics))
+        frames.append(drift(job, task0, points, questions, device).assign(arm=task1.name))
     write_table(pd.concat(frames, ignore_index=True), arguments.output, DRIFT)
 
 

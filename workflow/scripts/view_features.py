@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
-from forgetting.data.points import early_stop_step
+from forgetting.data.points import matched_step
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.schemas.features import FEATURE_POINTS, FEATURES
@@ -33,15 +33,15 @@ def main() -> None:
     parser.add_argument("--output-points", type=Path, required=True, help="feature_points.parquet")
     arguments = parser.parse_args()
 
-    run, device = load_run(arguments.config), pick_device()
+    job, device = StatesJob.load(arguments.config), pick_device()
     everyone = Questions.load(arguments.questions)
     questions, values = view_questions(everyone), attribute_values(everyone)
     task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    folders = {"pretrained": arguments.pretrained} | stage_folders(task1, early_stop_step(read_table(arguments.metrics, METRICS)))
-    states = residual_streams(folders, questions, run.evaluation.batch_size, device)
-    table = pd.concat([features(run, states, questions), lens(run, folders, states, questions, values, device)], ignore_index=True)
+    folders = {"pretrained": arguments.pretrained} | stage_folders(task1, matched_step(read_table(arguments.metrics, METRICS)))
+    states = residual_streams(folders, questions, job.evaluation_batch_size, device)
+    table = pd.concat([features(job, states, questions), lens(job, folders, states, questions, values, device)], ignore_index=True)
     write_table(table, arguments.output, FEATURES)
-    write_table(feature_points(run, states, task1.stage_steps, questions), arguments.output_points, FEATURE_POINTS)
+    write_table(feature_points(job, states, task1.stage_steps, questions), arguments.output_points, FEATURE_POINTS)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.views.shared import FisherJob
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
@@ -23,7 +23,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="fisher.parquet")
     arguments = parser.parse_args()
 
-    table = fisher_by_matrix(load_run(arguments.config), read_model(arguments.task0, pick_device()), Questions.load(arguments.questions))
+    table = fisher_by_matrix(
+        FisherJob.load(arguments.config), read_model(arguments.task0, pick_device()), Questions.load(arguments.questions)
+    )
     write_table(table, arguments.output, FISHER)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.views.gradients import GradientsJob
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
@@ -25,7 +25,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     checkpoints = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    table = gradients(load_run(arguments.config), checkpoints, Questions.load(arguments.questions), pick_device())
+    table = gradients(GradientsJob.load(arguments.config), checkpoints, Questions.load(arguments.questions), pick_device())
     write_table(table, arguments.output, GRADIENTS)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.views.landscape import LandscapeJob
 from forgetting.data.items import Questions
-from forgetting.data.points import trough_checkpoint
+from forgetting.data.points import trough_step
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.schemas.interpolation import INTERPOLATION
@@ -32,10 +32,10 @@ def main() -> None:
     parser.add_argument("--output-interpolation", type=Path, required=True, help="interpolation.parquet")
     arguments = parser.parse_args()
 
-    run = load_run(arguments.config)
+    job = LandscapeJob.load(arguments.config)
     checkpoints = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    trough = trough_checkpoint(read_table(arguments.metrics, METRICS), checkpoints.steps[1:])
-    inputs = (run, checkpoints, Recovered.find(arguments.recovered, trough), Questions.load(arguments.questions), pick_device())
+    trough = trough_step(read_table(arguments.metrics, METRICS), checkpoints.steps[1:])
+    inputs = (job, checkpoints, Recovered.find(arguments.recovered, trough), Questions.load(arguments.questions), pick_device())
     write_table(landscape(*inputs), arguments.output, LANDSCAPE)
     write_table(interpolation(*inputs), arguments.output_interpolation, INTERPOLATION)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
-from forgetting.data.points import early_stop_step
+from forgetting.data.points import matched_step
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.schemas.metrics import METRICS
@@ -28,10 +28,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="theory.parquet")
     arguments = parser.parse_args()
 
-    run = load_run(arguments.config)
-    early_stop = early_stop_step(read_table(arguments.metrics, METRICS))
-    folders = stage_folders(Checkpoints.find(arguments.task0, arguments.checkpoints), early_stop)
-    write_table(theory(run, folders, Questions.load(arguments.questions), pick_device()), arguments.output, THEORY)
+    job = StatesJob.load(arguments.config)
+    matched = matched_step(read_table(arguments.metrics, METRICS))
+    folders = stage_folders(Checkpoints.find(arguments.task0, arguments.checkpoints), matched)
+    write_table(theory(job, folders, Questions.load(arguments.questions), pick_device()), arguments.output, THEORY)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from forgetting.config.job import load_run
+from forgetting.config.jobs.views.weights import WeightsJob
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.schemas.weights import WEIGHTS
@@ -24,11 +24,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="weights.parquet")
     arguments = parser.parse_args()
 
-    run = load_run(arguments.config)
+    job = WeightsJob.load(arguments.config)
     task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
     folders = {"pretrained_late": arguments.pretrained_late, "pretrained": arguments.pretrained} | task1.stages
     weights = {name: read_weights(folder) for name, folder in folders.items()}
-    table = weight_updates(run, weights, attention_heads(arguments.task0), pick_device())
+    table = weight_updates(job, weights, attention_heads(arguments.task0), pick_device())
     write_table(table, arguments.output, WEIGHTS)
 
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import datasets
 import pandas as pd
 import pytest
+from tests import jobs, sections
 from tests.conftest import RESOURCES, TINY_GROUPS
 from tests.study import merged
 from transformers import AutoTokenizer
 
-from forgetting.config.job import Run
 from forgetting.config.sections import ATTRIBUTES, PRETRAINED_GROUPS, Data, Pools, Tokenizer
 from forgetting.scenarios.biography.dataset import build_data
 from forgetting.schemas.metrics import METRICS
 from forgetting.tables import read_table
 
-FEW = Pools(first_names=5, middle_names=5, last_names=5, birth_years=3, cities=4, universities=4, majors=4, companies=4)
+FEW = sections.pools(first_names=5, middle_names=5, last_names=5, birth_years=3, cities=4, universities=4, majors=4, companies=4)
 
 
 def coverage_of(folder: Path) -> dict[tuple[str, str], float]:
@@ -26,12 +26,12 @@ def coverage_of(folder: Path) -> dict[tuple[str, str], float]:
 
 
 def build(folder: Path, pools: Pools) -> Path:
-    data = Data(groups=TINY_GROUPS, pools=pools)
-    build_data(Run(scale="tiny", seed=0, stage="data", data=data, tokenizer=Tokenizer()), RESOURCES, folder)
+    data = sections.data(groups=TINY_GROUPS, pools=pools)
+    build_data(jobs.data(data=data), RESOURCES, folder)
     return folder
 
 
-@pytest.mark.parametrize("pools", [Pools(), FEW], ids=["many values", "few values"])
+@pytest.mark.parametrize("pools", [sections.pools(), FEW], ids=["many values", "few values"])
 def test_shares_are_those_counted_from_the_texts(tmp_path: Path, pools: Pools) -> None:
     folder = build(tmp_path, pools)
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
@@ -46,7 +46,7 @@ def test_shares_are_those_counted_from_the_texts(tmp_path: Path, pools: Pools) -
 
 
 def test_names_from_large_pools_are_mostly_blank_and_those_of_pretrained_persons_never(tmp_path: Path) -> None:
-    many, few = coverage_of(build(tmp_path / "many", Pools())), coverage_of(build(tmp_path / "few", FEW))
+    many, few = coverage_of(build(tmp_path / "many", sections.pools())), coverage_of(build(tmp_path / "few", FEW))
     assert many["task1", "pretrained_name_tokens"] < 0.3 < 0.95 < few["task1", "pretrained_name_tokens"]
     for group in PRETRAINED_GROUPS:
         assert many[group, "pretrained_name_tokens"] == many[group, "pretrained_answer_tokens"] == 1.0
@@ -61,7 +61,7 @@ def test_task1_and_control_persons_are_made_of_pretrained_tokens(tmp_path: Path,
     """The paper's scale has 100,000 pretrained persons for the same pools."""
     config = merged(*overlay)
     data, tokenizer = Data.model_validate(config["data"]), Tokenizer.model_validate(config["tokenizer"])
-    build_data(Run(scale="s", seed=seed, stage="data", data=data, tokenizer=tokenizer), RESOURCES, tmp_path)
+    build_data(jobs.data(scale="s", seed=seed, data=data, tokenizer=tokenizer), RESOURCES, tmp_path)
     for (group, metric), share in coverage_of(tmp_path).items():
         assert share >= config["gate_thresholds"]["token_coverage"], (group, metric)
 

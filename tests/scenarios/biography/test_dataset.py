@@ -7,11 +7,11 @@ import datasets
 import numpy as np
 import pandas as pd
 import pytest
+from tests import jobs, sections
 from tests.conftest import RESOURCES, TINY_GROUPS
 from transformers import AutoTokenizer
 
-from forgetting.config.job import Run
-from forgetting.config.sections import ATTRIBUTES, PRETRAINED_GROUPS, Data, Groups, Pools, Tokenizer
+from forgetting.config.sections import ATTRIBUTES, PRETRAINED_GROUPS
 from forgetting.data.ragged import Ragged
 from forgetting.scenarios.biography.dataset import build_data
 from forgetting.scenarios.biography.floors import modal_answer_floors
@@ -55,7 +55,7 @@ def test_no_person_outside_pretraining_is_named_in_a_biography(tiny_data: Path) 
 
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(tiny_data: Path, tmp_path: Path) -> None:
-    run = Run(scale="tiny", seed=0, stage="data", data=Data(groups=TINY_GROUPS), tokenizer=Tokenizer())
+    run = jobs.data(data=sections.data(groups=TINY_GROUPS))
     build_data(run, RESOURCES, tmp_path / "same")
     build_data(run.model_copy(update={"seed": 1}), RESOURCES, tmp_path / "other")
     for name in ("people.parquet", "qa.parquet", "biographies.arrow", "tokenizer/tokenizer.json"):
@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(tiny_data: P
 
 
 def test_a_vocabulary_that_is_too_small_is_an_error(tmp_path: Path) -> None:
-    run = Run(scale="tiny", seed=0, stage="data", data=Data(groups=TINY_GROUPS), tokenizer=Tokenizer(vocabulary_size=100))
+    run = jobs.data(data=sections.data(groups=TINY_GROUPS), tokenizer=sections.tokenizer(vocabulary_size=100))
     with pytest.raises(ValueError, match=r"raise tokenizer\.vocabulary_size"):
         build_data(run, RESOURCES, tmp_path)
     assert not (tmp_path / "qa.parquet").exists()
@@ -72,8 +72,8 @@ def test_a_vocabulary_that_is_too_small_is_an_error(tmp_path: Path) -> None:
 
 def test_floors_against_closed_form(tmp_path: Path) -> None:
     """With uniform values the modal answer is right for one in as many persons as there are values."""
-    groups = Groups(task0_train=4000, task0_val=1, task0_test=4000, task1=1, control=1)
-    run = Run(scale="tiny", seed=0, stage="data", data=Data(groups=groups, biographies_per_person=1), tokenizer=Tokenizer())
+    groups = sections.groups(task0_train=4000, task0_val=1, task0_test=4000, task1=1, control=1)
+    run = jobs.data(data=sections.data(groups=groups, biographies_per_person=1))
     build_data(run, RESOURCES, tmp_path)
     floors = read_table(tmp_path / "floors.parquet", METRICS)
     test = floors[(floors["group"] == "task0_test") & (floors["metric"] == "exact_match")].set_index("attribute")
@@ -81,7 +81,7 @@ def test_floors_against_closed_form(tmp_path: Path) -> None:
         assert test.loc[attribute, "low"] <= 1 / values <= test.loc[attribute, "high"]
     first = floors[(floors["group"] == "task0_test") & (floors["metric"] == "first_token_hard")].set_index("attribute")
     assert first.loc["birthday", "value"] == pytest.approx(1 / 12, abs=0.02)
-    names = Pools()
+    names = sections.pools()
     universities = (RESOURCES / "pools" / "universities.txt").read_text().splitlines()[: names.universities]
     share = pd.Series([name.split()[0] for name in universities]).value_counts(normalize=True).iloc[0]
     assert first.loc["university", "value"] == pytest.approx(share, abs=0.02)
@@ -125,6 +125,6 @@ def test_probe_persons_are_in_no_stage_and_change_no_other_person(tiny_data: Pat
     probe = set(people.loc[people["group"] == "probe", "person"])
     assert set(datasets.Dataset.from_file(str(tiny_data / "probe_biographies.arrow"))["person"]) == probe
     assert not probe & set(datasets.Dataset.from_file(str(tiny_data / "biographies.arrow"))["person"])
-    fewer = Data(groups=TINY_GROUPS.model_copy(update={"probe": 1}))
-    build_data(Run(scale="tiny", seed=0, stage="data", data=fewer, tokenizer=Tokenizer()), RESOURCES, tmp_path)
+    fewer = sections.data(groups=TINY_GROUPS.model_copy(update={"probe": 1}))
+    build_data(jobs.data(data=fewer), RESOURCES, tmp_path)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "people.parquet")[:-1], people[: -len(probe)])

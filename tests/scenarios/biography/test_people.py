@@ -5,17 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from tests import sections
 
-from forgetting.config.sections import ATTRIBUTES, GROUPS, Groups, Pools
+from forgetting.config.sections import ATTRIBUTES, GROUPS
 from forgetting.scenarios.biography.people import ResourceError, ValueTables, draw_people
 
 POOLS = Path(__file__).parents[3] / "resources" / "pools"
-MANY = Groups(task0_train=6000, task0_val=1000, task0_test=3000, task1=8000, control=2000)
+MANY = sections.groups(task0_train=6000, task0_val=1000, task0_test=3000, task1=8000, control=2000)
 
 
 @pytest.fixture(scope="module")
 def tables() -> ValueTables:
-    return ValueTables.read(POOLS, Pools())
+    return ValueTables.read(POOLS, sections.pools())
 
 
 def test_pools_have_the_stated_sizes_and_no_value_twice(tables: ValueTables) -> None:
@@ -41,14 +42,16 @@ def test_names_are_unique_and_groups_disjoint(tables: ValueTables) -> None:
 
 
 def test_names_are_unique_where_most_combinations_are_taken() -> None:
-    few = Pools(first_names=4, middle_names=4, last_names=4)
+    few = sections.pools(first_names=4, middle_names=4, last_names=4)
     tables = ValueTables.read(POOLS, few)
-    frame = draw_people(Groups(task0_train=8, task0_val=8, task0_test=8, task1=4, control=4, probe=4), tables, seed=0).frame(tables)
+    frame = draw_people(sections.groups(task0_train=8, task0_val=8, task0_test=8, task1=4, control=4, probe=4), tables, seed=0).frame(
+        tables
+    )
     assert frame["full_name"].is_unique
 
 
 def test_a_small_study_is_a_prefix_of_a_large_one(tables: ValueTables) -> None:
-    small = draw_people(Groups(task0_train=40, task0_val=10, task0_test=10, task1=30, control=10, probe=10), tables, seed=5)
+    small = draw_people(sections.groups(task0_train=40, task0_val=10, task0_test=10, task1=30, control=10, probe=10), tables, seed=5)
     large = draw_people(MANY, tables, seed=5)
     assert np.array_equal(small.names, large.names[:110])
     assert np.array_equal(small.attributes, large.attributes[:110])
@@ -75,4 +78,4 @@ def test_a_short_pool_is_named(tmp_path: Path) -> None:
         (tmp_path / file.name).write_text(file.read_text())
     (tmp_path / "majors.txt").write_text("Physics\n")
     with pytest.raises(ResourceError, match=r"majors\.txt: 1 lines, but the config asks for 100"):
-        ValueTables.read(tmp_path, Pools())
+        ValueTables.read(tmp_path, sections.pools())

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests import sections
 
-from forgetting.config.sections import ATTRIBUTES, Tokenizer
+from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.ragged import Ragged
 from forgetting.scenarios.biography.questions import read_questions
 from forgetting.scenarios.biography.rendering import Renderer, Template, disjoint_templates, read_templates, sentence_orders
@@ -34,7 +35,7 @@ def world(request: pytest.FixtureRequest):
     templates, questions = read_templates(RESOURCES / "templates"), read_questions(RESOURCES / "questions.yaml")
     text = [t.fill(row["full_name"], row[name]) for name in ATTRIBUTES for t in templates[name] for _, row in PEOPLE.iterrows()]
     text += [question.format(name=name) + "\nAnswer:" for question in questions.values() for name in PEOPLE["full_name"]]
-    tokenizer = train_tokenizer(Tokenizer(kind=request.param, vocabulary_size=3000), text)
+    tokenizer = train_tokenizer(sections.tokenizer(kind=request.param, vocabulary_size=3000), text)
     renderer = Renderer(PEOPLE, templates, questions, lambda strings: encode(tokenizer, strings), tokenizer.token_to_id(END_OF_TEXT))
     return templates, questions, tokenizer, renderer
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.analysis.curves import at_step, first_reaching
-from forgetting.data.points import curve, early_stop_step
+from forgetting.data.points import curve, matched_step
 
 CHOSEN_ON = "task0_val"
 
@@ -25,7 +25,7 @@ def choose(metrics: pd.DataFrame, families: Mapping[str, Sequence[str]], matched
 
 
 def _choose_one(family: str, arms: Sequence[str], by_arm: Mapping[str, list[pd.DataFrame]], matched_accuracy: float) -> pd.DataFrame:
-    learned = {arm: not any(np.isnan(early_stop_step(run)) for run in by_arm[arm]) for arm in arms}
+    learned = {arm: not any(np.isnan(matched_step(run)) for run in by_arm[arm]) for arm in arms}
     matched = any(learned.values())
     score = _at_matched if matched else _at_end
     criterion = {arm: float(np.mean([score(run, matched_accuracy) for run in by_arm[arm]])) for arm in arms}

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.analysis.summary import combine_seeds
+from forgetting.data.points import EARLY_STEP, TASK1_EARLY, TASK1_END
 from forgetting.intervals import Interval
 from forgetting.statistics import CORRELATION, RATIO, UNBOUNDED
 
@@ -54,14 +55,14 @@ def shifts(features: pd.DataFrame) -> Iterator[_Row]:
     those that the two intervals leave."""
     rows = features[(features["metric"] == "relative_shift") & (features["group"] == _GROUP) & (features["attribute"] == "all")]
     last = rows[(rows["before"] == "task0") & (rows["layer"] == rows["layer"].max())].set_index("after")
-    if not {"task1_early", "task1_end"} <= set(last.index):
+    if not {TASK1_EARLY, TASK1_END} <= set(last.index):
         return
-    early, whole = (Interval(*last.loc[after, ["value", "low", "high"]].astype(float)) for after in ("task1_early", "task1_end"))
-    yield "shift_early", "shift of the last layer in the first 150 steps, standard deviations", early, np.nan
+    early, whole = (Interval(*last.loc[after, ["value", "low", "high"]].astype(float)) for after in (TASK1_EARLY, TASK1_END))
+    yield "shift_early", f"shift of the last layer in the first {EARLY_STEP} steps, standard deviations", early, np.nan
     yield "shift_whole", "shift of the last layer over all of Task 1, standard deviations", whole, np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = Interval(*np.divide([whole.value, whole.low, whole.high], [early.value, early.high, early.low]).tolist())
-    yield "shift_kept", "shift over all of Task 1 / shift in the first 150 steps", ratio, 1.0
+    yield "shift_kept", f"shift over all of Task 1 / shift in the first {EARLY_STEP} steps", ratio, 1.0
 
 
 def angles(weights: pd.DataFrame) -> Iterator[_Row]:
@@ -87,8 +88,8 @@ def angles(weights: pd.DataFrame) -> Iterator[_Row]:
     task0, early, late = excess("pretraining", "task0"), excess("task0", "task1_early"), excess("task1_early", "task1_late")
     for name, words, pair in (
         ("task0_in_pretraining", "pretraining and Task 0", task0),
-        ("early_in_task0", "Task 0 and the first 150 steps", early),
-        ("late_in_early", "the first 150 steps and all later ones", late),
+        ("early_in_task0", f"Task 0 and the first {EARLY_STEP} steps", early),
+        ("late_in_early", f"the first {EARLY_STEP} steps and all later ones", late),
     ):
         found = of_blocks(pair)
         yield name, f"angle between {words}, blocks, degrees beyond chance", Interval(mean(found), *_UNKNOWN), 0.0
@@ -98,13 +99,23 @@ def angles(weights: pd.DataFrame) -> Iterator[_Row]:
         about = f"angle between {words}, beyond chance, of the input embedding less that of the blocks, degrees"
         yield f"{name}_embedding", about, embedding, 0.0
     turned = Interval(mean(of_blocks(late)) - mean(of_blocks(early)), *_UNKNOWN)
-    yield "late_turns_away", "angle of the later steps to the first 150, less that of these to Task 0, blocks, beyond chance", turned, 0.0
+    yield (
+        "late_turns_away",
+        f"angle of the later steps to the first {EARLY_STEP}, less that of these to Task 0, blocks, beyond chance",
+        turned,
+        0.0,
+    )
     later = of_blocks(late)
     lower = np.array(
         [2 * layer < len(set(later.index.get_level_values("layer"))) for layer in later.index.get_level_values("layer")], dtype=bool
     )
     bottom = Interval(mean(later[lower]) - mean(later[~lower]), *_UNKNOWN)
-    yield "late_bottom", "angle of the later steps to the first 150, lower half of the blocks less the upper, beyond chance", bottom, 0.0
+    yield (
+        "late_bottom",
+        f"angle of the later steps to the first {EARLY_STEP}, lower half of the blocks less the upper, beyond chance",
+        bottom,
+        0.0,
+    )
 
 
 def oppositions(gradients: pd.DataFrame) -> Iterator[_Row]:

@@ -1,4 +1,4 @@
-"""The tables of the full comparison of methods (science §6): the chosen arm of each family, how it was chosen, and the whole grid.
+"""The tables of the full comparison of methods (docs/definitions.md): the chosen arm of each family, how it was chosen, and the whole grid.
 
 Knobs are chosen on `task0_val`; every accuracy here is of `task0_test` or `task1`. Published numbers have columns of their own.
 """
@@ -13,7 +13,7 @@ import pandas as pd
 from forgetting.analysis.curves import accuracies_at, at_step, first_reaching, method_summary
 from forgetting.analysis.spurious import probe_points, recovery_summary, task0_rows
 from forgetting.analysis.summary import combine_seeds, probe_accuracies
-from forgetting.data.points import curve
+from forgetting.data.points import END, MATCHED, curve
 from forgetting.intervals import Interval
 from forgetting.statistics import DIFFERENCE, difference_ends, mean_over_seeds
 
@@ -106,7 +106,7 @@ def compared_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFra
     (matched), or for an arm that did not learn it in every seed the last one (end), in all seeds."""
     points = probe_points(metrics, recovery[recovery["arm"].isin(metrics["arm"].unique())])
     by_all = points.groupby("arm")["learned"].transform("all")
-    return points[points["point"] == np.where(by_all, "matched", "end")]
+    return points[points["point"] == np.where(by_all, MATCHED, END)]
 
 
 def after_one_epoch(points: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""First view: what happens to the accuracies on Task 0 and Task 1 while Task 1 is learned (science §3 and §5).
+"""First view: what happens to the accuracies on Task 0 and Task 1 while Task 1 is learned (docs/definitions.md).
 
 A *curve* is a frame with columns step, value, low, high: one accuracy over the steps of one run. Everything is computed from tables, and
 nothing here needs torch.
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from forgetting.data.points import TROUGH_WITHIN, curve, early_stop_step
+from forgetting.data.points import EARLY_STEP, curve, matched_step
 
 
 class Point(NamedTuple):
@@ -53,7 +53,7 @@ def crossings(steps: ArrayLike, values: ArrayLike, level: float) -> np.ndarray:
     return np.where(reached.any(axis=1), step[before] + part * (step[after] - step[before]), np.nan)
 
 
-def trough(rows: pd.DataFrame, within: float = TROUGH_WITHIN) -> Point:
+def trough(rows: pd.DataFrame, within: float = EARLY_STEP) -> Point:
     """The lowest value at steps 1 to `within` (the first one, if several are equal)."""
     early = rows[(rows["step"] > 0) & (rows["step"] <= within)]
     if early.empty:
@@ -67,7 +67,7 @@ def rebound(rows: pd.DataFrame, lowest: Point) -> float:
     return float(rows.loc[rows["step"] >= lowest.step, "value"].max() - lowest.value)
 
 
-def area_above(rows: pd.DataFrame, until: float = TROUGH_WITHIN) -> float:
+def area_above(rows: pd.DataFrame, until: float = EARLY_STEP) -> float:
     """Area between the accuracy at step 0 and the curve over steps 0 to `until` (or the last step), divided by the width.
 
     That is the mean loss of accuracy over the window: 0 when nothing is forgotten, the accuracy before when all is lost at once.
@@ -103,7 +103,7 @@ def method_summary(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFra
     """
     rows = []
     for (seed, arm), run in metrics.groupby(["seed", "arm"], sort=False):
-        stop = early_stop_step(run)
+        stop = matched_step(run)
         full = _run_summary(run, matched_accuracy)
         stopped = dict.fromkeys(full, np.nan) if np.isnan(stop) else _run_summary(run[run["step"] <= stop], matched_accuracy)
         seconds = run.loc[run["metric"] == "seconds"].sort_values("step")
@@ -134,7 +134,7 @@ def collapse_by_rate(metrics: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (seed, arm), run in metrics.groupby(["seed", "arm"], sort=False):
         rate = float(run.loc[run["metric"] == "learning_rate", "value"].max())
-        learned = not np.isnan(early_stop_step(run))
+        learned = not np.isnan(matched_step(run))
         task0 = curve(run, "task0_test")
         lowest = trough(task0)
         later = task0[task0["step"] >= lowest.step]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.gates import GatesJob
 from forgetting.config.sections import GateThresholds
-from forgetting.data.points import TROUGH_WITHIN
+from forgetting.data.points import EARLY_STEP, early_step
 from forgetting.errors import StudyError
 from forgetting.scenarios.biography.coverage import ANSWERS, NAMES
 from forgetting.schemas.metrics import METRICS
@@ -22,7 +22,7 @@ ADVICE = {
     "biography_first_token": "pretrain longer (pretrain.steps) or raise pretrain.optimizer.learning_rate",
     "task0_before": "pretrain longer, or change task0.epochs and task0.optimizer.learning_rate; choose them on task0_val",
     "control": "control persons are answered better than the floor: a leak in the data, or too few persons to tell",
-    "sequential_trough": "raise task1.optimizer.learning_rate: the collapse must come within 150 steps and one epoch",
+    "sequential_trough": f"raise task1.optimizer.learning_rate: the collapse must come within {EARLY_STEP} steps and one epoch",
     "sequential_task1_end": "raise task1.steps",
     "recovery_from_150": "lower task1.optimizer.learning_rate or recover longer: at this rate the early forgetting is real",
 }
@@ -63,10 +63,10 @@ class Gate:
         return f"{word}: {self.gate} is {interval}, must be {self.comparison} {self.threshold:g}{beside}"
 
 
-def task0_gates(run: Run, floors: Path, coverage: Path, pretrain: Path, task0: Path) -> list[Gate]:
+def task0_gates(job: GatesJob, floors: Path, coverage: Path, pretrain: Path, task0: Path) -> list[Gate]:
     """The gates before Task 1: names and answers made of pretrained tokens, knowledge in biographies, Task 0 accuracy of held-out persons,
     control persons at chance."""
-    limits: GateThresholds = run.need("gate_thresholds")
+    limits = job.gate_thresholds
     floor, before, after = (read_table(path, METRICS) for path in (floors, pretrain, task0))
     biography = _row(before, "pretrained", "first_token_hard")
     accuracy = _row(after, "task0_test", "exact_match")
@@ -85,22 +85,22 @@ def task0_gates(run: Run, floors: Path, coverage: Path, pretrain: Path, task0: P
     ]
 
 
-def task1_gates(run: Run, floors: Path, task1: Path, recovery: Path, controls: Path) -> list[Gate]:
-    """The gates on `seq`: collapse, Task 1 learned, recovery from step 150, control persons at chance in Task 1 and in every probe.
+def task1_gates(job: GatesJob, floors: Path, task1: Path, recovery: Path, controls: Path) -> list[Gate]:
+    """The gates on `seq`: collapse, Task 1 learned, recovery from the early point, control persons at chance in Task 1 and in every probe.
 
     Collapse and recovery apply only if Task 0 was known at step 0.
     """
-    limits: GateThresholds = run.need("gate_thresholds")
+    limits = job.gate_thresholds
     floor, curve = (read_table(path, METRICS) for path in (floors, task1))
     probes = pd.concat([read_table(path, RECOVERY) for path in (recovery, controls)], ignore_index=True)
     exact_floor = _row(floor, "task0_test", "exact_match")["value"]
-    early = curve[curve["step"] <= min(TROUGH_WITHIN, run.need("task1_epoch_steps"))]
+    early = curve[curve["step"] <= min(EARLY_STEP, job.task1_epoch_steps)]
     of_task0 = early[_where(early, "task0_test", "exact_match")]
     trough = of_task0.loc[of_task0["value"].idxmin()]
     known = bool(of_task0.loc[of_task0["step"].idxmin(), "value"] >= limits.task0_before)
     right = probes[(probes["training"] == "right") & (probes["epochs"] == 1.0)]
     one_epoch = right[right["start"] == "task1"]
-    checkpoint = int(one_epoch.loc[one_epoch["checkpoint"] <= TROUGH_WITHIN, "checkpoint"].max())
+    checkpoint = early_step(one_epoch["checkpoint"].unique().tolist())
     pretrained = _row(right[right["start"] == "pretrained"], "task0_test", "exact_match")["value"]
     recovered = _row(one_epoch[one_epoch["checkpoint"] == checkpoint], "task0_test", "exact_match")
     recovery_gate = _gate("recovery_from_150", recovered, ">=", limits.recovery_from_150, exact_floor)
@@ -142,16 +142,16 @@ def _control_gate(name: str, row: pd.Series, floors: pd.DataFrame, limits: GateT
     return _gate(name, row, "<=", floor["value"] + limits.control_above_floor, floor["value"])
 
 
-def settle(gates: list[Gate], run: Run, output: Path) -> None:
+def settle(gates: list[Gate], job: GatesJob, output: Path) -> None:
     """Print every gate and write them as JSON. Raises GateError when one failed and `gates: stop` is set; then nothing is written."""
     for gate in gates:
         print(gate, flush=True)
     failed = [gate for gate in gates if not gate.passed]
-    if failed and run.gates == "stop":
+    if failed and job.gates == "stop":
         lines = [f"  {gate}\n    {ADVICE[gate.gate.split(' ')[0]]}" for gate in failed]
         raise GateError(
-            f"seed {run.seed}: {len(failed)} of {len(gates)} gates failed; set `gates: warn` to go on all the same\n" + "\n".join(lines)
+            f"seed {job.seed}: {len(failed)} of {len(gates)} gates failed; set `gates: warn` to go on all the same\n" + "\n".join(lines)
         )
-    rows = [asdict(gate) | {"passed": bool(gate.passed), "scale": run.scale, "seed": run.seed} for gate in gates]
+    rows = [asdict(gate) | {"passed": bool(gate.passed), "scale": job.scale, "seed": job.seed} for gate in gates]
     with atomic(output) as part:
         part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

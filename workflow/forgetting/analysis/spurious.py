@@ -1,4 +1,4 @@
-"""Is the forgetting spurious? Numbers from the recovery probe (science §4), with intervals from a bootstrap over persons.
+"""Is the forgetting spurious? Numbers from the recovery probe (docs/definitions.md), with intervals from a bootstrap over persons.
 
 `facts` are rows of RECOVERY_FACTS. *Before* is the model after Task 0 (checkpoint 0), *dropped* a later Task 1 checkpoint, *recovered* that
 checkpoint after one epoch on `task0_train`. All are scored on `task0_test`: persons whose questions no task was trained on.
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.analysis.curves import crossings
-from forgetting.data.points import early_stop_step, floor_of, trough_checkpoint
+from forgetting.data.points import END, MATCHED, TROUGH, floor_of, matched_step, trough_step
 from forgetting.intervals import CONFIDENCE, TAILS, Interval, person_bootstrap
 from forgetting.statistics import share_of_persons
 
@@ -48,7 +48,7 @@ def probe_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
     """Which checkpoints of each run are its trough, its match and its end: columns seed, arm, point, checkpoint, learned.
 
     trough: the checkpoint that the recovery job took for it, which is the earlier of the two that it also recovers with shuffled answers;
-    without such rows see `trough_checkpoint`. matched: where Task 1 was learned (where
+    without such rows see `trough_step`. matched: where Task 1 was learned (where
     it never was, `learned` is False and the checkpoint is the last one). end: the last checkpoint.
     """
     dropped = task0_rows(recovery[(recovery["start"] == "task1") & (recovery["epochs"] == 0) & (recovery["checkpoint"] > 0)])
@@ -56,14 +56,14 @@ def probe_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (seed, arm), run in dropped.groupby(["seed", "arm"], sort=False):
         of_task1 = metrics[(metrics["seed"] == seed) & (metrics["arm"] == arm)]
-        stop = early_stop_step(of_task1)
+        stop = matched_step(of_task1)
         checkpoints = sorted(run["checkpoint"])
-        trough = marked[seed, arm] if (seed, arm) in marked else trough_checkpoint(of_task1, checkpoints)
+        trough = marked[seed, arm] if (seed, arm) in marked else trough_step(of_task1, checkpoints)
         end = int(checkpoints[-1])
         learned = not np.isnan(stop)
-        rows.append((seed, arm, "trough", int(trough), learned))
-        rows.append((seed, arm, "matched", int(stop) if learned else end, learned))
-        rows.append((seed, arm, "end", end, learned))
+        rows.append((seed, arm, TROUGH, int(trough), learned))
+        rows.append((seed, arm, MATCHED, int(stop) if learned else end, learned))
+        rows.append((seed, arm, END, end, learned))
     return pd.DataFrame(rows, columns=["seed", "arm", "point", "checkpoint", "learned"])
 
 
@@ -158,7 +158,7 @@ def floor_probe(facts: pd.DataFrame, points: pd.DataFrame, point: Mapping[Hashab
     if probes.empty:
         return None
     own = points[(points["seed"] == point["seed"]) & (points["arm"] == arm) & (points["point"] == point["point"])]
-    if point["point"] == "matched" and point["learned"] and len(own) and own["learned"].iloc[0]:
+    if point["point"] == MATCHED and point["learned"] and len(own) and own["learned"].iloc[0]:
         return probes[probes["checkpoint"] == own["checkpoint"].iloc[0]]
     checkpoints = probes["checkpoint"].unique()
     before = checkpoints[checkpoints <= point["checkpoint"]]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from forgetting.analysis.spurious import EARLY_STEPS, accuracy_by_person, early_area, floor_probe, mean_interval, probe_facts
 from forgetting.config.sections import ATTRIBUTES
+from forgetting.data.points import END, TROUGH
 from forgetting.intervals import Interval, clustered_wilson
 from forgetting.statistics import paired_difference
 
@@ -55,7 +56,7 @@ def content_and_form(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
     rows = []
     of_task1 = facts[facts["start"] == "task1"]
     has_controls = set(of_task1.loc[of_task1["training"] == "unseen", "arm"])
-    for point in points[points["point"].isin(["trough", "end"]) & points["arm"].isin(has_controls)].to_dict("records"):
+    for point in points[points["point"].isin([TROUGH, END]) & points["arm"].isin(has_controls)].to_dict("records"):
         here = of_task1[(of_task1["seed"] == point["seed"]) & (of_task1["arm"] == point["arm"])]
         here = here[here["checkpoint"] == point["checkpoint"]]
         found: list[tuple[str, int, pd.DataFrame, np.ndarray | None]] = [

@@ -17,7 +17,7 @@ import yaml
 from forgetting.analysis.curves import collapse_by_rate, method_summary
 from forgetting.analysis.spurious import EARLY_STEPS, RELEARNED, probe_points, recovery_summary, task0_rows
 from forgetting.analysis.standing import against_controls, content_and_form
-from forgetting.data.points import curve
+from forgetting.data.points import EARLY_STEP, END, MATCHED, TROUGH, curve
 from forgetting.intervals import Interval
 from forgetting.statistics import DIFFERENCE, PROPORTION, RATIO, UNBOUNDED, Kind, mean_over_seeds
 from forgetting.tables import output_paths, write_formats
@@ -74,7 +74,7 @@ _TITLES = {
     "checkpoint": "recovered from step",
     "dropped": "Task 0 before recovery",
     "task1_there": "Task 1 before recovery",
-    "area": "area above, steps 0-150",
+    "area": f"area above, steps 0-{EARLY_STEP}",
     "rate": "learning rate",
     "trained_parameters": "Trained parameters",
     "stopped": "Task 0 with early stop",
@@ -155,12 +155,12 @@ def learning_rate_table(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_
     points = probe_points(metrics, recovery)
     probes = recovery_summary(recovery_facts, points).merge(probe_accuracies(recovery, points), on=["seed", "arm", "point"])
     values = ["learned", "before", "trough", "peak"]
-    for point in ("trough", "matched"):
+    for point in (TROUGH, MATCHED):
         columns = [name for name in probes if name.startswith(("recovered", "spurious_share"))]
         chosen = probes.loc[probes["point"] == point, ["seed", "arm", *columns]]
         wide.append(chosen.rename(columns={name: f"{point}_{name}" for name in columns}))
         values += [f"{point}_recovered", f"{point}_spurious_share"]
-    wide.append(probes.loc[probes["point"] == "end", ["seed", "arm", "pretrained", "pretrained_low", "pretrained_high"]])
+    wide.append(probes.loc[probes["point"] == END, ["seed", "arm", "pretrained", "pretrained_low", "pretrained_high"]])
     table = wide[0]
     for part in wide[1:]:
         table = table.merge(part, on=["seed", "arm"], how="left")

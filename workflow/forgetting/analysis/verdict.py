@@ -1,6 +1,6 @@
 """The verdicts of the study: on every arm, what Task 1 took from Task 0 and what of it was lost; on the paper's theory, what holds.
 
-An arm is judged at two times. *early*: the trough within the first 150 steps, for the common shift and the probe step 150 itself.
+An arm is judged at two times. *early*: the trough, for the common shift and the probe the early point itself.
 *late*: the end of the run. Accuracies are exact match on `task0_test`. (No torch.)
 """
 
@@ -28,22 +28,20 @@ from forgetting.analysis.spurious import EARLY_STEPS, probe_points, recovery_sum
 from forgetting.analysis.standing import against_controls
 from forgetting.analysis.summary import combine_seeds, probe_accuracies
 from forgetting.analysis.words import conclusion
-from forgetting.data.points import never_had_task0
+from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED, TIMES, WORDS, never_had_task0, point_of
 from forgetting.intervals import Interval
 
 GROUP = "task0_test"
 SPACE, GROUPING = "logits", "attribute_position"
 """What counts as common in the verdict: a change of the logits that is the same for all persons at an attribute and place in the answer."""
 _RUN, _POINT = ["seed", "arm"], ["seed", "arm", "point"]
-_TIMES = {"trough": "early", "end": "late", "early": "early", "task1_early": "early", "task1_end": "late"}
-"""What the tables call the two times; others, like the matched point, have none."""
 _OF_RUN = ["learned", "before", "pretrained", "random", "probe_before", "probe_chance"]
 _OF_TIME = ["checkpoint", "drop", "recovered", "floor", "control_persons", "shuffled", "kept_beyond_floor", "beyond_pretrained"]
 _OF_TIME += ["beyond_floor", "early_area", "area_pretrained", "area_floor", "area_beyond_pretrained", "area_beyond_floor"]
 _OF_TIME += ["spurious_share", "floor_share", "savings", "savings_at_least", "savings_at_most"]
 _OF_TIME += ["common_share", "restored_share", "probe", "probe_change"]
 _STATISTICS = (PREMISE, SINGLE, MEAN, STREAM_SINGLE, STREAM_MEAN, DOSE, DEPTH, RELATIVE_DEPTH, REDUCTION, SLOPE, BOUND_SLOPE)
-_AFTER = {"task1_early": "step 150", "task1_matched": "Task 1 learned", "task1_end": "end"}
+_AFTER = {name: WORDS[point_of(name)] for name in (TASK1_EARLY, TASK1_MATCHED, TASK1_END)}
 
 
 def verdict_table(
@@ -64,12 +62,12 @@ def verdict_table(
     common_share, restored_share: see COMMON_SHIFT; probe: see `probe_over_ceiling`, last layer, and its change since the end of Task 0.
     """
     points = probe_points(metrics, recovery)
-    points = points[points["point"].isin(_TIMES)]
+    points = points[points["point"].isin(TIMES)]
     found = recovery_summary(recovery_facts, points)
     for part in (probe_accuracies(recovery, points), against_controls(recovery_facts, points, early_steps)):
         found = found.merge(part, on=_POINT)
     found = found[~found["arm"].map(never_had_task0).astype(bool)]
-    found = found.assign(point=found["point"].map(_TIMES))
+    found = found.assign(point=found["point"].map(TIMES))
     found = found.merge(_shifts(common_shift), on=_POINT, how="left").merge(_probes(features), on=_POINT, how="left")
     runs = found.loc[found["point"] == "early", [*_RUN, *_with_ends(found, _OF_RUN)]]
     for time in ("early", "late"):
@@ -100,7 +98,7 @@ def theory_table(theory: pd.DataFrame) -> pd.DataFrame:
 def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:
     """seed, arm, point (early, late) and common_share, restored_share with their ends, of all attributes."""
     chosen = (common_shift["space"] == SPACE) & (common_shift["grouping"] == GROUPING) & (common_shift["attribute"] == "all")
-    rows = common_shift[chosen].assign(point=common_shift["point"].map(_TIMES))
+    rows = common_shift[chosen].assign(point=common_shift["point"].map(TIMES))
     shares = [_renamed(rows[rows["metric"] == name], name) for name in ("common_share", "restored_share")]
     return shares[0].merge(shares[1], on=_POINT, how="outer")
 
@@ -112,7 +110,7 @@ def _probes(features: pd.DataFrame) -> pd.DataFrame:
     """
     last = features[(features["group"] == GROUP) & (features["layer"] == features["layer"].max())]
     rows = probe_over_ceiling(last)
-    rows = rows.assign(point=rows["after"].map(_TIMES))
+    rows = rows.assign(point=rows["after"].map(point_of).map(TIMES))
     before = _renamed(rows[rows["after"] == "task0"], "probe_before", _RUN)
     found = _renamed(rows[rows["point"].notna()], "probe").merge(before, on=_RUN)
     chance = rows.loc[rows["after"] == "task0", [*_RUN, "chance"]].rename(columns={"chance": "probe_chance"})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from forgetting.config.knobs import Replay, TaskVector
 from forgetting.config.sections import ATTRIBUTES, Stride
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps
-from forgetting.data.points import TROUGH_WITHIN
+from forgetting.data.points import EARLY_STEP
 
 if TYPE_CHECKING:
     from forgetting.config.study import StudyConfig
@@ -104,9 +104,9 @@ def _checkpoints(study: StudyConfig) -> Iterator[str]:
         if isinstance(arm, TaskVector):
             continue
         kept = checkpoint_steps(study.task1, arm_steps(study.task1, arm))
-        if not any(step <= TROUGH_WITHIN for step in kept[:-1]):
+        if not any(step <= EARLY_STEP for step in kept[:-1]):
             yield (
-                f"arm {name!r} would keep the checkpoints {kept} alone, but views and recovery curves need one by step {TROUGH_WITHIN} "
+                f"arm {name!r} would keep the checkpoints {kept} alone, but views and recovery curves need one by step {EARLY_STEP} "
                 "and a later one: raise task1.steps or task1.later_checkpoints, or add to task1.checkpoints"
             )
 

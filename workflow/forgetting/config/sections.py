@@ -1,12 +1,16 @@
-"""The parts of a study's configuration, one model a section of `config/*.yaml`, and the names that data and metrics share."""
+"""The parts of a study's configuration, one model a section of `config/*.yaml`, and the names that data and metrics share.
+
+A key that `config/config.yaml` states is required here: a second value in the code could never apply. The descriptions are what
+`config/README.md` and editors say of the keys (`config/reference.py`).
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from forgetting.config.fields import Count, Fraction, Positive, Strict
+from forgetting.config.fields import Count, Fraction, NotNegative, Positive, Strict
 
 Stride = tuple[Annotated[int, Field(ge=0)], Count]
 
@@ -19,14 +23,17 @@ TEMPLATES_PER_ATTRIBUTE = 50
 
 
 class Groups(Strict):
-    """Persons in each group of science §1."""
-
-    task0_train: Count = 150
-    task0_val: Count = 50
-    task0_test: Count = 100
-    task1: Count = 400
-    control: Count = 50
-    probe: Count = 64
+    task0_train: Count = Field(description="persons with biographies, whose questions Task 0, replay and recovery train on")
+    task0_val: Count = Field(description="persons with biographies for choosing hyper-parameters; their questions are never trained on")
+    task0_test: Count = Field(
+        description="persons with biographies on whom Task 0 accuracy is measured; their questions are never trained on"
+    )
+    task1: Count = Field(description="persons without biographies, learned in Task 1")
+    control: Count = Field(description="persons in no training at all, who must stay at chance")
+    probe: Count = Field(
+        description="persons that no stage sees, either: recovery's controls train on questions about them and on their biographies. "
+        "Drawn last, so their number changes no other person"
+    )
 
     @property
     def total(self) -> int:
@@ -34,16 +41,16 @@ class Groups(Strict):
 
 
 class Pools(Strict):
-    """How many lines of each pool in `resources/pools` are in use."""
-
-    first_names: Annotated[int, Field(ge=1, le=400)] = 400
-    middle_names: Annotated[int, Field(ge=1, le=400)] = 400
-    last_names: Annotated[int, Field(ge=1, le=1000)] = 1000
-    birth_years: Annotated[int, Field(ge=1, le=200)] = 200
-    cities: Annotated[int, Field(ge=2, le=200)] = 200
-    universities: Annotated[int, Field(ge=2, le=300)] = 300
-    majors: Annotated[int, Field(ge=2, le=100)] = 100
-    companies: Annotated[int, Field(ge=2, le=263)] = 263
+    first_names: Annotated[int, Field(ge=1, le=400)] = Field(
+        description="how many first names of the pool are in use. The product of all names must be at least twice the number of persons"
+    )
+    middle_names: Annotated[int, Field(ge=1, le=400)] = Field(description="how many middle names")
+    last_names: Annotated[int, Field(ge=1, le=1000)] = Field(description="how many last names")
+    birth_years: Annotated[int, Field(ge=1, le=200)] = Field(description="years of birth; times 12 months times 28 days")
+    cities: Annotated[int, Field(ge=2, le=200)] = Field(description="how many cities of birth")
+    universities: Annotated[int, Field(ge=2, le=300)] = Field(description="how many universities")
+    majors: Annotated[int, Field(ge=2, le=100)] = Field(description="how many majors")
+    companies: Annotated[int, Field(ge=2, le=263)] = Field(description="how many companies, each with its city")
 
     @property
     def full_names(self) -> int:
@@ -51,11 +58,13 @@ class Pools(Strict):
 
 
 class Data(Strict):
-    groups: Groups = Groups()
-    pools: Pools = Pools()
-    biographies_per_person: Annotated[int, Field(ge=1, le=TEMPLATES_PER_ATTRIBUTE)] = 5
-    permute: bool = True
-    full_name: bool = True
+    groups: Groups
+    pools: Pools
+    biographies_per_person: Annotated[int, Field(ge=1, le=TEMPLATES_PER_ATTRIBUTE)] = Field(
+        description="biographies of a person, with disjoint templates"
+    )
+    permute: bool = Field(description="shuffle the order of the six sentences")
+    full_name: bool = Field(description="the full name in every sentence; otherwise in the first")
 
     @model_validator(mode="after")
     def _names_suffice(self) -> Data:
@@ -68,11 +77,11 @@ class Data(Strict):
 
 
 class Tokenizer(Strict):
-    """`word`: one token a word, trained on the data; `bpe`: byte-level BPE, trained on the data; `path`: a local or hub tokenizer."""
-
-    kind: Literal["word", "bpe", "path"] = "word"
-    vocabulary_size: Count = 8192
-    path: str | None = None
+    kind: Literal["word", "bpe", "path"] = Field(
+        description="`word`: one token a word; `bpe`: byte-level BPE, both trained on the data; `path`: an existing tokenizer"
+    )
+    vocabulary_size: Count = Field(description="largest size of a trained vocabulary")
+    path: str | None = Field(description="folder or hub name of a tokenizer, with `kind: path` only")
 
     @model_validator(mode="after")
     def _path_given(self) -> Tokenizer:
@@ -84,13 +93,16 @@ class Tokenizer(Strict):
 class Model(Strict):
     """GPT-NeoX architecture (parallel residual, untied embeddings, partial rotary positions)."""
 
-    layers: Count = 4
-    hidden_size: Count = 128
-    heads: Count = 4
-    rotary_fraction: Fraction = 0.25
-    initializer_range: Positive = 0.02
-    max_positions: Count = 512
-    vocabulary_multiple: Count = 1
+    layers: Count = Field(description="GPT-NeoX blocks")
+    hidden_size: Count = Field(description="width of the residual stream")
+    heads: Count = Field(description="attention heads; must divide the width")
+    rotary_fraction: Fraction = Field(description="share of each head's dimensions with rotary positions")
+    initializer_range: Positive = Field(description="standard deviation of the initial weights")
+    max_positions: Count = Field(description="longest sequence in tokens")
+    vocabulary_multiple: Count = Field(
+        description="rows of the embeddings are rounded up to a multiple of this (128: faster matrix products on a GPU); "
+        "those that are added stand for no token"
+    )
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Model:
@@ -102,66 +114,79 @@ class Model(Strict):
 class Optimizer(Strict):
     """Of AdamW."""
 
-    learning_rate: Positive
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.999
-    epsilon: Positive = 1e-6
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    gradient_clip: Positive = 1.0
+    learning_rate: Positive = Field(description="peak rate of AdamW")
+    beta1: Fraction = Field(default=0.9, description="decay of AdamW's mean of gradients")
+    beta2: Fraction = Field(default=0.999, description="decay of AdamW's mean of squared gradients")
+    epsilon: Positive = Field(default=1e-6, description="added to AdamW's denominator")
+    weight_decay: NotNegative = Field(description="decoupled; not on biases and norms")
+    gradient_clip: Positive = Field(default=1.0, description="largest norm of the gradient")
 
 
 class Schedule(Strict):
-    """Linear warm-up, then a cosine to `final_fraction` of the peak."""
+    """Linear warm-up, then a cosine."""
 
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    final_fraction: Fraction = 1.0
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(description="steps of linear warm-up")
+    final_fraction: Fraction = Field(description="where the cosine ends, as a share of the peak; 1.0 is a constant rate")
 
 
 class Pretrain(Strict):
-    steps: Count
-    batch_size: Count
-    sequence_length: Count
-    packing: Literal["stream", "document"] = "document"
-    attention: Literal["document", "packed"] = "document"
-    fresh: bool = True
-    late_fraction: Fraction = 0.75
+    steps: Count = Field(description="optimizer steps")
+    batch_size: Count = Field(description="sequences a step")
+    sequence_length: Count = Field(description="tokens a sequence")
+    packing: Literal["stream", "document"] = Field(
+        description="`document`: whole biographies side by side, the rest padded; `stream`: one stream of tokens, cut anywhere"
+    )
+    attention: Literal["document", "packed"] = Field(
+        description="`document`: within one biography; `packed`: across those in a sequence, as the reference does"
+    )
+    fresh: bool = Field(description="render biographies anew in each epoch; otherwise the `data.biographies_per_person` stored ones")
+    late_fraction: Fraction = Field(
+        description="share of the steps after which the weights are saved for the weight view's update of late pretraining"
+    )
     optimizer: Optimizer
-    schedule: Schedule = Schedule()
+    schedule: Schedule
 
 
 class Task0(Strict):
-    epochs: Positive
-    batch_size: Count
+    epochs: Positive = Field(description="passes over the questions of `task0_train`")
+    batch_size: Count = Field(description="questions a step")
     optimizer: Optimizer
-    schedule: Schedule = Schedule()
+    schedule: Schedule
 
 
 class Task1(Strict):
-    """`evaluate` and `checkpoints` are lists of [until_step, every]; `later_checkpoints` more are spread evenly to the end."""
-
-    steps: Count
-    batch_size: Count
+    steps: Count = Field(description="optimizer steps of an arm of length 1")
+    batch_size: Count = Field(description="questions a step")
     optimizer: Optimizer
-    schedule: Schedule = Schedule()
-    early_stop_accuracy: Fraction = 0.99
-    evaluate: list[Stride]
-    evaluate_later: Count
-    checkpoints: list[Stride]
-    later_checkpoints: Count
+    schedule: Schedule
+    early_stop_accuracy: Fraction = Field(
+        description="Task 1 exact match at which an arm counts as learned: early stop and matched comparison"
+    )
+    evaluate: list[Stride] = Field(description="list of `[until step, every]`: when all groups are evaluated early on")
+    evaluate_later: Count = Field(description="every so many steps after that")
+    checkpoints: list[Stride] = Field(
+        description="list of `[until step, every]`: when weights are kept early on, for arms in `recovery.curve_arms` or `views.arms`; "
+        "of the others the points early (step 150), matched and end are"
+    )
+    later_checkpoints: Count = Field(description="how many more are kept, evenly spaced to the end")
 
 
 CheckpointPrecision = Literal["float32", "bfloat16"]
 
 
 class Storage(Strict):
-    """How the weights of Task 1 and recovery are kept.
+    """How the weights of Task 1 and recovery are kept."""
 
-    early_checkpoints: `difference` stores those of the strides of `task1.checkpoints`, but for step 150 and the end, as differences from
-    the model that the arm started from.
-    """
-
-    early_checkpoints: Literal["whole", "difference"] = "whole"
-    checkpoint_precision: CheckpointPrecision = "float32"
+    early_checkpoints: Literal["whole", "difference"] = Field(
+        description="`whole`, or `difference`: the checkpoints that are kept for a stride of `task1.checkpoints` alone (so neither "
+        "step 150, the match, the end nor the later ones) are stored as what differs from the model after Task 0, without loss. "
+        "About 0.57 of the size at the paper's rate. This code reads them like any other; for transformers see `docs/outputs.md`"
+    )
+    checkpoint_precision: CheckpointPrecision = Field(
+        description="of the weights that Task 1 and recovery keep; not of the models that training starts from, nor of saved states. "
+        "bfloat16 has 8 significant bits: small updates vanish, see [outputs](../docs/outputs.md#size-of-the-checkpoints). "
+        "Not together with `difference`"
+    )
 
     @model_validator(mode="after")
     def _differences_are_of_float32(self) -> Storage:
@@ -170,31 +195,31 @@ class Storage(Strict):
         return self
 
 
-class Recovery(Strict):
-    """Training on `task0_train` from Task 1 checkpoints.
+class RecoveryTraining(Strict):
+    """Training on `task0_train` from Task 1 checkpoints, whatever the arm."""
 
-    Each of `arms` is recovered from its trough, its early-stop point and its end, for the longest of `epochs`; those that are also in
-    `curve_arms` from every other checkpoint too, for one epoch. The other arms of the comparison are recovered from the same three
-    points for one epoch, without controls of their own. From trough and end of `control_arms` the controls of form and content are
-    trained, too, and of `doses` persons of `task0_train` in place of all.
-
-    evaluate_steps: optimizer steps at which recovery is looked at early on, beside `epochs`; the area under the curve reaches from the
-    first to the last of them.
-    """
-
-    batch_size: Count
+    batch_size: Count = Field(description="questions a step")
     optimizer: Optimizer
-    schedule: Schedule = Schedule()
-    epochs: list[Positive] = Field([0.25, 0.5, 1.0, 2.0, 5.0])
-    evaluations_per_epoch: Count = 4
-    evaluate_steps: Annotated[list[Count], Field(min_length=2)] = Field([1, 2, 4, 8, 15, 20])
-    doses: list[Count] = Field([1, 4, 16])
-    arms: list[str]
-    curve_arms: list[str]
-    control_arms: list[str] = Field([])
+    schedule: Schedule
+    epochs: list[Positive] = Field(
+        description="passes over `task0_train` that are reported; must contain 1.0. The schedule is that of one epoch; its last rate is "
+        "kept after that"
+    )
+    evaluations_per_epoch: Count = Field(
+        description="how finely probes of more than one epoch are measured from the first epoch on, for savings"
+    )
+    evaluate_steps: Annotated[list[Count], Field(min_length=2)] = Field(
+        description="optimizer steps, rising, at which recovery is measured early on, beside `epochs`; the area under recovery is over "
+        "these. The unremarkable checkpoints of a curve are measured before and after alone, unless the arm is in `control_arms` or "
+        "never had Task 0"
+    )
+    doses: list[Count] = Field(
+        description="rising numbers of persons of `task0_train` to recover on in place of all, for as many steps; as many as "
+        "`data.groups.probe` are added"
+    )
 
     @model_validator(mode="after")
-    def _lists_rise(self) -> Recovery:
+    def _lists_rise(self) -> Self:
         for key in ("evaluate_steps", "doses"):
             values = getattr(self, key)
             if values != sorted(set(values)):
@@ -202,42 +227,69 @@ class Recovery(Strict):
         return self
 
     @model_validator(mode="after")
-    def _one_epoch_is_measured(self) -> Recovery:
+    def _one_epoch_is_measured(self) -> Self:
         if 1.0 not in self.epochs:
             raise ValueError("recovery.epochs must contain 1.0, the epoch that the spurious share is defined on")
         return self
 
 
+class Recovery(RecoveryTraining):
+    """Which arms are recovered, from which checkpoints, and how."""
+
+    arms: list[str] = Field(
+        description="arms to recover from trough, early-stop point and end for the longest of `recovery.epochs`, from trough and end also "
+        "with shuffled answers. The other arms of the comparison: one epoch. An arm in neither `curve_arms` nor `views.arms` keeps no "
+        "earlier checkpoint than step 150, which is then its trough"
+    )
+    curve_arms: list[str] = Field(description="those of them to recover from every checkpoint, for one epoch; must contain `seq`")
+    control_arms: list[str] = Field(
+        description="those of them to train, from trough and end, also on the controls of form and content and on `doses`"
+    )
+
+
 class Evaluation(Strict):
-    batch_size: Count = 512
-    persons_per_group: Count | None = None
+    batch_size: Count = Field(description="questions a forward pass")
+    persons_per_group: Count | None = Field(
+        description="evaluate the first so many persons of each group; `null`: all. Of Task 1 all are asked once these have reached three "
+        "quarters of `task1.early_stop_accuracy`. Not for the floors (all persons) or the feature view (up to 2,000 a group)"
+    )
 
 
 class Landscape(Strict):
-    axes: Literal["orthogonal", "reference"] = "orthogonal"
-    grid: Annotated[int, Field(ge=3)] = 21
-    margin: Annotated[float, Field(ge=0)] = 0.3
-    questions: Count = 600
+    axes: Literal["orthogonal", "reference"] = Field(
+        description="`orthogonal`: second axis orthogonal to the first, units of L2 distance; `reference`: as the paper"
+    )
+    grid: Annotated[int, Field(ge=3)] = Field(description="points a side")
+    margin: NotNegative = Field(description="how far the grid reaches beyond the trajectory, as a share of its extent")
+    questions: Count = Field(description="questions a point and task")
 
 
 class Views(Strict):
-    arms: Annotated[list[str], Field(min_length=1)]
-    landscape: Landscape = Landscape()
-    energy: Fraction = 0.99
-    principal_rank: Count = 8
-    components: Count = 8
+    arms: Annotated[list[str], Field(min_length=1)] = Field(
+        description="arms whose weights are looked at, and which the performance figure draws. All checkpoints of them (and of "
+        "`recovery.curve_arms`) are kept, so an arm that enters or leaves is trained again"
+    )
+    landscape: Landscape
+    energy: Fraction = Field(description="share of an update's squared norm that the kept singular directions hold (weight view)")
+    principal_rank: Count = Field(description="number of directions compared by principal angles (weight view)")
+    components: Count = Field(description="leading principal components (feature view)")
 
 
 class GateThresholds(Strict):
     """What the default scale must reach before its later results mean anything; each is a fraction of correct answers."""
 
-    token_coverage: Fraction = 0.99
-    biography_first_token: Fraction = 0.95
-    task0_before: Fraction = 0.95
-    control_above_floor: Fraction = 0.03
-    sequential_trough: Fraction = 0.15
-    sequential_task1_end: Fraction = 0.99
-    recovery_from_150: Fraction = 0.90
+    token_coverage: Fraction = Field(
+        description="at least: share of the name tokens, and of the answer tokens, of Task 1 persons and of control persons that "
+        "pretraining has seen; a token that it never touched is a blank vector, and Task 1 another task"
+    )
+    biography_first_token: Fraction = Field(description="at least: first-token accuracy in biographies of pretrained persons")
+    task0_before: Fraction = Field(description="at least: exact match of `task0_test` before Task 1")
+    control_above_floor: Fraction = Field(description="at most: exact match of `control` persons above the modal answer's")
+    sequential_trough: Fraction = Field(description="at most: lowest exact match of `task0_test` within 150 steps of `seq`")
+    sequential_task1_end: Fraction = Field(description="at least: exact match of `task1` at the end of `seq`")
+    recovery_from_150: Fraction = Field(
+        description="at least: exact match of `task0_test` after one recovery epoch from the early point (step 150) of `seq`"
+    )
 
 
 def _without_null(families: object) -> object:
@@ -250,15 +302,16 @@ class Comparison(Strict):
     A family that is null is left out: an overlay of the config can add keys, but not take them away.
     """
 
-    families: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1), BeforeValidator(_without_null)]
+    families: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1), BeforeValidator(_without_null)] = Field(
+        description="the families that `snakemake methods` compares, and the grid of each: a list of arms; see below"
+    )
 
 
 class Threads(Strict):
-    """CPU threads of one job of each stage, lowered to `--cores` and to the cores that there are. Results agree across thread counts only
-    up to rounding."""
+    """CPU threads of one job of each stage. Results agree across thread counts only up to rounding."""
 
-    pretrain: Count = 4
-    task0: Count = 4
-    task1: Count = 1
-    recovery: Count = 1
-    views: Count = 1
+    pretrain: Count = Field(description="CPU threads of the job that pretrains; with several GPUs, of each *(how, not what)*")
+    task0: Count = Field(description="of a Task 0 job *(how, not what)*")
+    task1: Count = Field(description="of a job of one arm *(how, not what)*")
+    recovery: Count = Field(description="of a recovery job *(how, not what)*")
+    views: Count = Field(description="of a view *(how, not what)*")

@@ -7,6 +7,7 @@ from typing import Any
 
 from forgetting.config.knobs import AnyArm
 from forgetting.config.sections import Task1
+from forgetting.data.points import EARLY_STEP
 
 
 def arm_steps(task1: Task1, arm: AnyArm) -> int:
@@ -31,10 +32,10 @@ def _said(values: dict[str, Any]) -> dict[str, Any]:
 def checkpoint_steps(task1: Task1, steps: int, every: bool = True) -> list[int]:
     """Steps of a Task 1 run of length `steps` at which weights are kept, ascending; step 0 is the model after Task 0.
 
-    With `every`: every `every`-th step of each stride; step 150, which views and gates refer to; `later_checkpoints` more, evenly
-    spaced between the last stride and the end; the end. Without: step 150 and the end.
+    With `every`: every `every`-th step of each stride; the early one, which views and gates refer to; `later_checkpoints` more, evenly
+    spaced between the last stride and the end; the end. Without: the early one and the end.
     """
-    kept, start = {150, steps}, 0
+    kept, start = {EARLY_STEP, steps}, 0
     for until, stride in task1.checkpoints if every else ():
         kept.update(range(start + stride, until + 1, stride))
         start = until
@@ -44,10 +45,10 @@ def checkpoint_steps(task1: Task1, steps: int, every: bool = True) -> list[int]:
 
 
 def dense_steps(task1: Task1, kept: Sequence[int]) -> frozenset[int]:
-    """Those of the kept steps that are there for a stride of `task1.checkpoints` alone, and may be stored as differences: neither step
-    150 nor the end, which people open, nor one of those spread to the end."""
+    """Those of the kept steps that are there for a stride of `task1.checkpoints` alone, and may be stored as differences: neither the
+    early one nor the end, which people open, nor one of those spread to the end."""
     until = max((until for until, _ in task1.checkpoints), default=0)
-    return frozenset(step for step in kept if step <= until and step not in (150, max(kept)))
+    return frozenset(step for step in kept if step <= until and step not in (EARLY_STEP, max(kept)))
 
 
 def evaluation_steps(task1: Task1, steps: int) -> list[int]:

@@ -1,23 +1,19 @@
 """The whole configuration of a study: one strict model, read by the Snakefile.
 
-`StudyConfig` is what `config/*.yaml` must look like; its parts are in `sections.py`, the knobs of methods in `arms.py`. A job never sees
-all of it: `StudyConfig.run` cuts out what one stage depends on (`run.Run`), so that a changed key invalidates exactly the stages that
-read it.
+`StudyConfig` is what `config/*.yaml` must look like; its parts are in `sections.py`, the knobs of methods in `knobs.py`. A job never
+sees all of it: `plan.py` says what each depends on, so that a changed key invalidates exactly the stages that read it.
 """
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from forgetting.config.checks import problems
-from forgetting.config.fields import Count, Positive, Strict
-from forgetting.config.job import ConfigError, one_line_each
-from forgetting.config.knobs import AnyArm, Freeze, Lamol, Sequential, TaskVector, check_name
+from forgetting.config.fields import ConfigError, Count, Positive, Precision, Strict, one_line_each
+from forgetting.config.knobs import AnyArm, Freeze, Sequential, TaskVector, check_name
 from forgetting.config.sections import (
-    ATTRIBUTES,
     Comparison,
     Data,
     Evaluation,
@@ -33,45 +29,65 @@ from forgetting.config.sections import (
     Views,
 )
 
-VIEW_KEYS: dict[str, tuple[str, ...]] = {
-    "landscape": ("landscape",),
-    "weights": ("energy", "principal_rank"),
-    "features": ("components",),
-    "theory": ("components",),
-    "positions": (),
-    "gradients": (),
-    "common_shift": (),
-}
-"""The keys of `views` that each view depends on."""
-
 
 class StudyConfig(Strict):
-    scale: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
-    beside: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
-    tables_only: Annotated[bool, Field(exclude=True)] = False  # of one call, so no file of results records it
-    gates: Literal["stop", "warn"] = "stop"
-    precision: Literal["float32", "bf16"] = "float32"
-    threads: Threads = Threads()
-    gpus_per_job: Literal[0, 1] = 0
-    gpus_for_pretraining: Count | None = None
-    jobs_per_gpu: Count = 1
-    operations_per_second: Positive = 1.5e11
-    data: Data = Data()
-    tokenizer: Tokenizer = Tokenizer()
-    model: Model = Model()
+    scale: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = Field(
+        description="name of the scale: lower-case letters, digits, `-`. Results go to `results/<scale>`"
+    )
+    beside: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = Field(
+        description="another scale, finished before, beside whose Task 1 runs `fig_blank_names` shows those of this one; `null`: there is "
+        "no such figure *(how, not what)*"
+    )
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)] = Field(
+        description="a complete study for each; figures show intervals over seeds when there are several"
+    )
+    tables_only: bool = Field(
+        exclude=True,  # of one call, so no file of results records it
+        description="`true`: take the tables in `results/` as they are and compute nothing of a seed but what is drawn from them, see "
+        "[docs/what-reruns.md](../docs/what-reruns.md#results-on-another-machine) *(how, not what)*. For the command line: "
+        "`--config tables_only=true`",
+    )
+    gates: Literal["stop", "warn"] = Field(
+        description="`stop`: a gate that fails stops the study with its numbers and advice; `warn`: it is only reported"
+    )
+    precision: Precision = Field(
+        description="arithmetic of the forward and backward pass: `float32` or `bf16` (autocast). Weights and optimizer are float32 in both"
+    )
+    threads: Threads
+    gpus_per_job: Literal[0, 1] = Field(
+        description="GPUs that a training, recovery or view job asks the cluster for *(how, not what)*. A job uses CUDA whenever it sees "
+        "a device"
+    )
+    gpus_for_pretraining: Count | None = Field(
+        description="GPUs of the one job that pretrains, which share each batch; must divide `pretrain.batch_size`; any number needs "
+        "`gpus_per_job: 1` *(how, not what)*. `null`: as `gpus_per_job`. See "
+        "[docs/cluster.md](../docs/cluster.md#one-pretraining-on-several-gpus)"
+    )
+    jobs_per_gpu: Count = Field(
+        description="how many jobs may share one of several GPUs that no scheduler assigns, see [docs/cluster.md](../docs/cluster.md) "
+        "*(how, not what)*"
+    )
+    operations_per_second: Positive = Field(
+        description="floating-point operations a second of one CPU thread or, with `gpus_per_job: 1`, of the GPU *(how, not what)*. "
+        "Decides how much time a job asks a cluster for, and what `snakemake cost` forecasts ([docs/cost.md](../docs/cost.md))"
+    )
+    data: Data
+    tokenizer: Tokenizer
+    model: Model
     pretrain: Pretrain
     task0: Task0
     task1: Task1
     recovery: Recovery
-    storage: Storage = Storage()
-    evaluation: Evaluation = Evaluation()
+    storage: Storage
+    evaluation: Evaluation
     views: Views
-    gate_thresholds: GateThresholds = GateThresholds()
-    arms: Annotated[list[str], Field(min_length=1)]
-    learning_rate_arms: list[str] = Field([])
+    gate_thresholds: GateThresholds
+    arms: Annotated[list[str], Field(min_length=1)] = Field(
+        description="arms of Task 1 (entries of `methods`) in `all`; must contain `seq`"
+    )
+    learning_rate_arms: list[str] = Field(description="further arms, which form the learning-rate axis together with `seq`")
     comparison: Comparison
-    methods: dict[str, AnyArm]
+    methods: dict[str, AnyArm] = Field(description="the knobs of each arm by its name, see `methods.yaml` below")
 
     @model_validator(mode="after")
     def _lists_are_consistent(self) -> StudyConfig:
@@ -145,60 +161,15 @@ class StudyConfig(Strict):
         return [name for name in self.every_arm if isinstance(self.methods[name], TaskVector)]
 
     def keeps_every_checkpoint(self, arm: str) -> bool:
-        """Whether recovery curves or views need all checkpoints of an arm; of the others only step 150, the match and the end are kept."""
+        """Whether recovery curves or views need all checkpoints of an arm; of the others only the points early, matched and end are
+        kept."""
         return arm in {*self.recovery.curve_arms, *self.views.arms}
 
-    def probe(self, arm: str) -> str:
+    def probe(self, arm: str) -> Literal["curve", "long", "short"]:
         """How the arm is recovered, see `Recovery`."""
         if arm in self.recovery.curve_arms:
             return "curve"
-        return "long" if arm in self.recovery.arms or arm == "controls" else "short"
-
-    def run(self, stage: str, seed: int, arm: str | None = None, view: str | None = None) -> dict[str, Any]:
-        """The slice of the config that the result of one stage depends on, as plain JSON values. `arm` names one of Task 1; for `task0`,
-        an arm of LAMOL, which has its own. `view`: one of VIEW_KEYS, for stage `views`."""
-        sections = {
-            "data": ("data", "tokenizer"),
-            "pretrain": ("data", "model", "pretrain", "evaluation", "precision"),
-            "task0": ("task0", "evaluation", "precision"),
-            "task1": ("task1", "evaluation", "precision"),
-            "recovery": ("recovery", "evaluation", "precision"),
-            "views": ("views", "evaluation"),
-            "fisher": (),
-            "drift": ("evaluation",),
-            "gates": ("gates", "gate_thresholds"),
-        }[stage]
-        whole = self.model_dump(mode="json")
-        slice_: dict[str, Any] = {"scale": self.scale, "seed": seed, "stage": stage} | {key: whole[key] for key in sections}
-        if stage == "views":
-            assert view is not None
-            slice_["views"] = {key: whole["views"][key] for key in VIEW_KEYS[view]}
-        if stage == "recovery":
-            assert arm is not None
-            for key in ("arms", "curve_arms", "control_arms"):
-                del slice_["recovery"][key]
-            slice_["recovery"] |= {"probe": self.probe(arm), "controls": arm in self.recovery.control_arms}
-        if stage in ("task1", "recovery"):
-            # Only what differs from the default, and where it does: other studies and arms stay as they were.
-            assert arm is not None
-            dense = stage == "task1" and self.keeps_every_checkpoint(arm)
-            changed = self.storage.model_dump(exclude_defaults=True, exclude=None if dense else {"early_checkpoints"})
-            slice_ |= {"storage": changed} if changed else {}
-        if stage == "pretrain":
-            del slice_["evaluation"]["persons_per_group"]
-        if stage == "gates":
-            slice_["task1_epoch_steps"] = ceil(len(ATTRIBUTES) * self.data.groups.task1 / self.task1.batch_size)
-        if arm is None:
-            return slice_
-        if stage == "task0":
-            method = self.methods[arm]
-            assert isinstance(method, Lamol)
-            return slice_ | {"language_loss": method.language_loss}
-        if stage == "task1":
-            # What the arm says and no default: a knob that is new, or another's, changes no job but those that turn it.
-            said = self.methods[arm].model_dump(mode="json", exclude_defaults=True)
-            slice_ |= {"method": said, "every_checkpoint": self.keeps_every_checkpoint(arm)}
-        return slice_ | {"arm": arm}
+        return "long" if arm in self.recovery.arms else "short"
 
 
 def load_study(config: dict[str, Any]) -> StudyConfig:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from forgetting.config.job import ConfigError
+from forgetting.config.fields import ConfigError
 
 
 class _KeysOnce(yaml.SafeLoader):

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from forgetting.analysis.spurious import fact_fates, probe_facts, probe_points, probe_stages, task0_rows
 from forgetting.config.sections import ATTRIBUTES
-from forgetting.data.points import TROUGH_WITHIN
+from forgetting.data.points import EARLY, EARLY_STEP, END, TROUGH, WORDS
 from forgetting.figures import style
 from forgetting.intervals import clustered_wilson
 from forgetting.statistics import PROPORTION, over_seeds
@@ -21,7 +21,7 @@ _END = -1
 _MOST_TOKENS = 5
 _RARE = 0.05
 """Tokens of the answer beyond the first five, or that fewer of the questions have, are not drawn."""
-_POINTS = ("trough", "end")
+_POINTS = (TROUGH, END)
 _HATCH = "//////"
 _TICKS = {0: "0", 10: "10", 100: "100", 1000: "1k", 10000: "10k"}
 _CONDITIONAL: dict[str, Any] = {"linestyle": "--", "linewidth": 1.0}
@@ -57,8 +57,9 @@ def draw(
     style.note(
         figure,
         metrics,
-        "Vertical line: step 150. b: each token is predicted after the right ones before it; token 1 is the first; tokens asked, from left "
-        f"to right: {', '.join(f'{count:,.0f}' for count in tokens.values())}. Floor in c: first token right; in d: answer right.",
+        f"Vertical line: {WORDS[EARLY]}. b: each token is predicted after the right ones before it; token 1 is the first; "
+        f"tokens asked, from left to right: {', '.join(f'{count:,.0f}' for count in tokens.values())}. "
+        "Floor in c: first token right; in d: answer right.",
     )
     return figure
 
@@ -110,7 +111,7 @@ def _by_token(panels: list[Axes], positions: pd.DataFrame, tokens: list[int], ar
 def _curves(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
     for arm in reversed(arms):
         style.draw_curve(panel, rows[rows["arm"] == arm], "step", style.arm_look(arm), markers=6, markersize=2.5, linewidth=1.1)
-    panel.axvline(TROUGH_WITHIN, color="#BBBBBB", linewidth=0.8, zorder=0)
+    panel.axvline(EARLY_STEP, color="#BBBBBB", linewidth=0.8, zorder=0)
 
 
 def _finish(panels: list[Axes], letter: str, names: list[str], label: str) -> None:

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 
 from forgetting.analysis.spurious import task0_rows
 from forgetting.config.sections import ATTRIBUTES
+from forgetting.data.points import EARLY, END, MATCHED, WORDS
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, UNBOUNDED, over_seeds
 
-_POINTS = {"early": ("^", "step 150"), "matched": ("D", "Task 1 learned"), "end": ("s", "end")}
+_POINTS = {EARLY: ("^", WORDS[EARLY]), MATCHED: ("D", WORDS[MATCHED]), END: ("s", WORDS[END])}
 _VARIANTS = {
     ("logits", "attribute_position"): "logits",
     ("residual_stream", "attribute_position"): "residual stream",
@@ -63,7 +64,7 @@ def draw(common_shift: pd.DataFrame, repair: pd.DataFrame, recall: pd.DataFrame,
         _dots(panel, split[split["metric"] == metric], arms, common_shift["seed"].nunique())
         panel.set_xlabel(label)
     axes[0, 1].tick_params(labelleft=False)
-    for panel, point in zip(axes[1], ("early", "end"), strict=True):
+    for panel, point in zip(axes[1], (EARLY, END), strict=True):
         _repairs(panel, split[split["point"] == point], repair[repair["point"] == point], recovery, arms)
     forms = sorted(form for form in recall["form"].unique() if form.startswith("in_context"))
     _forms(axes[2, 0], recall, {form: line for form, (_, line) in _ASKED.items()}, arms)
@@ -84,7 +85,7 @@ def draw(common_shift: pd.DataFrame, repair: pd.DataFrame, recall: pd.DataFrame,
 
 
 def _titles_and_keys(axes: np.ndarray, forms: Sequence[str]) -> None:
-    texts = ("common part of the change", "accuracy without the common part", "repair at step 150", "repair at the end")
+    texts = ("common part of the change", "accuracy without the common part", f"repair at {WORDS[EARLY]}", "repair at the end")
     for letter, panel, text in zip("abcdef", axes.flat, (*texts, "a question in three forms", "after solved questions"), strict=True):
         style.title(panel, letter, text)
     marks = [style.line_handle(text, marker=marker, linestyle="none") for marker, text in _POINTS.values()]

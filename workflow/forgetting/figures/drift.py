@@ -14,12 +14,13 @@ from matplotlib.lines import Line2D
 from scipy.stats import rankdata
 
 from forgetting.analysis.spurious import task0_rows
+from forgetting.data.points import EARLY, END, MATCHED, WORDS
 from forgetting.figures import style
 from forgetting.figures.fisher_angle import correlation
 from forgetting.intervals import Interval
 from forgetting.statistics import DIFFERENCE, RATIO, over_seeds
 
-_POINTS = {"early": (1.0, "step 150"), "matched": (0.6, "Task 1 learned"), "end": (0.0, "end")}
+_POINTS = {EARLY: (1.0, WORDS[EARLY]), MATCHED: (0.6, WORDS[MATCHED]), END: (0.0, WORDS[END])}
 """How much white is in the mark of a checkpoint, and its name."""
 _METRICS = {"kl_from_theta_star": "KL(θ* ‖ checkpoint)", "kl_to_theta_star": "KL(checkpoint ‖ θ*)"}
 ENOUGH_ARMS = 8
@@ -107,7 +108,7 @@ def _correlations(points: pd.DataFrame) -> list[Line2D]:
 
 
 def _mark(point: str, look: style.Look) -> dict[str, Any]:
-    """Open at step 150, pale where Task 1 was learned, full at the end."""
+    """Open at the early point, pale where Task 1 was learned, full at the end."""
     white = _POINTS[point][0]
     fill = tuple(white + (1 - white) * part for part in to_rgb(look.color))
     return {"marker": look.marker, "color": look.color, "markerfacecolor": fill, "markeredgewidth": 0.8}

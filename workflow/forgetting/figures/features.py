@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from forgetting.analysis.probe_share import probe_over_ceiling
+from forgetting.data.points import EARLY, EARLY_STEP, END, TASK1_EARLY, TASK1_END, WORDS
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, RATIO, UNBOUNDED, Kind, over_seeds
 
 _GROUP, _CONTROL = "task0_test", "control"
-_EARLY, _END = "task1_early", "task1_end"
-_STAGES: dict[str, dict[str, Any]] = {_EARLY: {"linestyle": "-"}, _END: {"linestyle": "--"}}
+_STAGES: dict[str, dict[str, Any]] = {TASK1_EARLY: {"linestyle": "-"}, TASK1_END: {"linestyle": "--"}}
 _REFERENCE = style.Look("#1A1A1A", "P", "Task 0 training itself (d, e, f: after Task 0)")
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": ":", "linewidth": 1.0}
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.8}
@@ -53,7 +53,7 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     for panel in [*axes[0, 3:], *axes[1, 3:], *axes[2, len(arms) :]]:
         panel.set_axis_off()
     stages = [
-        style.line_handle("after Task 0 to step 150 (d, e, f: at 150)"),
+        style.line_handle(f"after Task 0 to {WORDS[EARLY]} (d, e, f: at {EARLY_STEP})"),
         style.line_handle("after Task 0 to the end (d, e, f: at the end)", linestyle="--"),
     ]
     marks = [
@@ -91,7 +91,7 @@ def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str], kind: Kind) -> N
 def _control(panel: Axes, rows: pd.DataFrame, arms: list[str], kind: Kind) -> None:
     """What is read off the states of control persons, about whom nothing can be known; one thin line an arm."""
     for arm in arms:
-        chosen = rows[(rows["arm"] == arm) & (rows["after"] == _END) & (rows["before"] == rows["after"])]
+        chosen = rows[(rows["arm"] == arm) & (rows["after"] == TASK1_END) & (rows["before"] == rows["after"])]
         style.draw_curve(panel, chosen, "layer", style.CONTROLS["control"], kind=kind, band=False, **_CONTROL_LINE)
 
 
@@ -112,11 +112,11 @@ def _scatters(row: np.ndarray, points: pd.DataFrame, arms: list[str]) -> None:
             )  # fmt: skip
         panel.set_xlabel("leading component")
         panel.set_title(look.label, loc="left")
-    row[0].set_ylabel("along the shift of the mean\n(first 150 steps)")
+    row[0].set_ylabel(f"along the shift of the mean\n(first {EARLY_STEP} steps)")
     row[0].set_title(f"g  {row[0].get_title(loc='left')}", loc="left")
 
 
-_POINTS = (("after Task 0", "o", "full"), ("step 150", "^", "white"), ("end", "s", "full"))
+_POINTS = (("after Task 0", "o", "full"), (WORDS[EARLY], "^", "white"), (WORDS[END], "s", "full"))
 
 
 def _point_handles() -> list[Line2D]:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
 from forgetting.intervals import CONFIDENCE, Interval, person_bootstrap
 
@@ -34,7 +35,7 @@ def draw(weights: pd.DataFrame, fisher: pd.DataFrame) -> Figure:
     points = over_runs(runs)
     figure, axes = style.new_figure(1, 2, height=3.9, sharex=True)
     labels = {
-        "angle": ("a", "angle", "angle between the updates of steps\n0-150 and 150-end (degrees)"),
+        "angle": ("a", "angle", f"angle between the updates of steps\n0-{EARLY_STEP} and {EARLY_STEP}-end (degrees)"),
         "excess": ("b", "angle beyond chance", "angle minus chance of the same ranks\n(degrees)"),
     }
     for panel, (column, (letter, text, label)) in zip(axes[0], labels.items(), strict=True):

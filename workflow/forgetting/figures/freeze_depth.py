@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from forgetting.analysis.comparison import after_one_epoch
 from forgetting.analysis.curves import method_summary
 from forgetting.analysis.spurious import probe_points
+from forgetting.data.points import TROUGH, WORDS
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, over_seeds
 
-_TROUGH = style.Look("#7FD9B8", "v", "lowest in the first 150 steps")
+_TROUGH = style.Look("#7FD9B8", "v", WORDS[TROUGH])
 _STOPPED = style.Look("#009E73", "D", "with early stop")
 _END = style.Look("#00402F", "s", "end of the run")
 _RECOVERED = {

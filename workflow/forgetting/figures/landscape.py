@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
-from forgetting.data.points import TROUGH_WITHIN
+from forgetting.data.points import EARLY_STEP, REFERENCE_ORIGIN, early_step
 from forgetting.figures import style
 
 _LOSSES = {"task0_loss": "Task 0, held-out", "task1_loss": "Task 1", "mean_loss": "mean of both"}
@@ -20,7 +20,6 @@ _RECOVERY = {
     "recovery_end": ("one epoch of recovery from the end", "-"),
 }
 """Kind of point: legend text and line."""
-_REFERENCE_ORIGIN = 100  # as in views/landscape.py, which needs torch
 _OUTLINE = [effects.withStroke(linewidth=2.2, foreground="white")]
 
 
@@ -45,11 +44,11 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
         inside = "" if np.isnan(share) else f"\npath at least {np.floor(100 * share):.0f} % in the plane"
         back = run.loc[run["kind"].isin(_RECOVERY) & (run["epochs"] > 0), "in_plane"].min()
         inside += "" if np.isnan(back) else f"\nrecovery itself at least {np.floor(100 * back):.0f} %"
-        row[0].set_ylabel(f"{style.arm_look(arm).label}{inside}\nbeta: after step {TROUGH_WITHIN}")
+        row[0].set_ylabel(f"{style.arm_look(arm).label}{inside}\nbeta: after step {EARLY_STEP}")
     for letter, panel, text in zip("abc", panels[0], _LOSSES.values(), strict=True):
         style.title(panel, letter, text)
     for panel in panels[-1]:
-        panel.set_xlabel(f"alpha: first {TROUGH_WITHIN} steps")
+        panel.set_xlabel(f"alpha: first {EARLY_STEP} steps")
     label = "loss (nats per answer token,", "log-spaced levels)"
     bar = figure.colorbar(contours, ax=panels, shrink=0.6, pad=0.02, label=(" " if len(arms) > 1 else "\n").join(label))
     bar.set_ticks(np.log(levels[::3]), labels=[f"{level:.2g}" for level in levels[::3]])
@@ -66,7 +65,7 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
     )
     style.small_print(
         figure,
-        f"Seed {seed}. Axes: {unit}. Circle: after Task 0; triangle: step {TROUGH_WITHIN}; square: end of the run; star: recovered, "
+        f"Seed {seed}. Axes: {unit}. Circle: after Task 0; triangle: step {EARLY_STEP}; square: end of the run; star: recovered, "
         "one epoch. In the plane: smallest share of a checkpoint's displacement, over those that do not span the plane; of recovery, "
         f"of what it adds itself.{sampling}",
     )
@@ -76,13 +75,13 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
 def least_in_plane(path: pd.DataFrame, axes: str) -> float:
     """Smallest share in the plane over the checkpoints of one path that do not span it; NaN when there are none.
 
-    The origin (the end of Task 0, or with reference axes the checkpoint nearest to step 100), the alignment step and the end span it, so
-    they lie in it whatever the path does.
+    The origin (the end of Task 0, or with reference axes the checkpoint nearest to `REFERENCE_ORIGIN`), the early point and the
+    end span it, so they lie in it whatever the path does.
     """
     steps = sorted(path["step"])
-    bend = max(step for step in steps[1:-1] if step <= TROUGH_WITHIN)
+    bend = early_step(steps)
     before = [step for step in steps if step < bend]
-    origin = 0 if axes == "orthogonal" else min(before, key=lambda step: abs(step - _REFERENCE_ORIGIN))
+    origin = 0 if axes == "orthogonal" else min(before, key=lambda step: abs(step - REFERENCE_ORIGIN))
     return float(path.loc[~path["step"].isin([origin, bend, steps[-1]]), "in_plane"].min())
 
 
@@ -105,7 +104,7 @@ def _contours(panel: Axes, grid: pd.DataFrame, loss: str, levels: np.ndarray) ->
 
 def _trajectory(panel: Axes, path: pd.DataFrame, look: style.Look) -> None:
     panel.plot(path["alpha"], path["beta"], color=look.color, linewidth=1.5, path_effects=_OUTLINE)
-    early = path.iloc[(path["step"] - TROUGH_WITHIN).abs().argmin()]
+    early = path[path["step"] == early_step(path["step"])].iloc[0]
     for point, marker in ((path.iloc[0], "o"), (early, "^"), (path.iloc[-1], "s")):
         panel.plot(
             point["alpha"],

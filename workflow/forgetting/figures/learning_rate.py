@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 
 from forgetting.analysis.curves import collapse_by_rate
 from forgetting.analysis.spurious import probe_points, recovery_summary, task0_rows
+from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, UNBOUNDED, Kind, over_seeds
 
 _PALE, _MIDDLE, _DARK = "#D78CBD", "#A64D8A", "#4A1140"
-_TROUGH = style.Look(_MIDDLE, "v", "trough (first 150 steps)")
+_TROUGH = style.Look(_MIDDLE, "v", f"trough (first {EARLY_STEP} steps)")
 _MATCHED = style.Look(_DARK, "D", "where Task 1 is learned")
 _BEFORE = style.Look("#8C8C8C", "o", "before Task 1")
 _PEAK = style.Look(_PALE, "^", "highest after the trough")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from forgetting.data.points import TROUGH_WITHIN, never_had_task0
+from forgetting.data.points import EARLY_STEP, never_had_task0
 from forgetting.figures import style
 
 _RECOVERED: dict[str, Any] = {"linestyle": "-.", "markerfacecolor": "white"}
@@ -25,7 +25,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
     main = style.main_arms(arms)
     figure, axes = style.new_figure(2, 2, height=5.4, sharex="col", sharey=True, width_ratios=[1.15, 1])
     for row, (metric, label) in zip(axes, _ROWS.items(), strict=True):
-        for panel, until in zip(row, (TROUGH_WITHIN, np.inf), strict=True):
+        for panel, until in zip(row, (EARLY_STEP, np.inf), strict=True):
             rows = _window(metrics, metric, "step", until)
             _draw_arms(panel, rows, arms, main)
             probes = _window(recovery[_is_recovered(recovery)], metric, "checkpoint", until)
@@ -37,11 +37,11 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
             control = rows[(rows["group"] == "control") & (rows["arm"] == "seq")]
             style.draw_curve(panel, control, "step", style.CONTROLS["control"], linestyle=":", linewidth=1.0, band=False)
         style.accuracy_axis(row[0], f"{label}\n(share of answers)")
-    for letter, panel, text in zip("ab", axes[0], (f"first {TROUGH_WITHIN} steps", "whole run"), strict=True):
+    for letter, panel, text in zip("ab", axes[0], (f"first {EARLY_STEP} steps", "whole run"), strict=True):
         style.title(panel, letter, text)
     for panel in axes[1]:
         panel.set_xlabel("Task 1 step")
-    axes[1, 0].set_xlim(-2, TROUGH_WITHIN + 2)
+    axes[1, 0].set_xlim(-2, EARLY_STEP + 2)
     floors_drawn = [style.line_handle(look.label, look.color, **_NO_TASK0) for look in map(style.arm_look, without_task0)]
     style.legend(figure, [*_handles(arms, main), *floors_drawn], columns=4)
     pale = "" if len(main) == len(arms) else "Pale lines: the other arms, Task 0 only. "

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.analysis.spurious import probe_points, recovery_summary, task0_rows
-from forgetting.data.points import NO_TASK0, floor_of, never_had_task0
+from forgetting.data.points import END, MATCHED, NO_TASK0, TROUGH, floor_of, never_had_task0
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, UNBOUNDED, over_seeds
 
-_MARKERS = {"trough": "v", "matched": "D", "end": "s"}
+_MARKERS = {TROUGH: "v", MATCHED: "D", END: "s"}
 
 
 def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> Figure:
@@ -31,7 +31,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     lines = [style.line_handle("Task 0 after one recovery epoch"), style.line_handle("without recovery", linestyle="--", linewidth=0.9)]
     places = [
         style.line_handle(f"from the {text}", marker=_MARKERS[point], markerfacecolor=_fill(point, "#444444"), linestyle="none")
-        for point, text in (("trough", "trough (b, c)"), ("matched", "step that learned Task 1 (c)"), ("end", "end (b, c)"))
+        for point, text in ((TROUGH, "trough (b, c)"), (MATCHED, "step that learned Task 1 (c)"), (END, "end (b, c)"))
     ]
     controls = [
         style.line_handle(f"control: {style.CONTROLS[name].label}", **_control_line(name))
@@ -75,7 +75,7 @@ def _over_steps(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> No
     seq = points[points["arm"] == "seq"]
     floor = rows[rows["arm"] == floor_of("seq", set(rows["arm"]))]
     keys = ["seed", "checkpoint"]
-    for point in ("trough", "end"):
+    for point in (TROUGH, END):
         here = seq.loc[seq["point"] == point, keys]
         chosen, shuffled, without_task0 = (frame.merge(here, on=keys) for frame in (rows[rows["arm"] == "seq"], wrong, floor))
         shuffled = shuffled[shuffled["arm"] == "seq"]
@@ -85,7 +85,7 @@ def _over_steps(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> No
         if len(without_task0):
             look = style.arm_look(str(without_task0["arm"].iloc[0]))._replace(marker=_MARKERS[point])
             style.draw_curve(panel, without_task0, "step", look, markers=5, linestyle=":", markerfacecolor=_fill(point, look.color))
-        if point == "end" and len(shuffled):
+        if point == END and len(shuffled):
             style.draw_curve(panel, shuffled, "step", style.CONTROLS["shuffled"], markers=5, band=False, **_line_only("shuffled"))
     for start in ("pretrained", "random"):
         style.draw_curve(
@@ -103,7 +103,7 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> Non
     """One row an arm; the trough is an open marker. No early stop is drawn for an arm that did not learn Task 1 in every seed."""
     rows = summary.rename(columns={"spurious_share": "value", "spurious_share_low": "low", "spurious_share_high": "high"})
     learned = rows["learned"].astype(bool).groupby([rows["arm"], rows["point"]]).transform("all")
-    rows = rows[learned | (rows["point"] != "matched")]
+    rows = rows[learned | (rows["point"] != MATCHED)]
     for place, arm in enumerate(arms):
         for offset, (point, marker) in enumerate(_MARKERS.items()):
             cell = over_seeds(rows[(rows["arm"] == arm) & (rows["point"] == point)], ["arm"], kind=UNBOUNDED)
@@ -127,7 +127,7 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> Non
 
 
 def _fill(point: str, color: str) -> str:
-    return "white" if point == "trough" else color
+    return "white" if point == TROUGH else color
 
 
 def _control_line(name: str) -> dict[str, Any]:

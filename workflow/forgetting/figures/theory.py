@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.analysis.propositions import GROUP, NO_FREEZE, STREAM, dose_pairs, freeze_depth
+from forgetting.data.points import EARLY, END, TASK1_EARLY, TASK1_END, WORDS
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, RATIO, Kind, over_seeds
 
-_STAGES: dict[str, dict[str, Any]] = {"task1_early": {"linestyle": "-"}, "task1_end": {"linestyle": "--"}}
-_TEXT = {"task1_early": "step 150", "task1_end": "end"}
+_STAGES: dict[str, dict[str, Any]] = {TASK1_EARLY: {"linestyle": "-"}, TASK1_END: {"linestyle": "--"}}
+_TEXT = {TASK1_EARLY: WORDS[EARLY], TASK1_END: WORDS[END]}
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": ":", "linewidth": 1.0}
 _BOUND = style.Look("#1A1A1A", "", "bound from seq's own parts (d)")
 
@@ -40,15 +41,16 @@ def draw(theory: pd.DataFrame) -> Figure:
     style.note(
         figure,
         rows,
-        "Task 0 test persons, last prompt token. a: one point a linear map, after Task 0 to step 150. b: grey, the middle 95 % of random "
-        "updates; a layer that did not move has no point. d: the shift of seq at the same checkpoint is 1 (open mark).",
+        f"Task 0 test persons, last prompt token. a: one point a linear map, after Task 0 to {WORDS[EARLY]}. "
+        "b: grey, the middle 95 % of random updates; a layer that did not move has no point. "
+        "d: the shift of seq at the same checkpoint is 1 (open mark).",
     )
     return figure
 
 
 def _maps(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
     for arm in arms:
-        chosen = rows[(rows["arm"] == arm) & (rows["after"] == "task1_early")]
+        chosen = rows[(rows["arm"] == arm) & (rows["after"] == TASK1_EARLY)]
         pairs = [found for _, of_seed in chosen.groupby("seed") if (found := dose_pairs(of_seed)) is not None]
         if not pairs:
             continue

@@ -16,14 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from forgetting.analysis.chance import EMBEDDINGS, POOLED, less_chance, mean_excess, pooled
+from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
 from forgetting.statistics import RATIO, over_seeds
 
 PAIRS = {
     ("pretraining", "task0"): "pretraining,\nTask 0",
     ("pretraining", "task1"): "pretraining,\nTask 1",
-    ("task0", "task1_early"): "Task 0,\nTask 1 to 150",
-    ("task1_early", "task1_late"): "Task 1 to 150,\nTask 1 after 150",
+    ("task0", "task1_early"): f"Task 0,\nTask 1 to {EARLY_STEP}",
+    ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP},\nTask 1 after {EARLY_STEP}",
 }
 _COMPONENTS = {
     "query": "query",
@@ -52,8 +53,8 @@ class _Update(NamedTuple):
 _PRETRAINING = _Update("pretraining", "task0", "#1A1A1A", "P")
 _LATTER = {
     "Task 0": _Update("pretraining", "task0", "#8C8C8C", "o"),
-    "Task 1 to 150": _Update("task0", "task1_early", "#E69F00", "^"),
-    "Task 1 after 150": _Update("task1_early", "task1_late", "#CC79A7", "s"),
+    f"Task 1 to {EARLY_STEP}": _Update("task0", "task1_early", "#E69F00", "^"),
+    f"Task 1 after {EARLY_STEP}": _Update("task1_early", "task1_late", "#CC79A7", "s"),
 }
 _ANGLES: dict[str, tuple[str, dict[str, Any]]] = {
     "mean_angle": ("mean angle", {"marker": "o", "markersize": 4.5}),

@@ -9,20 +9,27 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
-from forgetting.config.job import load_run
 from forgetting.errors import StudyError
 from forgetting.failures import explain
 
 
-def run_stage(description: str | None, stage: Callable[..., None], **paths: str) -> None:
-    """The command line of a stage: `--config`, and a flag for each of `paths` (with its help), which `stage(run, *paths)` gets in order."""
+class JobClass(Protocol):
+    """A class of `config/jobs/`. This module knows none of them, as it is a part of every script and decides no result."""
+
+    def load(self, path: Path, /) -> object: ...
+
+
+def run_stage(description: str | None, job: JobClass, stage: Callable[..., None], **paths: str) -> None:
+    """The command line of a stage: `--config`, a file that `job.load` reads, and a flag for each of `paths` (with its help);
+    `stage(job, *paths)` gets them in order."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config", type=Path, required=True, help="config.json of the run")
+    parser.add_argument("--config", type=Path, required=True, help="config.json of the job")
     for name, text in paths.items():
         parser.add_argument(f"--{name}", type=Path, required=True, help=text)
     given = vars(parser.parse_args())
-    run_command(lambda: stage(load_run(given["config"]), *(given[name] for name in paths)))
+    run_command(lambda: stage(job.load(given["config"]), *(given[name] for name in paths)))
 
 
 def run_command(main: Callable[[], None]) -> None:

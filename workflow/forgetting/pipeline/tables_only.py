@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from forgetting.config.job import ConfigError
+from forgetting.config.fields import ConfigError
 
 
 def check_configs(configs: Iterable[tuple[str, str]]) -> None:

@@ -14,8 +14,7 @@ import pandas as pd
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from forgetting.config.fields import NotNegative, Strict
-from forgetting.config.job import one_line_each
+from forgetting.config.fields import NotNegative, Strict, one_line_each
 from forgetting.errors import StudyError
 from forgetting.intervals import Interval
 

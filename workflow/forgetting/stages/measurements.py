@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.base import Job
 from forgetting.data.items import Questions
 from forgetting.evaluation.exact import score
 from forgetting.intervals import summarise
@@ -81,8 +81,7 @@ def facts_frame(evaluation: dict[str, torch.Tensor], questions: Questions) -> pd
 def write_measurements(
     evaluations: Mapping[str, dict[str, torch.Tensor]],
     questions: Questions,
-    run: Run,
-    stage: str,
+    job: Job,
     output: Path,
     of_whole_run: Callable[[pd.DataFrame], pd.DataFrame],
 ) -> None:
@@ -92,8 +91,8 @@ def write_measurements(
     facts = pd.concat(frames, ignore_index=True)
     metrics = summarise(facts, ["step"])
     metrics = pd.concat([metrics, of_whole_run(metrics)], ignore_index=True)
-    write_table(of_run(facts, run, stage), output / "facts.parquet", FACTS)
-    write_table(of_run(metrics, run, stage), output / "metrics.parquet", METRICS)
+    write_table(of_run(facts, job), output / "facts.parquet", FACTS)
+    write_table(of_run(metrics, job), output / "metrics.parquet", METRICS)
 
 
 def training_metrics(history: History, model: GPTNeoXForCausalLM, held: int = 0) -> pd.DataFrame:
@@ -116,6 +115,6 @@ def run_metrics(step: int, values: Mapping[str, float]) -> pd.DataFrame:
     return frame.assign(step=step, group="train", attribute="all", n=1, low=float("nan"), high=float("nan"))
 
 
-def of_run(frame: pd.DataFrame, run: Run, stage: str) -> pd.DataFrame:
+def of_run(frame: pd.DataFrame, job: Job) -> pd.DataFrame:
     """The frame with the columns that name the run."""
-    return frame.assign(scale=run.scale, seed=run.seed, stage=stage, arm=run.arm)
+    return frame.assign(scale=job.scale, seed=job.seed, stage=job.stage, arm=job.arm)

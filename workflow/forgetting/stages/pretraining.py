@@ -1,4 +1,4 @@
-"""Pretraining on biographies (science §2)."""
+"""Pretraining on biographies (docs/definitions.md)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from forgetting.config.job import Run
-from forgetting.config.sections import PRETRAINED_GROUPS, Pretrain
+from forgetting.config.jobs.pretrain import PretrainJob
+from forgetting.config.sections import PRETRAINED_GROUPS
 from forgetting.data.items import Biographies
 from forgetting.evaluation.exact import biography_first_token
 from forgetting.intervals import clustered_wilson
@@ -29,15 +29,17 @@ from forgetting.training.resume import Scratch
 EVALUATIONS = 8
 
 
-def pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output: Path) -> None:
+def pretrain(job: PretrainJob, data: Path, resources: Path, scratch_folder: Path, output: Path) -> None:
     """Train a model from random weights on the biographies; writes model/, late/ and metrics.parquet. Processes that the launcher started
     share each batch."""
     with join() as (world, device):
-        _pretrain(run, data, resources, scratch_folder, output, world, device)
+        _pretrain(job, data, resources, scratch_folder, output, world, device)
 
 
-def _pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output: Path, world: World, device: torch.device) -> None:
-    config: Pretrain = run.need("pretrain")
+def _pretrain(
+    job: PretrainJob, data: Path, resources: Path, scratch_folder: Path, output: Path, world: World, device: torch.device
+) -> None:
+    config = job.pretrain
     people = read_table(data / "people.parquet", PEOPLE)
     biographies = Biographies.load(data / "biographies.arrow")
     tokenizer = load_tokenizer(data / "tokenizer")
@@ -45,18 +47,18 @@ def _pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, outpu
     templates, questions = read_templates(resources / "templates"), read_questions(resources / "questions.yaml")
     renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
     persons = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
-    batches = BiographyBatches(config, run.need("data"), renderer, persons, biographies.rows, run.seed, end)
+    batches = BiographyBatches(config, job.data, renderer, persons, biographies.rows, job.seed, end)
 
     with world.leader_first():
-        scratch = Scratch(scratch_folder, run, [data / "people.parquet", data / "biographies.arrow"])
-    model = build_model(run.need("model"), tokenizer.get_vocab_size(), run.seed).to(device)
+        scratch = Scratch(scratch_folder, job, [data / "people.parquet", data / "biographies.arrow"])
+    model = build_model(job.model, tokenizer.get_vocab_size(), job.seed).to(device)
     late = round(config.late_fraction * config.steps)
     group_of_person = people["group"].to_numpy()
 
     def evaluate(step: int) -> dict[str, Any]:
         if step == late:
             save_checkpoint(model, scratch.folder / "late")
-        facts = biography_first_token(model, biographies, group_of_person, run.evaluation.batch_size)
+        facts = biography_first_token(model, biographies, group_of_person, job.evaluation_batch_size)
         by_attribute = [(name, rows) for name, rows in facts.groupby("attribute")] + [("all", facts)]
         print(f"step {step}  first token in biographies {facts['first_token_hard'].mean():.3f}", flush=True)
         return {
@@ -65,7 +67,7 @@ def _pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, outpu
         }
 
     evaluate_at = frozenset(round(config.steps * part / EVALUATIONS) for part in range(EVALUATIONS + 1))
-    plan = Plan(config.steps, batches, config.optimizer, config.schedule, evaluate_at | {late}, evaluate, run.precision)
+    plan = Plan(config.steps, batches, config.optimizer, config.schedule, evaluate_at | {late}, evaluate, job.precision)
     history = train(model, plan, scratch, world)
     if not world.leads:
         return
@@ -77,7 +79,7 @@ def _pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, outpu
     ]
     columns = ["step", "group", "attribute", "metric", "value", "n", "low", "high"]
     metrics = pd.concat([pd.DataFrame(rows, columns=columns), training_metrics(history, model)], ignore_index=True)
-    write_table(of_run(metrics, run, "pretrain"), output / "metrics.parquet", METRICS)
+    write_table(of_run(metrics, job), output / "metrics.parquet", METRICS)
     publish(scratch.folder / "late", output / "late")
     save_checkpoint(model, output / "model")
     scratch.remove()

@@ -1,4 +1,4 @@
-"""The recovery probe and its controls: is the forgetting spurious (science §4)?"""
+"""The recovery probe and its controls: is the forgetting spurious (docs/definitions.md)?"""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config.job import RecoveryRun, Run
+from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.data.items import Biographies, Questions
-from forgetting.data.points import early_stop_step, never_had_task0, trough_checkpoint
+from forgetting.data.points import END, MATCHED, TROUGH, matched_step, never_had_task0, trough_step
 from forgetting.intervals import summarise
 from forgetting.model.checkpoints import WEIGHTS, load_architecture, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.schemas.metrics import METRICS
@@ -68,21 +68,21 @@ class Prober:
     There, too, is the state of the one that runs.
     """
 
-    def __init__(self, run: Run, data: Path, start: Path, scratch_folder: Path) -> None:
-        self.run = run
-        self.config: RecoveryRun = run.need("recovery")
+    def __init__(self, job: RecoveryJob, data: Path, start: Path, scratch_folder: Path) -> None:
+        self.job = job
+        self.config = job.recovery
         questions = Questions.load(data / "qa.parquet")
         self.train_questions = questions.of_groups("task0_train")
         if not len(self.train_questions):
             raise TableError(f"{data / 'qa.parquet'}: has no task0_train persons to recover with")
-        self.measured = questions.of_groups(*PROBED_GROUPS).first_persons(run.evaluation.persons_per_group)
+        self.measured = questions.of_groups(*PROBED_GROUPS).first_persons(job.evaluation.persons_per_group)
         self.unseen_questions = questions.of_groups("probe")
         self.inputs = [data / "qa.parquet", start]
         self.data = data
-        if self.config.controls:
+        if job.controls:
             self.inputs += [data / name for name in (OTHER_WORDINGS, UNSEEN_TEXT)]
         self.persons = np.unique(self.train_questions.person)
-        self.scratch = Scratch(scratch_folder, run, self.inputs)
+        self.scratch = Scratch(scratch_folder, job, self.inputs)
         self.kept = self.scratch.folder / "checkpoints"
 
     def facts(self, probe: Probe) -> pd.DataFrame:
@@ -109,8 +109,8 @@ class Prober:
         def evaluate(step: int) -> dict[str, Tensor]:
             if steps[step] in self.config.epochs and steps[step] <= 1:
                 for name in probe.keep:
-                    save_checkpoint(model, self.kept / f"{name}-{steps[step]:g}", self.run.storage.checkpoint_precision)
-            return evaluate_facts(model, self.measured, self.run.evaluation.batch_size)
+                    save_checkpoint(model, self.kept / f"{name}-{steps[step]:g}", self.job.checkpoint_precision)
+            return evaluate_facts(model, self.measured, self.job.evaluation.batch_size)
 
         plan = Plan(
             max(steps),
@@ -119,20 +119,20 @@ class Prober:
             self.config.schedule,
             frozenset(steps),
             evaluate,
-            self.run.precision,
+            self.job.precision,
             schedule_steps=self._steps(1.0),
         )
-        history = train(model, plan, Scratch(self.scratch.folder / probe.name, self.run, self.inputs))
+        history = train(model, plan, Scratch(self.scratch.folder / probe.name, self.job, self.inputs))
         with atomic(self._cost_path(probe)) as part:
             part.write_text(json.dumps([history.seconds, history.tokens, history.usage]), encoding="utf-8")
         frames = [
             facts_frame(found, self.measured).assign(step=int(step), epochs=steps[int(step)]) for step, found in history.evaluations.items()
         ]
         return pd.concat(frames, ignore_index=True).assign(
-            scale=self.run.scale,
-            seed=self.run.seed,
+            scale=self.job.scale,
+            seed=self.job.seed,
             stage="recovery",
-            arm=self.run.arm,
+            arm=self.job.arm,
             start=probe.start,
             training=probe.training,
             units=units,
@@ -141,7 +141,7 @@ class Prober:
 
     def _trained_on(self, probe: Probe) -> tuple[Batches, int]:
         """The batches of a probe, and how many persons they are about. Their order is not that of Task 0."""
-        size, seed = self.config.batch_size, self.run.seed
+        size, seed = self.config.batch_size, self.job.seed
         if probe.training == "text":
             texts = Biographies.load(self.data / UNSEEN_TEXT)
             return TextBatches(texts.rows, size, seed, RECOVERY_ORDER), len(np.unique(texts.person))
@@ -182,7 +182,7 @@ class Prober:
     def _model(self, probe: Probe) -> GPTNeoXForCausalLM:
         if probe.start != "random":
             return load_checkpoint(probe.folder)
-        torch.manual_seed(RANDOM_START_SEED + self.run.seed)
+        torch.manual_seed(RANDOM_START_SEED + self.job.seed)
         return GPTNeoXForCausalLM(load_architecture(probe.folder))
 
     def write(self, probes: list[Probe], output: Path) -> None:
@@ -201,7 +201,7 @@ class Prober:
         """RECOVERY rows of what all probes together cost to train: group train, start and training all, and how many epochs they were."""
         trained = [probe for probe in probes if probe.epochs]
         values = usage_metrics(json.loads(self._cost_path(probe).read_text(encoding="utf-8")) for probe in trained)
-        costs = of_run(run_metrics(0, values), self.run, "recovery")
+        costs = of_run(run_metrics(0, values), self.job)
         return costs.assign(start="all", training="all", units=0, checkpoint=-1, epochs=sum(probe.epochs for probe in trained))
 
     def _run(self, probes: list[Probe]) -> None:
@@ -219,43 +219,43 @@ class Prober:
             )
 
 
-def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int], scratch_folder: Path, output: Path) -> None:
+def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, steps: list[int], scratch_folder: Path, output: Path) -> None:
     """Probe one arm, whose Task 1 checkpoints are at `steps`.
 
-    From the trough, the early-stop point (`matched`) and the end, for one epoch (probe: short) or for the longest of `recovery.epochs`,
+    From the points trough, matched and end, for one epoch (probe: short) or for the longest of `recovery.epochs`,
     trough and end then also with shuffled answers (long); from every other checkpoint for one epoch too (curve), when the weights
-    recovered from trough and end are kept as well. `recovery.controls` adds the controls of form and content at trough and end. What the
+    recovered from trough and end are kept as well. `controls` of the job adds the controls of form and content at trough and end. What the
     arm started from (checkpoint 0) is scored as it is, in a curve also after one epoch.
 
     The other checkpoints of a curve are looked at before and after, but finely in an arm with controls, and in one that never had Task 0:
     at any of its checkpoints another arm may have the trough that it is held against.
     """
     metrics = read_table(task1 / "metrics.parquet", METRICS)
-    prober = Prober(run, data, task1 / "facts.parquet", scratch_folder)
-    kind = prober.config.probe
+    prober = Prober(job, data, task1 / "facts.parquet", scratch_folder)
+    kind = job.probe
     folders = {step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps}
-    trough, end = trough_checkpoint(metrics, steps), max(steps)
+    trough, end = trough_step(metrics, steps), max(steps)
     main = {trough, end}
-    early_stop = early_stop_step(metrics)
-    if not np.isnan(early_stop):
-        folders[int(early_stop)] = task1 / "checkpoints" / "matched"
-        main.add(int(early_stop))
-    elsewhere: Literal["ends", "fine"] = "fine" if prober.config.controls or never_had_task0(run.arm) else "ends"
+    matched = matched_step(metrics)
+    if not np.isnan(matched):
+        folders[int(matched)] = task1 / "checkpoints" / MATCHED
+        main.add(int(matched))
+    elsewhere: Literal["ends", "fine"] = "fine" if job.controls or never_had_task0(job.arm) else "ends"
     probes = [Probe("task1", 0, task0 / "model", 1.0 if kind == "curve" else 0.0, elsewhere)]
     for step, folder in sorted(folders.items()):
         if step in main or kind == "curve":
             longest = max(prober.config.epochs) if step in main and kind != "short" else 1.0
-            keep = tuple(name for name, at in (("trough", trough), ("end", end)) if at == step and kind == "curve")
+            keep = tuple(name for name, at in ((TROUGH, trough), (END, end)) if at == step and kind == "curve")
             grid: Literal["ends", "fine", "full"] = elsewhere if step not in main else "full" if kind != "short" else "fine"
             probes.append(Probe("task1", step, folder, longest, grid, keep=keep))
     for step in sorted({trough, end}) if kind != "short" else ():
         probes.append(Probe("task1", step, folders[step], 1.0, training="shuffled"))
-        probes += prober.control_probes(step, folders[step]) if prober.config.controls else []
+        probes += prober.control_probes(step, folders[step]) if job.controls else []
     prober.write(probes, output)
 
 
-def recover_controls(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
+def recover_controls(job: RecoveryJob, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
     """The same probe from the pretrained model, which never saw a question, and from random weights."""
-    prober = Prober(run, data, start / WEIGHTS, scratch_folder)
+    prober = Prober(job, data, start / WEIGHTS, scratch_folder)
     longest = max(prober.config.epochs)
     prober.write([Probe("pretrained", 0, start, longest), Probe("random", 0, start, longest)], output)

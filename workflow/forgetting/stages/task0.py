@@ -1,4 +1,4 @@
-"""Task 0: the pretrained model learns to answer questions (science §2)."""
+"""Task 0: the pretrained model learns to answer questions (docs/definitions.md)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from forgetting.config.job import Run
-from forgetting.config.sections import MEASURED_GROUPS, Task0
+from forgetting.config.jobs.task0 import Task0Job
+from forgetting.config.sections import MEASURED_GROUPS
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
 from forgetting.stages.measurements import evaluate_facts, print_accuracy, training_metrics, write_measurements
@@ -20,7 +20,7 @@ from forgetting.training.resume import Scratch
 
 
 def finetune_task0(
-    run: Run,
+    job: Task0Job,
     data: Path,
     start: Path,
     scratch_folder: Path,
@@ -32,18 +32,18 @@ def finetune_task0(
 
     `extended` makes what is trained on from the batches of questions, for a method that needs more than these.
     """
-    config: Task0 = run.need("task0")
+    config = job.task0
     questions = Questions.load(data / "qa.parquet")
-    batches = QuestionBatches(questions.of_groups("task0_train"), config.batch_size, run.seed)
+    batches = QuestionBatches(questions.of_groups("task0_train"), config.batch_size, job.seed)
     steps = epoch_steps(len(batches.questions), config.batch_size, config.epochs)
     evaluate_at = frozenset(np.linspace(0, steps, max(2, round(config.epochs)) + 1).round().astype(int).tolist())
 
     model = load_checkpoint(start).to(pick_device())
-    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS])
-    measured = questions.of_groups(*MEASURED_GROUPS).first_persons(run.evaluation.persons_per_group)
+    scratch = Scratch(scratch_folder, job, [data / "qa.parquet", start / WEIGHTS])
+    measured = questions.of_groups(*MEASURED_GROUPS).first_persons(job.evaluation.persons_per_group)
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:
-        facts = evaluate_facts(model, measured, run.evaluation.batch_size)
+        facts = evaluate_facts(model, measured, job.evaluation.batch_size)
         print_accuracy(step, facts, measured)
         return facts
 
@@ -54,10 +54,10 @@ def finetune_task0(
         config.schedule,
         evaluate_at,
         evaluate,
-        run.precision,
+        job.precision,
         kept=output / "model" / MOMENTS,
     )
     history = train(model, plan, scratch)
-    write_measurements(history.evaluations, measured, run, "task0", output, lambda metrics: training_metrics(history, model))
+    write_measurements(history.evaluations, measured, job, output, lambda metrics: training_metrics(history, model))
     save_checkpoint(model, output / "model")
     scratch.remove()

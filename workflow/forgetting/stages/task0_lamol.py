@@ -6,17 +6,17 @@ from pathlib import Path
 
 import torch
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.task0 import LamolTask0Job
 from forgetting.data.items import PADDING
 from forgetting.scenarios.biography.tokenizer import end_token, load_tokenizer
 from forgetting.stages.task0 import finetune_task0
 from forgetting.training.batches import Batch, Batches, QuestionBatches
 
 
-def finetune_task0_lamol(run: Run, data: Path, start: Path, scratch: Path, output: Path) -> None:
-    """Task 0 with `run.language_loss` times the language-modelling loss on top; writes what `finetune_task0` writes."""
-    end, weight = end_token(load_tokenizer(data / "tokenizer")), run.need("language_loss")
-    finetune_task0(run, data, start, scratch, output, lambda batches: LanguageBatches(batches, weight, end))
+def finetune_task0_lamol(job: LamolTask0Job, data: Path, start: Path, scratch: Path, output: Path) -> None:
+    """Task 0 with `job.language_loss` times the language-modelling loss on top; writes what `finetune_task0` writes."""
+    end, weight = end_token(load_tokenizer(data / "tokenizer")), job.language_loss
+    finetune_task0(job, data, start, scratch, output, lambda batches: LanguageBatches(batches, weight, end))
 
 
 class LanguageBatches(Batches):

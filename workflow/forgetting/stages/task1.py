@@ -1,25 +1,28 @@
-"""Task 1 under one method (science §2, §6)."""
+"""Task 1 under one method (docs/definitions.md)."""
 
 from __future__ import annotations
 
-import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import torch
+from transformers import GPTNeoXForCausalLM
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.knobs import parse_arm
-from forgetting.config.sections import MEASURED_GROUPS
+from forgetting.config.sections import MEASURED_GROUPS, Task1
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, dense_steps, evaluation_steps
 from forgetting.data.items import Questions
+from forgetting.data.points import EARLY_STOP
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
-from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
+from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device
 from forgetting.model.difference import Base
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.schemas.people import PEOPLE
+from forgetting.stages.keeper import Keeper
 from forgetting.stages.measurements import Task1Exam, print_accuracy, run_metrics, training_metrics, write_measurements
 from forgetting.tables import read_table
 from forgetting.training.batches import QuestionBatches
@@ -28,53 +31,32 @@ from forgetting.training.moments import MOMENTS
 from forgetting.training.resume import Scratch
 
 
-def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
+def finetune_task1(job: Task1Job, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
     """Train on Task 1 by the arm's method; writes checkpoints/step-*/, checkpoints/matched/, metrics.parquet and facts.parquet.
 
     `matched` holds the weights at the first evaluation at which Task 1 exact match is at least `early_stop_accuracy`, the end when
     there is none: as an early stop changes nothing before it, these are the weights of the early-stopped arm.
     """
-    arm = parse_arm(run.need("method"))
-    config = arm_training(run.need("task1"), arm)
-    questions = Questions.load(data / "qa.parquet")
-    task1 = QuestionBatches(questions.of_groups("task1"), config.batch_size, run.seed)
+    arm = parse_arm(job.method)
+    config = arm_training(job.task1, arm)
     steps = arm_steps(config, arm)
-    keep = checkpoint_steps(config, steps, run.every_checkpoint)
-    as_differences = dense_steps(config, keep) if run.storage.early_checkpoints == "difference" else frozenset()
-    base, precision = Base(start, output / "checkpoints" / "step"), run.storage.checkpoint_precision
-
+    questions = Questions.load(data / "qa.parquet")
     model = load_checkpoint(start).to(pick_device())
     carried = start / MOMENTS if arm.carried_state else None
-    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS, *([carried] if carried else [])])
+    scratch = Scratch(scratch_folder, job, [data / "qa.parquet", start / WEIGHTS, *([carried] if carried else [])])
+    keeper = _keeper(job, config, steps, scratch.folder, Base(start, output / "checkpoints" / "step"))
+
     started = time.perf_counter()
     method = build_method(arm)
-    method.before_task(
-        Setting(
-            model=model,
-            task0_train=questions.of_groups("task0_train"),
-            task1=task1,
-            training=config,
-            precision=run.precision,
-            seed=run.seed,
-            tokenizer=load_tokenizer(data / "tokenizer"),
-            held_out=held_out_names(data),
-        )
-    )
+    method.before_task(_setting(job, config, model, questions, data))
     preparation = time.perf_counter() - started
-    checkpoints, learned = scratch.folder / "checkpoints", scratch.folder / "learned"
-    asked = questions.of_groups(*MEASURED_GROUPS)
-    exam = Task1Exam(asked, run.evaluation.persons_per_group, config.early_stop_accuracy, run.evaluation.batch_size)
+    exam = exam_of(job, config, questions)
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:
-        name = step_name(step)
-        if step in keep:
-            save_checkpoint(model, checkpoints / name, precision, base if step in as_differences else None)
+        keeper.keep(model, step)
         facts = exam.facts(model)
         print_accuracy(step, facts, exam.questions)
-        # A killed job may have left this step's, from a stretch that is now trained again, and on a GPU not quite alike.
-        shutil.rmtree(learned / name, ignore_errors=True)
-        if exam.learned(facts) and not any(folder.name < name for folder in learned.glob("step-??????")):
-            save_checkpoint(model, learned / name, precision)
+        keeper.match(model, step, exam.learned(facts))
         return facts
 
     plan = Plan(
@@ -84,44 +66,57 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
         config.schedule,
         frozenset(evaluation_steps(config, steps)),
         evaluate,
-        run.precision,
+        job.precision,
         method,
         schedule_steps=config.steps,
         carried=carried,
     )
     history = train(model, plan, scratch)
-    cost = {
-        "preparation_seconds": preparation,
-        "prepared_rows": method.prepared_rows,
-        "trained_rows": history.rows,
-        "stored_bytes": method.stored_bytes,
-    }
+    cost = {"preparation_seconds": preparation, "prepared_rows": method.prepared_rows}
+    cost |= {"trained_rows": history.rows, "stored_bytes": method.stored_bytes}
     of_run = pd.concat([training_metrics(history, model, method.held_weights), run_metrics(steps, cost | method.after_task())])
-    write_measurements(
-        history.evaluations,
-        exam.questions,
-        run,
-        "task1",
-        output,
-        lambda metrics: pd.concat([early_stop_metric(metrics, config.early_stop_accuracy), of_run]),
-    )
-    shutil.rmtree(output / "checkpoints", ignore_errors=True)  # an older config may have left other steps there
-    for folder in checkpoints.iterdir():
-        publish(folder, output / "checkpoints" / folder.name)
-    first = min(learned.glob("step-??????"), default=checkpoints / step_name(steps))
-    publish(first, output / "checkpoints" / "matched")
+    write_task1(history.evaluations, exam, job, output, of_run)
+    keeper.publish(output / "checkpoints")
     scratch.remove()
 
 
-def step_name(step: int) -> str:
-    """The folder of the checkpoint of a step."""
-    return f"step-{step:06d}"
+def _keeper(job: Task1Job, config: Task1, steps: int, folder: Path, base: Base) -> Keeper:
+    keep = checkpoint_steps(config, steps, job.every_checkpoint)
+    as_differences = dense_steps(config, keep) if job.early_checkpoints == "difference" else frozenset()
+    return Keeper(folder, keep, job.checkpoint_precision, base, as_differences)
+
+
+def _setting(job: Task1Job, config: Task1, model: GPTNeoXForCausalLM, questions: Questions, data: Path) -> Setting:
+    return Setting(
+        model=model,
+        task0_train=questions.of_groups("task0_train"),
+        task1=QuestionBatches(questions.of_groups("task1"), config.batch_size, job.seed),
+        training=config,
+        precision=job.precision,
+        seed=job.seed,
+        tokenizer=load_tokenizer(data / "tokenizer"),
+        held_out=held_out_names(data),
+    )
 
 
 def held_out_names(data: Path) -> frozenset[str]:
     """Full names of all persons but those of `task0_train`."""
     people = read_table(data / "people.parquet", PEOPLE, ["group", "full_name"])
     return frozenset(people.loc[people["group"] != "task0_train", "full_name"])
+
+
+def exam_of(job: Task1Job, config: Task1, questions: Questions) -> Task1Exam:
+    """What an arm that `config` trains is asked."""
+    asked = questions.of_groups(*MEASURED_GROUPS)
+    return Task1Exam(asked, job.evaluation.persons_per_group, config.early_stop_accuracy, job.evaluation.batch_size)
+
+
+def write_task1(
+    evaluations: Mapping[str, dict[str, torch.Tensor]], exam: Task1Exam, job: Task1Job, output: Path, of_run: pd.DataFrame
+) -> None:
+    """Write metrics.parquet and facts.parquet of an arm, given what was measured by step and the rows that concern the whole run."""
+    accuracy = exam.early_stop_accuracy
+    write_measurements(evaluations, exam.questions, job, output, lambda metrics: pd.concat([early_stop_metric(metrics, accuracy), of_run]))
 
 
 def early_stop_metric(metrics: pd.DataFrame, accuracy: float) -> pd.DataFrame:
@@ -135,6 +130,6 @@ def early_stop_metric(metrics: pd.DataFrame, accuracy: float) -> pd.DataFrame:
     value = float(reached["step"].iloc[0]) if len(reached) else float("nan")
     asked = (reached if len(reached) else rows.tail(1))["n"].iloc[0]
     return pd.DataFrame(
-        [(int(rows["step"].max()), "task1", "all", "early_stop_step", value, asked, float("nan"), float("nan"))],
+        [(int(rows["step"].max()), "task1", "all", EARLY_STOP, value, asked, float("nan"), float("nan"))],
         columns=["step", "group", "attribute", "metric", "value", "n", "low", "high"],
     )

@@ -16,15 +16,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.base import Job
 from forgetting.tables import atomic, writing
 
 STATE = "state.pt"
 
 
-def digest(run: Run, inputs: Sequence[Path]) -> str:
+def digest(job: Job, inputs: Sequence[Path]) -> str:
     """What a saved state must have been made with to be resumed: the run's whole config, its input files and the code, by content."""
-    whole = hashlib.sha256(json.dumps(run.model_dump(mode="json"), sort_keys=True).encode())
+    whole = hashlib.sha256(json.dumps(job.model_dump(mode="json"), sort_keys=True).encode())
     package = Path(__file__).parents[1]
     code = sorted(path for path in package.rglob("*.py") if path.parent.name not in ("figures", "views"))
     for path in [*code, *inputs]:
@@ -37,8 +37,8 @@ class Scratch:
     """A folder beside the declared outputs, which Snakemake deletes when a job dies: it holds the state to resume from, and finished
     checkpoints until the whole job is done."""
 
-    def __init__(self, folder: Path, run: Run, inputs: Sequence[Path] = ()) -> None:
-        self.folder, self.mark = folder, digest(run, inputs)
+    def __init__(self, folder: Path, job: Job, inputs: Sequence[Path] = ()) -> None:
+        self.folder, self.mark = folder, digest(job, inputs)
         mark_file = folder / "digest"
         if not mark_file.exists() or mark_file.read_text(encoding="utf-8") != self.mark:
             self._start_afresh()

@@ -19,6 +19,7 @@ from transformers import GPTNeoXForCausalLM
 
 from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.items import Questions, answer_positions
+from forgetting.data.points import EARLY, END, MATCHED
 from forgetting.views.inputs import Checkpoints
 
 GROUPINGS = ("attribute_position", "one_shift")
@@ -27,20 +28,19 @@ ROWS_AT_ONCE = 1024
 
 
 class Point(NamedTuple):
-    """A Task 1 checkpoint that is compared with the model after Task 0."""
+    """A point of Task 1 that is compared with the model after Task 0, see `data/points.py`."""
 
     name: str
     step: int
     folder: Path
 
 
-def compared_points(checkpoints: Checkpoints, early_stop: float) -> list[Point]:
-    """`early` (step 150), `matched` (where Task 1 was learned, at step `early_stop`; absent when that is NaN) and `end`."""
-    stages = checkpoints.stages
-    points = [Point("early", checkpoints.alignment, stages["task1_early"]), Point("end", checkpoints.last, stages["task1_end"])]
-    if not np.isnan(early_stop):
-        points.insert(1, Point("matched", int(early_stop), stages["task1_end"].with_name("matched")))
-    return points
+def compared_points(checkpoints: Checkpoints, matched: float) -> list[Point]:
+    """The points early, matched (at step `matched`; absent when that is NaN) and end of a run."""
+    early, end = (Point(name, step, checkpoints.folders[step]) for name, step in ((EARLY, checkpoints.early), (END, checkpoints.last)))
+    if np.isnan(matched):
+        return [early, end]
+    return [early, Point(MATCHED, int(matched), end.folder.with_name(MATCHED)), end]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forgetting.analysis.spurious import spurious_share
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.answers import AnswersJob
 from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.items import Questions
 from forgetting.intervals import PROPORTIONS, TAILS, clustered_wilson, person_bootstrap
@@ -128,29 +128,31 @@ def split_change(space: Space, change: Change, grouping: str) -> dict[str, Tenso
     return {removed: right_tokens(space, coordinates, change.tokens.target) for removed, coordinates in states.items()}
 
 
-def common_shift(run: Run, task0: Path, points: Iterable[Point], questions: Questions, device: torch.device) -> tuple[pd.DataFrame, ...]:
+def common_shift(
+    job: AnswersJob, task0: Path, points: Iterable[Point], questions: Questions, device: torch.device
+) -> tuple[pd.DataFrame, ...]:
     """Rows of COMMON_SHIFT and of COMMON_SHIFT_REPAIR for each checkpoint in `points` against the model in `task0`.
 
     One model is in memory at a time. Asked are the `task0_test` persons of the evaluation (at most MOST_PERSONS, evenly spaced).
     """
-    test = questions.of_groups("task0_test").first_persons(run.evaluation.persons_per_group)
+    test = questions.of_groups("task0_test").first_persons(job.evaluation.persons_per_group)
     pool = evenly_spaced_persons(questions.of_groups("task0_train"), POOL_PERSONS)
     tokens = [AnswerTokens.of(evenly_spaced_persons(test, MOST_PERSONS)), AnswerTokens.of(pool)]
 
     def measured(folder: Path) -> tuple[Head, list[Tensor]]:
         model = read_model(folder, device)
-        return Head.of(model), [answer_states(model, each, run.evaluation.batch_size) for each in tokens]
+        return Head.of(model), [answer_states(model, each, job.evaluation.batch_size) for each in tokens]
 
     head, states = measured(task0)
     known_right = right_tokens(ResidualSpace(head), states[0], tokens[0].target)
     splits, repairs = [], []
     for point in points:
         head_after, states_after = measured(point.folder)
-        columns = {"scale": run.scale, "seed": run.seed, "arm": run.arm, "point": point.name, "step": point.step}
+        columns = {"scale": job.scale, "seed": job.seed, "arm": job.arm, "point": point.name, "step": point.step}
         for space in (LogitSpace(head, head_after), ResidualSpace(head_after)):
             asked, known = (Change(which, *space.coordinates(*pair)) for which, *pair in zip(tokens, states, states_after, strict=True))
-            splits.append(_split_rows(space, asked, known_right, run.seed).assign(**columns))
-            repairs.append(repair_rows(space, known, asked, run.seed).assign(**columns))
+            splits.append(_split_rows(space, asked, known_right, job.seed).assign(**columns))
+            repairs.append(repair_rows(space, known, asked, job.seed).assign(**columns))
     return pd.concat(splits, ignore_index=True), pd.concat(repairs, ignore_index=True)
 
 

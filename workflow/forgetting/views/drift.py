@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.shared import DriftJob
 from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.items import Questions
 from forgetting.intervals import clustered_mean
@@ -34,19 +34,19 @@ def divergences(before: Head, after: Head, states: Tensor, states_after: Tensor)
     return torch.cat(parts, dim=1)
 
 
-def drift(run: Run, task0: Path, points: Iterable[Point], questions: Questions, device: torch.device) -> pd.DataFrame:
+def drift(job: DriftJob, task0: Path, points: Iterable[Point], questions: Questions, device: torch.device) -> pd.DataFrame:
     """Rows of DRIFT for each checkpoint in `points` against the model in `task0`; one model is in memory at a time.
 
     Questions of the persons of the evaluation (at most MOST_PERSONS a group, evenly spaced), by attribute and over all of them.
     """
     tokens = {}
     for group in GROUPS:
-        asked = questions.of_groups(group).first_persons(run.evaluation.persons_per_group)
+        asked = questions.of_groups(group).first_persons(job.evaluation.persons_per_group)
         tokens[group] = AnswerTokens.of(evenly_spaced_persons(asked, MOST_PERSONS))
 
     def measured(folder: Path) -> tuple[Head, dict[str, Tensor]]:
         model = read_model(folder, device)
-        return Head.of(model), {group: answer_states(model, each, run.evaluation.batch_size) for group, each in tokens.items()}
+        return Head.of(model), {group: answer_states(model, each, job.evaluation.batch_size) for group, each in tokens.items()}
 
     head, states = measured(task0)
     rows: list[tuple[object, ...]] = []
@@ -60,4 +60,4 @@ def drift(run: Run, task0: Path, points: Iterable[Point], questions: Questions, 
                     interval = clustered_mean(values[some], each.person[some])
                     rows.append((point.name, point.step, group, attribute, metric, len(values[some]), *interval))
     columns = ["point", "step", "group", "attribute", "metric", "n", "value", "low", "high"]
-    return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+    return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm)

@@ -1,4 +1,5 @@
-"""How the representation of the questions moves (science §5): the residual stream at the last prompt token, compared between checkpoints.
+"""How the representation of the questions moves (docs/views.md): the residual stream at the last prompt token, compared between
+checkpoints.
 
 States are taken after the embedding (layer 0) and after each block i (layer i), always before the final norm. Nothing that is measured
 between checkpoints changes when both turn by the same rotation or when eigenvectors change sign; the alignment of kernels (cka) does not
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
+from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED
 from forgetting.subspaces import chance_principal_angle, leading_directions, principal_angle
 from forgetting.views.answer_change import compared_points
 from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model
@@ -30,26 +32,26 @@ from forgetting.views.probe import Guesses, answer_labels, probe
 
 PAIRS = (
     ("pretrained", "task0"),
-    ("task0", "task1_early"),
-    ("task0", "task1_matched"),
-    ("task0", "task1_end"),
-    ("task1_early", "task1_end"),
+    ("task0", TASK1_EARLY),
+    ("task0", TASK1_MATCHED),
+    ("task0", TASK1_END),
+    (TASK1_EARLY, TASK1_END),
 )
-"""(before, after) checkpoints that are compared; `task1_early` is step 150, `task1_matched` the early-stop point."""
+"""(before, after) checkpoints that are compared."""
 GROUPS = ("task0_test", "task1")
 READ_GROUPS = (*GROUPS, "control")
 """Groups whose values are read off by a probe and the logit lens: of `control` persons nothing can be known."""
 POINTS_GROUP, POINTS_ATTRIBUTE = "task0_test", "university"
-POINTS_CHECKPOINTS = ("task0", "task1_early", "task1_end")
+POINTS_CHECKPOINTS = ("task0", TASK1_EARLY, TASK1_END)
 MOST_PERSONS = 2000
 """Of a group: the states of every layer at a checkpoint are held in memory (0.5 GB a group with twelve layers of width 768)."""
 MOST_LENS_PERSONS = 200
 """Of a group, for the logit lens, which meets the whole vocabulary at every layer."""
 
 
-def stage_folders(task1: Checkpoints, early_stop: float) -> dict[str, Path]:
-    """`task0`, `task1_early`, `task1_matched` (absent where Task 1 was never learned and `early_stop` is NaN) and `task1_end` of an arm."""
-    return {"task0": task1.folders[0]} | {f"task1_{point.name}": point.folder for point in compared_points(task1, early_stop)}
+def stage_folders(task1: Checkpoints, matched: float) -> dict[str, Path]:
+    """`task0` and the points of Task 1 (`compared_points`), `task1_early` and so on, of an arm."""
+    return {"task0": task1.folders[0]} | {f"task1_{point.name}": point.folder for point in compared_points(task1, matched)}
 
 
 @contextmanager
@@ -132,7 +134,7 @@ def compare_states(before: Tensor, after: Tensor, components: int, persons: NDAr
     return dict(zip(names, measured, strict=True))
 
 
-def features(run: Run, states: Mapping[str, Tensor], questions: Questions) -> pd.DataFrame:
+def features(job: StatesJob, states: Mapping[str, Tensor], questions: Questions) -> pd.DataFrame:
     """Every comparison of two checkpoints and every probe: rows of FEATURES.
 
     `states`: the (layers + 1, n, d) states of `questions` at `pretrained` and the stages of `stage_folders`; pairs with one that
@@ -144,7 +146,7 @@ def features(run: Run, states: Mapping[str, Tensor], questions: Questions) -> pd
         index = np.flatnonzero((questions.group == group) & ((questions.attribute == attribute) | (attribute == "all")))
         for before, after in (pair for pair in PAIRS if set(pair) <= set(states)):
             for layer, (here, there) in enumerate(zip(states[before][:, index], states[after][:, index], strict=True)):
-                measured = compare_states(here, there, run.need("views").components, questions.person[index])
+                measured = compare_states(here, there, job.components, questions.person[index])
                 rows += [(before, after, layer, group, attribute, metric, *numbers[:4]) for metric, numbers in measured.items()]
     for group, (checkpoint, stack) in product(READ_GROUPS, states.items()):
         for layer, stream in enumerate(stack):
@@ -152,7 +154,7 @@ def features(run: Run, states: Mapping[str, Tensor], questions: Questions) -> pd
             for attribute, of_probe in (guesses | {"all": Guesses.joined(list(guesses.values()))}).items():
                 measured = of_probe.measured()
                 rows += [(checkpoint, checkpoint, layer, group, attribute, metric, *numbers[:4]) for metric, numbers in measured.items()]
-    return _table(run, rows)
+    return _table(job, rows)
 
 
 def _probe_attribute(stream: Tensor, questions: Questions, group: str, attribute: str) -> Guesses:
@@ -160,7 +162,7 @@ def _probe_attribute(stream: Tensor, questions: Questions, group: str, attribute
     return probe(stream[index], questions.person[index], answer_labels(questions.select(index), attribute))
 
 
-def lens_features(run: Run, ranks: Mapping[str, Ranks], questions: Questions, values: Values) -> pd.DataFrame:
+def lens_features(job: StatesJob, ranks: Mapping[str, Ranks], questions: Questions, values: Values) -> pd.DataFrame:
     """The logit lens at every checkpoint, for each group, attribute and all attributes together: rows of FEATURES.
 
     `ranks`: of `questions`, by checkpoint.
@@ -172,11 +174,11 @@ def lens_features(run: Run, ranks: Mapping[str, Ranks], questions: Questions, va
             chosen = Ranks(found.among_values[:, index], found.among_vocabulary[:, index])
             for layer, metric, numbers in measure_lens(chosen, questions.select(index), values):
                 rows.append((checkpoint, checkpoint, layer, group, attribute, metric, *numbers[:4]))
-    return _table(run, rows)
+    return _table(job, rows)
 
 
 def lens(
-    run: Run, folders: Mapping[str, Path], states: Mapping[str, Tensor], questions: Questions, values: Values, device: torch.device
+    job: StatesJob, folders: Mapping[str, Path], states: Mapping[str, Tensor], questions: Questions, values: Values, device: torch.device
 ) -> pd.DataFrame:
     """`lens_features` of the saved models in `folders`, one in memory at a time, about at most MOST_LENS_PERSONS persons of a group.
 
@@ -185,15 +187,15 @@ def lens(
     few = view_questions(questions, MOST_LENS_PERSONS)
     index = np.flatnonzero(np.isin(questions.person, few.person))
     ranks = {
-        name: lens_ranks(read_model(folder, device), states[name][:, index], few, values, run.evaluation.batch_size)
+        name: lens_ranks(read_model(folder, device), states[name][:, index], few, values, job.evaluation_batch_size)
         for name, folder in folders.items()
     }
-    return lens_features(run, ranks, few, values)
+    return lens_features(job, ranks, few, values)
 
 
-def _table(run: Run, rows: list[tuple[object, ...]]) -> pd.DataFrame:
+def _table(job: StatesJob, rows: list[tuple[object, ...]]) -> pd.DataFrame:
     columns = ["before", "after", "layer", "group", "attribute", "metric", "value", "low", "high", "chance"]
-    return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+    return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm)
 
 
 def shift_plane(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,7 +208,7 @@ def shift_plane(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
     return origin, torch.stack([leading, across / across.norm().clamp_min(torch.finfo(across.dtype).tiny)], dim=1)
 
 
-def feature_points(run: Run, states: Mapping[str, Tensor], steps: Mapping[str, int], questions: Questions) -> pd.DataFrame:
+def feature_points(job: StatesJob, states: Mapping[str, Tensor], steps: Mapping[str, int], questions: Questions) -> pd.DataFrame:
     """Where single questions (university, `task0_test`) stand in the plane of `shift_plane` from task0 to task1_early: rows of
     FEATURE_POINTS.
 
@@ -218,10 +220,10 @@ def feature_points(run: Run, states: Mapping[str, Tensor], steps: Mapping[str, i
     frames = []
     for layer in sorted({max(1, 3 * depth // 4), depth}):
         here = {name: states[name][layer, index].double() for name in POINTS_CHECKPOINTS}
-        origin, axes = shift_plane(here["task0"], here["task1_early"])
+        origin, axes = shift_plane(here["task0"], here[TASK1_EARLY])
         for name, points in here.items():
             coordinates: NDArray[np.float64] = ((points - origin) @ axes).numpy()
             frame = pd.DataFrame(coordinates, columns=["leading_component", "mean_shift"])
             frames.append(frame.assign(step=steps[name], layer=layer, person=questions.person[shown]))
-    run_columns = {"scale": run.scale, "seed": run.seed, "arm": run.arm}
+    run_columns = {"scale": job.scale, "seed": job.seed, "arm": job.arm}
     return pd.concat(frames, ignore_index=True).assign(group=POINTS_GROUP, attribute=POINTS_ATTRIBUTE, **run_columns)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.gradients import GradientsJob
 from forgetting.data.items import Questions
 from forgetting.training.batches import question_batch
 from forgetting.training.step import BatchLoss
@@ -114,17 +114,17 @@ def compared_steps(checkpoints: Checkpoints) -> list[int]:
     return [step for step in checkpoints.steps if step <= LATEST or step == checkpoints.last]
 
 
-def gradients(run: Run, checkpoints: Checkpoints, questions: Questions, device: torch.device) -> pd.DataFrame:
+def gradients(job: GradientsJob, checkpoints: Checkpoints, questions: Questions, device: torch.device) -> pd.DataFrame:
     """Rows of GRADIENTS for each of `compared_steps`; one model is in memory at a time."""
-    asked = sampled(questions, run.seed)
+    asked = sampled(questions, job.seed)
     rows: list[tuple[object, ...]] = []
     for step in compared_steps(checkpoints):
         model = read_model(checkpoints.folders[step], device)
         output = next(name for name, weight in model.named_parameters() if weight is model.get_output_embeddings().weight)
-        found = [gradient(model, half, run.evaluation.batch_size) for pair in asked.values() for half in pair]
+        found = [gradient(model, half, job.evaluation_batch_size) for pair in asked.values() for half in pair]
         for (part, layer), gram in products(found, output, model.config.num_hidden_layers).items():
             rows += [(step, part, layer, comparison, value) for comparison, value in cosines(gram).items()]
     frame = pd.DataFrame(rows, columns=["step", "part", "layer", "comparison", "value"])
     questions_of_half = min(len(half) for pair in asked.values() for half in pair)
-    frame = frame.assign(scale=run.scale, seed=run.seed, arm=run.arm, n=questions_of_half)
+    frame = frame.assign(scale=job.scale, seed=job.seed, arm=job.arm, n=questions_of_half)
     return frame.sort_values(["step", "layer", "part"], kind="stable", ignore_index=True)

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
 from forgetting.data.items import Questions
+from forgetting.data.points import TASK1_EARLY, TASK1_END, early_step
 from forgetting.errors import StudyError
 from forgetting.model.checkpoints import load_checkpoint, load_weights
 
-ALIGNMENT_STEP = 150
 OUTPUT_EMBEDDING = "output_embedding.weight"
 _STEP_FOLDER = re.compile(r"step-(\d+)")
 _OUTPUT_EMBEDDING_NAMES = ("embed_out.weight", "lm_head.weight")
@@ -50,19 +50,17 @@ class Checkpoints:
         return self.steps[-1]
 
     @property
-    def alignment(self) -> int:
-        """Step 150, where the alignment direction ends; in a run too short for it, the last checkpoint up to 150 before the end."""
-        inside = [step for step in self.steps[1:-1] if step <= ALIGNMENT_STEP]
-        if not inside:
-            raise StudyError(
-                f"the views need a checkpoint between step 1 and {min(ALIGNMENT_STEP, self.last - 1)}, found steps {self.steps}"
-            )
-        return inside[-1]
+    def early(self) -> int:
+        """The step of the early point, where the alignment direction ends. Raises StudyError when there is none."""
+        try:
+            return early_step(self.steps)
+        except ValueError as error:
+            raise StudyError(f"the views need an early point of Task 1: {error}") from None
 
     @property
     def stage_steps(self) -> dict[str, int]:
-        """Steps of the checkpoints task0, task1_early (the alignment step) and task1_end."""
-        return {"task0": 0, "task1_early": self.alignment, "task1_end": self.last}
+        """Steps of the end of Task 0 and of the early point and the end of Task 1."""
+        return {"task0": 0, TASK1_EARLY: self.early, TASK1_END: self.last}
 
     @property
     def stages(self) -> dict[str, Path]:

@@ -1,5 +1,5 @@
 """Losses and accuracies on straight lines between the end of Task 0, the end of Task 1 and the recovered weights, and the barriers there
-(science §5): are they one basin?"""
+(docs/views.md): are they one basin?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.landscape import LandscapeJob
 from forgetting.data.items import Questions
 from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights
 from forgetting.views.landscape import GROUPS, Layout
@@ -26,14 +26,16 @@ def segments(checkpoints: Checkpoints, recovered: Recovered) -> dict[str, tuple[
     return found if back is None else found | {"task1_recovered": (task1, back), "task0_recovered": (task0, back)}
 
 
-def interpolation(run: Run, checkpoints: Checkpoints, recovered: Recovered, questions: Questions, device: torch.device) -> pd.DataFrame:
+def interpolation(
+    job: LandscapeJob, checkpoints: Checkpoints, recovered: Recovered, questions: Questions, device: torch.device
+) -> pd.DataFrame:
     """Both losses and accuracies along every segment, and its barriers: rows of INTERPOLATION.
 
     The questions are those of the performance metrics, so that the ends of a segment have the accuracies reported there.
     """
     model = read_model(checkpoints.folders[0], torch.device("cpu"))
     layout = Layout.of(model)
-    asked = questions.of_groups(*GROUPS.values()).first_persons(run.evaluation.persons_per_group)
+    asked = questions.of_groups(*GROUPS.values()).first_persons(job.persons_per_group)
     scorer = AnswerScorer(model, asked, device)
     frames = []
     for name, (start, end) in segments(checkpoints, recovered).items():
@@ -43,7 +45,7 @@ def interpolation(run: Run, checkpoints: Checkpoints, recovered: Recovered, ques
         with one_thread_each(device) as pool:
             nats, exact = np.array(list(pool.map(scorer, points))).transpose(1, 0, 2)
         frames.append(segment_frame(Scores(nats, exact, asked), POSITIONS).assign(segment=name))
-    return pd.concat(frames, ignore_index=True).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+    return pd.concat(frames, ignore_index=True).assign(scale=job.scale, seed=job.seed, arm=job.arm)
 
 
 def segment_frame(scores: Scores, positions: Floats) -> pd.DataFrame:

@@ -1,7 +1,7 @@
-"""The loss landscape around one Task 1 run (science §5): losses on a plane through three checkpoints, and the trajectory and the recovery
-from it projected onto that plane.
+"""The loss landscape around one Task 1 run (docs/views.md): losses on a plane through three checkpoints, and the trajectory and
+the recovery from it projected onto that plane.
 
-The plane is spanned by alpha, the displacement of the first 150 steps of Task 1 ("alignment direction"), and beta, the displacement from
+The plane is spanned by alpha, the displacement up to the early point of Task 1 ("alignment direction"), and beta, the displacement from
 there to the end ("knowledge direction").
 """
 
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.landscape import LandscapeJob
 from forgetting.data.items import Questions
+from forgetting.data.points import REFERENCE_ORIGIN
 from forgetting.errors import StudyError
 from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights, uniform_name
 from forgetting.views.recovered import Recovered
 from forgetting.views.shared_prefix import AnswerScorer, Scores, Weights, one_thread_each
 
-REFERENCE_ORIGIN = 100
 GROUPS = {"task0": "task0_test", "task1": "task1"}
 """Which questions each loss is about."""
 _CHUNK = 1 << 22
@@ -140,10 +140,10 @@ def grid_axis(coordinates: NDArray[np.float64], margin: float, points: int) -> N
 def plane_through(checkpoints: Checkpoints, axes: str, read: Callable[[int], Tensor]) -> Plane:
     """The plane of the run, from the weights that `read` gives for a step.
 
-    `axes: orthogonal` starts at the end of Task 0; `axes: reference` at the checkpoint nearest to step 100 (before the alignment step; in
-    a run without one that is the end of Task 0).
+    `axes: orthogonal` starts at the end of Task 0; `axes: reference` at the checkpoint before the early point
+    that is nearest to `REFERENCE_ORIGIN` (in a run without one that is the end of Task 0).
     """
-    bend = checkpoints.alignment
+    bend = checkpoints.early
     if axes == "orthogonal":
         return Plane.orthogonal(read(0), read(bend), read(checkpoints.last))
     start = min((step for step in checkpoints.steps if step < bend), key=lambda step: abs(step - REFERENCE_ORIGIN))
@@ -165,10 +165,12 @@ def spread_questions(questions: Questions, count: int) -> Questions:
     return questions.select(np.sort(rows[np.lexsort((rank[of_person[rows]], turn))][:count]))
 
 
-def landscape(run: Run, checkpoints: Checkpoints, recovered: Recovered, questions: Questions, device: torch.device) -> pd.DataFrame:
+def landscape(
+    job: LandscapeJob, checkpoints: Checkpoints, recovered: Recovered, questions: Questions, device: torch.device
+) -> pd.DataFrame:
     """Losses of `task0_test`, `task1` and their mean on the plane, and every checkpoint of Task 1 and of the recovery from it projected
     onto it: rows of LANDSCAPE."""
-    settings = run.need("views").landscape
+    settings = job.landscape
     model = read_model(checkpoints.folders[0], torch.device("cpu"))
     layout = Layout.of(model)
 
@@ -187,7 +189,7 @@ def landscape(run: Run, checkpoints: Checkpoints, recovered: Recovered, question
     scorer = AnswerScorer(model, chosen[0].joined_with(chosen[1]), device)
     alphas, betas = (grid_axis(paths[axis].to_numpy(), settings.margin, settings.grid) for axis in ("alpha", "beta"))
     grid = grid_frame(scores_on_plane(scorer, layout, plane, alphas, betas), alphas, betas)
-    return pd.concat([grid, paths], ignore_index=True).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+    return pd.concat([grid, paths], ignore_index=True).assign(scale=job.scale, seed=job.seed, arm=job.arm)
 
 
 def grid_frame(scores: Scores, alphas: NDArray[np.float64], betas: NDArray[np.float64]) -> pd.DataFrame:

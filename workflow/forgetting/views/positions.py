@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.answers import AnswersJob
 from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.items import Questions
 from forgetting.intervals import Interval, clustered_mean, clustered_wilson
@@ -105,7 +105,7 @@ def _cell_rows(cell: pd.DataFrame, questions: pd.DataFrame) -> list[tuple[object
     ]
 
 
-def positions(run: Run, checkpoints: Checkpoints, questions: Questions, device: torch.device) -> pd.DataFrame:
+def positions(job: AnswersJob, checkpoints: Checkpoints, questions: Questions, device: torch.device) -> pd.DataFrame:
     """Rows of POSITIONS for every checkpoint, the model after Task 0 among them as step 0; one model is in memory at a time.
 
     Asked are the persons of the evaluation. The chance level is learned from all persons of `task0_train`, for `task1` from those of
@@ -113,12 +113,12 @@ def positions(run: Run, checkpoints: Checkpoints, questions: Questions, device: 
     """
     asked, chance = {}, {}
     for group in GROUPS:
-        asked[group] = AnswerTokens.of(questions.of_groups(group).first_persons(run.evaluation.persons_per_group))
+        asked[group] = AnswerTokens.of(questions.of_groups(group).first_persons(job.evaluation.persons_per_group))
         chance[group] = always_modal(asked[group], questions.of_groups("task1" if group == "task1" else "task0_train"))
     frames = []
     for step in checkpoints.steps:
         model = read_model(checkpoints.folders[step], device)
         for group, tokens in asked.items():
-            rows = position_rows(tokens, *token_outcomes(model, tokens, run.evaluation.batch_size), chance[group])
+            rows = position_rows(tokens, *token_outcomes(model, tokens, job.evaluation.batch_size), chance[group])
             frames.append(rows.assign(step=step, group=group))
-    return pd.concat(frames, ignore_index=True).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+    return pd.concat(frames, ignore_index=True).assign(scale=job.scale, seed=job.seed, arm=job.arm)

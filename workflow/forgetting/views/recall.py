@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.answers import AnswersJob
 from forgetting.data.items import Questions, pad
 from forgetting.data.ragged import Ragged
 from forgetting.evaluation.exact import score
@@ -92,13 +92,13 @@ def _with_prompts(questions: Questions, fact: NDArray[np.intp], prompts: list[li
 
 
 def recall_forms(
-    run: Run, questions: Questions, names: Mapping[int, str], templates: Mapping[str, list[Template]], encode: Encode
+    job: AnswersJob, questions: Questions, names: Mapping[int, str], templates: Mapping[str, list[Template]], encode: Encode
 ) -> dict[str, Questions]:
     """The facts of GROUPS (persons of the evaluation, at most MOST_PERSONS a group) in every form, by its name."""
-    asked = _of_each_group(questions.of_groups(*GROUPS).first_persons(run.evaluation.persons_per_group), MOST_PERSONS)
+    asked = _of_each_group(questions.of_groups(*GROUPS).first_persons(job.evaluation.persons_per_group), MOST_PERSONS)
     fewer, solved = _of_each_group(asked, IN_CONTEXT_PERSONS), questions.of_groups("task0_train")
-    in_context = {f"in_context_{shots}": in_context_questions(fewer, solved, shots, run.seed) for shots in SHOTS}
-    return {"question": asked, "biography": biography_questions(asked, names, templates, encode, run.seed), **in_context}
+    in_context = {f"in_context_{shots}": in_context_questions(fewer, solved, shots, job.seed) for shots in SHOTS}
+    return {"question": asked, "biography": biography_questions(asked, names, templates, encode, job.seed), **in_context}
 
 
 def _of_each_group(questions: Questions, persons: int) -> Questions:
@@ -106,15 +106,17 @@ def _of_each_group(questions: Questions, persons: int) -> Questions:
     return questions.of_persons(np.concatenate([group.person for group in groups]))
 
 
-def recall(run: Run, points: Iterable[Point], questions: Questions, forms: Mapping[str, Questions], device: torch.device) -> pd.DataFrame:
+def recall(
+    job: AnswersJob, points: Iterable[Point], questions: Questions, forms: Mapping[str, Questions], device: torch.device
+) -> pd.DataFrame:
     """Rows of RECALL: every form at every checkpoint, one model in memory at a time. `questions`: all of the data, for the values."""
     pools, ranked = value_pools(questions), _of_each_group(forms["question"], RANKED_PERSONS)
     answered, narrowed = [], []
     for point in points:
         model, here = read_model(point.folder, device), {"point": point.name, "step": point.step}
         for form, asked in forms.items():
-            answered.append(score(model, asked, run.evaluation.batch_size).assign(form=form, **here))
+            answered.append(score(model, asked, job.evaluation.batch_size).assign(form=form, **here))
         rows = pool_rank_rows(ranked, own_pool_ranks(model, ranked, pools), pools)
         narrowed.append(rows.assign(form="among_values", **here))
     by_form = summarise(pd.concat(answered, ignore_index=True), ["point", "step", "form"])
-    return pd.concat([by_form, *narrowed], ignore_index=True).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+    return pd.concat([by_form, *narrowed], ignore_index=True).assign(scale=job.scale, seed=job.seed, arm=job.arm)

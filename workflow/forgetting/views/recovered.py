@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-_NAME = re.compile(r"(trough|end)-([\d.]+)")
+from forgetting.data.points import END, TROUGH
+
+_NAME = re.compile(rf"({TROUGH}|{END})-([\d.]+)")
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,14 @@ class Recovered:
     @property
     def from_end(self) -> Path | None:
         """The weights recovered longest from the end of Task 1; None where none were kept."""
-        ends = {epochs: folder for (start, epochs), folder in self.folders.items() if start == "end"}
+        ends = {epochs: folder for (start, epochs), folder in self.folders.items() if start == END}
         return ends[max(ends)] if ends else None
 
     def points(self, task1: Mapping[int, Path]) -> Iterator[tuple[str, int, float, Path]]:
         """(kind, step, epochs, folder) along the recovery from the trough (if it is not the end) and from the end; epochs 0 is the
         checkpoint in `task1` recovered from."""
         last = max(task1)
-        for start, step in {"trough": self.trough, "end": last}.items():
+        for start, step in {TROUGH: self.trough, END: last}.items():
             kept = sorted((epochs, folder) for (name, epochs), folder in self.folders.items() if name == start)
-            if kept and (start == "end" or step != last):
+            if kept and (start == END or step != last):
                 yield from ((f"recovery_{start}", step, epochs, folder) for epochs, folder in [(0.0, task1[step]), *kept])

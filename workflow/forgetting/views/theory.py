@@ -1,4 +1,4 @@
-"""The propositions of the paper, put to the test layer by layer (science §5, theory check).
+"""The propositions of the paper, put to the test layer by layer (docs/views.md).
 
 1. An update orthogonal to the leading directions of a layer's input shifts its output nearly orthogonally to its leading principal
    components. Measured for every linear map of every block: how much of the update acts on the leading input directions, and how much of
@@ -25,15 +25,16 @@ from torch import Tensor
 from transformers import GPTNeoXForCausalLM
 
 from forgetting.analysis.propositions import GROUP
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
+from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED
 from forgetting.views.alignment import alignment, row_directions, with_random_update
 from forgetting.views.depth import Row, measure_stream, stream_shifts
 from forgetting.views.inputs import evenly_spaced_persons, read_model
 from forgetting.views.measured import Measured, is_constant
 from forgetting.views.weights import split_heads
 
-STAGES = ("task1_early", "task1_matched", "task1_end")
+STAGES = (TASK1_EARLY, TASK1_MATCHED, TASK1_END)
 """Checkpoints whose shift from `task0` is measured."""
 MOST_PERSONS = 100
 """The inputs of every linear map are held in memory: 0.2 GB with twelve layers of width 768."""
@@ -145,10 +146,10 @@ def measure_maps(maps: Mapping[tuple[int, str], LinearMap], after: GPTNeoXForCau
     return rows
 
 
-def theory(run: Run, folders: Mapping[str, Path], questions: Questions, device: torch.device) -> pd.DataFrame:
+def theory(job: StatesJob, folders: Mapping[str, Path], questions: Questions, device: torch.device) -> pd.DataFrame:
     """What the propositions say something about, for every stage that `folders` (saved models by name, `task0` among them) has: rows of
     THEORY. Two models are in memory at a time."""
-    components, batch_size = run.need("views").components, run.evaluation.batch_size
+    components, batch_size = job.components, job.evaluation_batch_size
     before = read_model(folders["task0"], device)
     asked = evenly_spaced_persons(questions.of_groups(GROUP), MOST_PERSONS)
     maps = linear_maps(before, asked, components, batch_size)
@@ -159,4 +160,4 @@ def theory(run: Run, folders: Mapping[str, Path], questions: Questions, device: 
         found += measure_stream(*stream_shifts(before, after, asked, batch_size), components, asked.person)
         rows += [(stage, layer, component, metric, *numbers) for layer, component, metric, numbers in found]
     columns = ["after", "layer", "component", "metric", *Measured._fields]
-    return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm, group=GROUP)
+    return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm, group=GROUP)

@@ -1,4 +1,4 @@
-"""How two updates of one matrix relate (science §5): angles of their leading directions beside their ranks and what chance gives.
+"""How two updates of one matrix relate (docs/views.md): angles of their leading directions beside their ranks and what chance gives.
 
 Independent Gaussian updates are not at 90 degrees: a kept direction of B has r_A / d of its squared length in the r_A kept directions of
 A. So a raw angle mostly reads the rank of A, and every angle here comes with its chance level and the middle 95 % of a null: A as it is,
@@ -21,7 +21,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.views.weights import WeightsJob
+from forgetting.data.points import TASK1_EARLY, TASK1_END
 from forgetting.intervals import Z
 from forgetting.subspaces import (
     angles_to_subspace,
@@ -40,11 +41,11 @@ from forgetting.views.measured import NOT_A_NUMBER, Measured, percentiles
 UPDATES = {
     "pretraining": ("pretrained_late", "pretrained"),
     "task0": ("pretrained", "task0"),
-    "task1": ("task0", "task1_end"),
-    "task1_early": ("task0", "task1_early"),
-    "task1_late": ("task1_early", "task1_end"),
+    "task1": ("task0", TASK1_END),
+    "task1_early": ("task0", TASK1_EARLY),
+    "task1_late": (TASK1_EARLY, TASK1_END),
 }
-"""Name of an update: the checkpoints before and after it. `task1_early` is step 150."""
+"""Name of an update: the checkpoints before and after it."""
 PAIRS = (("pretraining", "task0"), ("pretraining", "task1"), ("task0", "task1_early"), ("task1_early", "task1_late"))
 """(former, latter) updates that are compared."""
 
@@ -184,13 +185,12 @@ def other_layers(former: Sequence[Update], latter: Update, energy: float, princi
     return {metric: float(np.mean(values)) for metric, values in excess.items()}
 
 
-def weight_updates(run: Run, checkpoints: Mapping[str, Mapping[str, Tensor]], heads: int, device: torch.device) -> pd.DataFrame:
+def weight_updates(job: WeightsJob, checkpoints: Mapping[str, Mapping[str, Tensor]], heads: int, device: torch.device) -> pd.DataFrame:
     """Every pair of updates of every matrix: rows of WEIGHTS.
 
     `checkpoints` are the weights of pretrained_late, pretrained, task0, task1_early and task1_end. One component at a time goes to
     `device`.
     """
-    views = run.need("views")
     blocks = sum(name.endswith(_FUSED) for name in checkpoints["task0"])
     places = {"embedding": [-1], **dict.fromkeys(COMPONENTS, range(blocks)), "output_embedding": [blocks]}
     rows = []
@@ -200,13 +200,13 @@ def weight_updates(run: Run, checkpoints: Mapping[str, Mapping[str, Tensor]], he
             matrices = {name: matrix(weights, layer, component, heads).to(device) for name, weights in checkpoints.items()}
             updates[layer] = {name: Update(matrices[before], matrices[after]) for name, (before, after) in UPDATES.items()}
         for layer, (former, latter) in itertools.product(layers, PAIRS):
-            measured = compare(updates[layer][former], updates[layer][latter], views.energy, views.principal_rank)
+            measured = compare(updates[layer][former], updates[layer][latter], job.energy, job.principal_rank)
             elsewhere = [updates[other][former] for other in layers if other != layer]
-            others = other_layers(elsewhere, updates[layer][latter], views.energy, views.principal_rank)
+            others = other_layers(elsewhere, updates[layer][latter], job.energy, job.principal_rank)
             rows += [
                 (former, latter, layer, component, metric)
                 + (found.value, found.chance, found.chance_low, found.chance_high, others.get(metric, NOT_A_NUMBER))
                 for metric, found in measured.items()
             ]
     columns = ["former", "latter", "layer", "component", "metric", "value", "chance", "chance_low", "chance_high", "other_layers"]
-    return pd.DataFrame(rows, columns=columns).assign(scale=run.scale, seed=run.seed, arm=run.arm)
+    return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm)

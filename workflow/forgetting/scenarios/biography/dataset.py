@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer as FastTokenizer
 
-from forgetting.config.job import Run
+from forgetting.config.jobs.data import DataJob
 from forgetting.config.sections import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS, Data
 from forgetting.data.ragged import Ragged
 from forgetting.errors import StudyError
@@ -31,18 +31,18 @@ PERSONS_PER_CHUNK = 10_000
 WORDS_OF_COVERAGE = {NAMES: "names", ANSWERS: "answers"}
 
 
-def build_data(run: Run, resources: Path, output: Path) -> None:
+def build_data(job: DataJob, resources: Path, output: Path) -> None:
     """Write people.parquet, qa.parquet, biographies.arrow, tokenizer/, floors.parquet, coverage.parquet, card.json and card.md into
     `output`; and what only controls of recovery train on: other_wordings.parquet (the questions of `task0_train`) and
     probe_biographies.arrow."""
-    data: Data = run.need("data")
+    data = job.data
     tables = ValueTables.read(resources / "pools", data.pools)
     templates = read_templates(resources / "templates")
     questions = read_questions(resources / "questions.yaml")
     other = read_other_wordings(resources / "other_wordings.yaml")
     prompts = {attribute: question + CUE for attribute, question in questions.items()}
-    people = draw_people(data.groups, tables, run.seed).frame(tables)
-    tokenizer = train_tokenizer(run.need("tokenizer"), _training_text(people, templates, [prompts, other]))
+    people = draw_people(data.groups, tables, job.seed).frame(tables)
+    tokenizer = train_tokenizer(job.tokenizer, _training_text(people, templates, [prompts, other]))
     end = end_token(tokenizer)
     renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
     write_table(people, output / "people.parquet", PEOPLE)
@@ -52,14 +52,14 @@ def build_data(run: Run, resources: Path, output: Path) -> None:
     reworded = Renderer(trained, templates, other, lambda strings: encode(tokenizer, strings), end, cue="")
     _write_questions(trained, other, reworded, tokenizer, output / "other_wordings.parquet")
     size = tokenizer.get_vocab_size()
-    lengths, predicted = _write_biographies(people, PRETRAINED_GROUPS, data, renderer, [run.seed, 1], size, output / "biographies.arrow")
-    _write_biographies(people, ("probe",), data, renderer, [run.seed, 15], size, output / "probe_biographies.arrow")
+    lengths, predicted = _write_biographies(people, PRETRAINED_GROUPS, data, renderer, [job.seed, 1], size, output / "biographies.arrow")
+    _write_biographies(people, ("probe",), data, renderer, [job.seed, 15], size, output / "probe_biographies.arrow")
     floors = modal_answer_floors(people, renderer.answers())
     coverage = token_coverage(people["group"].to_numpy(), renderer.names(), renderer.answers(), predicted)
     for name, arm, frame in (("floors", "modal_answer", floors), ("coverage", "none", coverage)):
-        frame = frame.assign(scale=run.scale, seed=run.seed, stage="data", arm=arm, step=0)
+        frame = frame.assign(scale=job.scale, seed=job.seed, stage="data", arm=arm, step=0)
         write_table(frame, output / f"{name}.parquet", METRICS)
-    _write_card(run, people, renderer, tokenizer, lengths, floors, coverage, output)
+    _write_card(job, people, renderer, tokenizer, lengths, floors, coverage, output)
 
 
 def _training_text(people: pd.DataFrame, templates: dict[str, list[Template]], prompts: Sequence[dict[str, str]]) -> Iterator[str]:
@@ -146,7 +146,7 @@ def _write_biographies(
 
 
 def _write_card(
-    run: Run,
+    job: DataJob,
     people: pd.DataFrame,
     renderer: Renderer,
     tokenizer: FastTokenizer,
@@ -159,8 +159,8 @@ def _write_card(
     prompts, answers = renderer.prompts().lengths, renderer.answers().lengths
     overall = floors[(floors["group"] == "task0_test")]
     card = {
-        "scale": run.scale,
-        "seed": run.seed,
+        "scale": job.scale,
+        "seed": job.seed,
         "persons": {group: int((people["group"] == group).sum()) for group in GROUPS},
         "distinct values": {attribute: int(people[attribute].nunique()) for attribute in ATTRIBUTES},
         "vocabulary": tokenizer.get_vocab_size(),
@@ -179,7 +179,7 @@ def _write_card(
     }
     with atomic(output / "card.json") as part:
         part.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    lines = [f"# Data of scale {run.scale}, seed {run.seed}", ""]
+    lines = [f"# Data of scale {job.scale}, seed {job.seed}", ""]
     for key, value in card.items():
         if isinstance(value, dict):
             lines += ["", f"**{key}**", "", *(f"- {name}: {number}" for name, number in value.items())]

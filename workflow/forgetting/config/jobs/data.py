@@ -1,0 +1,14 @@
+"""The job that makes the data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from forgetting.config.jobs.base import Job
+from forgetting.config.sections import Data, Tokenizer
+
+
+class DataJob(Job):
+    stage: Literal["data"] = "data"
+    data: Data
+    tokenizer: Tokenizer

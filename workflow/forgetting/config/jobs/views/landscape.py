@@ -1,0 +1,12 @@
+"""The loss landscape and the straight lines in it."""
+
+from __future__ import annotations
+
+from forgetting.config.fields import Count
+from forgetting.config.jobs.views.base import ViewJob
+from forgetting.config.sections import Landscape
+
+
+class LandscapeJob(ViewJob):
+    landscape: Landscape
+    persons_per_group: Count | None

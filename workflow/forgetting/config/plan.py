@@ -1,0 +1,175 @@
+"""Which jobs a study has, and what the result of each depends on: the only place that lists them.
+
+A changed key of the config makes exactly those jobs run again whose classes in `config/jobs/` have it. The Snakefile alone imports
+this: a job imports its own class, so that the knobs of all methods are no concern of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+from forgetting.config.jobs.base import Job
+from forgetting.config.jobs.data import DataJob
+from forgetting.config.jobs.gates import GatesJob
+from forgetting.config.jobs.pretrain import PretrainJob
+from forgetting.config.jobs.recovery import RecoveryJob
+from forgetting.config.jobs.task0 import LamolTask0Job, Task0Job
+from forgetting.config.jobs.task1 import Task1Job
+from forgetting.config.jobs.views.answers import AnswersJob
+from forgetting.config.jobs.views.base import ViewJob
+from forgetting.config.jobs.views.gradients import GradientsJob
+from forgetting.config.jobs.views.landscape import LandscapeJob
+from forgetting.config.jobs.views.shared import DriftJob, FisherJob
+from forgetting.config.jobs.views.states import StatesJob
+from forgetting.config.jobs.views.weights import WeightsJob
+from forgetting.config.knobs import Lamol
+from forgetting.config.sections import ATTRIBUTES, RecoveryTraining
+from forgetting.config.study import StudyConfig
+
+CONTROLS = "controls"
+"""Stands for an arm where recovery starts from models that never had Task 0."""
+
+
+def data_job(study: StudyConfig, seed: int) -> DataJob:
+    return DataJob(scale=study.scale, seed=seed, data=study.data, tokenizer=study.tokenizer)
+
+
+def pretrain_job(study: StudyConfig, seed: int) -> PretrainJob:
+    return PretrainJob(
+        scale=study.scale,
+        seed=seed,
+        data=study.data,
+        model=study.model,
+        pretrain=study.pretrain,
+        evaluation_batch_size=study.evaluation.batch_size,
+        precision=study.precision,
+    )
+
+
+def task0_job(study: StudyConfig, seed: int) -> Task0Job:
+    return Task0Job(scale=study.scale, seed=seed, task0=study.task0, evaluation=study.evaluation, precision=study.precision)
+
+
+def lamol_task0_job(study: StudyConfig, seed: int, language_loss: float) -> LamolTask0Job:
+    return LamolTask0Job(
+        scale=study.scale,
+        seed=seed,
+        task0=study.task0,
+        evaluation=study.evaluation,
+        precision=study.precision,
+        language_loss=language_loss,
+    )
+
+
+def task1_job(study: StudyConfig, seed: int, arm: str) -> Task1Job:
+    """Of the method, what the arm says and no default: a knob that is new, or another's, changes no job but those that turn it."""
+    every_checkpoint = study.keeps_every_checkpoint(arm)
+    return Task1Job(
+        scale=study.scale,
+        seed=seed,
+        arm=arm,
+        method=study.methods[arm].model_dump(mode="json", exclude_defaults=True),
+        task1=study.task1,
+        evaluation=study.evaluation,
+        precision=study.precision,
+        every_checkpoint=every_checkpoint,
+        early_checkpoints=study.storage.early_checkpoints if every_checkpoint else "whole",
+        checkpoint_precision=study.storage.checkpoint_precision,
+    )
+
+
+def recovery_job(study: StudyConfig, seed: int, arm: str) -> RecoveryJob:
+    """Of the lists of arms, only where this one stands: another in a list changes no job of this one."""
+    training = {name: getattr(study.recovery, name) for name in RecoveryTraining.model_fields}
+    return RecoveryJob(
+        scale=study.scale,
+        seed=seed,
+        arm=arm,
+        recovery=RecoveryTraining(**training),
+        probe="long" if arm == CONTROLS else study.probe(arm),
+        controls=arm in study.recovery.control_arms,
+        evaluation=study.evaluation,
+        precision=study.precision,
+        checkpoint_precision=study.storage.checkpoint_precision,
+    )
+
+
+def gates_job(study: StudyConfig, seed: int) -> GatesJob:
+    return GatesJob(
+        scale=study.scale,
+        seed=seed,
+        gates=study.gates,
+        gate_thresholds=study.gate_thresholds,
+        task1_epoch_steps=ceil(len(ATTRIBUTES) * study.data.groups.task1 / study.task1.batch_size),
+    )
+
+
+def landscape_job(study: StudyConfig, seed: int, arm: str) -> LandscapeJob:
+    persons = study.evaluation.persons_per_group
+    return LandscapeJob(scale=study.scale, seed=seed, arm=arm, landscape=study.views.landscape, persons_per_group=persons)
+
+
+def weights_job(study: StudyConfig, seed: int, arm: str) -> WeightsJob:
+    views = study.views
+    return WeightsJob(scale=study.scale, seed=seed, arm=arm, energy=views.energy, principal_rank=views.principal_rank)
+
+
+def states_job(study: StudyConfig, seed: int, arm: str) -> StatesJob:
+    batch_size, components = study.evaluation.batch_size, study.views.components
+    return StatesJob(scale=study.scale, seed=seed, arm=arm, components=components, evaluation_batch_size=batch_size)
+
+
+def gradients_job(study: StudyConfig, seed: int, arm: str) -> GradientsJob:
+    return GradientsJob(scale=study.scale, seed=seed, arm=arm, evaluation_batch_size=study.evaluation.batch_size)
+
+
+def answers_job(study: StudyConfig, seed: int, arm: str) -> AnswersJob:
+    return AnswersJob(scale=study.scale, seed=seed, arm=arm, evaluation=study.evaluation)
+
+
+def fisher_job(study: StudyConfig, seed: int) -> FisherJob:
+    return FisherJob(scale=study.scale, seed=seed)
+
+
+def drift_job(study: StudyConfig, seed: int) -> DriftJob:
+    return DriftJob(scale=study.scale, seed=seed, evaluation=study.evaluation)
+
+
+OF_SEED: dict[str, Callable[[StudyConfig, int], Job]] = {
+    "data": data_job,
+    "pretrain": pretrain_job,
+    "task0": task0_job,
+    "gates": gates_job,
+    "fisher": fisher_job,
+    "drift": drift_job,
+}
+"""Jobs of a seed, by the folder of their results."""
+
+OF_ARM: dict[str, Callable[[StudyConfig, int, str], Job]] = {"task1": task1_job, "recovery": recovery_job}
+"""Jobs of an arm, by the folder of the folders of arms."""
+
+VIEWS: dict[str, Callable[[StudyConfig, int, str], ViewJob]] = {
+    "landscape": landscape_job,
+    "weights": weights_job,
+    "features": states_job,
+    "theory": states_job,
+    "positions": answers_job,
+    "gradients": gradients_job,
+    "common_shift": answers_job,
+}
+"""Views of an arm, by their names."""
+
+
+def jobs(study: StudyConfig, seed: int) -> dict[str, Job]:
+    """Every job of a seed, by the path of its config file within the folder of the seed, without `.json`."""
+    found: dict[str, Job] = {f"{folder}/config": make(study, seed) for folder, make in OF_SEED.items()}
+    found[f"recovery/{CONTROLS}/config"] = recovery_job(study, seed, CONTROLS)
+    for arm in study.every_arm:
+        found |= {f"{folder}/{arm}/config": make(study, seed, arm) for folder, make in OF_ARM.items()}
+        found |= {f"views/{arm}/{view}": make(study, seed, arm) for view, make in VIEWS.items()}
+        method = study.methods[arm]
+        if isinstance(method, Lamol):
+            weight = method.language_loss
+            found[f"task0-lamol/{weight:g}/config"] = lamol_task0_job(study, seed, weight)
+    return found

@@ -1,0 +1,60 @@
+"""Which weights of a Task 1 run are kept: those of chosen steps, and those of the matched point (`data/points.py`)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from transformers import GPTNeoXForCausalLM
+
+from forgetting.config.sections import CheckpointPrecision
+from forgetting.data.points import MATCHED
+from forgetting.model.checkpoints import publish, save_checkpoint
+from forgetting.model.difference import Base
+
+_STEPS = "step-??????"
+
+
+def step_name(step: int) -> str:
+    """The folder of the checkpoint of a step."""
+    return f"step-{step:06d}"
+
+
+class Keeper:
+    """Collects weights in `folder` until the run is done, so that a killed job goes on with them.
+
+    steps: which ones to keep, the last of the run among them. as_differences: those of them that are stored as differences from `base`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        steps: Collection[int],
+        precision: CheckpointPrecision,
+        base: Base | None = None,
+        as_differences: Collection[int] = (),
+    ) -> None:
+        self.checkpoints, self.learned = folder / "checkpoints", folder / "learned"
+        self.steps, self.precision, self.base, self.as_differences = steps, precision, base, as_differences
+
+    def keep(self, model: GPTNeoXForCausalLM, step: int) -> None:
+        """Save the weights of a step, if it is one of those to keep."""
+        if step in self.steps:
+            base = self.base if step in self.as_differences else None
+            save_checkpoint(model, self.checkpoints / step_name(step), self.precision, base)
+
+    def match(self, model: GPTNeoXForCausalLM, step: int, learned: bool) -> None:
+        """Save the weights of the first step at which Task 1 was `learned`. Called at every evaluation."""
+        name = step_name(step)
+        # A killed job may have left this step's, from a stretch that is now trained again, and on a GPU not quite alike.
+        shutil.rmtree(self.learned / name, ignore_errors=True)
+        if learned and not any(folder.name < name for folder in self.learned.glob(_STEPS)):
+            save_checkpoint(model, self.learned / name, self.precision)
+
+    def publish(self, output: Path) -> None:
+        """Give all that was kept its place in `output`, and nothing else. Where Task 1 was never learned, `matched` is the end."""
+        shutil.rmtree(output, ignore_errors=True)  # an older config may have left other steps there
+        for folder in self.checkpoints.iterdir():
+            publish(folder, output / folder.name)
+        publish(min(self.learned.glob(_STEPS), default=self.checkpoints / step_name(max(self.steps))), output / MATCHED)
