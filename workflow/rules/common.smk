@@ -1,6 +1,5 @@
 """The validated study, paths, the code a script depends on, and job sizes, for the other files here. This one has no rules."""
 
-import ast
 import functools
 import json
 import os
@@ -22,6 +21,7 @@ os.environ.update(
 )
 
 from forgetting.config.study import VIEW_KEYS, load_study
+from forgetting.dependencies import dependencies
 from forgetting.model.devices import JOBS_PER_DEVICE
 from forgetting.pipeline.checksums import compare_by_content
 from forgetting.config.job import ConfigError
@@ -59,36 +59,9 @@ RESOURCES = sorted(str(path) for path in Path("resources").rglob("*") if path.is
 TEMPLATES = [path for path in RESOURCES if path.startswith("resources/templates/")]
 
 
-@functools.cache
-def imported(path):
-    """Files of the library that one Python file imports, found by reading it; nothing is executed."""
-    files = set()
-    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"), filename=path)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            parents = Path(path).relative_to("workflow").parts[: -node.level] if node.level else ()
-            origin = ".".join([*parents, *filter(None, [node.module])])
-            names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            for depth in range(1, len(parts) + 1):
-                base = Path("workflow", *parts[:depth])
-                files.update(str(file) for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file())
-    return files
-
-
-@functools.cache
-def code(script):
-    """Library files that a script imports, directly or not: inputs of its rule, so that an edit (never a touch) reruns it."""
-    found, queue = set(), [script] if Path(script).is_file() else []
-    while queue:
-        new = imported(queue.pop()) - found
-        found |= new
-        queue.extend(new)
-    return sorted(found)
+def code(*files):
+    """Files of the library that scripts or modules depend on: inputs of a rule, so that an edit (never a touch) reruns it."""
+    return [os.path.relpath(path) for path in dependencies(*files)]
 
 
 def model_files(folder, weights="model"):
@@ -159,8 +132,7 @@ def lamol_arm(wildcards):
 
 def method_code(wildcards):
     """The file of the arm's method and the library files that it imports."""
-    file = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}.py"
-    return [file, *code(file)]
+    return code(f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}.py")
 
 
 def one_of(names):

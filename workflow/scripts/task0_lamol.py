@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from forgetting.config.job import load_run
 from forgetting.pipeline.command import run_stage
 from forgetting.stages.task0_lamol import finetune_task0_lamol
 
 if __name__ == "__main__":
     run_stage(
         __doc__,
+        load_run,
         finetune_task0_lamol,
         data="folder of the data stage",
         start="folder of the pretrained model",

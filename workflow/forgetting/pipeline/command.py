@@ -9,20 +9,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from forgetting.config.job import load_run
 from forgetting.errors import StudyError
 from forgetting.failures import explain
 
 
-def run_stage(description: str | None, stage: Callable[..., None], **paths: str) -> None:
-    """The command line of a stage: `--config`, and a flag for each of `paths` (with its help), which `stage(run, *paths)` gets in order."""
+def run_stage(description: str | None, read: Callable[[Path], Any], stage: Callable[..., None], **paths: str) -> None:
+    """The command line of a stage: `--config`, and a flag for each of `paths` (with its help), which `stage(config, *paths)` gets in
+    order. `read` makes the config of the file; it is an argument so that this module imports nothing that decides a number."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", type=Path, required=True, help="config.json of the run")
     for name, text in paths.items():
         parser.add_argument(f"--{name}", type=Path, required=True, help=text)
     given = vars(parser.parse_args())
-    run_command(lambda: stage(load_run(given["config"]), *(given[name] for name in paths)))
+    run_command(lambda: stage(read(given["config"]), *(given[name] for name in paths)))
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -48,7 +48,7 @@ def _pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, outpu
     batches = BiographyBatches(config, run.need("data"), renderer, persons, biographies.rows, run.seed, end)
 
     with world.leader_first():
-        scratch = Scratch(scratch_folder, run, [data / "people.parquet", data / "biographies.arrow"])
+        scratch = Scratch(scratch_folder, run, [data / "people.parquet", data / "biographies.arrow"], [Path(__file__)])
     model = build_model(run.need("model"), tokenizer.get_vocab_size(), run.seed).to(device)
     late = round(config.late_fraction * config.steps)
     group_of_person = people["group"].to_numpy()

@@ -32,6 +32,8 @@ from forgetting.training.resume import Scratch
 PROBED_GROUPS = ("task0_test", "control")
 OTHER_WORDINGS, UNSEEN_TEXT = "other_wordings.parquet", "probe_biographies.arrow"
 _DOSE_STREAM = 16
+CODE = (Path(__file__),)
+"""What the saved state of a probe is bound to, with all that it imports."""
 RANDOM_START_SEED = 1_000_003
 """Added to the seed of the study, so that no random start is another seed's initialisation of pretraining."""
 
@@ -82,7 +84,7 @@ class Prober:
         if self.config.controls:
             self.inputs += [data / name for name in (OTHER_WORDINGS, UNSEEN_TEXT)]
         self.persons = np.unique(self.train_questions.person)
-        self.scratch = Scratch(scratch_folder, run, self.inputs)
+        self.scratch = Scratch(scratch_folder, run, self.inputs, CODE)
         self.kept = self.scratch.folder / "checkpoints"
 
     def facts(self, probe: Probe) -> pd.DataFrame:
@@ -122,7 +124,7 @@ class Prober:
             self.run.precision,
             schedule_steps=self._steps(1.0),
         )
-        history = train(model, plan, Scratch(self.scratch.folder / probe.name, self.run, self.inputs))
+        history = train(model, plan, Scratch(self.scratch.folder / probe.name, self.run, self.inputs, CODE))
         with atomic(self._cost_path(probe)) as part:
             part.write_text(json.dumps([history.seconds, history.tokens, history.usage]), encoding="utf-8")
         frames = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def finetune_task0(
     evaluate_at = frozenset(np.linspace(0, steps, max(2, round(config.epochs)) + 1).round().astype(int).tolist())
 
     model = load_checkpoint(start).to(pick_device())
-    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS])
+    code = [Path(__file__), Path(inspect.getfile(extended))]
+    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS], code)
     measured = questions.of_groups(*MEASURED_GROUPS).first_persons(run.evaluation.persons_per_group)
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:

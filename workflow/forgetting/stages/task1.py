@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import time
 from pathlib import Path
@@ -45,9 +46,10 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
 
     model = load_checkpoint(start).to(pick_device())
     carried = start / MOMENTS if arm.carried_state else None
-    scratch = Scratch(scratch_folder, run, [data / "qa.parquet", start / WEIGHTS, *([carried] if carried else [])])
-    started = time.perf_counter()
     method = build_method(arm)
+    inputs = [data / "qa.parquet", start / WEIGHTS, *([carried] if carried else [])]
+    scratch = Scratch(scratch_folder, run, inputs, [Path(__file__), Path(inspect.getfile(type(method)))])
+    started = time.perf_counter()
     method.before_task(
         Setting(
             model=model,
