@@ -23,13 +23,10 @@ os.environ.update(
 from forgetting.config.study import VIEW_KEYS, load_study
 from forgetting.dependencies import dependencies
 from forgetting.model.devices import JOBS_PER_DEVICE
-from forgetting.pipeline.checksums import compare_by_content
+from forgetting.model.manifest import MANIFEST
 from forgetting.config.job import ConfigError
 from forgetting.pipeline.sizes import Sizes
-from forgetting.config.steps import arm_steps, checkpoint_steps, dense_steps
 from forgetting.data.points import never_had_task0
-
-compare_by_content()
 
 try:
     STUDY = load_study(config)
@@ -64,44 +61,8 @@ def code(*files):
     return [os.path.relpath(path) for path in dependencies(*files)]
 
 
-def model_files(folder, weights="model"):
-    """The files of one saved model, with its weights or with their difference from another model."""
-    return [f"{folder}/config.json", f"{folder}/{weights}.safetensors"]
-
-
-def steps_of(arm):
-    """Optimizer steps of a Task 1 run."""
-    return arm_steps(STUDY.task1, STUDY.methods[arm])
-
-
-def kept_steps(arm):
-    """Steps at which the weights of a Task 1 run are kept."""
-    return checkpoint_steps(STUDY.task1, steps_of(arm), STUDY.keeps_every_checkpoint(arm))
-
-
-def checkpoint_files(folder, steps):
-    """The files of the checkpoints that a Task 1 run in this folder keeps at these steps, and of the match."""
-    dense = dense_steps(STUDY.task1, steps) if STUDY.storage.early_checkpoints == "difference" else ()
-    weights = {f"step-{step:06d}": "difference" if step in dense else "model" for step in steps} | {"matched": "model"}
-    return [file for name, kind in weights.items() for file in model_files(f"{folder}/checkpoints/{name}", kind)]
-
-
-def task1_checkpoints(wildcards):
-    """The files of every checkpoint of the arm."""
-    return checkpoint_files(f"{SEED}/task1/{{arm}}".format(**wildcards), kept_steps(wildcards.arm))
-
-
-def recovered_files(folder):
-    """The files of the weights that the recovery curve of an arm in this folder keeps."""
-    epochs = [epochs for epochs in STUDY.recovery.epochs if epochs <= 1]
-    return [file for start in ("trough", "end") for share in epochs for file in model_files(f"{folder}/checkpoints/{start}-{share:g}")]
-
-
-def recovered_models(wildcards):
-    """The same of the arm; none where it has no curve."""
-    if STUDY.probe(wildcards.arm) != "curve":
-        return []
-    return recovered_files(f"{SEED}/recovery/{{arm}}".format(**wildcards))
+DATA = f"{SEED}/data"
+"""The folder of the data stage; `rules.make_data.output` are its files."""
 
 
 def task0_folder(arm):
@@ -112,16 +73,14 @@ def task0_folder(arm):
     return f"{SEED}/task0-lamol/{method.language_loss:g}" if method.method == "lamol" else f"{SEED}/task0"
 
 
-def task0_model(wildcards):
-    """The files of the model that the arm starts from."""
-    folder = task0_folder(wildcards.arm).format(**wildcards)
-    return model_files(f"{folder}/model")
+def start_model(wildcards):
+    """The folder of the model that the arm starts from."""
+    return f"{task0_folder(wildcards.arm)}/model".format(**wildcards)
 
 
-def task0_state(wildcards):
-    """The file of the last optimizer state of the Task 0 of an arm that goes on with it."""
-    folder = task0_folder(wildcards.arm).format(**wildcards)
-    return [f"{folder}/model/optimizer.safetensors"] if STUDY.methods[wildcards.arm].carried_state else []
+def start_weights(wildcards):
+    """The manifest of the same, which stands for it among the inputs of a job."""
+    return f"{task0_folder(wildcards.arm)}/{MANIFEST}".format(**wildcards)
 
 
 def lamol_arm(wildcards):

@@ -156,20 +156,9 @@ CheckpointPrecision = Literal["float32", "bfloat16"]
 
 
 class Storage(Strict):
-    """How the weights of Task 1 and recovery are kept.
+    """How the weights of Task 1 and recovery are kept."""
 
-    early_checkpoints: `difference` stores those of the strides of `task1.checkpoints`, but for step 150 and the end, as differences from
-    the model that the arm started from.
-    """
-
-    early_checkpoints: Literal["whole", "difference"] = "whole"
     checkpoint_precision: CheckpointPrecision = "float32"
-
-    @model_validator(mode="after")
-    def _differences_are_of_float32(self) -> Storage:
-        if self.early_checkpoints == "difference" and self.checkpoint_precision != "float32":
-            raise ValueError("early_checkpoints: difference is for checkpoint_precision: float32; use one of the two")
-        return self
 
 
 class Recovery(Strict):

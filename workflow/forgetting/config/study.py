@@ -180,8 +180,7 @@ class StudyConfig(Strict):
         if stage in ("task1", "recovery"):
             # Only what differs from the default, and where it does: other studies and arms stay as they were.
             assert arm is not None
-            dense = stage == "task1" and self.keeps_every_checkpoint(arm)
-            changed = self.storage.model_dump(exclude_defaults=True, exclude=None if dense else {"early_checkpoints"})
+            changed = self.storage.model_dump(exclude_defaults=True)
             slice_ |= {"storage": changed} if changed else {}
         if stage == "pretrain":
             del slice_["evaluation"]["persons_per_group"]

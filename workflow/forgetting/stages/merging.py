@@ -15,7 +15,8 @@ from forgetting.config.knobs import TaskVector, parse_arm
 from forgetting.config.sections import MEASURED_GROUPS, Task1
 from forgetting.config.steps import checkpoint_steps
 from forgetting.data.items import Questions
-from forgetting.model.checkpoints import load_checkpoint, pick_device, save_checkpoint
+from forgetting.model.checkpoints import CHECKPOINTS, load_checkpoint, pick_device, save_checkpoint
+from forgetting.model.manifest import withdraw_manifest, write_manifest
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.measurements import Task1Exam, run_metrics, write_measurements
 from forgetting.stages.task1 import early_stop_metric, step_name
@@ -45,7 +46,7 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
     exam = Task1Exam(questions, run.evaluation.persons_per_group, config.early_stop_accuracy, run.evaluation.batch_size)
 
     def weights_at(step: int) -> Weights:
-        folder = base / "checkpoints" / step_name(step) if step else start
+        folder = base / CHECKPOINTS / step_name(step) if step else start
         return {name: value.to(device) for name, value in load_checkpoint(folder).state_dict().items()}
 
     before = weights_at(0)
@@ -55,8 +56,9 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
     end = None if target is None else min(steps, key=lambda step: abs(step - target))
     vector_end = None if end is None else weights_at(end)
     evaluations, seconds = {"0": exam.facts(model)}, 0.0
-    shutil.rmtree(output / "checkpoints", ignore_errors=True)
-    matched, precision = output / "checkpoints" / "matched", run.storage.checkpoint_precision
+    withdraw_manifest(output)
+    shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)
+    matched, precision = output / CHECKPOINTS / "matched", run.storage.checkpoint_precision
     for step in steps:
         weights = weights_at(step)
         started = time.perf_counter()
@@ -64,7 +66,7 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
         seconds += time.perf_counter() - started
         facts = evaluations[str(step)] = exam.facts(model)
         if step in keep:
-            save_checkpoint(model, output / "checkpoints" / step_name(step), precision)
+            save_checkpoint(model, output / CHECKPOINTS / step_name(step), precision)
         if (exam.learned(facts) or step == config.steps) and not matched.exists():
             save_checkpoint(model, matched, precision)
     parameters = sum(value.numel() for value in before.values())
@@ -86,3 +88,4 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
         output,
         lambda metrics: pd.concat([early_stop_metric(metrics, config.early_stop_accuracy), run_metrics(config.steps, cost)]),
     )
+    write_manifest(output, [f"{CHECKPOINTS}/{folder.name}" for folder in (output / CHECKPOINTS).iterdir()])

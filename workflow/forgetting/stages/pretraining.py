@@ -14,6 +14,7 @@ from forgetting.data.items import Biographies
 from forgetting.evaluation.exact import biography_first_token
 from forgetting.intervals import clustered_wilson
 from forgetting.model.checkpoints import build_model, publish, save_checkpoint
+from forgetting.model.manifest import withdraw_manifest, write_manifest
 from forgetting.scenarios.biography.batches import BiographyBatches
 from forgetting.scenarios.biography.questions import read_questions
 from forgetting.scenarios.biography.rendering import Renderer, read_templates
@@ -30,8 +31,8 @@ EVALUATIONS = 8
 
 
 def pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, output: Path) -> None:
-    """Train a model from random weights on the biographies; writes model/, late/ and metrics.parquet. Processes that the launcher started
-    share each batch."""
+    """Train a model from random weights on the biographies; writes model/, late/, their manifest and metrics.parquet. Processes that the
+    launcher started share each batch."""
     with join() as (world, device):
         _pretrain(run, data, resources, scratch_folder, output, world, device)
 
@@ -78,6 +79,8 @@ def _pretrain(run: Run, data: Path, resources: Path, scratch_folder: Path, outpu
     columns = ["step", "group", "attribute", "metric", "value", "n", "low", "high"]
     metrics = pd.concat([pd.DataFrame(rows, columns=columns), training_metrics(history, model)], ignore_index=True)
     write_table(of_run(metrics, run, "pretrain"), output / "metrics.parquet", METRICS)
+    withdraw_manifest(output)
     publish(scratch.folder / "late", output / "late")
     save_checkpoint(model, output / "model")
+    write_manifest(output, ["late", "model"])
     scratch.remove()

@@ -19,7 +19,8 @@ from forgetting.config.job import RecoveryRun, Run
 from forgetting.data.items import Biographies, Questions
 from forgetting.data.points import early_stop_step, never_had_task0, trough_checkpoint
 from forgetting.intervals import summarise
-from forgetting.model.checkpoints import WEIGHTS, load_architecture, load_checkpoint, pick_device, publish, save_checkpoint
+from forgetting.model.checkpoints import CHECKPOINTS, WEIGHTS, load_architecture, load_checkpoint, pick_device, publish_all, save_checkpoint
+from forgetting.model.manifest import MANIFEST, step_folders
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
 from forgetting.stages.measurements import evaluate_facts, facts_frame, of_run, run_metrics
@@ -66,7 +67,8 @@ class Prober:
     """Trains one epoch or more on `task0_train`, or as many steps on what a control has in its place, and measures `task0_test` and
     `control`.
 
-    Finished probes are kept in the scratch folder, and read back as long as the file `start`, which stands for the weights, is the same.
+    Finished probes are kept in the scratch folder, and read back as long as the file `start`, which stands for the weights they
+    begin with, is the same.
     There, too, is the state of the one that runs.
     """
 
@@ -188,15 +190,13 @@ class Prober:
         return GPTNeoXForCausalLM(load_architecture(probe.folder))
 
     def write(self, probes: list[Probe], output: Path) -> None:
-        """Run every probe and write metrics.parquet, facts.parquet, and the weights that are kept to checkpoints/."""
+        """Run every probe and write metrics.parquet, facts.parquet, the weights that are kept to checkpoints/, and their manifest."""
         self._run([probe for probe in probes if not self._path(probe).exists()])
         facts = pd.concat([self.facts(probe) for probe in probes], ignore_index=True)
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)  # another config may have left other weights there
-        for folder in sorted(self.kept.glob("*-*")):
-            publish(folder, output / "checkpoints" / folder.name)
         keys = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
         write_table(facts, output / "facts.parquet", RECOVERY_FACTS)
         write_table(pd.concat([summarise(facts, keys), self._costs(probes)], ignore_index=True), output / "metrics.parquet", RECOVERY)
+        publish_all({folder.name: folder for folder in self.kept.glob("*-*")}, output)
         self.scratch.remove()
 
     def _costs(self, probes: list[Probe]) -> pd.DataFrame:
@@ -221,8 +221,8 @@ class Prober:
             )
 
 
-def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int], scratch_folder: Path, output: Path) -> None:
-    """Probe one arm, whose Task 1 checkpoints are at `steps`.
+def recover_arm(run: Run, data: Path, task0: Path, task1: Path, scratch_folder: Path, output: Path) -> None:
+    """Probe one arm from its Task 1 checkpoints; `task0` and `task1` are the folders of the model it started from and of its run.
 
     From the trough, the early-stop point (`matched`) and the end, for one epoch (probe: short) or for the longest of `recovery.epochs`,
     trough and end then also with shuffled answers (long); from every other checkpoint for one epoch too (curve), when the weights
@@ -233,14 +233,14 @@ def recover_arm(run: Run, data: Path, task0: Path, task1: Path, steps: list[int]
     at any of its checkpoints another arm may have the trough that it is held against.
     """
     metrics = read_table(task1 / "metrics.parquet", METRICS)
-    prober = Prober(run, data, task1 / "facts.parquet", scratch_folder)
+    prober = Prober(run, data, task1 / MANIFEST, scratch_folder)
     kind = prober.config.probe
-    folders = {step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps}
-    trough, end = trough_checkpoint(metrics, steps), max(steps)
+    folders = step_folders(task1 / CHECKPOINTS)
+    trough, end = trough_checkpoint(metrics, list(folders)), max(folders)
     main = {trough, end}
     early_stop = early_stop_step(metrics)
     if not np.isnan(early_stop):
-        folders[int(early_stop)] = task1 / "checkpoints" / "matched"
+        folders[int(early_stop)] = task1 / CHECKPOINTS / "matched"
         main.add(int(early_stop))
     elsewhere: Literal["ends", "fine"] = "fine" if prober.config.controls or never_had_task0(run.arm) else "ends"
     probes = [Probe("task1", 0, task0 / "model", 1.0 if kind == "curve" else 0.0, elsewhere)]

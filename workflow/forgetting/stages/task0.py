@@ -13,6 +13,7 @@ from forgetting.config.job import Run
 from forgetting.config.sections import MEASURED_GROUPS, Task0
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
+from forgetting.model.manifest import withdraw_manifest, write_manifest
 from forgetting.stages.measurements import evaluate_facts, print_accuracy, training_metrics, write_measurements
 from forgetting.training.batches import Batches, QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
@@ -28,8 +29,8 @@ def finetune_task0(
     output: Path,
     extended: Callable[[QuestionBatches], Batches] = lambda batches: batches,
 ) -> None:
-    """Teach the pretrained model to answer questions about `task0_train`; writes model/, beside its weights the last state of AdamW,
-    metrics.parquet and facts.parquet.
+    """Teach the pretrained model to answer questions about `task0_train`; writes model/ with the last state of AdamW beside its weights,
+    its manifest, metrics.parquet and facts.parquet.
 
     `extended` makes what is trained on from the batches of questions, for a method that needs more than these.
     """
@@ -59,7 +60,9 @@ def finetune_task0(
         run.precision,
         kept=output / "model" / MOMENTS,
     )
+    withdraw_manifest(output)
     history = train(model, plan, scratch)
     write_measurements(history.evaluations, measured, run, "task0", output, lambda metrics: training_metrics(history, model))
     save_checkpoint(model, output / "model")
+    write_manifest(output, ["model"])
     scratch.remove()

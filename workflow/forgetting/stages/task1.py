@@ -13,12 +13,11 @@ import torch
 from forgetting.config.job import Run
 from forgetting.config.knobs import parse_arm
 from forgetting.config.sections import MEASURED_GROUPS
-from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, dense_steps, evaluation_steps
+from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
 from forgetting.data.items import Questions
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
-from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
-from forgetting.model.difference import Base
+from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, publish_all, save_checkpoint
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.schemas.people import PEOPLE
 from forgetting.stages.measurements import Task1Exam, print_accuracy, run_metrics, training_metrics, write_measurements
@@ -30,7 +29,8 @@ from forgetting.training.resume import Scratch
 
 
 def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
-    """Train on Task 1 by the arm's method; writes checkpoints/step-*/, checkpoints/matched/, metrics.parquet and facts.parquet.
+    """Train on Task 1 by the arm's method; writes checkpoints/step-*/, checkpoints/matched/, their manifest, metrics.parquet and
+    facts.parquet.
 
     `matched` holds the weights at the first evaluation at which Task 1 exact match is at least `early_stop_accuracy`, the end when
     there is none: as an early stop changes nothing before it, these are the weights of the early-stopped arm.
@@ -41,8 +41,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     task1 = QuestionBatches(questions.of_groups("task1"), config.batch_size, run.seed)
     steps = arm_steps(config, arm)
     keep = checkpoint_steps(config, steps, run.every_checkpoint)
-    as_differences = dense_steps(config, keep) if run.storage.early_checkpoints == "difference" else frozenset()
-    base, precision = Base(start, output / "checkpoints" / "step"), run.storage.checkpoint_precision
+    precision = run.storage.checkpoint_precision
 
     model = load_checkpoint(start).to(pick_device())
     carried = start / MOMENTS if arm.carried_state else None
@@ -70,7 +69,7 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
     def evaluate(step: int) -> dict[str, torch.Tensor]:
         name = step_name(step)
         if step in keep:
-            save_checkpoint(model, checkpoints / name, precision, base if step in as_differences else None)
+            save_checkpoint(model, checkpoints / name, precision)
         facts = exam.facts(model)
         print_accuracy(step, facts, exam.questions)
         # A killed job may have left this step's, from a stretch that is now trained again, and on a GPU not quite alike.
@@ -107,11 +106,8 @@ def finetune_task1(run: Run, data: Path, start: Path, scratch_folder: Path, outp
         output,
         lambda metrics: pd.concat([early_stop_metric(metrics, config.early_stop_accuracy), of_run]),
     )
-    shutil.rmtree(output / "checkpoints", ignore_errors=True)  # an older config may have left other steps there
-    for folder in checkpoints.iterdir():
-        publish(folder, output / "checkpoints" / folder.name)
     first = min(learned.glob("step-??????"), default=checkpoints / step_name(steps))
-    publish(first, output / "checkpoints" / "matched")
+    publish_all({folder.name: folder for folder in checkpoints.iterdir()} | {"matched": first}, output)
     scratch.remove()
 
 
