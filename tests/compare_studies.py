@@ -16,7 +16,7 @@ import pandas as pd
 
 WALL_TIME = ("seconds", "tokens_per_second", "step_seconds", "preparation_seconds")
 """Metrics that no two runs share."""
-COMPARED = ("*.parquet", "model.safetensors")
+COMPARED = ("*.parquet", "*.safetensors")
 
 
 def differences(old: Path, new: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from tests.compare_studies import WALL_TIME
 from tests.study import ROOT
 
 from forgetting.config.job import Run
@@ -24,7 +25,6 @@ from forgetting.stages.task1 import finetune_task1
 from forgetting.tables import read_table
 
 STEPS = 200
-WALL_TIME = ("seconds", "tokens_per_second", "step_seconds", "preparation_seconds")
 CONFIG = Task1(
     steps=STEPS,
     batch_size=8,
