@@ -61,8 +61,14 @@ def code(*files):
     return [os.path.relpath(path) for path in dependencies(*files)]
 
 
-DATA = f"{SEED}/data"
-"""The folder of the data stage; `rules.make_data.output` are its files."""
+def of_seed(name):
+    """A param that is the folder `name` of the job's seed; the names of wildcards in it are filled in."""
+    return lambda wildcards: f"{SEED}/{name}".format(**wildcards)
+
+
+def recovered(wildcards, name):
+    """A path below the folder of the arm's recovery, as a list; an empty one where there is no curve, and so no recovered weights."""
+    return [f"{SEED}/recovery/{{arm}}/{name}".format(**wildcards)] if STUDY.probe(wildcards.arm) == "curve" else []
 
 
 def task0_folder(arm):

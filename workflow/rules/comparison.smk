@@ -44,7 +44,7 @@ rule view_fisher:
     resources:
         **needs("view_fisher"),
     params:
-        task0=f"{SEED}/task0/model",
+        task0=of_seed("task0/model"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --task0 {params.task0} "
         "--output {output} > {log} 2>&1"

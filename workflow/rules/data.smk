@@ -27,6 +27,6 @@ rule make_data:
     resources:
         **needs("make_data"),
     params:
-        folder=DATA,
+        folder=of_seed("data"),
     shell:
         "python {input.script} --config {input.config} --resources resources --output {params.folder} > {log} 2>&1"

@@ -23,10 +23,10 @@ rule task0:
     resources:
         **needs("task0"),
     params:
-        data=DATA,
-        start=f"{SEED}/pretrain/model",
-        scratch=f"{SEED}/scratch/task0",
-        folder=f"{SEED}/task0",
+        data=of_seed("data"),
+        start=of_seed("pretrain/model"),
+        scratch=of_seed("scratch/task0"),
+        folder=of_seed("task0"),
     shell:
         "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
         "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
@@ -109,10 +109,10 @@ rule task1:
     resources:
         **needs("task1"),
     params:
-        data=DATA,
+        data=of_seed("data"),
         start=start_model,
-        scratch=f"{SEED}/scratch/task1/{{arm}}",
-        folder=f"{SEED}/task1/{{arm}}",
+        scratch=of_seed("scratch/task1/{arm}"),
+        folder=of_seed("task1/{arm}"),
     shell:
         "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
         "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
@@ -142,10 +142,10 @@ rule task0_lamol:
     resources:
         **needs("task0_lamol"),
     params:
-        data=DATA,
-        start=f"{SEED}/pretrain/model",
-        scratch=f"{SEED}/scratch/task0-lamol/{{weight}}",
-        folder=f"{SEED}/task0-lamol/{{weight}}",
+        data=of_seed("data"),
+        start=of_seed("pretrain/model"),
+        scratch=of_seed("scratch/task0-lamol/{weight}"),
+        folder=of_seed("task0-lamol/{weight}"),
     shell:
         "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
         "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
@@ -177,10 +177,10 @@ rule task_vector:
     resources:
         **needs("task_vector"),
     params:
-        data=DATA,
-        start=f"{SEED}/task0/model",
-        base=f"{SEED}/task1/seq",
-        folder=f"{SEED}/task1/{{arm}}",
+        data=of_seed("data"),
+        start=of_seed("task0/model"),
+        base=of_seed("task1/seq"),
+        folder=of_seed("task1/{arm}"),
     shell:
         "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
         "--base {params.base} --output {params.folder} > {log} 2>&1"

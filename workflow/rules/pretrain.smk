@@ -22,9 +22,9 @@ rule pretrain:
     resources:
         **needs("pretrain"),
     params:
-        data=DATA,
-        folder=f"{SEED}/pretrain",
-        scratch=f"{SEED}/scratch/pretrain",
+        data=of_seed("data"),
+        folder=of_seed("pretrain"),
+        scratch=of_seed("scratch/pretrain"),
         python=interpreter,
     shell:
         "{params.python} {input.script} --config {input.config} --data {params.data} --resources resources "

@@ -29,11 +29,11 @@ rule recovery:
     resources:
         **needs("recovery"),
     params:
-        data=DATA,
+        data=of_seed("data"),
         task0=lambda wildcards: task0_folder(wildcards.arm).format(**wildcards),
-        task1=f"{SEED}/task1/{{arm}}",
-        scratch=f"{SEED}/scratch/recovery/{{arm}}",
-        folder=f"{SEED}/recovery/{{arm}}",
+        task1=of_seed("task1/{arm}"),
+        scratch=of_seed("scratch/recovery/{arm}"),
+        folder=of_seed("recovery/{arm}"),
     shell:
         "python {input.script} --config {input.config} --data {params.data} --task0 {params.task0} --task1 {params.task1} "
         "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
@@ -61,10 +61,10 @@ rule recovery_controls:
     resources:
         **needs("recovery_controls"),
     params:
-        data=DATA,
-        start=f"{SEED}/pretrain/model",
-        scratch=f"{SEED}/scratch/recovery/controls",
-        folder=f"{SEED}/recovery/controls",
+        data=of_seed("data"),
+        start=of_seed("pretrain/model"),
+        scratch=of_seed("scratch/recovery/controls"),
+        folder=of_seed("recovery/controls"),
     shell:
         "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
         "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"

@@ -1,11 +1,6 @@
 # The views that read weights, one job an arm each. The view of performance needs tables only: see figures.smk.
 
 
-def recovered(wildcards, name):
-    """A path below the folder of the arm's recovery, as a list; an empty one where there is no curve, and so no recovered weights."""
-    return [f"{SEED}/recovery/{{arm}}/{name}".format(**wildcards)] if STUDY.probe(wildcards.arm) == "curve" else []
-
-
 rule view_landscape:
     """Losses on the plane through three checkpoints and on straight lines between them, with training and recovery in that plane."""
     input:
@@ -31,7 +26,7 @@ rule view_landscape:
         **needs("view_landscape"),
     params:
         task0=start_model,
-        checkpoints=f"{SEED}/task1/{{arm}}/checkpoints",
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
         recovered=lambda wildcards: ["--recovered", *folder] if (folder := recovered(wildcards, "checkpoints")) else [],
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} {params.recovered} "
@@ -60,9 +55,9 @@ rule view_weights:
     resources:
         **needs("view_weights"),
     params:
-        pretrain=f"{SEED}/pretrain",
+        pretrain=of_seed("pretrain"),
         task0=start_model,
-        checkpoints=f"{SEED}/task1/{{arm}}/checkpoints",
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
         "python {input.script} --config {input.config} --pretrained-late {params.pretrain}/late --pretrained {params.pretrain}/model "
         "--task0 {params.task0} --checkpoints {params.checkpoints} "
@@ -93,9 +88,9 @@ rule view_features:
     resources:
         **needs("view_features"),
     params:
-        pretrained=f"{SEED}/pretrain/model",
+        pretrained=of_seed("pretrain/model"),
         task0=start_model,
-        checkpoints=f"{SEED}/task1/{{arm}}/checkpoints",
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} --pretrained {params.pretrained} "
         "--task0 {params.task0} --checkpoints {params.checkpoints} "
@@ -124,7 +119,7 @@ rule view_positions:
         **needs("view_positions"),
     params:
         task0=start_model,
-        checkpoints=f"{SEED}/task1/{{arm}}/checkpoints",
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} "
         "--task0 {params.task0} --checkpoints {params.checkpoints} "
@@ -153,7 +148,7 @@ rule view_gradients:
         **needs("view_gradients"),
     params:
         task0=start_model,
-        checkpoints=f"{SEED}/task1/{{arm}}/checkpoints",
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} "
         "--task0 {params.task0} --checkpoints {params.checkpoints} "
@@ -183,7 +178,7 @@ rule view_theory:
         **needs("view_theory"),
     params:
         task0=start_model,
-        checkpoints=f"{SEED}/task1/{{arm}}/checkpoints",
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} "
         "--task0 {params.task0} --checkpoints {params.checkpoints} "
@@ -215,10 +210,10 @@ rule view_common_shift:
     resources:
         **needs("view_common_shift"),
     params:
-        data=DATA,
-        templates="resources/templates",
+        data=of_seed("data"),
+        templates=lambda wildcards, input: Path(input.templates[0]).parent,
         task0=start_model,
-        task1=f"{SEED}/task1/{{arm}}",
+        task1=of_seed("task1/{arm}"),
     shell:
         "python {input.script} --config {input.config} --data {params.data} --templates {params.templates} "
         "--task0 {params.task0} --task1 {params.task1} --output {output.shift} "
