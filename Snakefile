@@ -49,6 +49,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/progress.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/clean.smk"
+include: "workflow/rules/verify.smk"
 
 
 rule data:

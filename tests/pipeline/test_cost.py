@@ -11,7 +11,7 @@ from tests.study import SMOKE, clone_to, merged, snakemake
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.pipeline.forecast import Stage, forecast
 from forgetting.pipeline.jobs import jobs_of
-from forgetting.pipeline.sizes import DIFFERENCE_SHARE, Sizes
+from forgetting.pipeline.sizes import Sizes
 
 PAPER = ("--configfile", "config/paper.yaml")
 
@@ -67,10 +67,10 @@ def test_forecast_of_disk_is_right_within_a_factor_of_two(smoke_clone: Path) -> 
 def test_paper_scale_fits_its_disk_and_partitions(paper_plan: str) -> None:
     study = load_study(merged("paper.yaml"))
     stages = stages_of(study)
-    assert stages["all"].disk < 300e9
+    assert stages["all"].disk < 200e9
     model = 4 * (12 * 12 * 768**2 + 2 * 7200 * 768)  # of the tokenizer trained on the data
-    # Four arms with every checkpoint, of which steps 5 to 200 without 150 are differences; three further rates.
-    kept = 4 * (13 + 39 * DIFFERENCE_SHARE) + 3 * 3
+    # Six arms with every checkpoint: 10 up to step 50, 15 up to 200, 10 later ones and the match; three further rates.
+    kept = 6 * (10 + 15 + 10 + 1) + 3 * 3
     assert stages["task1"].disk > kept * model
     # 3.93 billion tokens, six operations a matrix weight, at the assumed rate.
     assert stages["pretrain"].gpu_hours == pytest.approx(6 * 90.5e6 * 3.93e9 / study.operations_per_second / 3600, rel=0.1)
@@ -96,7 +96,7 @@ def test_each_attempt_asks_for_more() -> None:
         ("pretrain", "pretrain", {"steps": 160_000}, ("seconds",)),
         ("pretrain", "model", {"layers": 24}, ("seconds", "memory", "disk")),
         ("task1", "task1", {"steps": 250_000}, ("seconds", "disk")),
-        ("recovery_curve", "recovery", {"epochs": [0.25, 0.5, 1.0, 50.0]}, ("seconds", "memory")),
+        ("recovery", "recovery", {"epochs": [0.25, 0.5, 1.0, 50.0]}, ("seconds", "memory")),
         ("view_landscape", "views", {"landscape": {"grid": 81, "questions": 6000}}, ("seconds",)),
         ("view_positions", "evaluation", {"persons_per_group": 20_000}, ("seconds",)),
     ],

@@ -45,7 +45,7 @@ def task1(tiny_model, tiny_data: Path, tmp_path: Path) -> Path:
 
 
 def recover(task1: Path, data: Path, output: Path, **options) -> tuple[pd.DataFrame, pd.DataFrame]:
-    recover_arm(run_of(**options), data, task1.parent / "task0", task1, [5, 10, 20], task1.parent / "scratch", output)
+    recover_arm(run_of(**options), data, task1.parent / "task0", task1, task1.parent / "scratch", output)
     return read_table(output / "metrics.parquet", RECOVERY), read_table(output / "facts.parquet", RECOVERY_FACTS)
 
 
@@ -86,7 +86,7 @@ def test_one_epoch_is_the_same_in_a_short_and_in_a_long_probe(task1: Path, tiny_
     long = pd.read_parquet(tmp_path / "long" / "facts.parquet")
     run = run_of()
     short_run = run.model_copy(update={"recovery": run.recovery.model_copy(update={"epochs": [0.5, 1.0]})})
-    recover_arm(short_run, tiny_data, task1.parent / "task0", task1, [5, 10, 20], tmp_path / "scratch", tmp_path / "short")
+    recover_arm(short_run, tiny_data, task1.parent / "task0", task1, tmp_path / "scratch", tmp_path / "short")
     short = pd.read_parquet(tmp_path / "short" / "facts.parquet")
 
     def end(frame: pd.DataFrame) -> pd.Series:

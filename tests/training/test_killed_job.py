@@ -14,6 +14,7 @@ import psutil
 import pytest
 import torch
 from tests import jobs, sections
+from tests.compare_studies import WALL_TIME
 from tests.study import ROOT
 
 from forgetting.model.checkpoints import load_weights, save_checkpoint
@@ -23,7 +24,6 @@ from forgetting.stages.task1 import finetune_task1
 from forgetting.tables import read_table
 
 STEPS = 200
-WALL_TIME = ("seconds", "tokens_per_second", "step_seconds", "preparation_seconds")
 CONFIG = sections.task1(
     steps=STEPS,
     batch_size=8,

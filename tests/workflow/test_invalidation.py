@@ -24,20 +24,18 @@ FIGURES = {
 }
 TABLES = {"table_verdict", "table_methods", "table_recovery_table", "table_recovery_controls", "table_learning_rate_table"}
 TABLES |= {"table_claims", "table_gates"}
+ARMS = ("seq", "freeze-1", "replay-20", "seq-lr-4e-3", "seq-no-task0")
 VIEWS = ("landscape", "weights", "features", "positions", "common_shift", "gradients")
 VIEWS_OF_FREEZE = {f"view_{view}(0, freeze-1)" for view in VIEWS}
 SHOW_FREEZE = FIGURES - {"fig_recovery", "fig_learning_rate"} | {"table_verdict", "table_methods", "table_claims"} | SHOWN
 AFTER_FREEZE = {"recovery(0, freeze-1)", *VIEWS_OF_FREEZE, *SHOW_FREEZE}
-TRAIN_FREEZE = {"task1_300_steps_every_checkpoint(0, freeze-1)"}
+TRAIN_FREEZE = {"task1(0, freeze-1)"}
 
 
 def training(seed: int) -> set[str]:
     """Every job of a seed but data and configs."""
-    arms = {"task1_every_checkpoint": "seq", "task1_300_steps_every_checkpoint": "freeze-1", "recovery_curve": "seq"}
-    jobs = {f"{rule}({seed}, {arm})" for rule, arm in arms.items()}
-    jobs |= {f"{rule}({seed}, seq-no-task0)" for rule in ("task1_every_checkpoint", "recovery_curve")}
-    jobs |= {f"{rule}({seed}, {arm})" for rule in ("task1", "recovery") for arm in ("replay-20", "seq-lr-4e-3")}
-    jobs |= {f"recovery({seed}, freeze-1)"} | {f"view_{view}({seed}, {arm})" for view in VIEWS for arm in ("seq", "freeze-1")}
+    jobs = {f"{rule}({seed}, {arm})" for rule in ("task1", "recovery") for arm in ARMS}
+    jobs |= {f"view_{view}({seed}, {arm})" for view in VIEWS for arm in ("seq", "freeze-1")}
     return jobs | {f"{rule}({seed})" for rule in ("pretrain", "task0", "check_task0", "gate_task0", "gate_task1", "recovery_controls")}
 
 
@@ -75,20 +73,22 @@ def edited(path: Path) -> Iterator[None]:
 
 
 LIBRARY = "workflow/forgetting"
+LANDSCAPE = {"view_landscape(0, seq)", "view_landscape(0, freeze-1)", "fig_landscape", "fig_interpolation", *SHOWN}
 EDITS = {
     f"{LIBRARY}/figures/landscape.py": {"fig_landscape", *SHOWN},
     f"{LIBRARY}/figures/style.py": FIGURES | SHOWN,
-    f"{LIBRARY}/views/landscape.py": {
-        *("view_landscape(0, seq)", "view_landscape(0, freeze-1)", "fig_landscape", "fig_interpolation"),
-        *SHOWN,
-    },
+    f"{LIBRARY}/views/landscape.py": LANDSCAPE,
+    f"{LIBRARY}/schemas/landscape.py": LANDSCAPE | FIGURES | TABLES,
     f"{LIBRARY}/config/plan.py": set(),
-    f"{LIBRARY}/config/jobs/views/landscape.py": {
-        *("view_landscape(0, seq)", "view_landscape(0, freeze-1)", "fig_landscape", "fig_interpolation"),
-        *SHOWN,
-    },
+    f"{LIBRARY}/config/jobs/views/landscape.py": LANDSCAPE,
     f"{LIBRARY}/methods/freeze.py": TRAIN_FREEZE | AFTER_FREEZE,
     f"{LIBRARY}/training/loop.py": training(0) | FIGURES | TABLES | SHOWN,
+    f"{LIBRARY}/intervals.py": {"make_data(0)"} | training(0) | FIGURES | TABLES | SHOWN,
+    f"{LIBRARY}/statistics.py": {"view_common_shift(0, seq)", "view_common_shift(0, freeze-1)"} | FIGURES | TABLES | SHOWN,
+    f"{LIBRARY}/tables.py": set(),
+    f"{LIBRARY}/pipeline/command.py": set(),
+    f"{LIBRARY}/failures.py": set(),
+    f"{LIBRARY}/model/manifest.py": set(),
     "resources/templates/birthday.txt": {"make_data(0)"} | training(0) | FIGURES | TABLES | SHOWN,
     "docs/views.md": set(),
     "results/smoke/logs/seed0/task1/seq.log": set(),
@@ -99,6 +99,17 @@ EDITS = {
 def test_an_edited_file(smoke_clone: Path, path: str) -> None:
     with edited(smoke_clone / path):
         assert planned(smoke_clone) == EDITS[path]
+
+
+def test_a_new_view(smoke_clone: Path) -> None:
+    new = [smoke_clone / LIBRARY / folder / "mine.py" for folder in ("views", "schemas")]
+    for file in new:
+        file.write_text("from forgetting.tables import write_table\n")
+    try:
+        assert planned(smoke_clone) == set()
+    finally:
+        for file in new:
+            file.unlink()
 
 
 CHANGES: dict[str, tuple[list[str], set[str]]] = {
@@ -163,20 +174,23 @@ def test_a_fresh_clone_with_copied_results(smoke_clone: Path, tmp_path: Path) ->
     for name in ("results", ".snakemake/metadata"):
         shutil.copytree(smoke_clone / name, clone / name, copy_function=shutil.copy)
     assert planned(clone) == set()
-    for weights in (clone / "results").rglob("*.safetensors"):
-        weights.unlink()
+    for name in ("*.safetensors", "checkpoints.json"):
+        for path in (clone / "results").rglob(name):
+            path.unlink()
     assert planned(clone) == set(), "models were left out"
     with edited(clone / LIBRARY / "views/landscape.py"):
         assert "pretrain(0)" in planned(clone), "with records, a real change is never hidden"
 
 
-def test_a_deleted_checkpoint(smoke_clone: Path) -> None:
-    """Nothing runs for its own sake; when something behind it must run, its arm is trained again."""
-    weights = smoke_clone / "results/smoke/seed0/task1/freeze-1/checkpoints/step-000150/model.safetensors"
-    aside = weights.rename(weights.with_suffix(".aside"))
-    try:
-        assert planned(smoke_clone) == set()
-        with edited(smoke_clone / LIBRARY / "views/landscape.py"):
-            assert planned(smoke_clone) == TRAIN_FREEZE | AFTER_FREEZE | {"view_landscape(0, seq)"}
-    finally:
-        aside.rename(weights)
+def test_deleted_weights(smoke_clone: Path) -> None:
+    """As `clean_checkpoints` deletes them. Nothing runs for its own sake; when something behind them must run, their arm is trained
+    again. While the manifest is there, its weights count as there, and the job that misses them says so (tests/model/test_manifest.py)."""
+    folder = smoke_clone / "results/smoke/seed0/task1/freeze-1"
+    for name, again in (("checkpoints", set()), ("checkpoints.json", TRAIN_FREEZE | AFTER_FREEZE)):
+        aside = (folder / name).rename(folder / f"{name}.aside")
+        try:
+            assert planned(smoke_clone) == set()
+            with edited(smoke_clone / LIBRARY / "views/landscape.py"):
+                assert planned(smoke_clone) == LANDSCAPE | again
+        finally:
+            aside.rename(folder / name)

@@ -68,14 +68,13 @@ def test_methods(tiny_setting: Setting, pretended: PretendedDevice, entry: dict[
 
 def test_stages(smoke_clone: Path, tmp_path: Path, pretended: PretendedDevice) -> None:
     results = smoke_clone / "results" / "smoke" / "seed0"
-    checkpoints = sorted(int(folder.name.removeprefix("step-")) for folder in (results / "task1/seq/checkpoints").glob("step-*"))
     with pretended:
         run = PretrainJob.load(results / "pretrain/config.json")
         pretraining.pretrain(run, results / "data", smoke_clone / "resources", tmp_path / "scratch", tmp_path / "pretrain")
         run = Task0Job.load(results / "task0/config.json")
         task0.finetune_task0(run, results / "data", results / "pretrain/model", tmp_path / "scratch", tmp_path / "task0")
         run, task1 = RecoveryJob.load(results / "recovery/seq/config.json"), results / "task1/seq"
-        recovery.recover_arm(run, results / "data", results / "task0", task1, checkpoints, tmp_path / "scratch", tmp_path / "recovery")
+        recovery.recover_arm(run, results / "data", results / "task0", task1, tmp_path / "scratch", tmp_path / "recovery")
     assert all((tmp_path / stage / "metrics.parquet").is_file() for stage in ("pretrain", "task0", "recovery"))
 
 

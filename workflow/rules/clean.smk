@@ -15,13 +15,13 @@ rule clean_scratch:
 
 
 rule clean_checkpoints:
-    """Delete the weights of Task 1 (most of the disk space); metrics, views and figures stay."""
+    """Delete the weights of Task 1 (most of the disk space); metrics, views and figures stay. They are made again when a job needs them."""
     log:
         f"{ROOT}/logs/clean_checkpoints.log",
     localrule: True
     conda:
         "../envs/forgetting.yaml"
     params:
-        folders=per_arm(f"{SEED}/task1/{{arm}}/checkpoints", STUDY.every_arm),
+        weights=per_arm([f"{SEED}/task1/{{arm}}/{name}" for name in (MANIFEST, "checkpoints")], STUDY.every_arm),
     shell:
-        "rm -rfv {params.folders} > {log} 2>&1"
+        "rm -rfv {params.weights} > {log} 2>&1"

@@ -1,6 +1,5 @@
 """The validated study, paths, the code a script depends on, and job sizes, for the other files here. This one has no rules."""
 
-import ast
 import functools
 import json
 import os
@@ -25,14 +24,12 @@ os.environ.update(MALLOC_MMAP_THRESHOLD_=str(2**30), MALLOC_TRIM_THRESHOLD_=str(
 
 from forgetting.config.plan import VIEWS, jobs
 from forgetting.config.study import load_study
+from forgetting.dependencies import dependencies
 from forgetting.model.devices import JOBS_PER_DEVICE
-from forgetting.pipeline.checksums import compare_by_content
+from forgetting.model.manifest import MANIFEST
 from forgetting.config.fields import ConfigError
 from forgetting.pipeline.sizes import Sizes
-from forgetting.config.steps import arm_steps, checkpoint_steps, dense_steps
 from forgetting.data.points import never_had_task0
-
-compare_by_content()
 
 try:
     STUDY = load_study(config)
@@ -62,76 +59,19 @@ RESOURCES = sorted(str(path) for path in Path("resources").rglob("*") if path.is
 TEMPLATES = [path for path in RESOURCES if path.startswith("resources/templates/")]
 
 
-@functools.cache
-def imported(path):
-    """Files of the library that one Python file imports, found by reading it; nothing is executed."""
-    files = set()
-    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"), filename=path)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            parents = Path(path).relative_to("workflow").parts[: -node.level] if node.level else ()
-            origin = ".".join([*parents, *filter(None, [node.module])])
-            names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            for depth in range(1, len(parts) + 1):
-                base = Path("workflow", *parts[:depth])
-                files.update(str(file) for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file())
-    return files
+def code(*files):
+    """Files of the library that scripts or modules depend on: inputs of a rule, so that an edit (never a touch) reruns it."""
+    return [os.path.relpath(path) for path in dependencies(*files)]
 
 
-@functools.cache
-def code(script):
-    """Library files that a script imports, directly or not: inputs of its rule, so that an edit (never a touch) reruns it."""
-    found, queue = set(), [script] if Path(script).is_file() else []
-    while queue:
-        new = imported(queue.pop()) - found
-        found |= new
-        queue.extend(new)
-    return sorted(found)
+def of_seed(name):
+    """A param that is the folder `name` of the job's seed; the names of wildcards in it are filled in."""
+    return lambda wildcards: f"{SEED}/{name}".format(**wildcards)
 
 
-def model_files(folder, weights="model"):
-    """The files of one saved model, with its weights or with their difference from another model."""
-    return [f"{folder}/config.json", f"{folder}/{weights}.safetensors"]
-
-
-def steps_of(arm):
-    """Optimizer steps of a Task 1 run."""
-    return arm_steps(STUDY.task1, STUDY.methods[arm])
-
-
-def kept_steps(arm):
-    """Steps at which the weights of a Task 1 run are kept."""
-    return checkpoint_steps(STUDY.task1, steps_of(arm), STUDY.keeps_every_checkpoint(arm))
-
-
-def checkpoint_files(folder, steps):
-    """The files of the checkpoints that a Task 1 run in this folder keeps at these steps, and of the match."""
-    dense = dense_steps(STUDY.task1, steps) if STUDY.storage.early_checkpoints == "difference" else ()
-    weights = {f"step-{step:06d}": "difference" if step in dense else "model" for step in steps} | {"matched": "model"}
-    return [file for name, kind in weights.items() for file in model_files(f"{folder}/checkpoints/{name}", kind)]
-
-
-def task1_checkpoints(wildcards):
-    """The files of every checkpoint of the arm."""
-    return checkpoint_files(f"{SEED}/task1/{{arm}}".format(**wildcards), kept_steps(wildcards.arm))
-
-
-def recovered_files(folder):
-    """The files of the weights that the recovery curve of an arm in this folder keeps."""
-    epochs = [epochs for epochs in STUDY.recovery.epochs if epochs <= 1]
-    return [file for start in ("trough", "end") for share in epochs for file in model_files(f"{folder}/checkpoints/{start}-{share:g}")]
-
-
-def recovered_models(wildcards):
-    """The same of the arm; none where it has no curve."""
-    if STUDY.probe(wildcards.arm) != "curve":
-        return []
-    return recovered_files(f"{SEED}/recovery/{{arm}}".format(**wildcards))
+def recovered(wildcards, name):
+    """A path below the folder of the arm's recovery, as a list; an empty one where there is no curve, and so no recovered weights."""
+    return [f"{SEED}/recovery/{{arm}}/{name}".format(**wildcards)] if STUDY.probe(wildcards.arm) == "curve" else []
 
 
 def task0_folder(arm):
@@ -142,22 +82,19 @@ def task0_folder(arm):
     return f"{SEED}/task0-lamol/{method.language_loss:g}" if method.method == "lamol" else f"{SEED}/task0"
 
 
-def task0_model(wildcards):
-    """The files of the model that the arm starts from."""
-    folder = task0_folder(wildcards.arm).format(**wildcards)
-    return model_files(f"{folder}/model")
+def start_model(wildcards):
+    """The folder of the model that the arm starts from."""
+    return f"{task0_folder(wildcards.arm)}/model".format(**wildcards)
 
 
-def task0_state(wildcards):
-    """The file of the last optimizer state of the Task 0 of an arm that goes on with it."""
-    folder = task0_folder(wildcards.arm).format(**wildcards)
-    return [f"{folder}/model/optimizer.safetensors"] if STUDY.methods[wildcards.arm].carried_state else []
+def start_weights(wildcards):
+    """The manifest of the same, which stands for it among the inputs of a job."""
+    return f"{task0_folder(wildcards.arm)}/{MANIFEST}".format(**wildcards)
 
 
 def method_code(wildcards):
     """The file of the arm's method and the library files that it imports."""
-    file = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}.py"
-    return [file, *code(file)]
+    return code(f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}.py")
 
 
 def one_of(names):

@@ -31,7 +31,7 @@ rule view_fisher:
         library=code("workflow/scripts/view_fisher.py"),
         config=f"{SEED}/fisher/config.json",
         questions=rules.make_data.output.questions,
-        task0=rules.task0.output.model,
+        task0=rules.task0.output.weights,
     output:
         f"{SEED}/fisher/fisher.parquet",
     log:
@@ -43,8 +43,10 @@ rule view_fisher:
     threads: STUDY.threads.views
     resources:
         **needs("view_fisher"),
+    params:
+        task0=of_seed("task0/model"),
     shell:
-        "python {input.script} --config {input.config} --questions {input.questions} --task0 $(dirname {input.task0[0]}) "
+        "python {input.script} --config {input.config} --questions {input.questions} --task0 {params.task0} "
         "--output {output} > {log} 2>&1"
 
 
@@ -55,8 +57,8 @@ rule view_drift:
         library=code("workflow/scripts/view_drift.py"),
         config=f"{SEED}/drift/config.json",
         questions=rules.make_data.output.questions,
-        task0=[model_files(f"{task0_folder(arm)}/model")[0] for arm in COMPARED_ARMS],
-        weights=[file for arm in COMPARED_ARMS for file in checkpoint_files(f"{SEED}/task1/{arm}", kept_steps(arm))],
+        task0=[f"{task0_folder(arm)}/{MANIFEST}" for arm in COMPARED_ARMS],
+        weights=[f"{SEED}/task1/{arm}/{MANIFEST}" for arm in COMPARED_ARMS],
         metrics=[f"{SEED}/task1/{arm}/metrics.parquet" for arm in COMPARED_ARMS],
     output:
         f"{SEED}/drift/drift.parquet",
@@ -70,8 +72,8 @@ rule view_drift:
     resources:
         **needs("view_drift"),
     params:
-        task0=lambda wildcards, input: [Path(file).parent for file in input.task0],
-        task1=lambda wildcards, input: [Path(file).parent for file in input.metrics],
+        task0=[f"{task0_folder(arm)}/model" for arm in COMPARED_ARMS],
+        task1=[f"{SEED}/task1/{arm}" for arm in COMPARED_ARMS],
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --task0 {params.task0} --task1 {params.task1} "
         "--output {output} > {log} 2>&1"

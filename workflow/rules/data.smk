@@ -26,5 +26,7 @@ rule make_data:
     threads: 1
     resources:
         **needs("make_data"),
+    params:
+        folder=of_seed("data"),
     shell:
-        "python {input.script} --config {input.config} --resources resources --output $(dirname {output.questions}) > {log} 2>&1"
+        "python {input.script} --config {input.config} --resources resources --output {params.folder} > {log} 2>&1"

@@ -8,10 +8,9 @@ rule task0:
         library=code("workflow/scripts/task0.py"),
         config=f"{SEED}/task0/config.json",
         data=rules.make_data.output,
-        start=rules.pretrain.output.model,
+        start=rules.pretrain.output.weights,
     output:
-        model=model_files(f"{SEED}/task0/model"),
-        state=f"{SEED}/task0/model/optimizer.safetensors",
+        weights=f"{SEED}/task0/{MANIFEST}",
         metrics=f"{SEED}/task0/metrics.parquet",
         facts=f"{SEED}/task0/facts.parquet",
     log:
@@ -24,10 +23,13 @@ rule task0:
     resources:
         **needs("task0"),
     params:
-        scratch=f"{SEED}/scratch/task0",
+        data=of_seed("data"),
+        start=of_seed("pretrain/model"),
+        scratch=of_seed("scratch/task0"),
+        folder=of_seed("task0"),
     shell:
-        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
-        "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+        "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
+        "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
 
 
 # Two rules ask the same of Task 0. This one stands in the way of Task 1, so it reruns only when the models do: a threshold
@@ -81,44 +83,39 @@ rule gate_task0:
         "--pretrain {input.pretrain} --task0 {input.task0} --output {output} > {log} 2>&1"
 
 
-# The outputs of a rule are fixed names, so arms that run for different numbers of steps or keep other checkpoints need a rule each.
-TRAINED_ARMS = [arm for arm in STUDY.every_arm if arm not in STUDY.task_vector_arms]
-
-for steps, every in sorted({(steps_of(arm), STUDY.keeps_every_checkpoint(arm)) for arm in TRAINED_ARMS}):
-
-    rule:
-        """Train one arm on the questions about new persons, evaluating every group densely."""
-        name:
-            ("task1" if steps == STUDY.task1.steps else f"task1_{steps}_steps") + ("_every_checkpoint" if every else "")
-        input:
-            script="workflow/scripts/task1.py",
-            library=code("workflow/scripts/task1.py"),
-            method=method_code,
-            config=f"{SEED}/task1/{{arm}}/config.json",
-            data=rules.make_data.output,
-            start=task0_model,
-            state=task0_state,
-            check=rules.check_task0.output,
-        output:
-            checkpoints=checkpoint_files(f"{SEED}/task1/{{arm}}", checkpoint_steps(STUDY.task1, steps, every)),
-            metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
-            facts=f"{SEED}/task1/{{arm}}/facts.parquet",
-        log:
-            f"{LOGS}/task1/{{arm}}.log",
-        benchmark:
-            f"{BENCHMARKS}/task1/{{arm}}.tsv"
-        wildcard_constraints:
-            arm=one_of(arm for arm in TRAINED_ARMS if (steps_of(arm), STUDY.keeps_every_checkpoint(arm)) == (steps, every)),
-        conda:
-            "../envs/forgetting.yaml"
-        threads: STUDY.threads.task1
-        resources:
-            **needs("task1"),
-        params:
-            scratch=f"{SEED}/scratch/task1/{{arm}}",
-        shell:
-            "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
-            "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+rule task1:
+    """Train one arm on the questions about new persons, evaluating every group densely."""
+    input:
+        script="workflow/scripts/task1.py",
+        library=code("workflow/scripts/task1.py"),
+        method=method_code,
+        config=f"{SEED}/task1/{{arm}}/config.json",
+        data=rules.make_data.output,
+        start=start_weights,
+        check=rules.check_task0.output,
+    output:
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
+        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
+        facts=f"{SEED}/task1/{{arm}}/facts.parquet",
+    log:
+        f"{LOGS}/task1/{{arm}}.log",
+    benchmark:
+        f"{BENCHMARKS}/task1/{{arm}}.tsv"
+    wildcard_constraints:
+        arm=one_of(arm for arm in STUDY.every_arm if arm not in STUDY.task_vector_arms),
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.task1
+    resources:
+        **needs("task1"),
+    params:
+        data=of_seed("data"),
+        start=start_model,
+        scratch=of_seed("scratch/task1/{arm}"),
+        folder=of_seed("task1/{arm}"),
+    shell:
+        "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
+        "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
 
 
 rule task0_lamol:
@@ -128,10 +125,9 @@ rule task0_lamol:
         library=code("workflow/scripts/task0_lamol.py"),
         config=f"{SEED}/task0-lamol/{{weight}}/config.json",
         data=rules.make_data.output,
-        start=rules.pretrain.output.model,
+        start=rules.pretrain.output.weights,
     output:
-        model=model_files(f"{SEED}/task0-lamol/{{weight}}/model"),
-        state=f"{SEED}/task0-lamol/{{weight}}/model/optimizer.safetensors",
+        weights=f"{SEED}/task0-lamol/{{weight}}/{MANIFEST}",
         metrics=f"{SEED}/task0-lamol/{{weight}}/metrics.parquet",
         facts=f"{SEED}/task0-lamol/{{weight}}/facts.parquet",
     log:
@@ -146,10 +142,13 @@ rule task0_lamol:
     resources:
         **needs("task0_lamol"),
     params:
-        scratch=f"{SEED}/scratch/task0-lamol/{{weight}}",
+        data=of_seed("data"),
+        start=of_seed("pretrain/model"),
+        scratch=of_seed("scratch/task0-lamol/{weight}"),
+        folder=of_seed("task0-lamol/{weight}"),
     shell:
-        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
-        "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+        "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
+        "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
 
 
 rule task_vector:
@@ -159,11 +158,11 @@ rule task_vector:
         library=code("workflow/scripts/task_vector.py"),
         config=f"{SEED}/task1/{{arm}}/config.json",
         data=rules.make_data.output,
-        start=rules.task0.output.model,
-        base=checkpoint_files(f"{SEED}/task1/seq", kept_steps("seq")),
+        start=rules.task0.output.weights,
+        base=f"{SEED}/task1/seq/{MANIFEST}",
         metrics=f"{SEED}/task1/seq/metrics.parquet",
     output:
-        checkpoints=checkpoint_files(f"{SEED}/task1/{{arm}}", checkpoint_steps(STUDY.task1, STUDY.task1.steps, False)),
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
         metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
         facts=f"{SEED}/task1/{{arm}}/facts.parquet",
     log:
@@ -177,6 +176,11 @@ rule task_vector:
     threads: STUDY.threads.task1
     resources:
         **needs("task_vector"),
+    params:
+        data=of_seed("data"),
+        start=of_seed("task0/model"),
+        base=of_seed("task1/seq"),
+        folder=of_seed("task1/{arm}"),
     shell:
-        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
-        "--base $(dirname {input.metrics}) --output $(dirname {output.metrics}) > {log} 2>&1"
+        "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
+        "--base {params.base} --output {params.folder} > {log} 2>&1"

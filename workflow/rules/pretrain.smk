@@ -10,8 +10,7 @@ rule pretrain:
         data=rules.make_data.output,
         resources=RESOURCES,
     output:
-        model=model_files(f"{SEED}/pretrain/model"),
-        late=model_files(f"{SEED}/pretrain/late"),
+        weights=f"{SEED}/pretrain/{MANIFEST}",
         metrics=f"{SEED}/pretrain/metrics.parquet",
     log:
         f"{LOGS}/pretrain.log",
@@ -23,8 +22,10 @@ rule pretrain:
     resources:
         **needs("pretrain"),
     params:
-        scratch=f"{SEED}/scratch/pretrain",
+        data=of_seed("data"),
+        folder=of_seed("pretrain"),
+        scratch=of_seed("scratch/pretrain"),
         python=interpreter,
     shell:
-        "{params.python} {input.script} --config {input.config} --data $(dirname {input.data[0]}) --resources resources "
-        "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+        "{params.python} {input.script} --config {input.config} --data {params.data} --resources resources "
+        "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"

@@ -1,46 +1,42 @@
-# The recovery probe of science section 4, its controls, and the gate on both.
+# The recovery probe, its controls, and the gate on both (docs/definitions.md).
 
 
-# The outputs of a rule are fixed names, and only recovery curves keep weights, so they need a rule of their own.
-for curve in (True, False):
-
-    rule:
-        """Train on Task 0 again from Task 1 checkpoints of an arm: what comes back was forgotten only spuriously."""
-        name:
-            "recovery_curve" if curve else "recovery"
-        input:
-            script="workflow/scripts/recovery.py",
-            library=code("workflow/scripts/recovery.py"),
-            config=f"{SEED}/recovery/{{arm}}/config.json",
-            data=rules.make_data.output,
-            start=task0_model,
-            checkpoints=task1_checkpoints,
-            metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
-            facts=f"{SEED}/task1/{{arm}}/facts.parquet",
-        output:
-            recovered_files(f"{SEED}/recovery/{{arm}}") if curve else [],
-            metrics=f"{SEED}/recovery/{{arm}}/metrics.parquet",
-            facts=f"{SEED}/recovery/{{arm}}/facts.parquet",
-        log:
-            f"{LOGS}/recovery/{{arm}}.log",
-        benchmark:
-            f"{BENCHMARKS}/recovery/{{arm}}.tsv"
-        wildcard_constraints:
-            arm=one_of(arm for arm in STUDY.every_arm if (STUDY.probe(arm) == "curve") == curve),
-        # The longest jobs: start them before the remaining arms of Task 1.
-        priority: 1
-        conda:
-            "../envs/forgetting.yaml"
-        threads: STUDY.threads.recovery
-        resources:
-            **needs("recovery_curve" if curve else "recovery"),
-        params:
-            steps=lambda wildcards: kept_steps(wildcards.arm),
-            scratch=f"{SEED}/scratch/recovery/{{arm}}",
-        shell:
-            "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) "
-            "--task0 $(dirname $(dirname {input.start[0]})) --task1 $(dirname {input.metrics}) --steps {params.steps} "
-            "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+rule recovery:
+    """Train on Task 0 again from Task 1 checkpoints of an arm: what comes back was forgotten only spuriously."""
+    input:
+        script="workflow/scripts/recovery.py",
+        library=code("workflow/scripts/recovery.py"),
+        config=f"{SEED}/recovery/{{arm}}/config.json",
+        data=rules.make_data.output,
+        start=start_weights,
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
+        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
+    output:
+        weights=f"{SEED}/recovery/{{arm}}/{MANIFEST}",
+        metrics=f"{SEED}/recovery/{{arm}}/metrics.parquet",
+        facts=f"{SEED}/recovery/{{arm}}/facts.parquet",
+    log:
+        f"{LOGS}/recovery/{{arm}}.log",
+    benchmark:
+        f"{BENCHMARKS}/recovery/{{arm}}.tsv"
+    wildcard_constraints:
+        arm=one_of(STUDY.every_arm),
+    # The longest jobs: start them before the remaining arms of Task 1.
+    priority: 1
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.recovery
+    resources:
+        **needs("recovery"),
+    params:
+        data=of_seed("data"),
+        task0=lambda wildcards: task0_folder(wildcards.arm).format(**wildcards),
+        task1=of_seed("task1/{arm}"),
+        scratch=of_seed("scratch/recovery/{arm}"),
+        folder=of_seed("recovery/{arm}"),
+    shell:
+        "python {input.script} --config {input.config} --data {params.data} --task0 {params.task0} --task1 {params.task1} "
+        "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
 
 
 rule recovery_controls:
@@ -50,8 +46,9 @@ rule recovery_controls:
         library=code("workflow/scripts/recovery_controls.py"),
         config=f"{SEED}/recovery/controls/config.json",
         data=rules.make_data.output,
-        start=rules.pretrain.output.model,
+        start=rules.pretrain.output.weights,
     output:
+        weights=f"{SEED}/recovery/controls/{MANIFEST}",
         metrics=f"{SEED}/recovery/controls/metrics.parquet",
         facts=f"{SEED}/recovery/controls/facts.parquet",
     log:
@@ -64,10 +61,13 @@ rule recovery_controls:
     resources:
         **needs("recovery_controls"),
     params:
-        scratch=f"{SEED}/scratch/recovery/controls",
+        data=of_seed("data"),
+        start=of_seed("pretrain/model"),
+        scratch=of_seed("scratch/recovery/controls"),
+        folder=of_seed("recovery/controls"),
     shell:
-        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --start $(dirname {input.start[0]}) "
-        "--scratch {params.scratch} --output $(dirname {output.metrics}) > {log} 2>&1"
+        "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
+        "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
 
 
 rule gate_task1:

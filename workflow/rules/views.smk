@@ -8,10 +8,10 @@ rule view_landscape:
         library=code("workflow/scripts/view_landscape.py"),
         config=f"{SEED}/views/{{arm}}/landscape.json",
         questions=rules.make_data.output.questions,
-        task0=task0_model,
-        checkpoints=task1_checkpoints,
+        task0=start_weights,
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
         metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
-        recovered=recovered_models,
+        recovered=lambda wildcards: recovered(wildcards, MANIFEST),
     output:
         landscape=f"{SEED}/views/{{arm}}/landscape.parquet",
         interpolation=f"{SEED}/views/{{arm}}/interpolation.parquet",
@@ -25,10 +25,12 @@ rule view_landscape:
     resources:
         **needs("view_landscape"),
     params:
-        recovered=lambda wildcards, input: f"--recovered {Path(input.recovered[0]).parents[1]}" if input.recovered else "",
+        task0=start_model,
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
+        recovered=lambda wildcards: ["--recovered", *folder] if (folder := recovered(wildcards, "checkpoints")) else [],
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} {params.recovered} "
-        "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
+        "--task0 {params.task0} --checkpoints {params.checkpoints} "
         "--output {output.landscape} --output-interpolation {output.interpolation} > {log} 2>&1"
 
 
@@ -38,10 +40,9 @@ rule view_weights:
         script="workflow/scripts/view_weights.py",
         library=code("workflow/scripts/view_weights.py"),
         config=f"{SEED}/views/{{arm}}/weights.json",
-        late=rules.pretrain.output.late,
-        pretrained=rules.pretrain.output.model,
-        task0=task0_model,
-        checkpoints=task1_checkpoints,
+        pretrained=rules.pretrain.output.weights,
+        task0=start_weights,
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
     output:
         f"{SEED}/views/{{arm}}/weights.parquet",
     log:
@@ -53,9 +54,13 @@ rule view_weights:
     threads: STUDY.threads.views
     resources:
         **needs("view_weights"),
+    params:
+        pretrain=of_seed("pretrain"),
+        task0=start_model,
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
-        "python {input.script} --config {input.config} --pretrained-late $(dirname {input.late[0]}) --pretrained $(dirname {input.pretrained[0]}) "
-        "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
+        "python {input.script} --config {input.config} --pretrained-late {params.pretrain}/late --pretrained {params.pretrain}/model "
+        "--task0 {params.task0} --checkpoints {params.checkpoints} "
         "--output {output} > {log} 2>&1"
 
 
@@ -66,9 +71,9 @@ rule view_features:
         library=code("workflow/scripts/view_features.py"),
         config=f"{SEED}/views/{{arm}}/features.json",
         questions=rules.make_data.output.questions,
-        pretrained=rules.pretrain.output.model,
-        task0=task0_model,
-        checkpoints=task1_checkpoints,
+        pretrained=rules.pretrain.output.weights,
+        task0=start_weights,
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
         metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
     output:
         features=f"{SEED}/views/{{arm}}/features.parquet",
@@ -82,9 +87,13 @@ rule view_features:
     threads: STUDY.threads.views
     resources:
         **needs("view_features"),
+    params:
+        pretrained=of_seed("pretrain/model"),
+        task0=start_model,
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
-        "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} --pretrained $(dirname {input.pretrained[0]}) "
-        "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
+        "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} --pretrained {params.pretrained} "
+        "--task0 {params.task0} --checkpoints {params.checkpoints} "
         "--output {output.features} --output-points {output.points} > {log} 2>&1"
 
 
@@ -95,8 +104,8 @@ rule view_positions:
         library=code("workflow/scripts/view_positions.py"),
         config=f"{SEED}/views/{{arm}}/positions.json",
         questions=rules.make_data.output.questions,
-        task0=task0_model,
-        checkpoints=task1_checkpoints,
+        task0=start_weights,
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
     output:
         f"{SEED}/views/{{arm}}/positions.parquet",
     log:
@@ -108,9 +117,12 @@ rule view_positions:
     threads: STUDY.threads.views
     resources:
         **needs("view_positions"),
+    params:
+        task0=start_model,
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} "
-        "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
+        "--task0 {params.task0} --checkpoints {params.checkpoints} "
         "--output {output} > {log} 2>&1"
 
 
@@ -121,8 +133,8 @@ rule view_gradients:
         library=code("workflow/scripts/view_gradients.py"),
         config=f"{SEED}/views/{{arm}}/gradients.json",
         questions=rules.make_data.output.questions,
-        task0=task0_model,
-        checkpoints=task1_checkpoints,
+        task0=start_weights,
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
     output:
         f"{SEED}/views/{{arm}}/gradients.parquet",
     log:
@@ -134,9 +146,12 @@ rule view_gradients:
     threads: STUDY.threads.views
     resources:
         **needs("view_gradients"),
+    params:
+        task0=start_model,
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} "
-        "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
+        "--task0 {params.task0} --checkpoints {params.checkpoints} "
         "--output {output} > {log} 2>&1"
 
 
@@ -147,8 +162,8 @@ rule view_theory:
         library=code("workflow/scripts/view_theory.py"),
         config=f"{SEED}/views/{{arm}}/theory.json",
         questions=rules.make_data.output.questions,
-        task0=task0_model,
-        checkpoints=task1_checkpoints,
+        task0=start_weights,
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
         metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
     output:
         f"{SEED}/views/{{arm}}/theory.parquet",
@@ -161,9 +176,12 @@ rule view_theory:
     threads: STUDY.threads.views
     resources:
         **needs("view_theory"),
+    params:
+        task0=start_model,
+        checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
         "python {input.script} --config {input.config} --questions {input.questions} --metrics {input.metrics} "
-        "--task0 $(dirname {input.task0[0]}) --checkpoints $(dirname $(dirname {input.checkpoints[0]})) "
+        "--task0 {params.task0} --checkpoints {params.checkpoints} "
         "--output {output} > {log} 2>&1"
 
 
@@ -175,8 +193,8 @@ rule view_common_shift:
         config=f"{SEED}/views/{{arm}}/common_shift.json",
         data=rules.make_data.output,
         templates=TEMPLATES,
-        task0=task0_model,
-        checkpoints=task1_checkpoints,
+        task0=start_weights,
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
         metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
     output:
         shift=f"{SEED}/views/{{arm}}/common_shift.parquet",
@@ -191,7 +209,12 @@ rule view_common_shift:
     threads: STUDY.threads.views
     resources:
         **needs("view_common_shift"),
+    params:
+        data=of_seed("data"),
+        templates=lambda wildcards, input: Path(input.templates[0]).parent,
+        task0=start_model,
+        task1=of_seed("task1/{arm}"),
     shell:
-        "python {input.script} --config {input.config} --data $(dirname {input.data[0]}) --templates $(dirname {input.templates[0]}) "
-        "--task0 $(dirname {input.task0[0]}) --task1 $(dirname {input.metrics}) --output {output.shift} "
+        "python {input.script} --config {input.config} --data {params.data} --templates {params.templates} "
+        "--task0 {params.task0} --task1 {params.task1} --output {output.shift} "
         "--output-repair {output.repair} --output-recall {output.recall} > {log} 2>&1"

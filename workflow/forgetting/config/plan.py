@@ -64,7 +64,6 @@ def lamol_task0_job(study: StudyConfig, seed: int, language_loss: float) -> Lamo
 
 def task1_job(study: StudyConfig, seed: int, arm: str) -> Task1Job:
     """Of the method, what the arm says and no default: a knob that is new, or another's, changes no job but those that turn it."""
-    every_checkpoint = study.keeps_every_checkpoint(arm)
     return Task1Job(
         scale=study.scale,
         seed=seed,
@@ -73,8 +72,7 @@ def task1_job(study: StudyConfig, seed: int, arm: str) -> Task1Job:
         task1=study.task1,
         evaluation=study.evaluation,
         precision=study.precision,
-        every_checkpoint=every_checkpoint,
-        early_checkpoints=study.storage.early_checkpoints if every_checkpoint else "whole",
+        every_checkpoint=study.keeps_every_checkpoint(arm),
         checkpoint_precision=study.storage.checkpoint_precision,
     )
 

@@ -177,22 +177,10 @@ CheckpointPrecision = Literal["float32", "bfloat16"]
 class Storage(Strict):
     """How the weights of Task 1 and recovery are kept."""
 
-    early_checkpoints: Literal["whole", "difference"] = Field(
-        description="`whole`, or `difference`: the checkpoints that are kept for a stride of `task1.checkpoints` alone (so neither "
-        "step 150, the match, the end nor the later ones) are stored as what differs from the model after Task 0, without loss. "
-        "About 0.57 of the size at the paper's rate. This code reads them like any other; for transformers see `docs/outputs.md`"
-    )
     checkpoint_precision: CheckpointPrecision = Field(
         description="of the weights that Task 1 and recovery keep; not of the models that training starts from, nor of saved states. "
-        "bfloat16 has 8 significant bits: small updates vanish, see [outputs](../docs/outputs.md#size-of-the-checkpoints). "
-        "Not together with `difference`"
+        "bfloat16 has 8 significant bits: small updates vanish, see [outputs](../docs/outputs.md#checkpoints)"
     )
-
-    @model_validator(mode="after")
-    def _differences_are_of_float32(self) -> Storage:
-        if self.early_checkpoints == "difference" and self.checkpoint_precision != "float32":
-            raise ValueError("early_checkpoints: difference is for checkpoint_precision: float32; use one of the two")
-        return self
 
 
 class RecoveryTraining(Strict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from forgetting.config.knobs import AnyArm
@@ -42,13 +41,6 @@ def checkpoint_steps(task1: Task1, steps: int, every: bool = True) -> list[int]:
     for index in range(1, task1.later_checkpoints + 1) if every else ():
         kept.add(start + round(index * (steps - start) / task1.later_checkpoints))
     return sorted(step for step in kept if 0 < step <= steps)
-
-
-def dense_steps(task1: Task1, kept: Sequence[int]) -> frozenset[int]:
-    """Those of the kept steps that are there for a stride of `task1.checkpoints` alone, and may be stored as differences: neither the
-    early one nor the end, which people open, nor one of those spread to the end."""
-    until = max((until for until, _ in task1.checkpoints), default=0)
-    return frozenset(step for step in kept if step <= until and step not in (EARLY_STEP, max(kept)))
 
 
 def evaluation_steps(task1: Task1, steps: int) -> list[int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -20,10 +20,12 @@ from transformers.utils import logging as transformers_logging
 from forgetting.config.sections import CheckpointPrecision, Model
 from forgetting.errors import CheckpointError
 from forgetting.model.devices import lease_device
-from forgetting.model.difference import DIFFERENCE, WEIGHTS, Base, read_difference, write_difference
+from forgetting.model.manifest import check_sizes, withdraw_manifest, write_manifest
 from forgetting.tables import atomic, writing
 
-CONFIG = "config.json"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CHECKPOINTS = "checkpoints"
+"""The folder of the checkpoints of a job that keeps several."""
 transformers_logging.disable_progress_bar()  # a bar for every checkpoint would bury the lines of a job's log
 
 
@@ -58,11 +60,10 @@ def build_model(config: Model, vocabulary_size: int, seed: int) -> GPTNeoXForCau
     )
 
 
-def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path, precision: CheckpointPrecision = "float32", base: Base | None = None) -> None:
+def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path, precision: CheckpointPrecision = "float32") -> None:
     """Write `config.json` and `model.safetensors`, which `AutoModelForCausalLM.from_pretrained` opens; all or nothing.
 
-    precision: of the weights in the file. With a base, `difference.safetensors` is written in place of `model.safetensors`: only
-    `load_checkpoint` and `load_weights` read it, and only where the base is.
+    precision: of the weights in the file.
     """
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -73,9 +74,6 @@ def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path, precision: Checkpoi
             (part / "generation_config.json").unlink(missing_ok=True)  # sampling settings are given where texts are sampled
             if precision == "bfloat16":
                 _round_to_bfloat16(part)
-            if base is not None:
-                write_difference(safetensors.torch.load_file(part / WEIGHTS), base, part / DIFFERENCE)
-                (part / WEIGHTS).unlink()
         publish(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -95,7 +93,7 @@ def publish(source: Path, target: Path) -> None:
     The source stays, so a job that dies while it finishes can finish again. Where the file system has no hard links, files are copied.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for file in sorted(source.iterdir(), key=lambda path: path.name in (WEIGHTS, DIFFERENCE)):
+    for file in sorted(source.iterdir(), key=lambda path: path.name == WEIGHTS):
         with atomic(target / file.name) as part:
             try:
                 os.link(file, part)
@@ -103,35 +101,37 @@ def publish(source: Path, target: Path) -> None:
                 shutil.copyfile(file, part)
 
 
+def publish_all(checkpoints: Mapping[str, Path], output: Path) -> None:
+    """Publish finished checkpoints, given by name, as `output/checkpoints/<name>` in place of those there, and last their manifest."""
+    withdraw_manifest(output)
+    shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)  # another config may have left other steps there
+    for name, folder in checkpoints.items():
+        publish(folder, output / CHECKPOINTS / name)
+    write_manifest(output, [f"{CHECKPOINTS}/{name}" for name in checkpoints])
+
+
 def load_checkpoint(folder: str | Path) -> GPTNeoXForCausalLM:
-    """A saved model in float32 and evaluation mode, on the CPU. Raises CheckpointError that names a file that is missing, truncated, or
-    not of the architecture that `config.json` beside it tells."""
-    path, config = weights_file(folder), load_architecture(folder)
-    options: dict[str, Any] = {
-        "config": config,
-        "dtype": torch.float32,
-        "ignore_mismatched_sizes": True,  # they are an error below, with the name of the file
-        "output_loading_info": True,
-    }
-    if path.name == DIFFERENCE:
-        model, loading = GPTNeoXForCausalLM.from_pretrained(None, state_dict=read_difference(path.parent), **options)
-    else:
-        try:
-            with safetensors.safe_open(path, framework="pt"):  # checks the header against the size of the file
-                pass
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None
-        # use_safetensors: never a pickle
-        model, loading = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True, **options)
+    """A saved model in float32 and evaluation mode, on the CPU. Raises CheckpointError that names a file that is missing, of another size
+    than its manifest says, or not of the architecture that `config.json` beside it tells."""
+    check_sizes(Path(folder))
+    path, config = Path(folder) / WEIGHTS, load_architecture(folder)
+    try:
+        with safetensors.safe_open(path, framework="pt"):  # checks the header against the size of the file
+            pass
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); delete it and run again") from None
+    model, loading = AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.float32,
+        local_files_only=True,
+        use_safetensors=True,  # never a pickle
+        ignore_mismatched_sizes=True,  # they are an error below, with the name of the file
+        output_loading_info=True,
+    )
     if wrong := [*loading["mismatched_keys"], *loading["missing_keys"], *loading["unexpected_keys"]]:
         raise CheckpointError(f"{path}: is not of the architecture in {CONFIG} beside it (first {wrong[0]}); delete both and run again")
     return model.eval()
-
-
-def weights_file(folder: str | Path) -> Path:
-    """The file with the weights of a saved model, or with their difference from those of its base."""
-    difference = Path(folder) / DIFFERENCE
-    return difference if difference.exists() else Path(folder) / WEIGHTS
 
 
 def load_architecture(folder: str | Path) -> PretrainedConfig:
@@ -147,9 +147,8 @@ def load_architecture(folder: str | Path) -> PretrainedConfig:
 
 def load_weights(folder: str | Path) -> dict[str, Tensor]:
     """The weights of a checkpoint by name, in float32. Raises CheckpointError naming a missing or damaged file."""
-    path = weights_file(folder)
-    if path.name == DIFFERENCE:
-        return read_difference(path.parent)
+    check_sizes(Path(folder))
+    path = Path(folder) / WEIGHTS
     try:
         return {name: weight.float() for name, weight in safetensors.torch.load_file(path).items()}
     except (SafetensorError, OSError) as error:

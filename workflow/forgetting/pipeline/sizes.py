@@ -11,7 +11,7 @@ from math import ceil
 
 from forgetting.config.knobs import WINDOW, GradientProjection, Replay
 from forgetting.config.sections import ATTRIBUTES, MEASURED_GROUPS, PRETRAINED_GROUPS
-from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, dense_steps, evaluation_steps
+from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
 from forgetting.config.study import StudyConfig
 
 TOKENS_PER_QUESTION, TOKENS_PER_ANSWER = 20, 4
@@ -26,9 +26,6 @@ FORWARD, TRAIN = 2, 6
 BYTES_PER_WEIGHT = 4
 KEPT_BYTES = {"float32": 4, "bfloat16": 2}
 """Of a weight in a checkpoint of Task 1 or recovery."""
-DIFFERENCE_SHARE = 0.57
-"""Size of an early checkpoint that is stored as a difference, as a share of the whole one: mean over steps 5, 10, ..., 200 of `seq`
-with the model and data of the laptop scale at the paper's rate and batch (benchmarks/checkpoints.py). What a method freezes takes none."""
 START_SECONDS = 10
 """Until Python, torch and the data are there."""
 STEP_SECONDS = {0: 0.02, 1: 0.01}
@@ -83,30 +80,29 @@ class Sizes:
         self.task0_questions = len(ATTRIBUTES) * study.data.groups.task0_train
 
     def of(self, rule: str, arm: str | None = None) -> Size:
-        """Of one job of the rule; rules that differ only in their outputs (task1_*, recovery_curve) count as one. Raises KeyError."""
-        family = next((name for name in ("task1", "recovery_curve") if rule.startswith(name)), rule)
-        if family in ("task1", "task_vector", "recovery", "recovery_curve") or rule.startswith("view_"):
-            return self._of_arm(family, arm or "seq")
+        """Of one job of the rule. Raises KeyError."""
+        if rule in ("task1", "task_vector", "recovery") or rule.startswith("view_"):
+            return self._of_arm(rule, arm or "seq")
         return {
             "make_data": self._data,
             "pretrain": self._pretrain,
             "task0": lambda: self._task0(1),
             "task0_lamol": lambda: self._task0(2),  # the same tokens are trained as text, too
             "recovery_controls": lambda: self._recovery([max(self.study.recovery.epochs)] * 2, 0),
-        }[family]()
+        }[rule]()
 
     def gpus(self, rule: str) -> int:
         """GPUs of each job of the rule: making the data needs none, and only pretraining can use several."""
         return {"make_data": 0, "pretrain": self.study.pretraining_gpus}.get(rule, self.study.gpus_per_job)
 
-    def _of_arm(self, family: str, arm: str) -> Size:
-        if family == "task1":
+    def _of_arm(self, rule: str, arm: str) -> Size:
+        if rule == "task1":
             return self._task1(arm)
-        if family == "task_vector":
+        if rule == "task_vector":
             return self._task_vector()
-        if family in ("recovery", "recovery_curve"):
+        if rule == "recovery":
             return self._recovery(self._probes(arm), self._recovered_models(arm))
-        return self._view(family, arm)
+        return self._view(rule, arm)
 
     # What jobs consist of.
 
@@ -192,9 +188,7 @@ class Sizes:
         work = WORK.get(method.method, 1.0) * steps + prepared
         trained = work * arm_training(study.task1, method).batch_size * (1 + added)
         operations = self._questions(trained, TRAIN) + self._questions(facts)
-        kept = self._kept(arm)
-        differences = len(dense_steps(study.task1, kept)) if study.storage.early_checkpoints == "difference" else 0
-        models = len(kept) + 1 - (1 - DIFFERENCE_SHARE) * differences  # and the match
+        models = len(self._kept(arm)) + 1  # and the match
         return self._job("task1", operations, facts, models * self.kept_bytes, self._evaluation_batch, steps=work)
 
     def _asked_late(self, steps: int) -> int:

@@ -10,8 +10,7 @@ from transformers import GPTNeoXForCausalLM
 
 from forgetting.config.sections import CheckpointPrecision
 from forgetting.data.points import MATCHED
-from forgetting.model.checkpoints import publish, save_checkpoint
-from forgetting.model.difference import Base
+from forgetting.model.checkpoints import publish_all, save_checkpoint
 
 _STEPS = "step-??????"
 
@@ -24,25 +23,17 @@ def step_name(step: int) -> str:
 class Keeper:
     """Collects weights in `folder` until the run is done, so that a killed job goes on with them.
 
-    steps: which ones to keep, the last of the run among them. as_differences: those of them that are stored as differences from `base`.
+    steps: which ones to keep, the last of the run among them.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        steps: Collection[int],
-        precision: CheckpointPrecision,
-        base: Base | None = None,
-        as_differences: Collection[int] = (),
-    ) -> None:
+    def __init__(self, folder: Path, steps: Collection[int], precision: CheckpointPrecision) -> None:
         self.checkpoints, self.learned = folder / "checkpoints", folder / "learned"
-        self.steps, self.precision, self.base, self.as_differences = steps, precision, base, as_differences
+        self.steps, self.precision = steps, precision
 
     def keep(self, model: GPTNeoXForCausalLM, step: int) -> None:
         """Save the weights of a step, if it is one of those to keep."""
         if step in self.steps:
-            base = self.base if step in self.as_differences else None
-            save_checkpoint(model, self.checkpoints / step_name(step), self.precision, base)
+            save_checkpoint(model, self.checkpoints / step_name(step), self.precision)
 
     def match(self, model: GPTNeoXForCausalLM, step: int, learned: bool) -> None:
         """Save the weights of the first step at which Task 1 was `learned`. Called at every evaluation."""
@@ -53,8 +44,6 @@ class Keeper:
             save_checkpoint(model, self.learned / name, self.precision)
 
     def publish(self, output: Path) -> None:
-        """Give all that was kept its place in `output`, and nothing else. Where Task 1 was never learned, `matched` is the end."""
-        shutil.rmtree(output, ignore_errors=True)  # an older config may have left other steps there
-        for folder in self.checkpoints.iterdir():
-            publish(folder, output / folder.name)
-        publish(min(self.learned.glob(_STEPS), default=self.checkpoints / step_name(max(self.steps))), output / MATCHED)
+        """Publish all that was kept as the checkpoints of the job `output`. Where Task 1 was never learned, `matched` is the end."""
+        matched = min(self.learned.glob(_STEPS), default=self.checkpoints / step_name(max(self.steps)))
+        publish_all({folder.name: folder for folder in self.checkpoints.iterdir()} | {MATCHED: matched}, output)

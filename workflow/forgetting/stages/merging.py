@@ -13,7 +13,7 @@ from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.knobs import TaskVector, parse_arm
 from forgetting.config.steps import checkpoint_steps
 from forgetting.data.items import Questions
-from forgetting.model.checkpoints import load_checkpoint, pick_device
+from forgetting.model.checkpoints import CHECKPOINTS, load_checkpoint, pick_device
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.keeper import Keeper, step_name
 from forgetting.stages.measurements import run_metrics
@@ -44,7 +44,7 @@ def apply_task_vector(job: Task1Job, data: Path, start: Path, base: Path, output
     exam = exam_of(job, config, Questions.load(data / "qa.parquet"))
 
     def weights_at(step: int) -> Weights:
-        folder = base / "checkpoints" / step_name(step) if step else start
+        folder = base / CHECKPOINTS / step_name(step) if step else start
         return {name: value.to(device) for name, value in load_checkpoint(folder).state_dict().items()}
 
     before = weights_at(0)
@@ -74,5 +74,5 @@ def apply_task_vector(job: Task1Job, data: Path, start: Path, base: Path, output
         "stored_bytes": BYTES_PER_WEIGHT * parameters * (1 if end is None else 2),
     }
     write_task1(evaluations, exam, job, output, run_metrics(config.steps, cost))
-    keeper.publish(output / "checkpoints")
+    keeper.publish(output)
     shutil.rmtree(output / "kept")

@@ -14,6 +14,7 @@ from forgetting.data.items import Biographies
 from forgetting.evaluation.exact import biography_first_token
 from forgetting.intervals import clustered_wilson
 from forgetting.model.checkpoints import build_model, publish, save_checkpoint
+from forgetting.model.manifest import withdraw_manifest, write_manifest
 from forgetting.scenarios.biography.batches import BiographyBatches
 from forgetting.scenarios.biography.questions import read_questions
 from forgetting.scenarios.biography.rendering import Renderer, read_templates
@@ -30,8 +31,8 @@ EVALUATIONS = 8
 
 
 def pretrain(job: PretrainJob, data: Path, resources: Path, scratch_folder: Path, output: Path) -> None:
-    """Train a model from random weights on the biographies; writes model/, late/ and metrics.parquet. Processes that the launcher started
-    share each batch."""
+    """Train a model from random weights on the biographies; writes model/, late/, their manifest and metrics.parquet. Processes that the
+    launcher started share each batch."""
     with join() as (world, device):
         _pretrain(job, data, resources, scratch_folder, output, world, device)
 
@@ -50,7 +51,7 @@ def _pretrain(
     batches = BiographyBatches(config, job.data, renderer, persons, biographies.rows, job.seed, end)
 
     with world.leader_first():
-        scratch = Scratch(scratch_folder, job, [data / "people.parquet", data / "biographies.arrow"])
+        scratch = Scratch(scratch_folder, job, [data / "people.parquet", data / "biographies.arrow"], [Path(__file__)])
     model = build_model(job.model, tokenizer.get_vocab_size(), job.seed).to(device)
     late = round(config.late_fraction * config.steps)
     group_of_person = people["group"].to_numpy()
@@ -80,6 +81,8 @@ def _pretrain(
     columns = ["step", "group", "attribute", "metric", "value", "n", "low", "high"]
     metrics = pd.concat([pd.DataFrame(rows, columns=columns), training_metrics(history, model)], ignore_index=True)
     write_table(of_run(metrics, job), output / "metrics.parquet", METRICS)
+    withdraw_manifest(output)
     publish(scratch.folder / "late", output / "late")
     save_checkpoint(model, output / "model")
+    write_manifest(output, ["late", "model"])
     scratch.remove()

@@ -19,7 +19,8 @@ from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.data.items import Biographies, Questions
 from forgetting.data.points import END, MATCHED, TROUGH, matched_step, never_had_task0, trough_step
 from forgetting.intervals import summarise
-from forgetting.model.checkpoints import WEIGHTS, load_architecture, load_checkpoint, pick_device, publish, save_checkpoint
+from forgetting.model.checkpoints import CHECKPOINTS, WEIGHTS, load_architecture, load_checkpoint, pick_device, publish_all, save_checkpoint
+from forgetting.model.manifest import MANIFEST, step_folders
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
 from forgetting.stages.measurements import evaluate_facts, facts_frame, of_run, run_metrics
@@ -32,6 +33,8 @@ from forgetting.training.resume import Scratch
 PROBED_GROUPS = ("task0_test", "control")
 OTHER_WORDINGS, UNSEEN_TEXT = "other_wordings.parquet", "probe_biographies.arrow"
 _DOSE_STREAM = 16
+CODE = (Path(__file__),)
+"""What the saved state of a probe is bound to, with all that it imports."""
 RANDOM_START_SEED = 1_000_003
 """Added to the seed of the study, so that no random start is another seed's initialisation of pretraining."""
 
@@ -64,7 +67,8 @@ class Prober:
     """Trains one epoch or more on `task0_train`, or as many steps on what a control has in its place, and measures `task0_test` and
     `control`.
 
-    Finished probes are kept in the scratch folder, and read back as long as the file `start`, which stands for the weights, is the same.
+    Finished probes are kept in the scratch folder, and read back as long as the file `start`, which stands for the weights they
+    begin with, is the same.
     There, too, is the state of the one that runs.
     """
 
@@ -82,7 +86,7 @@ class Prober:
         if job.controls:
             self.inputs += [data / name for name in (OTHER_WORDINGS, UNSEEN_TEXT)]
         self.persons = np.unique(self.train_questions.person)
-        self.scratch = Scratch(scratch_folder, job, self.inputs)
+        self.scratch = Scratch(scratch_folder, job, self.inputs, CODE)
         self.kept = self.scratch.folder / "checkpoints"
 
     def facts(self, probe: Probe) -> pd.DataFrame:
@@ -122,7 +126,7 @@ class Prober:
             self.job.precision,
             schedule_steps=self._steps(1.0),
         )
-        history = train(model, plan, Scratch(self.scratch.folder / probe.name, self.job, self.inputs))
+        history = train(model, plan, Scratch(self.scratch.folder / probe.name, self.job, self.inputs, CODE))
         with atomic(self._cost_path(probe)) as part:
             part.write_text(json.dumps([history.seconds, history.tokens, history.usage]), encoding="utf-8")
         frames = [
@@ -186,15 +190,13 @@ class Prober:
         return GPTNeoXForCausalLM(load_architecture(probe.folder))
 
     def write(self, probes: list[Probe], output: Path) -> None:
-        """Run every probe and write metrics.parquet, facts.parquet, and the weights that are kept to checkpoints/."""
+        """Run every probe and write metrics.parquet, facts.parquet, the weights that are kept to checkpoints/, and their manifest."""
         self._run([probe for probe in probes if not self._path(probe).exists()])
         facts = pd.concat([self.facts(probe) for probe in probes], ignore_index=True)
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)  # another config may have left other weights there
-        for folder in sorted(self.kept.glob("*-*")):
-            publish(folder, output / "checkpoints" / folder.name)
         keys = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
         write_table(facts, output / "facts.parquet", RECOVERY_FACTS)
         write_table(pd.concat([summarise(facts, keys), self._costs(probes)], ignore_index=True), output / "metrics.parquet", RECOVERY)
+        publish_all({folder.name: folder for folder in self.kept.glob("*-*")}, output)
         self.scratch.remove()
 
     def _costs(self, probes: list[Probe]) -> pd.DataFrame:
@@ -219,8 +221,8 @@ class Prober:
             )
 
 
-def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, steps: list[int], scratch_folder: Path, output: Path) -> None:
-    """Probe one arm, whose Task 1 checkpoints are at `steps`.
+def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, scratch_folder: Path, output: Path) -> None:
+    """Probe one arm from its Task 1 checkpoints; `task0` and `task1` are the folders of the model it started from and of its run.
 
     From the points trough, matched and end, for one epoch (probe: short) or for the longest of `recovery.epochs`,
     trough and end then also with shuffled answers (long); from every other checkpoint for one epoch too (curve), when the weights
@@ -231,14 +233,14 @@ def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, steps: l
     at any of its checkpoints another arm may have the trough that it is held against.
     """
     metrics = read_table(task1 / "metrics.parquet", METRICS)
-    prober = Prober(job, data, task1 / "facts.parquet", scratch_folder)
+    prober = Prober(job, data, task1 / MANIFEST, scratch_folder)
     kind = job.probe
-    folders = {step: task1 / "checkpoints" / f"step-{step:06d}" for step in steps}
-    trough, end = trough_step(metrics, steps), max(steps)
+    folders = step_folders(task1 / CHECKPOINTS)
+    trough, end = trough_step(metrics, list(folders)), max(folders)
     main = {trough, end}
     matched = matched_step(metrics)
     if not np.isnan(matched):
-        folders[int(matched)] = task1 / "checkpoints" / MATCHED
+        folders[int(matched)] = task1 / CHECKPOINTS / MATCHED
         main.add(int(matched))
     elsewhere: Literal["ends", "fine"] = "fine" if job.controls or never_had_task0(job.arm) else "ends"
     probes = [Probe("task1", 0, task0 / "model", 1.0 if kind == "curve" else 0.0, elsewhere)]

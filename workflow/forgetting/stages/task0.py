@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from forgetting.config.jobs.task0 import Task0Job
 from forgetting.config.sections import MEASURED_GROUPS
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
+from forgetting.model.manifest import withdraw_manifest, write_manifest
 from forgetting.stages.measurements import evaluate_facts, print_accuracy, training_metrics, write_measurements
 from forgetting.training.batches import Batches, QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
@@ -27,8 +29,8 @@ def finetune_task0(
     output: Path,
     extended: Callable[[QuestionBatches], Batches] = lambda batches: batches,
 ) -> None:
-    """Teach the pretrained model to answer questions about `task0_train`; writes model/, beside its weights the last state of AdamW,
-    metrics.parquet and facts.parquet.
+    """Teach the pretrained model to answer questions about `task0_train`; writes model/ with the last state of AdamW beside its weights,
+    its manifest, metrics.parquet and facts.parquet.
 
     `extended` makes what is trained on from the batches of questions, for a method that needs more than these.
     """
@@ -39,7 +41,8 @@ def finetune_task0(
     evaluate_at = frozenset(np.linspace(0, steps, max(2, round(config.epochs)) + 1).round().astype(int).tolist())
 
     model = load_checkpoint(start).to(pick_device())
-    scratch = Scratch(scratch_folder, job, [data / "qa.parquet", start / WEIGHTS])
+    code = [Path(__file__), Path(inspect.getfile(extended))]
+    scratch = Scratch(scratch_folder, job, [data / "qa.parquet", start / WEIGHTS], code)
     measured = questions.of_groups(*MEASURED_GROUPS).first_persons(job.evaluation.persons_per_group)
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:
@@ -57,7 +60,9 @@ def finetune_task0(
         job.precision,
         kept=output / "model" / MOMENTS,
     )
+    withdraw_manifest(output)
     history = train(model, plan, scratch)
     write_measurements(history.evaluations, measured, job, output, lambda metrics: training_metrics(history, model))
     save_checkpoint(model, output / "model")
+    write_manifest(output, ["model"])
     scratch.remove()

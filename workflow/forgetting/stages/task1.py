@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +14,12 @@ from transformers import GPTNeoXForCausalLM
 from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.knobs import parse_arm
 from forgetting.config.sections import MEASURED_GROUPS, Task1
-from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, dense_steps, evaluation_steps
+from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
 from forgetting.data.items import Questions
 from forgetting.data.points import EARLY_STOP
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
 from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device
-from forgetting.model.difference import Base
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.schemas.people import PEOPLE
 from forgetting.stages.keeper import Keeper
@@ -32,7 +32,8 @@ from forgetting.training.resume import Scratch
 
 
 def finetune_task1(job: Task1Job, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
-    """Train on Task 1 by the arm's method; writes checkpoints/step-*/, checkpoints/matched/, metrics.parquet and facts.parquet.
+    """Train on Task 1 by the arm's method; writes checkpoints/step-*/, checkpoints/matched/, their manifest, metrics.parquet and
+    facts.parquet.
 
     `matched` holds the weights at the first evaluation at which Task 1 exact match is at least `early_stop_accuracy`, the end when
     there is none: as an early stop changes nothing before it, these are the weights of the early-stopped arm.
@@ -43,11 +44,12 @@ def finetune_task1(job: Task1Job, data: Path, start: Path, scratch_folder: Path,
     questions = Questions.load(data / "qa.parquet")
     model = load_checkpoint(start).to(pick_device())
     carried = start / MOMENTS if arm.carried_state else None
-    scratch = Scratch(scratch_folder, job, [data / "qa.parquet", start / WEIGHTS, *([carried] if carried else [])])
-    keeper = _keeper(job, config, steps, scratch.folder, Base(start, output / "checkpoints" / "step"))
+    method = build_method(arm)
+    inputs = [data / "qa.parquet", start / WEIGHTS, *([carried] if carried else [])]
+    scratch = Scratch(scratch_folder, job, inputs, [Path(__file__), Path(inspect.getfile(type(method)))])
+    keeper = Keeper(scratch.folder, checkpoint_steps(config, steps, job.every_checkpoint), job.checkpoint_precision)
 
     started = time.perf_counter()
-    method = build_method(arm)
     method.before_task(_setting(job, config, model, questions, data))
     preparation = time.perf_counter() - started
     exam = exam_of(job, config, questions)
@@ -76,14 +78,8 @@ def finetune_task1(job: Task1Job, data: Path, start: Path, scratch_folder: Path,
     cost |= {"trained_rows": history.rows, "stored_bytes": method.stored_bytes}
     of_run = pd.concat([training_metrics(history, model, method.held_weights), run_metrics(steps, cost | method.after_task())])
     write_task1(history.evaluations, exam, job, output, of_run)
-    keeper.publish(output / "checkpoints")
+    keeper.publish(output)
     scratch.remove()
-
-
-def _keeper(job: Task1Job, config: Task1, steps: int, folder: Path, base: Base) -> Keeper:
-    keep = checkpoint_steps(config, steps, job.every_checkpoint)
-    as_differences = dense_steps(config, keep) if job.early_checkpoints == "difference" else frozenset()
-    return Keeper(folder, keep, job.checkpoint_precision, base, as_differences)
 
 
 def _setting(job: Task1Job, config: Task1, model: GPTNeoXForCausalLM, questions: Questions, data: Path) -> Setting:

@@ -17,17 +17,17 @@ import torch
 from torch import nn
 
 from forgetting.config.jobs.base import Job
+from forgetting.dependencies import dependencies
 from forgetting.tables import atomic, writing
 
 STATE = "state.pt"
 
 
-def digest(job: Job, inputs: Sequence[Path]) -> str:
-    """What a saved state must have been made with to be resumed: the run's whole config, its input files and the code, by content."""
+def digest(job: Job, inputs: Sequence[Path], code: Sequence[Path]) -> str:
+    """What a saved state must have been made with to be resumed, by content: the job's whole config, its input files, and the part of the
+    library that these modules depend on."""
     whole = hashlib.sha256(json.dumps(job.model_dump(mode="json"), sort_keys=True).encode())
-    package = Path(__file__).parents[1]
-    code = sorted(path for path in package.rglob("*.py") if path.parent.name not in ("figures", "views"))
-    for path in [*code, *inputs]:
+    for path in [*dependencies(*code), *inputs]:
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()
@@ -35,10 +35,14 @@ def digest(job: Job, inputs: Sequence[Path]) -> str:
 
 class Scratch:
     """A folder beside the declared outputs, which Snakemake deletes when a job dies: it holds the state to resume from, and finished
-    checkpoints until the whole job is done."""
+    checkpoints until the whole job is done.
 
-    def __init__(self, folder: Path, job: Job, inputs: Sequence[Path] = ()) -> None:
-        self.folder, self.mark = folder, digest(job, inputs)
+    inputs: the files that the result depends on. code: the module of the stage and others that it does not import itself; what they
+    import counts, too.
+    """
+
+    def __init__(self, folder: Path, job: Job, inputs: Sequence[Path] = (), code: Sequence[Path] = ()) -> None:
+        self.folder, self.mark = folder, digest(job, inputs, code)
         mark_file = folder / "digest"
         if not mark_file.exists() or mark_file.read_text(encoding="utf-8") != self.mark:
             self._start_afresh()

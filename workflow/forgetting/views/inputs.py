@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ from forgetting.data.items import Questions
 from forgetting.data.points import TASK1_EARLY, TASK1_END, early_step
 from forgetting.errors import StudyError
 from forgetting.model.checkpoints import load_checkpoint, load_weights
+from forgetting.model.manifest import step_folders
 
 OUTPUT_EMBEDDING = "output_embedding.weight"
-_STEP_FOLDER = re.compile(r"step-(\d+)")
 _OUTPUT_EMBEDDING_NAMES = ("embed_out.weight", "lm_head.weight")
 
 
@@ -36,10 +35,10 @@ class Checkpoints:
 
         Raises StudyError that names the folder when it holds fewer than two steps, since no plane and no pair of updates needs less.
         """
-        found = {int(match[1]): path for path in Path(task1).glob("step-*") if (match := _STEP_FOLDER.fullmatch(path.name))}
+        found = step_folders(Path(task1))
         if len(found) < 2:
             raise StudyError(f"{task1}: the views need at least two checkpoints step-*, found {len(found)}")
-        return cls({0: Path(task0)} | dict(sorted(found.items())))
+        return cls({0: Path(task0)} | found)
 
     @property
     def steps(self) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from forgetting.data.points import END, TROUGH
+from forgetting.model.manifest import checkpoint_folders
 
 _NAME = re.compile(rf"({TROUGH}|{END})-([\d.]+)")
 
@@ -23,7 +24,7 @@ class Recovered:
     @classmethod
     def find(cls, folder: str | Path | None, trough: int) -> Self:
         """`folder` holds `trough-0.25`, `end-1` and the like."""
-        names = {} if folder is None else {path: _NAME.fullmatch(path.name) for path in sorted(Path(folder).iterdir())}
+        names = {} if folder is None else {path: _NAME.fullmatch(name) for name, path in checkpoint_folders(Path(folder)).items()}
         return cls({(match[1], float(match[2])): path for path, match in names.items() if match}, trough)
 
     @property

@@ -21,5 +21,4 @@ class Task1Job(Job):
     evaluation: Evaluation
     precision: Precision
     every_checkpoint: bool
-    early_checkpoints: Literal["whole", "difference"] = "whole"
     checkpoint_precision: CheckpointPrecision
