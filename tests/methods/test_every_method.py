@@ -18,9 +18,10 @@ from forgetting.config.sections import Model, Optimizer, Schedule, Task0, Task1
 from forgetting.config.steps import arm_training
 from forgetting.data.items import Questions
 from forgetting.errors import CheckpointError
-from forgetting.methods import build_method, lamol
+from forgetting.methods import build_method
 from forgetting.methods.base import Setting
-from forgetting.methods.pseudo import examples_of
+from forgetting.methods.lamol import method as lamol
+from forgetting.methods.lamol.pseudo import examples_of
 from forgetting.model.checkpoints import build_model, load_checkpoint, load_weights, save_checkpoint
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, load_tokenizer
 from forgetting.schemas.metrics import METRICS

@@ -14,7 +14,7 @@ from forgetting.config.sections import Optimizer, Schedule, Task1
 from forgetting.data.items import Questions
 from forgetting.methods import build_method
 from forgetting.methods.base import Setting
-from forgetting.methods.ewc import quadratic_penalty
+from forgetting.methods.ewc.method import quadratic_penalty
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.fisher import diagonal_fisher, fisher_mean, sample_questions

@@ -18,8 +18,8 @@ from forgetting.config.sections import Schedule
 from forgetting.data.items import Questions
 from forgetting.methods import build_method
 from forgetting.methods.base import Method, Setting
-from forgetting.methods.freeze import frozen_layers
-from forgetting.methods.replay import question_bytes, stored_persons
+from forgetting.methods.freeze.method import frozen_layers
+from forgetting.methods.replay.method import question_bytes, stored_persons
 from forgetting.model.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.task1 import finetune_task1

@@ -159,7 +159,7 @@ def lamol_arm(wildcards):
 
 def method_code(wildcards):
     """The file of the arm's method and the library files that it imports."""
-    file = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}.py"
+    file = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}/method.py"
     return [file, *code(file)]
 
 

@@ -1,4 +1,4 @@
-"""Task 1 methods: one file each, one interface (`base.Method`). The method called `name` is the class `METHOD` of `methods/name.py`."""
+"""Task 1 methods: one folder each, one interface (`base.Method`). `METHOD` of `methods/name/method.py` is the class of method `name`."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from forgetting.methods.base import Method
 
 def build_method(arm: AnyArm) -> Method:
     """The method that an entry of `config/methods.yaml` names, with its knobs."""
-    method: type[Method] = import_module(f"forgetting.methods.{arm.method}").METHOD
+    method: type[Method] = import_module(f"forgetting.methods.{arm.method}.method").METHOD
     return method(arm)

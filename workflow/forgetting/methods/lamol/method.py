@@ -7,8 +7,8 @@ from fractions import Fraction
 from forgetting.config.knobs import Lamol as Knobs
 from forgetting.data.items import Questions
 from forgetting.methods.base import Method, Setting
-from forgetting.methods.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
-from forgetting.methods.replay import MixedBatches
+from forgetting.methods.lamol.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
+from forgetting.methods.replay.method import MixedBatches
 from forgetting.training.batches import Batches
 
 TOKENS_TO_SPARE = 8

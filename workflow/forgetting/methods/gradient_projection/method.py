@@ -15,7 +15,7 @@ from forgetting.config.knobs import WINDOW
 from forgetting.config.knobs import GradientProjection as Knobs
 from forgetting.data.items import Questions
 from forgetting.methods.base import Method, Setting
-from forgetting.methods.projection import Subspace, remove_along_, unit_rows
+from forgetting.methods.gradient_projection.projection import Subspace, remove_along_, unit_rows
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.step import Hooks

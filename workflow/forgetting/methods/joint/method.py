@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from forgetting.methods.base import Method, Setting
-from forgetting.methods.replay import MixedBatches, question_bytes
+from forgetting.methods.replay.method import MixedBatches, question_bytes
 from forgetting.training.batches import Batches
 
 
