@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from scipy.stats import chisquare
 
 from forgetting.config.job import Run
-from forgetting.config.knobs import Lamol as Knobs
 from forgetting.config.sections import Optimizer, Schedule, Task0, Task1
 from forgetting.data.items import Questions
-from forgetting.methods import build_method
-from forgetting.methods.base import Setting
+from forgetting.methods.base import Setting, build_method
+from forgetting.methods.lamol import Knobs
 from forgetting.methods.lamol import method as lamol
 from forgetting.methods.lamol.method import count_right
 from forgetting.methods.lamol.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names

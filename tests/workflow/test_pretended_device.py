@@ -15,8 +15,7 @@ from tests.pretended import DEVICE, PretendedDevice
 
 from forgetting.config.job import load_run
 from forgetting.config.knobs import parse_arm
-from forgetting.methods import build_method
-from forgetting.methods.base import Setting
+from forgetting.methods.base import Setting, build_method
 from forgetting.stages import pretraining, recovery, task0
 from forgetting.training import distributed
 from forgetting.training.loop import Plan, train

@@ -136,7 +136,8 @@ def task0_folder(arm):
     method = STUDY.methods[arm]
     if method.start == "pretrained":
         return f"{SEED}/pretrain"
-    return f"{SEED}/task0-lamol/{method.language_loss:g}" if method.method == "lamol" else f"{SEED}/task0"
+    own = method.task0_language_loss
+    return f"{SEED}/task0" if own is None else f"{SEED}/task0-lamol/{own:g}"
 
 
 def task0_model(wildcards):
@@ -158,9 +159,10 @@ def lamol_arm(wildcards):
 
 
 def method_code(wildcards):
-    """The file of the arm's method and the library files that it imports."""
-    file = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}/method.py"
-    return [file, *code(file)]
+    """The folder of the arm's method, without how figures draw it, and the library files that it imports."""
+    folder = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}"
+    files = [f"{folder}/__init__.py", f"{folder}/method.py"]
+    return sorted({*files, *(used for file in files for used in code(file))})
 
 
 def one_of(names):

@@ -20,7 +20,7 @@ class ConfigError(StudyError):
 class Run(Strict):
     """The config of one job; sections that its stage does not depend on are absent.
 
-    method: the entry of `config/methods.yaml`, as `arms.parse_arm` takes it. It is not checked here, so that the knobs of methods are no
+    method: the entry of `config/methods.yaml`, as `knobs.parse_arm` takes it. It is not checked here, so that the knobs of methods are no
     concern of jobs without one: a new method makes no other job run again.
     """
 

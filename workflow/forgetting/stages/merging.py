@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from forgetting.config.job import Run
-from forgetting.config.knobs import TaskVector, parse_arm
 from forgetting.config.sections import MEASURED_GROUPS, Task1
 from forgetting.config.steps import checkpoint_steps
 from forgetting.data.items import Questions
+from forgetting.methods.task_vector import Knobs
 from forgetting.model.checkpoints import load_checkpoint, pick_device, save_checkpoint
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.measurements import Task1Exam, run_metrics, write_measurements
@@ -37,8 +37,7 @@ def apply_task_vector(run: Run, data: Path, start: Path, base: Path, output: Pat
     Cost is that of the run and of the arithmetic.
     """
     config: Task1 = run.need("task1")
-    arm = parse_arm(run.need("method"))
-    assert isinstance(arm, TaskVector)
+    arm = Knobs.model_validate(run.need("method"))
     device = pick_device()
     model = load_checkpoint(start).to(device)
     questions = Questions.load(data / "qa.parquet").of_groups(*MEASURED_GROUPS)

@@ -14,8 +14,7 @@ from forgetting.config.knobs import parse_arm
 from forgetting.config.sections import MEASURED_GROUPS
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, dense_steps, evaluation_steps
 from forgetting.data.items import Questions
-from forgetting.methods import build_method
-from forgetting.methods.base import Setting
+from forgetting.methods.base import Setting, build_method
 from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, publish, save_checkpoint
 from forgetting.model.difference import Base
 from forgetting.scenarios.biography.tokenizer import load_tokenizer

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from forgetting.config.knobs import Ewc as Knobs
 from forgetting.methods.base import Method, Setting
+from forgetting.methods.ewc import Knobs
 from forgetting.training.fisher import diagonal_fisher, fisher_mean, normalised, sample_questions
 
 

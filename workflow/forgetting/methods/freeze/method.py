@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forgetting.config.knobs import Freeze as Knobs
 from forgetting.methods.base import Method, Setting
+from forgetting.methods.freeze import Knobs
 
 
 class Freeze(Method):

@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GPTNeoXForCausalLM
 
-from forgetting.config.knobs import WINDOW
-from forgetting.config.knobs import GradientProjection as Knobs
 from forgetting.data.items import Questions
 from forgetting.methods.base import Method, Setting
+from forgetting.methods.gradient_projection import WINDOW, Knobs
 from forgetting.methods.gradient_projection.projection import Subspace, remove_along_, unit_rows
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train

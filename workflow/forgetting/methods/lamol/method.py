@@ -1,12 +1,12 @@
-"""LAMOL: the model learns to write Task 0 questions itself, and replays its own before it forgets how (science §6)."""
+"""LAMOL: the model learns to write Task 0 questions itself, and replays its own before it forgets how (Sun et al. 2020)."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
-from forgetting.config.knobs import Lamol as Knobs
 from forgetting.data.items import Questions
 from forgetting.methods.base import Method, Setting
+from forgetting.methods.lamol import Knobs
 from forgetting.methods.lamol.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
 from forgetting.methods.replay.method import MixedBatches
 from forgetting.training.batches import Batches

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from forgetting.config.knobs import Replay as Knobs
 from forgetting.data.items import Questions
 from forgetting.methods.base import Method, Setting
+from forgetting.methods.replay import Knobs
 from forgetting.training.batches import Batch, Batches, EpochOrder, QuestionBatches, question_batch
 
 BYTES_PER_TOKEN = 4
