@@ -74,8 +74,8 @@ rule methods:
     input:
         f"{ROOT}/methods_report.html",
         gate_files(),
-        figure_files(COMPARISON_FIGURES),
-        table_files(COMPARISON_TABLES),
+        figure_files("methods"),
+        table_files("methods"),
 
 
 rule gates:
@@ -96,10 +96,8 @@ rule status:
     params:
         results=ROOT,
         seeds=STUDY.seeds,
-        all=lambda wildcards: jobs_of_target([*(f"fig_{name}" for name in FIGURES), *(f"table_{name}" for name in TABLES)]),
-        methods=lambda wildcards: jobs_of_target(
-            [*(f"fig_{name}" for name in COMPARISON_FIGURES), *(f"table_{name}" for name in COMPARISON_TABLES)]
-        ),
+        all=lambda wildcards: jobs_of_target("all"),
+        methods=lambda wildcards: jobs_of_target("methods"),
     shell:
         "python workflow/scripts/status.py --results {params.results} --seeds {params.seeds} --all {params.all:q} --methods {params.methods:q} "
         "2>&1 | tee {log}"

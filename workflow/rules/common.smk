@@ -22,9 +22,12 @@ os.environ.update(
 )
 
 from forgetting.config.study import VIEW_KEYS, load_study
+from forgetting.errors import StudyError
+from forgetting.figures.catalogue import FORMATS, read_catalogue
 from forgetting.model.devices import JOBS_PER_DEVICE
 from forgetting.pipeline.checksums import compare_by_content
 from forgetting.config.job import ConfigError
+from forgetting.pipeline.shown import input_files, methods_of, option_flags, shown_in
 from forgetting.pipeline.sizes import Sizes
 from forgetting.config.steps import arm_steps, checkpoint_steps, dense_steps
 from forgetting.data.points import never_had_task0
@@ -185,6 +188,8 @@ def run_text(stage, seed, arm=None, view=None):
     return json.dumps(STUDY.run(stage, int(seed), arm, view), indent=1)
 
 
+COMPARED_ARMS = STUDY.compared_arms
+
 # What a job asks a cluster for, which decides no result: forgetting/pipeline/sizes.py computes it.
 SIZES = Sizes(STUDY)
 PARTITIONS = Path("slurm/partitions.yaml")
@@ -230,56 +235,30 @@ def interpreter(wildcards, resources):
     return f"python -m forgetting.pipeline.launch {gpus}" if gpus > 1 else "python"
 
 
-FIGURES = (
-    "performance",
-    "answers",
-    "recovery",
-    "learning_rate",
-    "landscape",
-    "interpolation",
-    "weight_update",
-    "gradients",
-    "features",
-    "common_shift",
-    "frontier",
-    *(["blank_names"] if STUDY.beside else []),
-)
-TABLES = ("verdict", "methods", "recovery_table", "recovery_controls", "learning_rate_table", "claims", "gates")
-if not STUDY.recovery.control_arms:
-    TABLES = tuple(name for name in TABLES if name != "recovery_controls")
-COMPARED_ARMS = STUDY.compared_arms
-COMPARED_METHODS = {STUDY.methods[arm].method for arm in COMPARED_ARMS}
-COMPARISON_FIGURES = [
-    "method_comparison",
-    "theory",
-    "drift",
-    "fisher_angle",
-    *(
-        name
-        for name, method in {
-            "freeze_depth": "freeze",
-            "replay_share": "replay",
-            "task_vector": "task_vector",
-            "pseudo_examples": "lamol",
-        }.items()
-        if method in COMPARED_METHODS
-    ),
-]
-COMPARISON_TABLES = ("method_table", "choice_table", "grid_table", "theory_table")
+try:
+    SHOWN = shown_in(STUDY, read_catalogue())
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
 
 
-def figure_files(names=FIGURES):
-    """Figures in every format."""
-    return expand(
-        f"{ROOT}/figures/{{name}}.{{format}}",
-        name=names,
-        format=("pdf", "png", "svg"),
-    )
+def shown_by(target, kind):
+    """The figures or tables that a target makes."""
+    return [shown for shown in SHOWN.values() if shown.target == target and shown.kind == kind]
 
 
-def table_files(names=TABLES):
-    """Tables in every format."""
-    return expand(f"{ROOT}/tables/{{name}}.{{format}}", name=names, format=("csv", "md", "tex"))
+def figure_files(target="all"):
+    """Figures of a target, in every format."""
+    return [file for shown in shown_by(target, "figure") for file in shown_files(shown)]
+
+
+def table_files(target="all"):
+    """Tables of a target, in every format."""
+    return [file for shown in shown_by(target, "table") for file in shown_files(shown)]
+
+
+def shown_files(shown):
+    """The files of one figure or table."""
+    return [f"{ROOT}/{shown.kind}s/{shown.name}.{suffix}" for suffix in FORMATS[shown.kind]]
 
 
 def gate_files():

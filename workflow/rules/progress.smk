@@ -42,16 +42,18 @@ def only_look(wildcards):
     return []
 
 
-def jobs_of_target(names):
-    """For each job behind these figures and tables, and for themselves, one file that it makes, below ROOT; {seed} stands for every seed."""
+def jobs_of_target(target):
+    """For each job behind the figures and tables of `all` or `methods`, and for themselves, one file that it makes, below ROOT; {seed}
+    stands for every seed."""
+    names = [name for name, shown in SHOWN.items() if shown.target == target]
     start = SEED.format(seed=STUDY.seeds[0]) + "/"
-    inputs = [file for name in names for files in SHOWN[name]["input"].values() for file in ([files] if isinstance(files, str) else files)]
+    inputs = [file for name in names for files in input_files(STUDY, SHOWN[name]).values() for file in files]
     arms = {Path(file.removeprefix(start)).parts[1] for file in inputs if file.startswith(f"{start}task1/")}
     folders = dict.fromkeys(f"{task0_folder(arm)}/metrics.parquet".removeprefix(f"{SEED}/") for arm in STUDY.every_arm if arm in arms)
     made = dict.fromkeys(file.removeprefix(start) for file in inputs if file.startswith(start) and Path(file).stem in REPORTING)
-    shown = [f"{'figures' if name.startswith('fig_') else 'tables'}/{name.split('_', 1)[1]}" for name in names]
+    shown = [shown_files(SHOWN[name])[0].removeprefix(f"{ROOT}/") for name in names]
     of_seed = ["data/card.md", "pretrain/metrics.parquet", *folders, *made]
-    return [f"seed{{seed}}/{file}" for file in of_seed] + [f"{name}.{'png' if 'figures' in name else 'csv'}" for name in shown]
+    return [f"seed{{seed}}/{file}" for file in of_seed] + shown
 
 
 REPORTING = {"metrics", "drift", "fisher", *VIEW_KEYS}
