@@ -4,7 +4,7 @@
 
 def shown_code(shown):
     """What makes a figure or table: the script of all, its own file, what reads its inputs and saves it, and what all that imports."""
-    files = ["workflow/scripts/show.py", *(f"workflow/forgetting/{module}" for module in shown.modules)]
+    files = ["workflow/scripts/show.py", *(f"workflow/{module}" for module in shown.modules)]
     return sorted({*files, *(used for file in files for used in code(file))})
 
 

@@ -69,10 +69,13 @@ class Shown(Strict):
 
     @property
     def modules(self) -> list[str]:
-        """Files whose code, with what that imports, makes it, beside the script that all have in common; below `forgetting`."""
+        """The files below `workflow` that make it, beside what these import and the script that all have in common."""
         dotted = [self.saver, *(input_of(name).reader for name in self.inputs)]
-        used = [f"{'/'.join(name.split('.')[:-1])}.py" for name in dotted]
-        return list(dict.fromkeys([f"{self.module.removeprefix('forgetting.').replace('.', '/')}.py", *used]))
+        files = []
+        for module in (self.module, *(f"forgetting.{name.rpartition('.')[0]}" for name in dotted)):
+            path = Path(*module.split("."))
+            files += [f"{path}.py", f"{path.parent}/__init__.py"]
+        return list(dict.fromkeys(files))
 
 
 def read_catalogue(folder: Path = FOLDER) -> dict[str, Shown]:
