@@ -75,8 +75,8 @@ rule methods:
     input:
         f"{ROOT}/methods_report.html",
         gate_files(),
-        figure_files(COMPARISON_FIGURES),
-        table_files(COMPARISON_TABLES),
+        figure_files("methods"),
+        table_files("methods"),
 
 
 rule gates:

@@ -11,8 +11,7 @@ from pathlib import Path
 from common import make_data, parser, print_table, seconds_of, start_as_jobs_do, study, use_threads
 from forgetting.config.study import StudyConfig
 from forgetting.data.items import Questions
-from forgetting.methods import build_method
-from forgetting.methods.base import Method, Setting
+from forgetting.methods.base import Method, Setting, build_method
 from forgetting.model.checkpoints import build_model
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.stages.task1 import held_out_names

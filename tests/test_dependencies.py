@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from forgetting.config.job import Run
+from tests import jobs
 
 from forgetting import dependencies as module
 from forgetting.dependencies import DECIDES_NOTHING, LIBRARY, dependencies
@@ -80,7 +80,7 @@ def test_imports_are_followed_in_every_form(library: Path) -> None:
 
 def test_a_saved_state_is_bound_to_the_code_of_its_stage(library: Path, tmp_path: Path) -> None:
     """An edit of what the stage does not import, or of what decides nothing, keeps the state."""
-    run = Run(scale="tiny", seed=0, stage="task1")
+    run = jobs.task1()
 
     def mark() -> str:
         module._imported.cache_clear()  # a job reads its code once

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from forgetting.analysis.spurious import accuracy_by_person
 from forgetting.analysis.summary import formatted
 from forgetting.analysis.verdict import theory_table, verdict_table
 from forgetting.config.sections import ATTRIBUTES
+from forgetting.figures.present import present
 from forgetting.intervals import summarise
 from forgetting.schemas.common_shift import COMMON_SHIFT
 from forgetting.schemas.features import FEATURES
@@ -23,7 +22,6 @@ from forgetting.schemas.theory import THEORY
 from forgetting.statistics import paired_difference
 from forgetting.tables import write_table
 
-SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 PERSONS, END = 50, 2000
 BEFORE = 0.96
 PLANTED = {
@@ -172,7 +170,7 @@ def test_an_arm_that_did_not_learn_is_named() -> None:
     assert table["conclusion"].str.startswith("In this run: Task 1 not learned. ").all() and (table["learned"] == 0).all()
 
 
-def test_the_script_reads_exact_schemas_and_writes_three_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_reads_exact_schemas_and_writes_three_formats(tmp_path: Path) -> None:
     schemas = {
         "metrics": METRICS,
         "recovery": RECOVERY,
@@ -184,8 +182,7 @@ def test_the_script_reads_exact_schemas_and_writes_three_formats(tmp_path: Path,
     for name, schema in schemas.items():
         write_table(given[name], tmp_path / f"{name}.parquet", schema)
         flags += [f"--{name.replace('_', '-')}", str(tmp_path / f"{name}.parquet")]
-    monkeypatch.setattr(sys, "argv", ["table_verdict.py", *flags, "--output", str(tmp_path / "verdict")])
-    runpy.run_path(str(SCRIPTS / "table_verdict.py"), run_name="__main__")
+    present(["table_verdict", *flags, "--output", str(tmp_path / "verdict")])
     written = pd.read_csv(tmp_path / "verdict.csv")
     assert written["arm"].tolist() == list(PLANTED) and list(written.columns[:3]) == ["arm", "conclusion", "seeds"]
     assert "Nothing forgotten, early or late." in (tmp_path / "verdict.md").read_text()
@@ -207,7 +204,7 @@ def theory(arm: str, seed: int, shift: float) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_theory_is_told_in_the_order_of_the_propositions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: int) -> None:
+def test_theory_is_told_in_the_order_of_the_propositions(tmp_path: Path, seeds: int) -> None:
     parts = [theory(arm, seed, shift) for seed in range(seeds) for arm, shift in (("seq", 10.0), ("freeze-1", 3.0 + 0.1 * seed))]
     given = pd.concat(parts, ignore_index=True)
     table = theory_table(given)
@@ -219,7 +216,5 @@ def test_theory_is_told_in_the_order_of_the_propositions(tmp_path: Path, monkeyp
     assert len(table) == len(theory_verdicts(given)) and not table.drop(columns=["low", "high"]).isna().any(axis=None)
     assert formatted(table).loc[4, "value"] == ("0.900 [0.800, 1.000]" if seeds == 1 else "0.900 [0.842, 0.958]")
     write_table(given, tmp_path / "theory.parquet", THEORY)
-    command = ["table_theory_table.py", "--theory", str(tmp_path / "theory.parquet"), "--output", str(tmp_path / "theory_table")]
-    monkeypatch.setattr(sys, "argv", command)
-    runpy.run_path(str(SCRIPTS / "table_theory_table.py"), run_name="__main__")
+    present(["table_theory_table", "--theory", str(tmp_path / "theory.parquet"), "--output", str(tmp_path / "theory_table")])
     assert len(pd.read_csv(tmp_path / "theory_table.csv")) == len(table)

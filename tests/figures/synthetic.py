@@ -11,6 +11,7 @@ from scipy.stats import norm
 from synthetic_views import CHECKPOINTS, SCALE, write_views
 
 from forgetting.config.sections import ATTRIBUTES
+from forgetting.figures.inputs import input_of
 from forgetting.intervals import summarise
 from forgetting.schemas.choice import CHOICE
 from forgetting.schemas.facts import FACTS
@@ -18,6 +19,7 @@ from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
 from forgetting.tables import write_table
 
+REPOSITORY = Path(__file__).parents[2]
 ARMS = ("seq", "replay-5", "replay-20", "freeze-0", "freeze-1", "freeze-2", "freeze-3", "freeze-4")
 FAMILIES = {
     "seq": ["seq"],
@@ -252,6 +254,14 @@ def write_tree(
         gate |= {"control": None, "step": 60, "passed": True, "scale": SCALE, "seed": seed}
         (root / "gates").mkdir(exist_ok=True)
         (root / f"gates/seed{seed}-task0.json").write_text(json.dumps([gate]))
+
+
+def files_of(root: Path, name: str, seeds: str = "*") -> list[str]:
+    """The files of an input of figures and tables in a tree that `write_tree` wrote."""
+    pattern = input_of(name).files.format(seed=seeds, arm="*")
+    if pattern.startswith("resources/"):
+        return [str(REPOSITORY / pattern)]
+    return [str(path) for path in sorted(root.glob(pattern))]
 
 
 def checkpoint_grid(steps: np.ndarray, checkpoints: tuple[int, ...]) -> np.ndarray:

@@ -248,8 +248,8 @@ def theory_rows(arm: str, seed: int, last: float) -> pd.DataFrame:
 
 
 def write_views(folder: Path, seed: int) -> None:
-    """Write `folder`/fisher.parquet, and `folder`/<arm>/<table>.parquet for every arm that is viewed."""
-    write_table(fisher(seed), folder / "fisher.parquet", FISHER)
+    """Write `folder`/<arm>/<table>.parquet for every arm that is viewed, and beside `folder` what is of all arms."""
+    write_table(fisher(seed), folder.parent / "fisher/fisher.parquet", FISHER)
     makers = {
         "landscape": (landscape, LANDSCAPE),
         "interpolation": (interpolation, INTERPOLATION),
@@ -264,7 +264,7 @@ def write_views(folder: Path, seed: int) -> None:
         "theory": (lambda seed, arm: theory_rows(arm, seed, 10.0), THEORY),
     }
     drift = [drift_rows(arm, seed, {"early": 1.0, "end": 1.0 + number}) for number, arm in enumerate(VIEWED)]
-    write_table(pd.concat(drift, ignore_index=True), folder / "drift.parquet", DRIFT)
+    write_table(pd.concat(drift, ignore_index=True), folder.parent / "drift/drift.parquet", DRIFT)
     for arm in VIEWED:
         for name, (make, schema) in makers.items():
             write_table(make(seed, arm), folder / arm / f"{name}.parquet", schema)

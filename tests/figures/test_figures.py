@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
 import warnings
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,34 +13,24 @@ from layout import misplaced
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy import stats
+from synthetic import files_of
 
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import freeze_depth, method_comparison, style
+from forgetting.figures.catalogue import read_catalogue
 from forgetting.figures.fisher_angle import correlation, joined, over_runs
 from forgetting.figures.landscape import least_in_plane
-from forgetting.figures.present import INPUTS
+from forgetting.figures.present import made, read_input
 from forgetting.figures.pseudo_examples import yields
 from forgetting.statistics import PROPORTION, over_seeds
 
-FIGURES = ("performance", "recovery", "learning_rate", "landscape", "weight_update", "features", "frontier", "freeze_depth")
-FIGURES += ("method_comparison", "replay_share", "task_vector", "fisher_angle", "pseudo_examples", "interpolation", "gradients")
+CATALOGUE = read_catalogue()
+FIGURES = [shown.name for shown in CATALOGUE.values() if shown.kind == "figure"]
 SAY_OTHER_THINGS_OF_ONE_SEED = ("features", "fisher_angle", "frontier", "method_comparison", "pseudo_examples", "weight_update")
 STEPS = np.array([0, 20, 60, 100, 150, 800, 2000, 4000])
 CHECKPOINTS = (0, 60, 150, 4000)
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
-PATTERNS = {
-    "metrics": "seed*/task1/*/metrics.parquet",
-    "pretrained": "seed*/task1/*/metrics.parquet",
-    "recovery": "seed*/recovery/*/metrics.parquet",
-    "recovery_facts": "seed*/recovery/*/facts.parquet",
-    "floors": "seed*/data/floors.parquet",
-    "points": "seed*/views/*/feature_points.parquet",
-    "gates": "gates/*.json",
-    "fisher": "seed*/views/fisher.parquet",
-    "drift": "seed*/views/drift.parquet",
-    "repair": "seed*/views/*/common_shift_repair.parquet",
-    "choice": "comparison/choice.parquet",
-}
+OPTIONS = {"matched_accuracy": 0.9, "energy": 0.95}
 KEPT = (
     *synthetic.CHOSEN,
     *synthetic.ARMS,
@@ -53,7 +41,6 @@ KEPT = (
     "task-vector-0.2-end-0.75",
 )
 SMALL_GRID = {family: [arm for arm in arms if arm in KEPT] for family, arms in synthetic.FAMILIES.items()}
-PAPER = SCRIPTS.parents[1] / "resources/paper_results.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +51,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def files(tree: Path, name: str, seeds: str = "*") -> list[str]:
-    if name == "paper":
-        return [str(PAPER)]
-    pattern = PATTERNS.get(name, f"seed*/views/*/{name}.parquet").replace("seed*", f"seed{seeds}")
-    return [str(path) for path in sorted(tree.glob(pattern))]
-
-
 def drawn(tree: Path, name: str, seeds: str = "*") -> Figure:
-    draw = import_module(f"forgetting.figures.{name}").draw
-    frames = {key: INPUTS[key][0](files(tree, key, seeds)) for key in inspect.signature(draw).parameters if key in INPUTS}
-    options = {key: value for key, value in {"matched_accuracy": 0.9, "energy": 0.95}.items() if key in inspect.signature(draw).parameters}
-    return draw(**frames, **options)
+    shown = CATALOGUE[f"fig_{name}"]
+    frames = {key: read_input(key, files_of(tree, key, seeds)) for key in shown.inputs}
+    return made(shown, **frames, **{key: value for key, value in OPTIONS.items() if key in shown.options})
 
 
 @pytest.mark.parametrize(("name", "seeds"), [*((name, "*") for name in FIGURES), *((name, "0") for name in SAY_OTHER_THINGS_OF_ONE_SEED)])
@@ -109,7 +88,7 @@ def test_share_in_the_plane_is_the_smallest_of_those_that_do_not_span_it() -> No
 
 
 def test_correlations_by_seed_are_told(tree: Path) -> None:
-    runs = joined(*(INPUTS[name][0](files(tree, name)) for name in ("weights", "fisher")))
+    runs = joined(*(read_input(name, files_of(tree, name)) for name in ("weights", "fisher")))
     text = drawn(tree, "fisher_angle").get_supxlabel().replace("\n", " ")
     for panel, column in (("a", "angle"), ("b", "excess")):
         for words, rows in (("without the embeddings", runs[~runs["component"].str.endswith("embedding")]), ("all matrices", runs)):
@@ -124,7 +103,7 @@ def test_landscape_labels_the_share_and_weight_update_its_energy(tree: Path) -> 
 
 def frames_in_which_one_seed_failed(tree: Path, arm: str, *names: str) -> dict[str, pd.DataFrame]:
     """METRICS in which the arm did not learn Task 1 in seed 1, RECOVERY, and more inputs."""
-    frames = {name: INPUTS[name][0](files(tree, name)) for name in ("metrics", "recovery", *names)}
+    frames = {name: read_input(name, files_of(tree, name)) for name in ("metrics", "recovery", *names)}
     metrics = frames["metrics"]
     unlearned = (metrics["metric"] == "early_stop_step") & (metrics["arm"] == arm) & (metrics["seed"] == 1)
     return frames | {"metrics": metrics.assign(value=metrics["value"].mask(unlearned))}
@@ -190,7 +169,7 @@ def test_an_arm_that_one_seed_did_not_learn_is_compared_at_its_end_in_all(tree: 
 
 
 def test_every_arm_of_the_grid_has_a_path_and_unequal_lengths_are_told(tree: Path) -> None:
-    frames = {name: INPUTS[name][0](files(tree, name, "0")) for name in ("metrics", "recovery", "floors", "choice")}
+    frames = {name: read_input(name, files_of(tree, name, "0")) for name in ("metrics", "recovery", "floors", "choice")}
     longer = frames["metrics"]["arm"] == "joint"
     late = frames["metrics"]["step"] > EARLY_STEP  # earlier ones have checkpoints, which recovery starts from
     steps = frames["metrics"]["step"].where(~(longer & late), 2 * frames["metrics"]["step"])
@@ -261,24 +240,22 @@ def test_few_seeds_are_drawn_beside_their_mean() -> None:
     assert len(panel.lines) == 1
 
 
-def test_all_scripts_run_where_torch_cannot_be_imported(tree: Path, tmp_path: Path) -> None:
-    scripts = [path for kind in ("fig", "table") for path in sorted(SCRIPTS.glob(f"{kind}_*.py"))]
+def test_everything_is_shown_where_torch_cannot_be_imported(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('figures and tables must not need torch')")
-    lines = ["import runpy, sys"]
-    for script in scripts:
-        wanted = [name for name in INPUTS if f'"{name}"' in script.read_text()]
-        seeds, result = ("0", "result.png") if script.stem.startswith("fig_") else ("*", "result")
-        flags = [part for name in wanted for part in (f"--{name.replace('_', '-')}", *files(tree, name, seeds))]
-        output = tmp_path / script.stem / result
-        lines += [f"sys.argv = {[str(script), *flags, '--output', str(output)]}"]
-        lines += [f"runpy.run_path({str(script)!r}, run_name='__main__')"]
+    lines = ["from forgetting.figures.present import present"]
+    for rule, shown in CATALOGUE.items():
+        seeds, result = ("0", "result.png") if shown.kind == "figure" else ("*", "result")
+        flags = [part for name in shown.inputs for part in (f"--{name.replace('_', '-')}", *files_of(tree, name, seeds))]
+        given = OPTIONS | {"axes": "orthogonal", "early_steps": 20, "equal_steps": 800}
+        flags += [part for name in shown.options for part in (f"--{name.replace('_', '-')}", str(given[name]))]
+        lines += [f"present({[rule, *flags, '--output', str(tmp_path / rule / result)]})"]
     (tmp_path / "all.py").write_text("\n".join(lines))
     done = subprocess.run(
         [sys.executable, str(tmp_path / "all.py")], capture_output=True, text=True, env=environment(tmp_path), check=False
     )
     assert done.returncode == 0, done.stderr
-    made = {script.stem: len(list((tmp_path / script.stem).iterdir())) for script in scripts}
-    assert made == {name: 1 if name.startswith("fig_") else 3 for name in made}
+    files = {rule: len(list((tmp_path / rule).iterdir())) for rule in CATALOGUE}
+    assert files == {rule: 1 if shown.kind == "figure" else 3 for rule, shown in CATALOGUE.items()}
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -289,7 +266,8 @@ def environment(home: Path) -> dict[str, str]:
 def test_a_truncated_table_is_one_message(tree: Path, tmp_path: Path) -> None:
     broken = tmp_path / "weights.parquet"
     broken.write_bytes(b"PAR1")
-    command = [sys.executable, str(SCRIPTS / "fig_weight_update.py"), "--weights", str(broken), "--output", str(tmp_path / "figure")]
+    command = [sys.executable, str(SCRIPTS / "show.py"), "fig_weight_update", "--weights", str(broken), "--energy", "0.95"]
+    command += ["--output", str(tmp_path / "figure")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), check=False)
     assert done.returncode == 1
     assert "weights.parquet" in done.stderr and "Traceback" not in done.stderr

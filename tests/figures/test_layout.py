@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from importlib import import_module
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +13,18 @@ from layout import misplaced
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.figures.present import INPUTS
+from forgetting.figures.catalogue import read_catalogue
+from forgetting.figures.present import made, read_input
 
-FIGURES = ("performance", "answers", "recovery", "landscape", "interpolation", "weight_update", "features")
-FIGURES += ("common_shift", "frontier", "method_comparison", "theory", "drift", "gradients")
+CATALOGUE = {shown.name: shown for shown in read_catalogue().values() if shown.kind == "figure"}
+OF_ANY_ARMS = {"main", "viewed", "all", "curve", "compared"}
+FIGURES = [name for name, shown in CATALOGUE.items() if not shown.only_if and OF_ANY_ARMS & {*chain(*shown.inputs.values())}]
 CASES = [*((name, count) for name in FIGURES for count in (1, 2, 4)), ("learning_rate", 1)]
 ARMS = ("seq", "replay-20", "freeze-2", "ewc-batch-1e-1")
 LIKE = {"ewc-batch-1e-1": "replay-20"}
 """Arms that no view was made up for, and the arm whose views they take."""
 STEPS = np.array([0, 60, 150, 2000, 4000])
 OPTIONS = {"matched_accuracy": 0.9, "energy": 0.95}
-PATTERNS = {
-    "metrics": "task1/*/metrics.parquet",
-    "recovery": "recovery/*/metrics.parquet",
-    "recovery_facts": "recovery/*/facts.parquet",
-    "floors": "data/floors.parquet",
-    "points": "views/*/feature_points.parquet",
-    "drift": "views/drift.parquet",
-    "repair": "views/*/common_shift_repair.parquet",
-}
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +36,15 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def drawn(tree: Path, name: str, arms: tuple[str, ...]) -> Figure:
-    draw = import_module(f"forgetting.figures.{name}").draw
-    wanted = inspect.signature(draw).parameters
+    shown = CATALOGUE[name]
     rates = tuple(synthetic.RATES) if name == "learning_rate" else ()
-    frames = {key: of_arms(tree, key, arms + rates) for key in wanted if key in INPUTS}
-    return draw(**frames, **{key: value for key, value in OPTIONS.items() if key in wanted})
+    frames = {key: of_arms(tree, key, arms + rates) for key in shown.inputs}
+    return made(shown, **frames, **{key: value for key, value in OPTIONS.items() if key in shown.options})
 
 
 def of_arms(tree: Path, name: str, arms: tuple[str, ...]) -> pd.DataFrame:
     """The input of this name, with the rows of these arms and of the controls."""
-    pattern = "comparison/choice.parquet" if name == "choice" else f"seed*/{PATTERNS.get(name, f'views/*/{name}.parquet')}"
-    frame = INPUTS[name][0]([str(path) for path in sorted(tree.glob(pattern))])
+    frame = read_input(name, synthetic.files_of(tree, name))
     if name == "floors":
         return frame
     there = set(frame["arm"])

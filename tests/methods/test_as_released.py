@@ -14,10 +14,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from forgetting.config.knobs import Ewc, GradientProjection, Lamol, Replay
-from forgetting.methods import build_method, gradient_projection, lamol
-from forgetting.methods.base import Setting
-from forgetting.methods.pseudo import examples_of
+from forgetting.methods.base import Setting, build_method
+from forgetting.methods.ewc import Knobs as Ewc
+from forgetting.methods.gradient_projection import Knobs as GradientProjection
+from forgetting.methods.gradient_projection import method as gradient_projection
+from forgetting.methods.lamol import Knobs as Lamol
+from forgetting.methods.lamol import method as lamol
+from forgetting.methods.lamol.pseudo import examples_of
+from forgetting.methods.replay import Knobs as Replay
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT
 from forgetting.training.batches import question_batch
 

@@ -1,11 +1,12 @@
-"""What holds for each Task 1 method alike: a new one need only be added to `ARMS`."""
+"""What holds for each Task 1 method alike, tried on the `EXAMPLES` of each folder in `methods`."""
 
 from __future__ import annotations
 
 import os
 import signal
+from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -14,14 +15,15 @@ from tests import jobs, sections
 from tests.conftest import TINY_GROUPS
 
 from forgetting.config.jobs.task1 import Task1Job
-from forgetting.config.knobs import AnyArm, parse_arm
+from forgetting.config.knobs import Arm, knobs_of, parse_arm
+from forgetting.config.names import method_names
 from forgetting.config.sections import Optimizer
 from forgetting.config.steps import arm_training
 from forgetting.data.items import Questions
 from forgetting.errors import CheckpointError
-from forgetting.methods import build_method, lamol
-from forgetting.methods.base import Setting
-from forgetting.methods.pseudo import examples_of
+from forgetting.methods.base import Setting, build_method
+from forgetting.methods.lamol import method as lamol
+from forgetting.methods.lamol.pseudo import examples_of
 from forgetting.model.checkpoints import build_model, load_checkpoint, load_weights, save_checkpoint
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, load_tokenizer
 from forgetting.schemas.metrics import METRICS
@@ -36,26 +38,18 @@ from forgetting.training.optimizer import learning_rate_factor
 from forgetting.training.step import Hooks
 
 ARMS: dict[str, dict[str, Any]] = {
-    "seq": {"method": "seq"},
-    "replay": {"method": "replay", "share": 0.3, "mix": "batch"},
-    "replay-half": {"method": "replay", "share": 0.3, "mix": "half"},
-    "replay-ratio": {"method": "replay", "share": 0.3, "mix": "ratio"},
-    "joint": {"method": "joint"},
-    "freeze": {"method": "freeze", "layers": 1},
-    "ewc": {"method": "ewc", "penalty": 1.0},
-    "ewc-batch": {"method": "ewc", "penalty": 1.0, "fisher": "batch"},
-    "lamol": {"method": "lamol", "pseudo_share": 0.2, "language_loss": 0.25},
-    "lamol-distinct": {"method": "lamol", "pseudo_share": 0.2, "language_loss": 0.25, "duplicates": False},
-    "projection": {"method": "gradient_projection", "rule": "exact", "repeats": 1},
-    "projection-gpm": {"method": "gradient_projection", "rule": "gpm"},
-    "projection-reference": {"method": "gradient_projection", "rule": "reference", "repeats": 1},
+    name: entry
+    for method in method_names()
+    if knobs_of(method).trained
+    for name, entry in import_module(f"forgetting.methods.{method}").EXAMPLES.items()
 }
 every_method = pytest.mark.parametrize("entry", ARMS.values(), ids=ARMS)
 
 
-def test_no_method_is_left_out() -> None:
-    known = {get_args(knobs.model_fields["method"].annotation)[0] for knobs in get_args(get_args(AnyArm)[0])}
-    assert {entry["method"] for entry in ARMS.values()} == known - {"task_vector"}
+def test_every_example_is_of_its_own_method() -> None:
+    for method in method_names():
+        examples = import_module(f"forgetting.methods.{method}").EXAMPLES.values()
+        assert examples and {parse_arm(entry).method for entry in examples} == {method}
 
 
 @every_method
@@ -223,7 +217,7 @@ def test_an_arm_with_a_rate_of_its_own_gives_it_to_its_method(
     given: list[float] = []
     real = task1.build_method
 
-    def spied(arm: AnyArm) -> Any:
+    def spied(arm: Arm) -> Any:
         method = real(arm)
         monkeypatch.setattr(method, "before_task", lambda setting: (given.append(setting.training.optimizer.learning_rate), quit()))
         return method

@@ -10,11 +10,11 @@ import torch
 from tests import sections
 from torch import Tensor
 
-from forgetting.config.knobs import Ewc, Sequential
 from forgetting.data.items import Questions
-from forgetting.methods import build_method
-from forgetting.methods.base import Setting
-from forgetting.methods.ewc import quadratic_penalty
+from forgetting.methods.base import Setting, build_method
+from forgetting.methods.ewc import Knobs as Ewc
+from forgetting.methods.ewc.method import quadratic_penalty
+from forgetting.methods.seq import Knobs as Sequential
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.fisher import diagonal_fisher, fisher_mean, sample_questions

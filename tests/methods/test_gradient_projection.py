@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from tests import sections
 from torch import Tensor
 
-from forgetting.config.knobs import GradientProjection, Sequential
 from forgetting.data.items import Questions
-from forgetting.methods import build_method, gradient_projection
-from forgetting.methods.base import Setting
-from forgetting.methods.gradient_projection import alignment_direction, input_moments
+from forgetting.methods.base import Setting, build_method
+from forgetting.methods.gradient_projection import Knobs as GradientProjection
+from forgetting.methods.gradient_projection import method as gradient_projection
+from forgetting.methods.gradient_projection.method import alignment_direction, input_moments
+from forgetting.methods.seq import Knobs as Sequential
 from forgetting.training.batches import Batch, QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.step import BatchLoss, Hooks

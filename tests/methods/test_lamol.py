@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from scipy.stats import chisquare
 from tests import jobs, sections
 
-from forgetting.config.knobs import Lamol as Knobs
 from forgetting.data.items import Questions
-from forgetting.methods import build_method, lamol
-from forgetting.methods.base import Setting
-from forgetting.methods.lamol import count_right
-from forgetting.methods.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
+from forgetting.methods.base import Setting, build_method
+from forgetting.methods.lamol import Knobs
+from forgetting.methods.lamol import method as lamol
+from forgetting.methods.lamol.method import count_right
+from forgetting.methods.lamol.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
 from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, end_token, load_tokenizer
 from forgetting.schemas.people import PEOPLE

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import ast
+import subprocess
+import sys
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
@@ -11,15 +13,19 @@ import numpy as np
 import pytest
 import torch
 from tests import jobs, sections
+from tests.study import ROOT
 
-from forgetting import methods
 from forgetting.config.jobs.task1 import Task1Job
-from forgetting.config.knobs import AnyArm, Arm, Freeze, Joint, Replay, Sequential
+from forgetting.config.knobs import Arm, knobs_of
+from forgetting.config.names import METHODS, method_names
 from forgetting.data.items import Questions
-from forgetting.methods import build_method
-from forgetting.methods.base import Method, Setting
-from forgetting.methods.freeze import frozen_layers
-from forgetting.methods.replay import question_bytes, stored_persons
+from forgetting.methods.base import Method, Setting, build_method
+from forgetting.methods.freeze import Knobs as Freeze
+from forgetting.methods.freeze.method import frozen_layers
+from forgetting.methods.joint import Knobs as Joint
+from forgetting.methods.replay import Knobs as Replay
+from forgetting.methods.replay.method import question_bytes, stored_persons
+from forgetting.methods.seq import Knobs as Sequential
 from forgetting.model.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.task1 import finetune_task1
@@ -50,14 +56,22 @@ def trained(arm: Arm, setting: Setting, steps: int = 6) -> dict[str, torch.Tenso
     return weights(setting.model)
 
 
-def test_every_method_has_knobs_and_a_file() -> None:
-    """One file a method; only the task vector, which trains nothing, is no `Method`."""
-    names = {get_args(knobs.model_fields["method"].annotation)[0] for knobs in get_args(get_args(AnyArm)[0])}
-    files = {path.stem for path in Path(methods.__path__[0]).glob("*.py")} - {"__init__", "base"}
-    assert names == files
-    for name in names - {"task_vector"}:
-        tree = ast.parse((Path(methods.__path__[0]) / f"{name}.py").read_text())
-        assert any(isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "METHOD" for node in tree.body), name
+@pytest.mark.parametrize("name", method_names())
+def test_a_method_is_a_folder_with_its_knobs_and_itself(name: str) -> None:
+    """Where nothing is trained, there is no `Method`."""
+    knobs = knobs_of(name)
+    assert get_args(knobs.model_fields["method"].annotation) == (name,)
+    assert issubclass(import_module(f"forgetting.methods.{name}.method").METHOD, Method) if knobs.trained else True
+    assert (METHODS / name / "method.py").is_file() == knobs.trained
+
+
+def test_knobs_and_looks_need_neither_torch_nor_matplotlib() -> None:
+    program = (
+        "import sys; sys.path.insert(0, 'workflow')\n"
+        "from forgetting.config.arms import KNOBS\nfrom forgetting.config.names import families\n"
+        "assert KNOBS and families() and not {'torch', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from forgetting.methods.projection import Subspace, remove_along_, unit_rows
+from forgetting.methods.gradient_projection.projection import Subspace, remove_along_, unit_rows
 
 DIMENSION = 12
 

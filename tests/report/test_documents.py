@@ -18,7 +18,7 @@ from forgetting.analysis.comparison import grid_table, method_table
 from forgetting.analysis.summary import gates_table, learning_rate_table, methods_table, read_paper, recovery_table, save_table
 from forgetting.analysis.verdict import theory_table
 from forgetting.errors import StudyError
-from forgetting.figures.present import INPUTS
+from forgetting.figures.present import read_input
 from forgetting.report.documents import BEGIN, END, TEMPLATES, Results, differences, number_text, render, text_of, typed_numbers
 from forgetting.report.readings import Found, read_claims
 
@@ -51,11 +51,8 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     tree = tmp_path_factory.mktemp("results")
     families = {"seq": ["seq"], "freeze": ["freeze-0", "freeze-1", "freeze-2", "freeze-3"], "joint": ["joint"], "replay": ["replay-20"]}
     synthetic.write_tree(tree, (0, 1), np.array([0, 60, 150, 2000, 4000]), (0, 60, 150, 2000, 4000), families)
-    patterns = {"metrics": "seed*/task1/*/metrics.parquet", "recovery": "seed*/recovery/*/metrics.parquet"}
-    patterns |= {"recovery_facts": "seed*/recovery/*/facts.parquet", "floors": "seed*/data/floors.parquet", "gates": "gates/*.json"}
-    patterns |= {name: f"seed*/views/*/{name}.parquet" for name in ("features", "weights", "gradients", "theory")}
-    patterns |= {"choice": "comparison/choice.parquet"}
-    given = {name: INPUTS[name][0]([str(path) for path in sorted(tree.glob(pattern))]) for name, pattern in patterns.items()}
+    names = ("metrics", "recovery", "recovery_facts", "floors", "gates", "features", "weights", "gradients", "theory", "choice")
+    given = {name: read_input(name, synthetic.files_of(tree, name)) for name in names}
     answers = [given[name] for name in ("metrics", "recovery", "recovery_facts")]
     paper = read_paper([ROOT / "resources/paper_results.yaml"])
     rates = [frame[frame["arm"].isin([*synthetic.RATES, "controls"])] for frame in answers]

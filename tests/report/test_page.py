@@ -16,23 +16,17 @@ from forgetting.analysis.summary import save_table
 from forgetting.config.jobs.base import Job
 from forgetting.config.study import load_study
 from forgetting.errors import StudyError
+from forgetting.figures.catalogue import Shown, read_catalogue
 from forgetting.report.page import against_seq, caption_html, duration, table_for_reading, write_report
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.measurements import of_run, run_metrics
 from forgetting.tables import write_table
 
-CAPTIONS = ROOT / "workflow" / "report"
+TEMPLATE = ROOT / "workflow" / "report"
 PICTURE = b"\x89PNG\r\n\x1a\nnot really"
-CONTENTS = [
-    {
-        "question": "Does accuracy collapse?",
-        "items": [
-            {"name": "performance", "kind": "figure", "about": "Accuracies against step."},
-            {"name": "answers", "kind": "figure", "about": "Which answers are forgotten."},
-        ],
-    },
-    {"question": "Is it spurious?", "items": [{"name": "verdict", "kind": "table", "about": "The verdict on <every> arm of `all`."}]},
-]
+CATALOGUE = read_catalogue()
+VERDICT = CATALOGUE["table_verdict"].model_copy(update={"title": "The verdict on <every> arm of `all`."})
+SHOWN = [CATALOGUE["fig_performance"], CATALOGUE["fig_answers"], VERDICT]
 GATE = {"gate": "task0_before", "value": 0.5, "comparison": ">=", "threshold": 0.95, "seed": 0, "scale": "smoke"}
 
 
@@ -80,10 +74,10 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
-def made(results: Path, gates: list[dict] | None = None, contents: list[dict] | None = None, repository: Path = ROOT) -> str:
+def made(results: Path, gates: list[dict] | None = None, shown: list[Shown] | None = None, repository: Path = ROOT) -> str:
     gate_file = results / "gates.json"
     gate_file.write_text(json.dumps(gates or [GATE | {"value": 1.0, "passed": True}]))
-    write_report(results, CAPTIONS, contents or CONTENTS, [gate_file], repository, results / "report.html")
+    write_report(results, TEMPLATE, shown or SHOWN, [gate_file], repository, results / "report.html")
     return (results / "report.html").read_text()
 
 
@@ -126,20 +120,21 @@ def test_captions_are_rendered(results: Path) -> None:
     assert "<strong>What it shows.</strong>" in made(results)
 
 
-def test_broken_caption_is_named(tmp_path: Path) -> None:
-    caption = tmp_path / "broken.rst"
-    caption.write_text("An *unfinished emphasis.\n")
-    with pytest.raises(StudyError, match=r"broken\.rst"):
-        caption_html(caption)
+def test_broken_caption_is_named() -> None:
+    with pytest.raises(StudyError, match=r"broken\.py"):
+        caption_html("An *unfinished emphasis.\n", "broken.py")
 
 
 @pytest.mark.parametrize("directive", ["include:: {folder}/other.rst", "raw:: html\n\n   <script>alert(1)</script>"])
 def test_caption_holds_text_alone(tmp_path: Path, directive: str) -> None:
     (tmp_path / "other.rst").write_text("Something else.\n")
-    caption = tmp_path / "curious.rst"
-    caption.write_text(f".. {directive.replace('{folder}', str(tmp_path))}\n")
-    with pytest.raises(StudyError, match=r"curious\.rst"):
-        caption_html(caption)
+    with pytest.raises(StudyError, match=r"curious\.py"):
+        caption_html(f".. {directive.replace('{folder}', str(tmp_path))}\n", "curious.py")
+
+
+@pytest.mark.parametrize("rule", CATALOGUE)
+def test_every_caption_is_valid(rule: str) -> None:
+    assert caption_html(CATALOGUE[rule].caption, CATALOGUE[rule].path)
 
 
 def test_failed_gate_is_said_first(results: Path) -> None:

@@ -25,14 +25,14 @@ def expect_right_places(lines: list[str]) -> None:
     """Jobs that compute with weights have a GPU of the GPU node, data are made on another node, figures where Snakemake runs."""
     places = {tuple(line.removeprefix("workflow/scripts/").split()) for line in lines}
     for script, *place in places:
-        if script.startswith(("fig_", "gates", "table_")):
+        if script.startswith(("show", "gates")):
             assert place == ["none", "none", "none"], script
         elif script == "data.py":
             assert place == ["cpu0", "none", "loaded"]
         else:
             assert place in (["gpu0", "0", "loaded"], ["gpu0", "1", "loaded"]), script
     names = {script for script, *_ in places}
-    assert {"data.py", "pretrain.py", "task1.py", "recovery.py", "view_features.py", "fig_performance.py"} <= names
+    assert {"data.py", "pretrain.py", "task1.py", "recovery.py", "view_features.py", "show.py"} <= names
     assert {device for _, _, device, _ in places} == {"none", "0", "1"}, "jobs beside each other use both"
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from tests import jobs
 
-from forgetting.config.knobs import TaskVector
 from forgetting.methods.base import Setting
+from forgetting.methods.task_vector import Knobs as TaskVector
 from forgetting.model.checkpoints import load_weights, save_checkpoint
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.merging import apply_task_vector, without_task_vector

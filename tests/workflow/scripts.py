@@ -11,6 +11,7 @@ from tests.study import ROOT, merged
 
 from forgetting.config.plan import jobs
 from forgetting.config.study import load_study
+from forgetting.figures.present import present
 
 RESOURCES = ROOT / "resources"
 
@@ -20,6 +21,14 @@ def run_script(name: str, monkeypatch: pytest.MonkeyPatch, **flags: Path | str) 
     arguments = [str(part) for key, value in flags.items() for part in (f"--{key.replace('_', '-')}", value)]
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"), run_name="__main__")
+
+
+def failing_figure(rule: str, **flags: Path | str) -> str:
+    """The message that `show.py` ends with for a figure or table."""
+    with pytest.raises(SystemExit) as ending:
+        present([rule, *(str(part) for key, value in flags.items() for part in (f"--{key.replace('_', '-')}", value))])
+    assert isinstance(ending.value.code, str) and ending.value.code.startswith("error: ")
+    return ending.value.code
 
 
 def run_positional(name: str, monkeypatch: pytest.MonkeyPatch, *arguments: Path | str) -> None:

@@ -14,7 +14,7 @@ import yaml
 from snakemake.utils import update_config
 from tests import sections
 from tests.study import clone_to, merged, snakemake
-from tests.workflow.scripts import RESOURCES, failing_script, smoke_config
+from tests.workflow.scripts import RESOURCES, failing_figure, failing_script, smoke_config
 
 from forgetting.config.fields import ConfigError
 from forgetting.config.jobs.views.landscape import LandscapeJob
@@ -253,19 +253,19 @@ BAD_FIGURE_INPUTS = {
 
 
 @pytest.mark.parametrize(("content", "message"), BAD_FIGURE_INPUTS.values(), ids=BAD_FIGURE_INPUTS)
-def test_bad_input_of_a_figure(content: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_input_of_a_figure(content: bytes, message: str, tmp_path: Path) -> None:
     table = tmp_path / "landscape.parquet"
     table.write_bytes(content)
-    said = failing_script("fig_landscape", monkeypatch, landscape=table, output=tmp_path / "figure")
+    said = failing_figure("fig_landscape", landscape=table, output=tmp_path / "figure")
     assert str(table) in said and message in said
     assert list(tmp_path.iterdir()) == [table]
 
 
 @pytest.mark.parametrize("content", ["", "3", "[1, 2]", '{"gate": 1}', '[{"gate": "x"}]'])
-def test_bad_gates(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_gates(content: str, tmp_path: Path) -> None:
     gates = tmp_path / "gates.json"
     gates.write_text(content)
-    said = failing_script("table_gates", monkeypatch, gates=gates, output=tmp_path / "table")
+    said = failing_figure("table_gates", gates=gates, output=tmp_path / "table")
     assert f"{gates}: not a list of gates" in said
     assert list(tmp_path.iterdir()) == [gates]
 

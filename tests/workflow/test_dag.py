@@ -16,10 +16,13 @@ from tests.study import ROOT, clone_to, merged, snakemake
 from forgetting.config.steps import arm_steps
 from forgetting.config.study import load_study
 from forgetting.dependencies import dependencies
+from forgetting.figures.catalogue import read_catalogue
+from forgetting.pipeline.shown import shown_in
 
-FIGURES = ("performance", "answers", "recovery", "learning_rate", "landscape", "interpolation", "weight_update", "features", "common_shift")
-FIGURES += ("frontier", "gradients")
-COMPARISON = ("method_comparison", "freeze_depth", "replay_share", "task_vector", "fisher_angle", "pseudo_examples", "theory", "drift")
+CATALOGUE = shown_in(load_study(merged()), read_catalogue())
+FIGURES, COMPARISON = (
+    [rule for rule, shown in CATALOGUE.items() if (shown.target, shown.kind) == (target, "figure")] for target in ("all", "methods")
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def test_laptop(clone: Path) -> None:
     views = [rule for rule in jobs if rule.startswith("view_")]
     assert {jobs[rule] for rule in views} == {3} and len(views) == 6
     assert jobs["gate_task0"] == jobs["gate_task1"] == jobs["report"] == 1
-    assert all(jobs[f"fig_{name}"] == 1 for name in FIGURES)
+    assert all(jobs[name] == 1 for name in FIGURES)
     assert heavy(jobs) <= 66
 
 
@@ -77,8 +80,8 @@ def test_methods_trains_every_arm_of_the_comparison_once(clone: Path) -> None:
     assert jobs["task1"] + jobs["task_vector"] == jobs["recovery"] == len(study.compared_arms)
     assert jobs["task_vector"] == len(study.task_vector_arms) > 0
     assert jobs["task0_lamol"] == jobs["choose"] == jobs["methods_report"] == 1
-    assert all(jobs[f"fig_{name}"] == 1 for name in COMPARISON)
-    assert not any(jobs[f"fig_{name}"] for name in FIGURES), "the figures of `all` are another target"
+    assert all(jobs[name] == 1 for name in COMPARISON)
+    assert not any(jobs[name] for name in FIGURES), "the figures of `all` are another target"
 
 
 def test_all_trains_few_arms(clone: Path) -> None:
@@ -90,8 +93,8 @@ def test_all_trains_few_arms(clone: Path) -> None:
 def test_an_edited_method_reruns_its_arms_alone(clone: Path) -> None:
     plan = snakemake("-n", "methods", cwd=clone).stdout
     blocks = re.findall(r"rule task1:\n    input: (.+)\n(?:.*\n)*?    wildcards: seed=0, arm=(.+)", plan)
-    users = {arm for files, arm in blocks if "methods/ewc.py" in files}
-    assert not re.search(r"rule (?:make_data|pretrain|task0|recovery):\n    input: .*forgetting/(?:arms|methods)", plan), (
+    users = {arm for files, arm in blocks if "methods/ewc/method.py" in files}
+    assert not re.search(r"rule (?:make_data|pretrain|task0|recovery):\n    input: .*forgetting/(?:config/arms|methods)", plan), (
         "knobs are no concern of theirs"
     )
     assert users == {"ewc-1e-2", "ewc-1e-1", "ewc-1e0", "ewc-batch-1e-1"}
@@ -122,9 +125,7 @@ def test_scales_on_a_gpu_train_every_arm(clone: Path, overlays: tuple[str, ...])
     assert left_out <= {"freeze", "seq"}, "only depths and rates of other scales are left out"
 
 
-@pytest.mark.parametrize(
-    "target", ["data", "figures", "tables", "report", "gates", "methods", "verify", *(f"fig_{name}" for name in (*FIGURES, *COMPARISON))]
-)
+@pytest.mark.parametrize("target", ["data", "figures", "tables", "report", "gates", "methods", "verify", *CATALOGUE])
 def test_targets_by_name(clone: Path, target: str) -> None:
     listed = snakemake("--list-target-rules", cwd=clone).stdout
     assert re.search(rf"^{target} \(.+\)$", listed, re.M), f"{target} has no docstring or is no target rule"
@@ -138,34 +139,46 @@ def test_headline_figure_needs_few_runs(clone: Path) -> None:
 
 
 def test_figures_and_data_import_no_torch() -> None:
-    light = [*(f"fig_{name}" for name in (*FIGURES, *COMPARISON)), "data", "gates", "choose", "report"]
-    tables = (
-        "verdict",
-        "methods",
-        "recovery_table",
-        "recovery_controls",
-        "gates",
-        "method_table",
-        "choice_table",
-        "grid_table",
-        "theory_table",
-    )
-    light += [f"table_{name}" for name in tables]
+    scripts = [f"workflow/scripts/{name}.py" for name in ("show", "data", "gates", "choose", "report")]
+    modules = [shown.module for shown in read_catalogue().values()]
     program = (
-        "import runpy, sys; sys.path[:0] = ['workflow']\nfor path in sys.argv[1:]: runpy.run_path(path)\nassert 'torch' not in sys.modules"
+        "import importlib, runpy, sys; sys.path[:0] = ['workflow']\n"
+        "for name in sys.argv[1:]: runpy.run_path(name) if name.endswith('.py') else importlib.import_module(name)\n"
+        "assert 'torch' not in sys.modules"
     )
-    scripts = [f"workflow/scripts/{name}.py" for name in light]
-    done = subprocess.run([sys.executable, "-c", program, *scripts], cwd=ROOT, text=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", program, *scripts, *modules], cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize(("rule", "script"), [("make_data", "data"), ("task1",) * 2, ("view_features",) * 2, ("fig_landscape",) * 2])
+@pytest.mark.parametrize(("rule", "script"), [("make_data", "data"), ("task1",) * 2, ("view_features",) * 2])
 def test_all_code_that_a_script_depends_on_is_input(clone: Path, rule: str, script: str) -> None:
     plan = snakemake("-n", "all", cwd=clone).stdout
     block = re.search(rf"rule {rule}:\n    input: (.+)", plan)
     assert block
     expected = {str(path.relative_to(ROOT)) for path in dependencies(ROOT / f"workflow/scripts/{script}.py")}
     assert expected <= set(block[1].split(", "))
+
+
+def test_all_code_that_makes_a_figure_is_input(clone: Path) -> None:
+    """The files behind every module that is loaded when it is made, and nothing of another figure."""
+    program = (
+        "import sys; sys.path[:0] = ['workflow']\n"
+        "from forgetting.figures.present import present, read_catalogue\n"
+        "from forgetting.figures import inputs\nfrom importlib import import_module\n"
+        "shown = read_catalogue()['table_verdict']\n"
+        "for name in [shown.saver, *(inputs.input_of(key).reader for key in shown.inputs)]:\n"
+        "    import_module('forgetting.' + name.rpartition('.')[0])\n"
+        "import_module(shown.module)\n"
+        "print(*(module.__file__ for name, module in sys.modules.items() if name.partition('.')[0] == 'forgetting'), sep='\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=clone, text=True, capture_output=True)
+    imported = {str(Path(line).resolve().relative_to(clone.resolve())) for line in done.stdout.split()}
+    block = re.search(r"rule table_verdict:\n    input: (.+)", snakemake("-n", "all", cwd=clone).stdout)
+    assert imported and block, done.stderr[-2000:]
+    inputs = set(block[1].split(", "))
+    assert imported <= inputs
+    shown = {file for file in inputs if file.startswith("workflow/forgetting/figures/tables/")}
+    assert shown == {f"workflow/forgetting/figures/tables/{name}.py" for name in ("__init__", "verdict")}
 
 
 def test_lint_and_format() -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import resource
-import runpy
 import shutil
 import subprocess
 import sys
@@ -20,12 +19,13 @@ from tests.study import ROOT, SMOKE, clone_to, merged, snakemake
 from forgetting.config.fields import ConfigError
 from forgetting.config.plan import task1_job
 from forgetting.config.study import load_study
+from forgetting.figures.catalogue import read_catalogue
+from forgetting.figures.present import present
 from forgetting.pipeline.tables_only import check_configs
 
 TABLES_ONLY = ("--config", "tables_only=true")
 LIMIT = 15
 """CPU seconds of one figure; other work on the machine does not change them."""
-SCRIPTS = [path for kind in ("fig", "table") for path in sorted((ROOT / "workflow/scripts").glob(f"{kind}_*.py"))]
 BLOCKER = """
 import sys
 
@@ -124,20 +124,24 @@ def test_tables_only_is_recorded_nowhere() -> None:
     assert study.tables_only and "tables_only" not in study.model_dump_json()
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_scripts_explain_themselves(script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", [str(script), "--help"])
+@pytest.mark.parametrize("rule", read_catalogue())
+def test_everything_shown_explains_itself(rule: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(script), run_name="__main__")
+        present([rule, "--help"])
     text = capsys.readouterr().out
     assert ended.value.code == 0
     assert re.search(r"^(Figure|Table): .+", text, re.M)
-    assert "--output" in text and script.stem in text
-    assert ".parquet" in text or "(JSON)" in text
+    assert "--output" in text and rule in text
+    assert ".parquet" in text or ".json" in text
 
 
-def test_a_script_runs_by_hand() -> None:
-    command = [sys.executable, "workflow/scripts/fig_landscape.py", "--help"]
+def test_a_figure_is_drawn_by_hand() -> None:
+    command = [sys.executable, "workflow/scripts/show.py", "fig_landscape", "--help"]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": "workflow"}, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert "--landscape FILE" in done.stdout
+
+
+def test_an_unknown_figure_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(SystemExit, match=r"'fig_landscap' is no figure .*\n.*fig_performance"):
+        present(["fig_landscap"])

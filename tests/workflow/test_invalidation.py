@@ -13,17 +13,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.study import SMOKE, clone_to, snakemake
+from tests.study import ROOT, SMOKE, clone_to, merged, snakemake
+
+from forgetting.config.study import load_study
+from forgetting.figures.catalogue import read_catalogue
+from forgetting.pipeline.shown import shown_in
 
 pytestmark = pytest.mark.smoke
 
 SHOWN = {"report", "all"}
-FIGURES = {
-    *("fig_performance", "fig_answers", "fig_recovery", "fig_learning_rate", "fig_landscape", "fig_interpolation"),
-    *("fig_weight_update", "fig_gradients", "fig_features", "fig_common_shift", "fig_frontier"),
-}
-TABLES = {"table_verdict", "table_methods", "table_recovery_table", "table_recovery_controls", "table_learning_rate_table"}
-TABLES |= {"table_claims", "table_gates"}
+CATALOGUE = shown_in(load_study(merged("smoke.yaml")), read_catalogue())
+FIGURES, TABLES = (
+    {rule for rule, shown in CATALOGUE.items() if (shown.target, shown.kind) == ("all", kind)} for kind in ("figure", "table")
+)
 ARMS = ("seq", "freeze-1", "replay-20", "seq-lr-4e-3", "seq-no-task0")
 VIEWS = ("landscape", "weights", "features", "positions", "common_shift", "gradients")
 VIEWS_OF_FREEZE = {f"view_{view}(0, freeze-1)" for view in VIEWS}
@@ -81,7 +83,9 @@ EDITS = {
     f"{LIBRARY}/schemas/landscape.py": LANDSCAPE | FIGURES | TABLES,
     f"{LIBRARY}/config/plan.py": set(),
     f"{LIBRARY}/config/jobs/views/landscape.py": LANDSCAPE,
-    f"{LIBRARY}/methods/freeze.py": TRAIN_FREEZE | AFTER_FREEZE,
+    f"{LIBRARY}/methods/freeze/method.py": TRAIN_FREEZE | AFTER_FREEZE,
+    f"{LIBRARY}/methods/freeze/look.py": SHOW_FREEZE - TABLES,
+    f"{LIBRARY}/methods/ewc/__init__.py": set(),
     f"{LIBRARY}/training/loop.py": training(0) | FIGURES | TABLES | SHOWN,
     f"{LIBRARY}/intervals.py": {"make_data(0)"} | training(0) | FIGURES | TABLES | SHOWN,
     f"{LIBRARY}/statistics.py": {"view_common_shift(0, seq)", "view_common_shift(0, freeze-1)"} | FIGURES | TABLES | SHOWN,
@@ -110,6 +114,40 @@ def test_a_new_view(smoke_clone: Path) -> None:
     finally:
         for file in new:
             file.unlink()
+
+
+def blocks(document: str) -> list[str]:
+    """The Python of a page of docs/."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / document).read_text(), re.DOTALL)
+
+
+METHOD = dict(zip(("__init__", "method", "look"), blocks("adding-a-method.md"), strict=True))
+NEW_METHOD = {f"{LIBRARY}/methods/l2_start/{name}.py": text for name, text in METHOD.items()}
+NEW_ARM = ['methods={"l2-start-1e1":{"method":"l2_start","penalty":10.0}}']
+NEW_ARM += ['arms=["seq","replay-20","freeze-1","seq-no-task0","l2-start-1e1"]']
+NEW: dict[str, tuple[dict[str, str], list[str], set[str]]] = {
+    "a method": (NEW_METHOD, [], set()),
+    "a method and an arm of it": (
+        NEW_METHOD,
+        ["--config", *NEW_ARM],
+        {"job_config(0, task1/l2-start-1e1/config)", "task1(0, l2-start-1e1)", "study_config"} | {"fig_frontier", "table_methods"} | SHOWN,
+    ),
+    "a figure": ({f"{LIBRARY}/figures/answer_loss.py": blocks("extending.md")[0]}, [], {"fig_answer_loss"} | SHOWN),
+}
+
+
+@pytest.mark.parametrize("new", NEW)
+def test_what_the_documents_add_reruns_nothing_else(smoke_clone: Path, new: str) -> None:
+    files, arguments, expected = NEW[new]
+    try:
+        for name, text in files.items():
+            (smoke_clone / name).parent.mkdir(exist_ok=True)
+            (smoke_clone / name).write_text(text)
+        assert planned(smoke_clone, *arguments) == expected
+    finally:
+        for name in files:
+            (smoke_clone / name).unlink(missing_ok=True)
+        shutil.rmtree(smoke_clone / LIBRARY / "methods/l2_start", ignore_errors=True)
 
 
 CHANGES: dict[str, tuple[list[str], set[str]]] = {

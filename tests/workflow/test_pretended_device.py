@@ -17,8 +17,7 @@ from forgetting.config.jobs.pretrain import PretrainJob
 from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.config.jobs.task0 import Task0Job
 from forgetting.config.knobs import parse_arm
-from forgetting.methods import build_method
-from forgetting.methods.base import Setting
+from forgetting.methods.base import Setting, build_method
 from forgetting.stages import pretraining, recovery, task0
 from forgetting.training import distributed
 from forgetting.training.loop import Plan, train

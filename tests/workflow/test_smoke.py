@@ -9,24 +9,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.study import SMOKE, snakemake
+from tests.study import SMOKE, merged, snakemake
+
+from forgetting.config.study import load_study
+from forgetting.figures.catalogue import FORMATS, Shown, read_catalogue
+from forgetting.pipeline.shown import shown_in
 
 pytestmark = pytest.mark.smoke
 
-FIGURES = ("performance", "answers", "recovery", "learning_rate", "landscape", "interpolation", "weight_update", "features", "common_shift")
-FIGURES += ("frontier", "gradients")
-TABLES = ("verdict", "methods", "recovery_table", "recovery_controls", "learning_rate_table", "claims", "gates")
-COMPARISON_FIGURES = (
-    "method_comparison",
-    "freeze_depth",
-    "replay_share",
-    "task_vector",
-    "fisher_angle",
-    "pseudo_examples",
-    "theory",
-    "drift",
-)
-COMPARISON_TABLES = ("method_table", "choice_table", "grid_table", "theory_table")
+SHOWN = shown_in(load_study(merged("smoke.yaml")), read_catalogue()).values()
+
+
+def files_of(target: str) -> list[str]:
+    """All files of the figures and tables of a target."""
+    return [f"{each.kind}s/{each.name}.{suffix}" for each in SHOWN if each.target == target for suffix in FORMATS[each.kind]]
 
 
 def planned(clone: Path, *arguments: str) -> list[str]:
@@ -39,24 +35,27 @@ def planned(clone: Path, *arguments: str) -> list[str]:
 
 def test_everything_is_made(smoke_clone: Path) -> None:
     root = smoke_clone / "results" / "smoke"
-    files = [f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "png", "svg")]
-    files += [f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")]
-    files += ["report.html", "config.json", "seed0/data/card.md", "gates/seed0-task0.json", "gates/seed0-task1.json"]
+    files = [*files_of("all"), "report.html", "config.json", "seed0/data/card.md", "gates/seed0-task0.json", "gates/seed0-task1.json"]
     assert [name for name in files if not (root / name).stat().st_size] == []
     assert not list(root.rglob("*.part"))
     assert not [path for path in root.glob("seed0/scratch/**/*") if path.is_file()], "a finished job leaves no state behind"
 
 
-def missing_in_report(root: Path, report: str, figures: tuple[str, ...], tables: tuple[str, ...]) -> list[str]:
+def missing_in_report(root: Path, report: str, target: str) -> list[str]:
     """Figures whose picture is not in the page, and tables without a place of their own."""
     text = (root / report).read_text()
     assert len(text) < 20e6
-    pictures = {name: b64encode((root / "figures" / f"{name}.png").read_bytes()).decode() for name in figures}
-    return [name for name, picture in pictures.items() if picture not in text] + [name for name in tables if f'id="{name}"' not in text]
+
+    def there(each: Shown) -> bool:
+        if each.kind == "table":
+            return f'id="{each.name}"' in text
+        return b64encode((root / f"figures/{each.name}.png").read_bytes()).decode() in text
+
+    return [each.rule for each in SHOWN if each.target == target and not there(each)]
 
 
 def test_report_holds_every_figure(smoke_clone: Path) -> None:
-    assert missing_in_report(smoke_clone / "results" / "smoke", "report.html", FIGURES, TABLES) == []
+    assert missing_in_report(smoke_clone / "results" / "smoke", "report.html", "all") == []
 
 
 def test_checkpoints_open_with_transformers(smoke_clone: Path) -> None:
@@ -77,10 +76,8 @@ def test_the_comparison_of_methods_is_made(smoke_clone: Path) -> None:
     done = snakemake("--cores", "2", "methods", *SMOKE, "--show-failed-logs", cwd=smoke_clone)
     assert done.returncode == 0, done.stdout[-6000:]
     root = smoke_clone / "results" / "smoke"
-    files = [f"figures/{name}.{kind}" for name in COMPARISON_FIGURES for kind in ("pdf", "png", "svg")]
-    files += [f"tables/{name}.{kind}" for name in COMPARISON_TABLES for kind in ("csv", "md", "tex")]
-    assert [name for name in files if not (root / name).stat().st_size] == []
-    assert missing_in_report(root, "methods_report.html", COMPARISON_FIGURES, COMPARISON_TABLES) == []
+    assert [name for name in files_of("methods") if not (root / name).stat().st_size] == []
+    assert missing_in_report(root, "methods_report.html", "methods") == []
     assert planned(smoke_clone) == []
     choice = pd.read_parquet(root / "comparison" / "choice.parquet")
     assert choice.groupby("family")["chosen"].sum().eq(1).all()

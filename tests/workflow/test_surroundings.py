@@ -123,7 +123,7 @@ def test_jobs_touch_no_network(offline: Offline, tiny_data: Path, tiny_model: An
 
     write_table(landscape(0, "seq").reindex(columns=LANDSCAPE.names), tmp_path / "landscape.parquet", LANDSCAPE)
     flags = ["--landscape", tmp_path / "landscape.parquet", "--output", tmp_path / "figure"]
-    done = offline.run(SCRIPTS / "fig_landscape.py", *flags)
+    done = offline.run(SCRIPTS / "show.py", "fig_landscape", *flags)
     assert done.returncode == 0, done.stdout
     assert not offline.attempts.exists(), offline.attempts.read_text()
 

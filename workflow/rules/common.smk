@@ -25,9 +25,12 @@ os.environ.update(MALLOC_MMAP_THRESHOLD_=str(2**30), MALLOC_TRIM_THRESHOLD_=str(
 from forgetting.config.plan import VIEWS, jobs
 from forgetting.config.study import load_study
 from forgetting.dependencies import dependencies
+from forgetting.errors import StudyError
+from forgetting.figures.catalogue import FORMATS, read_catalogue
 from forgetting.model.devices import JOBS_PER_DEVICE
 from forgetting.model.manifest import MANIFEST
 from forgetting.config.fields import ConfigError
+from forgetting.pipeline.shown import input_files, methods_of, option_flags, shown_in
 from forgetting.pipeline.sizes import Sizes
 from forgetting.data.points import never_had_task0
 
@@ -79,7 +82,8 @@ def task0_folder(arm):
     method = STUDY.methods[arm]
     if method.start == "pretrained":
         return f"{SEED}/pretrain"
-    return f"{SEED}/task0-lamol/{method.language_loss:g}" if method.method == "lamol" else f"{SEED}/task0"
+    own = method.task0_language_loss
+    return f"{SEED}/task0" if own is None else f"{SEED}/task0-lamol/{own:g}"
 
 
 def start_model(wildcards):
@@ -93,8 +97,9 @@ def start_weights(wildcards):
 
 
 def method_code(wildcards):
-    """The file of the arm's method and the library files that it imports."""
-    return code(f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}.py")
+    """The folder of the arm's method, without how figures draw it, and the library files that it imports."""
+    folder = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}"
+    return code(f"{folder}/__init__.py", f"{folder}/method.py")
 
 
 def one_of(names):
@@ -122,6 +127,8 @@ def job_text(job, seed):
     """What one job gets as its config."""
     return jobs_of_seed(seed)[job].text()
 
+
+COMPARED_ARMS = STUDY.compared_arms
 
 # What a job asks a cluster for, which decides no result: forgetting/pipeline/sizes.py computes it.
 SIZES = Sizes(STUDY)
@@ -168,56 +175,30 @@ def interpreter(wildcards, resources):
     return f"python -m forgetting.pipeline.launch {gpus}" if gpus > 1 else "python"
 
 
-FIGURES = (
-    "performance",
-    "answers",
-    "recovery",
-    "learning_rate",
-    "landscape",
-    "interpolation",
-    "weight_update",
-    "gradients",
-    "features",
-    "common_shift",
-    "frontier",
-    *(["blank_names"] if STUDY.beside else []),
-)
-TABLES = ("verdict", "methods", "recovery_table", "recovery_controls", "learning_rate_table", "claims", "gates")
-if not STUDY.recovery.control_arms:
-    TABLES = tuple(name for name in TABLES if name != "recovery_controls")
-COMPARED_ARMS = STUDY.compared_arms
-COMPARED_METHODS = {STUDY.methods[arm].method for arm in COMPARED_ARMS}
-COMPARISON_FIGURES = [
-    "method_comparison",
-    "theory",
-    "drift",
-    "fisher_angle",
-    *(
-        name
-        for name, method in {
-            "freeze_depth": "freeze",
-            "replay_share": "replay",
-            "task_vector": "task_vector",
-            "pseudo_examples": "lamol",
-        }.items()
-        if method in COMPARED_METHODS
-    ),
-]
-COMPARISON_TABLES = ("method_table", "choice_table", "grid_table", "theory_table")
+try:
+    SHOWN = shown_in(STUDY, read_catalogue())
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
 
 
-def figure_files(names=FIGURES):
-    """Figures in every format."""
-    return expand(
-        f"{ROOT}/figures/{{name}}.{{format}}",
-        name=names,
-        format=("pdf", "png", "svg"),
-    )
+def shown_by(target, kind):
+    """The figures or tables that a target makes."""
+    return [shown for shown in SHOWN.values() if shown.target == target and shown.kind == kind]
 
 
-def table_files(names=TABLES):
-    """Tables in every format."""
-    return expand(f"{ROOT}/tables/{{name}}.{{format}}", name=names, format=("csv", "md", "tex"))
+def figure_files(target="all"):
+    """Figures of a target, in every format."""
+    return [file for shown in shown_by(target, "figure") for file in shown_files(shown)]
+
+
+def table_files(target="all"):
+    """Tables of a target, in every format."""
+    return [file for shown in shown_by(target, "table") for file in shown_files(shown)]
+
+
+def shown_files(shown):
+    """The files of one figure or table."""
+    return [f"{ROOT}/{shown.kind}s/{shown.name}.{suffix}" for suffix in FORMATS[shown.kind]]
 
 
 def gate_files():

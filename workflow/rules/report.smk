@@ -1,27 +1,6 @@
 # Two HTML pages, each complete in itself: what `all` shows and what `methods` shows, by question, with a caption to each figure and table.
 
-
-def answers(figures, tables):
-    """The questions that these figures and tables answer, in order, each with what answers it."""
-    named = {f"fig_{name}": ("figure", name) for name in figures} | {f"table_{name}": ("table", name) for name in tables}
-    return [
-        {
-            "question": question,
-            "items": [
-                {"name": name, "kind": kind, "about": SHOWN[shown]["about"]}
-                for shown, (kind, name) in named.items()
-                if SHOWN[shown]["category"] == question
-            ],
-        }
-        for question in QUESTIONS
-        if any(SHOWN[shown]["category"] == question for shown in named)
-    ]
-
-
-for report_name, figures_shown, tables_shown in (
-    ("report", FIGURES, TABLES),
-    ("methods_report", COMPARISON_FIGURES, COMPARISON_TABLES),
-):
+for report_name, target in (("report", "all"), ("methods_report", "methods")):
 
     rule:
         """Figures and tables with captions, the verdict, run times, versions and configuration, in one HTML file."""
@@ -30,12 +9,12 @@ for report_name, figures_shown, tables_shown in (
         input:
             script="workflow/scripts/report.py",
             library=code("workflow/scripts/report.py"),
-            template=["workflow/report/page.html", "workflow/report/page.css"],
-            captions=[f"workflow/report/{name}.rst" for name in ("workflow", *figures_shown, *tables_shown)],
+            template=["workflow/report/page.html", "workflow/report/page.css", "workflow/report/workflow.rst"],
+            captions=[os.path.relpath(shown.path) for shown in SHOWN.values() if shown.target == target],
             config=rules.study_config.output,
             gates=gate_files(),
-            figures=figure_files(figures_shown),
-            tables=table_files(tables_shown),
+            figures=figure_files(target),
+            tables=table_files(target),
         output:
             f"{ROOT}/{report_name}.html",
         log:
@@ -44,7 +23,7 @@ for report_name, figures_shown, tables_shown in (
         conda:
             "../envs/forgetting.yaml"
         params:
-            contents=json.dumps(answers(figures_shown, tables_shown)),
+            shown=[rule_name for rule_name, shown in SHOWN.items() if shown.target == target],
         shell:
-            "python {input.script} --results $(dirname {input.config}) --captions $(dirname {input.template[0]}) "
-            "--contents {params.contents:q} --gates {input.gates} --output {output} > {log} 2>&1"
+            "python {input.script} --results $(dirname {input.config}) --template $(dirname {input.template[0]}) "
+            "--shown {params.shown} --gates {input.gates} --output {output} > {log} 2>&1"

@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forgetting.config.knobs import Replay, TaskVector
 from forgetting.config.sections import ATTRIBUTES, Stride
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps
 from forgetting.data.points import EARLY_STEP
@@ -87,9 +86,8 @@ def _arms(study: StudyConfig) -> Iterator[str]:
         arm = study.methods[name]
         if arm.warmup_steps is not None and arm.warmup_steps >= (steps := arm_steps(study.task1, arm)):
             yield f"methods.{name}.warmup_steps {arm.warmup_steps} leaves nothing of the arm's {steps} steps: shorten the warm-up"
-        batch = arm_training(study.task1, arm).batch_size
-        if isinstance(arm, Replay) and arm.mix == "half" and batch % 2:
-            yield f"methods.{name} with mix: half cannot halve a batch of {batch}: choose an even task1.batch_size"
+        for problem in arm.problems(study.model.layers, arm_training(study.task1, arm).batch_size):
+            yield f"methods.{name} {problem}"
 
 
 def _strides(key: str, strides: list[Stride]) -> Iterator[str]:
@@ -101,7 +99,7 @@ def _strides(key: str, strides: list[Stride]) -> Iterator[str]:
 def _checkpoints(study: StudyConfig) -> Iterator[str]:
     for name in dict.fromkeys([*study.recovery.curve_arms, *study.views.arms]):
         arm = study.methods[name]
-        if isinstance(arm, TaskVector):
+        if not arm.trained:
             continue
         kept = checkpoint_steps(study.task1, arm_steps(study.task1, arm))
         if not any(step <= EARLY_STEP for step in kept[:-1]):

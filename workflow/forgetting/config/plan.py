@@ -23,7 +23,6 @@ from forgetting.config.jobs.views.landscape import LandscapeJob
 from forgetting.config.jobs.views.shared import DriftJob, FisherJob
 from forgetting.config.jobs.views.states import StatesJob
 from forgetting.config.jobs.views.weights import WeightsJob
-from forgetting.config.knobs import Lamol
 from forgetting.config.sections import ATTRIBUTES, RecoveryTraining
 from forgetting.config.study import StudyConfig
 
@@ -166,8 +165,7 @@ def jobs(study: StudyConfig, seed: int) -> dict[str, Job]:
     for arm in study.every_arm:
         found |= {f"{folder}/{arm}/config": make(study, seed, arm) for folder, make in OF_ARM.items()}
         found |= {f"views/{arm}/{view}": make(study, seed, arm) for view, make in VIEWS.items()}
-        method = study.methods[arm]
-        if isinstance(method, Lamol):
-            weight = method.language_loss
+        weight = study.methods[arm].task0_language_loss
+        if weight is not None:
             found[f"task0-lamol/{weight:g}/config"] = lamol_task0_job(study, seed, weight)
     return found

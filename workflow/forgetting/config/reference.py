@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from forgetting.config.knobs import AnyArm, Arm
+from forgetting.config.arms import knob_table
+from forgetting.config.knobs import Arm
 from forgetting.config.sections import Optimizer, Schedule
 from forgetting.config.study import StudyConfig
 
@@ -29,14 +30,11 @@ _MARK = re.compile(r"(<!-- made by workflow/scripts/config_reference\.py: (\w+) 
 
 
 def with_tables(text: str) -> str:
-    """`text` of config/README.md with every marked table made anew.
-
-    The tables of arms and methods stay as they are while a knob has no description.
-    """
+    """`text` of config/README.md with every marked table made anew."""
 
     def made(match: re.Match[str]) -> str:
         lines = list(_TABLE_OF[match[2]]() if match[2] in _TABLE_OF else _key_table(match[2]))
-        return match[0] if any("| None |" in line for line in lines) else match[1] + "\n".join(lines) + "\n" + match[3]
+        return match[1] + "\n".join(lines) + "\n" + match[3]
 
     return _MARK.sub(made, text)
 
@@ -92,21 +90,10 @@ def _words(schema: dict[str, Any]) -> str:
 
 
 def _arm_table() -> Iterator[str]:
-    yield from (*_HEAD, "| `method` | text | one of those below |")
-    yield from _rows(Arm, "")
+    yield from (*_HEAD, *_rows(Arm, ""))
 
 
-def _method_table() -> Iterator[str]:
-    """The method in the first row of each, a knob of its own a row."""
-    yield from ("| method | key | values | meaning |", "| --- | --- | --- | --- |")
-    for knobs in get_args(get_args(AnyArm)[0]):
-        method = get_args(knobs.model_fields["method"].annotation)[0]
-        summary = (knobs.__doc__ or "").split("\n\n")[0].replace("\n    ", " ")
-        yield f"| `{method}` | | | {summary} |"
-        yield from (f"| {row}" for row in _rows(knobs, "", {"method", *Arm.model_fields}))
-
-
-_TABLE_OF = {"arms": _arm_table, "methods": _method_table}
+_TABLE_OF = {"arms": _arm_table, "methods": knob_table}
 
 
 def editor_schema() -> dict[str, Any]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from forgetting.config.knobs import AnyArm
+from forgetting.config.knobs import Arm
 from forgetting.config.sections import Task1
 from forgetting.data.points import EARLY_STEP
 
 
-def arm_steps(task1: Task1, arm: AnyArm) -> int:
+def arm_steps(task1: Task1, arm: Arm) -> int:
     """Optimizer steps of a Task 1 run."""
     return max(1, round(arm.length * task1.steps))
 
 
-def arm_training(task1: Task1, arm: AnyArm) -> Task1:
+def arm_training(task1: Task1, arm: Arm) -> Task1:
     """`task1` with what the arm says in place of it; its steps stay, as the schedule is that of all arms."""
     rates = {"learning_rate": arm.learning_rate, "weight_decay": arm.weight_decay}
     parts: dict[str, Any] = {

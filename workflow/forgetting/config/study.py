@@ -1,6 +1,6 @@
 """The whole configuration of a study: one strict model, read by the Snakefile.
 
-`StudyConfig` is what `config/*.yaml` must look like; its parts are in `sections.py`, the knobs of methods in `knobs.py`. A job never
+`StudyConfig` is what `config/*.yaml` must look like; its parts are in `sections.py`, the methods in `arms.py`. A job never
 sees all of it: `plan.py` says what each depends on, so that a changed key invalidates exactly the stages that read it.
 """
 
@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from forgetting.config.arms import AnyArm, check_name
 from forgetting.config.checks import problems
 from forgetting.config.fields import ConfigError, Count, Positive, Precision, Strict, one_line_each
-from forgetting.config.knobs import AnyArm, Freeze, Sequential, TaskVector, check_name
 from forgetting.config.sections import (
     Comparison,
     Data,
@@ -124,11 +124,8 @@ class StudyConfig(Strict):
     @model_validator(mode="after")
     def _arms_exist_and_fit(self) -> StudyConfig:
         for name in self.every_arm:
-            arm = self.methods[name]
-            if isinstance(arm, Freeze) and arm.layers > self.model.layers:
-                raise ValueError(f"arm {name!r} freezes {arm.layers} layers, but the model has {self.model.layers}")
-            check_name(name, arm)
-        if self.methods["seq"] != Sequential(method="seq"):
+            check_name(name, self.methods[name])
+        if self.methods["seq"].model_dump(exclude_defaults=True) != {"method": "seq"}:
             raise ValueError("arm 'seq' must be {method: seq} and nothing else: its rate and length are those of task1")
         for name in self.task_vector_arms:
             if self.keeps_every_checkpoint(name):
@@ -158,7 +155,7 @@ class StudyConfig(Strict):
 
     @property
     def task_vector_arms(self) -> list[str]:
-        return [name for name in self.every_arm if isinstance(self.methods[name], TaskVector)]
+        return [name for name in self.every_arm if not self.methods[name].trained]
 
     def keeps_every_checkpoint(self, arm: str) -> bool:
         """Whether recovery curves or views need all checkpoints of an arm; of the others only the points early, matched and end are

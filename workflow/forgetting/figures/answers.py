@@ -1,4 +1,28 @@
-"""Which answers are forgotten: by attribute, by token of the answer, and fact by fact with what recovery brings back."""
+"""Which answers are forgotten: by attribute, by place in the answer, fact by fact.
+
+**What it shows.** Which Task 0 answers are forgotten, about persons whose questions were never trained on: by
+attribute, by token within the answer, and fact by fact.
+
+**How to read it.** *a*: exact match for each attribute; the axis is linear to step 10, then logarithmic, and
+the vertical line is step 150. *b*: the share of right tokens at each place in the answer, read after the
+question and the right tokens before it. Later tokens are easier: the name of a city gives away its state. How
+much easier, the control persons show, whom the model never read about; a later token stands for knowledge
+only as far as it lies above them. Dashed: ``seq`` on those answers alone whose earlier tokens it got right,
+as when it writes the answer itself. Near the trough these are few, hence the wide band. *c*: the token at
+which answers go wrong first. From the left: wholly right; a later token wrong; the first token wrong. *d*:
+the facts that were known before Task 1. From the left: still right at that point; wrong, but right after one
+epoch on *other* persons' Task 0 questions; not recovered. *Trough* is the lowest checkpoint of the first 150
+steps. Black lines are the intervals of the two borders, the left one above.
+
+**What to look for.** If task alignment is lost, answers go wrong at the first token, in every attribute at
+about the same time, and the white part of *c* turns into the hatched part of *d*: given its beginning the
+model still completes an answer, and a short recovery brings it back. Attributes that stay low while others
+rebound, and the white part of *d*, are where facts themselves are lost.
+
+**What would contradict the claim.** Later tokens that fall to the control persons together with the first:
+then the values themselves are gone. A decline fact by fact in which few of the lost facts return, or one that
+spares some attributes altogether: then it is no common loss of the task's format.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +40,19 @@ from forgetting.data.points import EARLY, EARLY_STEP, END, TROUGH, WORDS
 from forgetting.figures import style
 from forgetting.intervals import clustered_wilson
 from forgetting.statistics import PROPORTION, over_seeds
+
+SHOWS = {
+    "question": "Does accuracy collapse?",
+    "in": "all",
+    "order": 2,
+    "inputs": {
+        "metrics": ["main"],
+        "recovery": ["main", "controls"],
+        "recovery_facts": ["main", "controls"],
+        "floors": [],
+        "positions": ["main"],
+    },
+}
 
 _END = -1
 _MOST_TOKENS = 5

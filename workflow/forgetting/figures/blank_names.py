@@ -1,4 +1,18 @@
-"""What Task 1 persons with names that pretraining never saw do to the collapse, the return, and freezing the embedding."""
+"""The same study with and without name tokens that pretraining never saw.
+
+**What it shows.** The same study twice. In one, the persons of Task 1 have names of tokens that pretraining
+has seen, as at the paper's scale. In the other, the pools of names are so large that nearly every one of them
+owns a token that it never touched: a private, untrained row of the embedding.
+
+**How to read it.** *a*: Task 0 while Task 1 is learned. *b*: the same runs, Task 0 against Task 1 accuracy,
+so that faster and slower learners are compared at equal Task 1. Dashed: the input embedding is frozen.
+
+**What to look for.** How far Task 0 climbs back after the collapse, and how far the dashed line lies below
+the solid one in *b*: what the frozen embedding costs.
+
+**What would contradict the reading.** That blank names explain the return and the cost of the frozen
+embedding is wrong if the two colours run alike in *b*.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +20,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
+
+SHOWS = {
+    "question": "Does accuracy collapse?",
+    "in": "all",
+    "order": 3,
+    "only_if": "beside",
+    "inputs": {
+        "metrics": ["seq", "freeze-0"],
+        "pretrained": ["seq", "freeze-0"],
+        "floors": [],
+    },
+}
 
 ARMS = {"seq": "-", "freeze-0": "--"}
 NAMES = {

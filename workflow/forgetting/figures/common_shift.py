@@ -1,4 +1,34 @@
-"""Common shift or erosion fact by fact: the split of the change, the repair without training, and the same facts asked in other forms."""
+"""How much of the forgetting is one change common to all facts, a repair without training, and recall in other forms.
+
+**What it shows.** Whether Task 1 changes all old answers in one common way, or wears down each fact by
+itself. The change of an answer token from the model before Task 1 to a checkpoint is split into the mean
+change of *other* persons at the same attribute and position (common), which cannot be about anybody, and the
+rest.
+
+**How to read it.** *a*: the share of the squared change that is common; 0 is what unrelated changes give, and
+grey bars are the range when each person's change gets a random sign. *b*: the share of the lost accuracy that
+returns when only the common part is taken away. Full marks: in the logits. Open marks: in the residual stream
+before the final norm. Strokes: one vector for all tokens, all that a bias could do (logits). *c*, *d*: the
+common part estimated from a few facts of ``task0_train`` whose old answers are known, and taken away from the
+answers about everybody else: no training. *None* is the checkpoint as it is, *trained* the same checkpoint
+after one epoch on ``task0_train`` (where that was measured). *e*: the same facts as a question; as a question
+with the choice narrowed to the values of its attribute, of which the likeliest is the answer; and as the
+value in a sentence of a biography, the form of pretraining. *f*: as a question after one or three solved ones
+of other persons. Dotted: control persons, who are in no biography.
+
+**What to look for.** Shares of *a* and *b* side by side: a shift that all answers share can be most of the
+change and yet leave the order of the likeliest tokens as it was. Where forgetting is a common shift, *b* is
+near 1 and the lines of *c* and *d* rise to the dashed line with few facts. A biography form far above the
+question form says that the fact is still there and the question no longer reaches it. A narrowed choice far
+above it says that the question still reaches the fact, and what is lost is the form of the answer.
+
+**What would contradict the claim** that the early collapse is a common shift: a share of *b* near 0 at step
+150, or a repair that stays at its first point however many facts are known, while training restores the rest.
+That the facts survive would be contradicted by a biography form that falls as far as the question form. Say
+nothing from *f* when it is low before Task 1 already: then the model cannot use examples at all. The rest is
+not the same as lost knowledge: what turns or shrinks all states alike differs from person to person and is
+counted there.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +45,18 @@ from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.points import EARLY, END, MATCHED, WORDS
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, UNBOUNDED, over_seeds
+
+SHOWS = {
+    "question": "Is it spurious?",
+    "in": "all",
+    "order": 3,
+    "inputs": {
+        "common_shift": ["viewed"],
+        "repair": ["viewed"],
+        "recall": ["viewed"],
+        "recovery": ["viewed"],
+    },
+}
 
 _POINTS = {EARLY: ("^", WORDS[EARLY]), MATCHED: ("D", WORDS[MATCHED]), END: ("s", WORDS[END])}
 _VARIANTS = {

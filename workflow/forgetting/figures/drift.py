@@ -1,4 +1,25 @@
-"""Does a model forget by as much as it moves on Task 1? Forgetting against the KL divergence from theta* on Task 1 questions."""
+"""Forgetting against how far a model moves on Task 1.
+
+**What it shows.** Whether a model forgets Task 0 by as much as it moves on Task 1: forgetting against the
+divergence between the model after Task 0 (θ*) and a checkpoint, at the answers of Task 1 questions.
+
+**How to read it.** One line an arm, with its checkpoints: step 150 (open), where Task 1 was learned (pale),
+the end (full). Across: KL divergence in nats per answer token, of the checkpoint from θ* (*a*, large where θ*
+finds an answer likely and the checkpoint does not) and of θ* from the checkpoint (*b*, large where the
+checkpoint is sure of what θ* finds unlikely, as of a learned Task 1 answer). Up: how much of the exact match
+on Task 0 test persons is lost at the same step. Below each panel: Spearman's correlation over arms at each of
+the checkpoints.
+
+**What to look for.** If moving away on Task 1 is what makes a model forget, all points, of all arms and
+checkpoints, lie on one rising curve, and the correlations are high at each of the checkpoints. The fairest of
+them is where Task 1 was learned: at the end there are also arms that hardly learned it, which neither move
+nor forget.
+
+**What would contradict the claim.** Lines that go to the right and down: the model moves on and forgets less.
+Arms with the same divergence and very different losses. Correlations that change their sign between the
+panels or the checkpoints. The arms are settings of a few methods and not independent, so the intervals are
+too narrow rather than too wide.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +40,16 @@ from forgetting.figures import style
 from forgetting.figures.fisher_angle import correlation
 from forgetting.intervals import Interval
 from forgetting.statistics import DIFFERENCE, RATIO, over_seeds
+
+SHOWS = {
+    "question": "Which method helps?",
+    "in": "methods",
+    "order": 2,
+    "inputs": {
+        "drift": [],
+        "metrics": ["compared"],
+    },
+}
 
 _POINTS = {EARLY: (1.0, WORDS[EARLY]), MATCHED: (0.6, WORDS[MATCHED]), END: (0.0, WORDS[END])}
 """How much white is in the mark of a checkpoint, and its name."""

@@ -1,4 +1,29 @@
-"""How the residual stream at the last prompt token moves while Task 1 is learned, layer by layer and in the plane of its shift."""
+"""How the residual stream moves between the stages.
+
+**What it shows.** How the inner representation of the Task 0 questions moves while Task 1 is learned: the
+residual stream at the last token of the question, layer by layer.
+
+**How to read it.** Solid lines compare the model after Task 0 with step 150 of Task 1, dashed lines with the
+end; the black line is the change that Task 0 training itself made. *a*: how far the mean moved, in units of
+the spread before. *b*: the share of that shift within the leading principal components; the dotted line is
+the share of a random direction. *c*: linear CKA, 1 where the geometry is the same up to rotation and scale.
+*d*: how well a linear probe reads the attributes from persons it was not fitted on, divided by the best that
+it could do: it can only name values that some person of the fitted half has, and with hundreds of
+universities and few persons most values occur once. The quotient is the share of right answers where an
+answer was possible. *e*, *f*: the logit lens: each layer is read by the final norm and the output embedding
+as if the model had to answer there; the share of questions whose right value leads, and its mean rank among
+all values of the attribute. Thin lines: control persons. *g*: single questions after Task 0, at step 150 and
+at the end, in the plane of the leading component and of the shift.
+
+**What to look for.** A large common shift with a CKA and a probe that hardly fall: the representation was
+moved, not destroyed. Shifts that grow with depth, and less under freezing. Compare the probe with itself
+before Task 1: a few persons a value do not teach a probe well, so a low level is no evidence of lost
+knowledge, only a fall is.
+
+**What would contradict the claim.** A probe that falls as far as the accuracy does: then the knowledge is
+gone from the representation, and no realignment can bring it back. A shift mostly along the leading
+components contradicts the theory, in which it is nearly orthogonal to them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +39,16 @@ from forgetting.analysis.probe_share import probe_over_ceiling
 from forgetting.data.points import EARLY, EARLY_STEP, END, TASK1_EARLY, TASK1_END, WORDS
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, RATIO, UNBOUNDED, Kind, over_seeds
+
+SHOWS = {
+    "question": "What do the features show?",
+    "in": "all",
+    "order": 1,
+    "inputs": {
+        "features": ["viewed"],
+        "points": ["viewed"],
+    },
+}
 
 _GROUP, _CONTROL = "task0_test", "control"
 _STAGES: dict[str, dict[str, Any]] = {TASK1_EARLY: {"linestyle": "-"}, TASK1_END: {"linestyle": "--"}}

@@ -1,4 +1,21 @@
-"""Does Fisher information tell which weights turn? Mean diagonal Fisher of Task 0 against the angle between Task 1 updates."""
+"""Fisher information of each matrix against the angle between its Task 1 updates.
+
+**What it shows.** Whether the matrices that Task 0 depends on most, by Fisher information, are those whose
+early and late Task 1 updates point in different directions.
+
+**How to read it.** One mark a weight matrix of ``seq``. *a*: the mean angle between the updates of steps
+0-150 and from there to the end; grey dashes are the angle that independent updates of the same ranks would
+have. *b*: the angle minus that chance level. Lines and correlations with and without the two embeddings,
+which are few and lie far out. With several seeds a mark is their mean, and the small print gives the
+correlation of each seed by itself.
+
+**What to look for.** A correlation whose interval stays clear of zero in *both* panels and without the
+embeddings, and with the same sign in every seed. The intervals treat matrices as independent, which they are
+not; they are too narrow rather than too wide.
+
+**What would contradict the claim.** A correlation in *a* that is gone in *b*: then it reads the rank of the
+updates.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +30,16 @@ from numpy.typing import NDArray
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
 from forgetting.intervals import CONFIDENCE, Interval, person_bootstrap
+
+SHOWS = {
+    "question": "Where do weights move?",
+    "in": "methods",
+    "order": 1,
+    "inputs": {
+        "weights": ["seq"],
+        "fisher": [],
+    },
+}
 
 DRAWS = 5000
 EMBEDDINGS = ("embedding", "output_embedding")

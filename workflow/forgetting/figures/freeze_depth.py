@@ -1,4 +1,22 @@
-"""What freezing the bottom layers buys: Task 0 and Task 1 against the number of frozen layers."""
+"""Forgetting and recovery against the number of frozen layers.
+
+**What it shows.** What it buys to keep the bottom of the model fixed during Task 1: nothing (``seq``), the
+input embedding, or the embedding and the n bottom layers, each exactly.
+
+**How to read it.** *a*: Task 0 at the lowest point of the first 150 steps, at early stop (the step that
+learned Task 1), at the end, and after one recovery epoch for the arms that were probed. *b*: Task 1 for the
+same runs; the grey line is the accuracy that counts as learned. A missing point with early stop is an arm
+that did not learn Task 1 (in every seed, if there are several). Open marks: the reference's own rule at the
+same n, which picks layers by their names and so freezes more of them; they are drawn to the right of the
+exact ones. Arms may differ in length, as the small print says.
+
+**What to look for.** How much slower the early collapse is with more frozen layers, whether that is still
+there where Task 1 is learned, and from which depth on the rest of the model can no longer learn Task 1.
+
+**What would contradict the claim.** A gain at the trough that is gone at early stop and at the end, in
+accuracy *and* after recovery: then freezing only delays the forgetting. A gain that comes with a fall in *b*
+is no gain.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +32,19 @@ from forgetting.analysis.spurious import probe_points
 from forgetting.data.points import TROUGH, WORDS
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, over_seeds
+
+SHOWS = {
+    "question": "Which method helps?",
+    "in": "methods",
+    "order": 3,
+    "only_if": "compared:freeze",
+    "inputs": {
+        "metrics": ["compared:seq,freeze"],
+        "recovery": ["compared:seq,freeze"],
+        "floors": [],
+    },
+    "options": {"matched_accuracy": "task1.early_stop_accuracy"},
+}
 
 _TROUGH = style.Look("#7FD9B8", "v", WORDS[TROUGH])
 _STOPPED = style.Look("#009E73", "D", "with early stop")

@@ -1,4 +1,21 @@
-"""All arms on the plane of Task 1 against Task 0 accuracy, and compared where they have learned Task 1 equally well."""
+"""The arms of `all` on the Task 0 / Task 1 frontier.
+
+**What it shows.** All Task 1 methods on one plane: how much of Task 0 is left against how much of Task 1 is
+learned.
+
+**How to read it.** *a*: every line is a run over time. It starts at the upper left (Task 0 known, Task 1
+not), and its marker is the end of the run. The upper right corner would be a method that learns without
+forgetting. A star is the first evaluation at which Task 1 was learned, where early stopping would have ended
+the run; with several seeds it is their mean, and is left out unless all of them learned. *b*: Task 0 at the
+same Task 1 accuracy for all, interpolated between evaluations; *not reached* means that the method never
+learned Task 1 that well.
+
+**What to look for.** Lines that run above that of ``seq`` all the way, and stars far above the floor. Compare
+methods in *b* only: a method that does not learn does not forget.
+
+**What would contradict a method's merit.** A high end at a low Task 1 accuracy; an advantage in the first
+steps that is gone where Task 1 is learned; intervals that overlap with that of ``seq``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +27,17 @@ from matplotlib.figure import Figure
 
 from forgetting.analysis.curves import method_summary
 from forgetting.figures import style
+
+SHOWS = {
+    "question": "Which method helps?",
+    "in": "all",
+    "order": 1,
+    "inputs": {
+        "metrics": ["all"],
+        "floors": [],
+    },
+    "options": {"matched_accuracy": "task1.early_stop_accuracy"},
+}
 
 _AXIS = "exact match (share of answers)"
 

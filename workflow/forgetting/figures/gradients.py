@@ -1,4 +1,23 @@
-"""Are the two tasks opposed? The cosine of their gradients against the step of Task 1, between its floor and its ceiling."""
+"""Whether the gradients of the two tasks are opposed.
+
+**What it shows.** Whether what lowers the loss of Task 1 raises that of Task 0: the cosine between the
+gradients of the two tasks at the checkpoints of the first steps of Task 1 and at its end, for all weights
+(*a*) and for the blocks alone (*b*), since the embeddings hold most of the length of a gradient.
+
+**How to read it.** Full line: Task 0 training questions against Task 1 questions. Below zero, a step that
+lowers one loss raises the other; at zero, they do not touch each other to first order. Dashed, the ceiling:
+what two gradients of one task have in common when they are of other persons (of both tasks, the geometric
+mean). Dotted, the floor: the same Task 1 questions with answers that belong to other persons, which have the
+form of Task 1 and none of its facts. All gradients are of equally many questions. Steps up to 10 are evenly
+spaced, later ones by their logarithm.
+
+**What to look for.** The paper says that the gradients of both tasks are opposed in the first steps: full
+lines below zero there, and below the dotted ones.
+
+**What would contradict the claim.** Full lines at zero or above while Task 0 collapses: what harms Task 0 is
+then no opposition of the two losses at that point, but the length of the steps, or their curvature. Full
+lines upon the dotted ones: then the form of the questions decides, and not what they ask for.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +30,15 @@ from matplotlib.figure import Figure
 
 from forgetting.figures import style
 from forgetting.statistics import CORRELATION, over_seeds
+
+SHOWS = {
+    "question": "Where do weights move?",
+    "in": "all",
+    "order": 4,
+    "inputs": {
+        "gradients": ["viewed"],
+    },
+}
 
 _PARTS = {"all": "all weights", "blocks": "blocks alone, without the embeddings"}
 _LINES: dict[str, tuple[str, dict[str, Any]]] = {

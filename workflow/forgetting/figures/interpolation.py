@@ -1,4 +1,21 @@
-"""Losses and accuracies on straight lines between the weights of the stages: one basin, or a barrier between two?"""
+"""Losses and barriers on straight lines between the ends of Task 0, of Task 1 and of recovery.
+
+**What it shows.** Losses and accuracies of both tasks on three straight lines through weight space: from the
+end of Task 0 to the end of Task 1, from there to the weights after one epoch of recovery, and from the end of
+Task 0 to the recovered weights.
+
+**How to read it.** The position on a line goes from 0 to 1. The *barrier* in each panel is how far the loss
+rises above that of the higher end on the way, with its 95 % interval over persons: zero means that no hill
+separates the two.
+
+**What to look for.** No barrier between the end of Task 1 and the recovered weights, nor between the end of
+Task 0 and the recovered ones: recovery then stays in one basin, as it should if little had to be learned
+again.
+
+**What would contradict the claim.** A barrier between the end of Task 0 and the recovered weights whose
+interval is well above zero: recovery has then found another solution instead of going back to the old one. A
+straight line is only one way between two points; that it has no barrier says nothing about other ways.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +26,15 @@ from matplotlib.figure import Figure
 
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, RATIO, Kind, normal_interval, over_seeds
+
+SHOWS = {
+    "question": "Where do weights move?",
+    "in": "all",
+    "order": 2,
+    "inputs": {
+        "interpolation": ["viewed"],
+    },
+}
 
 SEGMENTS = {
     "task0_task1": ("end of Task 0", "end of Task 1"),

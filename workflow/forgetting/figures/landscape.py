@@ -1,4 +1,23 @@
-"""Loss of Task 0, Task 1 and their mean on the plane through three checkpoints, with the paths of training and of recovery from it."""
+"""Losses of both tasks on the plane of the Task 1 run.
+
+**What it shows.** The loss on held-out Task 0 questions, on Task 1 questions, and their mean, on a plane
+through weight space, with the path that training took. One row an arm.
+
+**How to read it.** Three models span the plane: the end of Task 0 (circle, the origin), step 150 of Task 1
+(triangle) and the end of Task 1 (square). The horizontal axis is the direction of the first 150 steps, the
+vertical one what is left of the later way. Stars: the weights after one epoch of recovery, from the trough on
+a dotted line and from the end on a solid one. Dark is a low loss; the levels are evenly spaced in the
+logarithm and the same in all panels. The path has many more dimensions than two. The three models lie in the
+plane by construction, the others do not: the percentages beside each row are the smallest share of the way to
+any other checkpoint that lies in this plane (lengths in weight space), and that of what recovery itself adds.
+
+**What to look for.** A path with a bend: first sideways, up the walls of the Task 0 valley while Task 1
+hardly improves, then along Task 1. Replay and freezing should bend less or stay inside the Task 0 valley.
+
+**What would contradict the claim.** A straight path, on which Task 0 gets worse exactly as Task 1 gets
+better; or a small percentage, for then the picture shows a shadow from which little follows between the three
+models.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +32,16 @@ from matplotlib.figure import Figure
 
 from forgetting.data.points import EARLY_STEP, REFERENCE_ORIGIN, early_step
 from forgetting.figures import style
+
+SHOWS = {
+    "question": "Where do weights move?",
+    "in": "all",
+    "order": 1,
+    "inputs": {
+        "landscape": ["viewed"],
+    },
+    "options": {"axes": "views.landscape.axes"},
+}
 
 _LOSSES = {"task0_loss": "Task 0, held-out", "task1_loss": "Task 1", "mean_loss": "mean of both"}
 _RECOVERY = {

@@ -1,4 +1,23 @@
-"""Where forgetting turns from spurious to real: the collapse and the recovery against the learning rate of Task 1."""
+"""Collapse and recovery against the learning rate of Task 1.
+
+**What it shows.** The same sequential training on Task 1 at several learning rates: where does forgetting
+turn from spurious to real?
+
+**How to read it.** Each position on the horizontal axis is a complete run. *a*: Task 0 before Task 1, at the
+trough of the first 150 steps, and at the highest point after it (the rebound comes without any training on
+Task 0). *b*: Task 0 after one recovery epoch, from the trough and from the step that learned Task 1; the
+dashed line is the pretrained model that never saw a question. *c*: the share of the loss that recovery
+brought back. An open marker is a run that did not learn Task 1 (in every seed, if there are several), probed
+at its end: it may look good because it did not learn. Trough and peak are the lowest and the highest of many
+evaluations, so a rebound within the width of an interval is noise.
+
+**What to look for.** A range of rates with a deep trough and a spurious share near 1, and a rate from which
+the share falls. Compare only filled diamonds with each other: these have learned Task 1 equally well.
+
+**What would contradict the claim.** A spurious share that is low wherever the trough is deep: then the early
+collapse is a real loss. Runs that recover no better than the pretrained control have kept nothing that Task 0
+taught.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +31,18 @@ from forgetting.analysis.spurious import probe_points, recovery_summary, task0_r
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, UNBOUNDED, Kind, over_seeds
+
+SHOWS = {
+    "question": "Is it spurious?",
+    "in": "all",
+    "order": 2,
+    "inputs": {
+        "metrics": ["rates"],
+        "recovery": ["rates", "controls"],
+        "recovery_facts": ["rates", "controls"],
+        "floors": [],
+    },
+}
 
 _PALE, _MIDDLE, _DARK = "#D78CBD", "#A64D8A", "#4A1140"
 _TROUGH = style.Look(_MIDDLE, "v", f"trough (first {EARLY_STEP} steps)")

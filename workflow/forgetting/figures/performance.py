@@ -1,4 +1,21 @@
-"""Accuracy on Task 0 and Task 1 while Task 1 is learned, and what one epoch of recovery brings back at every point."""
+"""Accuracies on Task 0 and Task 1 against step, and the recovery curve.
+
+**What it shows.** The share of questions answered right while Task 1 is learned: exact match above (every
+token of the answer is right), the first token alone below. Left: the first 150 steps. Right: the whole run.
+
+**How to read it.** Solid lines are Task 0, asked about persons whose biographies were pretrained but whose
+questions were never trained on. Dashed lines are Task 1. Open circles are separate trainings: from that
+checkpoint of ``seq``, one epoch on the Task 0 questions of *other* persons. Grey lines are the floors: the
+same Task 1 from the model that never had Task 0 (dotted), which is what Task 1 itself teaches; always giving
+the most frequent answer, and persons the model never read about. A first token is guessed more easily than an
+answer, so its floor is higher; a curve that falls to its floor has lost everything that can be seen this way.
+
+**What to look for.** An early fall of the solid line while the dashed one has hardly risen: Task 0 is lost
+before Task 1 is learned. Open circles that stay high above the fallen curve: the knowledge is still there.
+
+**What would contradict the claim.** A fall only as fast as Task 1 is learned; open circles that fall with the
+solid line; control persons above their floor, which would mean that something leaks.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +29,17 @@ from matplotlib.lines import Line2D
 
 from forgetting.data.points import EARLY_STEP, never_had_task0
 from forgetting.figures import style
+
+SHOWS = {
+    "question": "Does accuracy collapse?",
+    "in": "all",
+    "order": 1,
+    "inputs": {
+        "metrics": ["main", "without_task0"],
+        "recovery": ["seq"],
+        "floors": [],
+    },
+}
 
 _RECOVERED: dict[str, Any] = {"linestyle": "-.", "markerfacecolor": "white"}
 _NO_TASK0: dict[str, Any] = {"linestyle": ":", "linewidth": 1.4}

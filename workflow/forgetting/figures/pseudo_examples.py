@@ -1,4 +1,17 @@
-"""What LAMOL's generated examples are worth: of all that were sampled, the share that passes each check."""
+"""What the pseudo examples of LAMOL are worth.
+
+**What it shows.** What LAMOL trains on instead of stored questions: examples that the model wrote itself
+after Task 0.
+
+**How to read it.** Of all texts sampled, the share that has the format of a question and an answer; of these,
+what is left without doubles; how many of these ask a question of Task 0 training, and how many also give its
+answer; how many name a person that no training may see, and are dropped; and what was used. Open diamonds:
+the reference, before its first new task.
+
+**What to look for.** The gap between *distinct* and *right answer* is the share of training on made-up facts.
+
+**What would contradict its merit.** Few right answers: then LAMOL rehearses the format, not the knowledge.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +25,17 @@ from matplotlib.figure import Figure
 from forgetting.figures import style
 from forgetting.intervals import wilson
 from forgetting.statistics import PROPORTION, over_seeds
+
+SHOWS = {
+    "question": "Which method helps?",
+    "in": "methods",
+    "order": 6,
+    "only_if": "compared:lamol",
+    "inputs": {
+        "metrics": ["compared:lamol"],
+        "paper": [],
+    },
+}
 
 _CHECKS = {
     "parsed": "in the format of\na question and answer",

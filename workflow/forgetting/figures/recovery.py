@@ -1,4 +1,26 @@
-"""The recovery probe with its controls: what comes back from each checkpoint, how fast, and which share of the loss was spurious."""
+"""What one epoch of recovery brings back, beside its controls.
+
+**What it shows.** The recovery probe with its controls. From a checkpoint of Task 1 the model trains again on
+the Task 0 questions of half of the persons, and is asked about the other half.
+
+**How to read it.** *a*: accuracy after one epoch from every checkpoint (solid), and without it (dashed). *b*:
+accuracy step by step, from the trough (the lowest point of the first 150 steps, on validation persons) and
+from the end of Task 1. *c*: spurious share = (recovered - dropped) / (before - dropped); 1 means that all of
+the loss came back, 0 that none did. It is not defined where nothing dropped. Dotted: the same Task 1 from the
+model that never had Task 0, and in *c*, as a grey tick, the share that the arm would have if recovery came
+only to where that model comes.
+
+The controls say how much of a recovery is no memory of Task 0. *Pretrained only* knows the biographies but
+never saw a question: what it reaches in one epoch is the question format, learned from scratch. *Random
+weights* know nothing. *Shuffled answers* trains on wrong answers. *Control persons* were never read about.
+
+**What to look for.** Solid lines near the accuracy before Task 1, above the dotted ones of the same Task 1 or
+reached in fewer steps.
+
+**What would contradict the claim.** A recovery no higher and no faster than that of the model that never had
+Task 0: then the format was learned anew and nothing of Task 0 had to survive. Random weights, shuffled
+answers or control persons well above the floor: then the probe itself teaches the answers.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +35,17 @@ from forgetting.analysis.spurious import probe_points, recovery_summary, task0_r
 from forgetting.data.points import END, MATCHED, NO_TASK0, TROUGH, floor_of, never_had_task0
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, UNBOUNDED, over_seeds
+
+SHOWS = {
+    "question": "Is it spurious?",
+    "in": "all",
+    "order": 1,
+    "inputs": {
+        "metrics": ["curve"],
+        "recovery": ["curve", "controls"],
+        "recovery_facts": ["curve", "controls"],
+    },
+}
 
 _MARKERS = {TROUGH: "v", MATCHED: "D", END: "s"}
 

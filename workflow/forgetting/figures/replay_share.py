@@ -1,4 +1,20 @@
-"""Does replay prevent the early collapse, or only repair it? Task 0 against the share of Task 0 that is stored."""
+"""Early drop and final accuracy against the stored share.
+
+**What it shows.** Whether replay prevents the early collapse, or only repairs it.
+
+**How to read it.** Task 0 against the share of Task 0 persons whose questions are stored: *a* at its lowest
+in the first 150 steps, *b* where Task 1 reaches the stated accuracy, *c* at the end. Squares add as many
+stored questions to each batch as it has of Task 1, so that it is twice as large; octagons keep the size of a
+batch and fill half of it from the store, in twice the steps; diamonds add stored questions in the proportion
+of store to Task 1. Horizontal lines: ``seq``, which stores nothing, and joint training in proportion, which
+stores all (the diamond that 100 % would have).
+
+**What to look for.** If points stand far above ``seq`` in *a* too, replay prevents the collapse. If they are
+near it in *a* and far above it in *b* and *c*, it repairs what was lost.
+
+**What would contradict the claim.** A store of a few persons that lifts *c* no higher than ``seq``: then
+held-out persons do not profit from the alignment that the stored ones keep.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +25,18 @@ from matplotlib.figure import Figure
 from forgetting.analysis.curves import method_summary
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
+
+SHOWS = {
+    "question": "Which method helps?",
+    "in": "methods",
+    "order": 4,
+    "only_if": "compared:replay",
+    "inputs": {
+        "metrics": ["compared:seq,replay,joint"],
+        "floors": [],
+    },
+    "options": {"matched_accuracy": "task1.early_stop_accuracy"},
+}
 
 _MIXES = {
     "replay": style.Look("#0072B2", "s", "replay: as many stored questions added to each batch"),

@@ -1,15 +1,14 @@
 """The one look of all figures: what colour and marker an arm has, how an interval is drawn, and how a figure becomes files.
 
-An arm looks the same in every figure. Each family of arms has a marker and a ramp of colours, on which its knob has a place (after the
-palette of Okabe and Ito): `seq` is vermilion, `replay-*` blue, `freeze-*` green by depth, learning-rate arms purple by rate; controls are
-greys.
+An arm looks the same in every figure, as `look.py` of its method says: each family of arms has a marker and a ramp of colours, on which
+its knob has a place (after the palette of Okabe and Ito). Controls are greys.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
+from forgetting.config.names import Marker, families
 from forgetting.data.points import NO_TASK0, never_had_task0
 from forgetting.statistics import PROPORTION, Kind, over_seeds
 from forgetting.tables import output_paths, write_formats
@@ -44,10 +44,6 @@ _SEED_DOT: dict[str, Any] = {"marker": "o", "markersize": 2.2, "alpha": 0.45, "m
 SEQUENTIAL = "#D55E00"
 MODAL_ANSWER = "#8C8C8C"
 CONTROL_PERSONS = "#5A5A5A"
-
-
-Marker = str | tuple[int, int, float]
-"""As in Matplotlib: a letter, or a star with so many points."""
 
 
 class Look(NamedTuple):
@@ -67,58 +63,8 @@ CONTROLS = {
 }
 
 
-class _Family(NamedTuple):
-    """Arms whose names differ in a knob: the last number that `pattern` finds in the name.
-
-    place: where on the ramp of `colors` (0 to 1) a knob is. label: legend text, in which \\1 is the first number of the name.
-    """
-
-    pattern: str
-    marker: Marker
-    colors: Sequence[str | tuple[float, str]]
-    label: str
-    place: Callable[[float], float] = lambda knob: 0.5
-
-
-def _log(low: float, high: float) -> Callable[[float], float]:
-    return lambda knob: float(np.interp(np.log10(max(knob, low)), np.log10([low, high]), [0, 1]))
-
-
-_NUMBER = r"([\d.]+)"
-_POWER = r"([\d.e+-]+)"
-_GREENS = [(0.0, "#B5EBD6"), (0.27, "#5FCFA5"), (0.43, "#0FA374"), (0.54, "#00704F"), (0.63, "#004A35"), (1.0, "#00140E")]
-_FAMILIES = {
-    "seq": _Family("seq()", "o", [SEQUENTIAL] * 2, "seq"),
-    "replay": _Family(f"replay-{_NUMBER}", "s", ["#56B4E9", "#0072B2", "#003A5C"], r"replay \1 %", _log(1, 100)),
-    "replay-half": _Family(f"replay-half-{_NUMBER}", "8", ["#7FA6F0", "#2F5BC4", "#12296B"], r"replay \1 %, half", _log(1, 100)),
-    "replay-ratio": _Family(f"replay-ratio-{_NUMBER}", "D", ["#8FDCE0", "#2BA5B5", "#0F5A66"], r"replay \1 %, ratio", _log(1, 50)),
-    "ewc": _Family(f"ewc-{_POWER}", "v", ["#F7CF7A", "#E69F00", "#8F5F00"], r"EWC, λ \1", _log(1e-2, 1e2)),
-    "ewc-batch": _Family(f"ewc-batch-{_POWER}", "<", ["#DCC0A5", "#CFA883", "#8A5A33"], r"EWC batch, λ \1", _log(1e-2, 1e2)),
-    "lamol-distinct": _Family(
-        f"lamol-{_NUMBER}-distinct", (5, 0, 180.0), ["#F2C4C4", "#E0527E", "#7A1F3D"], r"LAMOL, γ \1 %, distinct", _log(1, 50)
-    ),
-    "lamol": _Family(f"lamol-{_NUMBER}", "p", ["#EBAECF", "#CC79A7", "#7D2F5C"], r"LAMOL, γ \1 %", _log(1, 50)),
-    "task-vector": _Family(f"task-vector-{_NUMBER}", ">", ["#F2E97A", "#DCCB1E", "#7A7000"], r"task vector, α \1", lambda alpha: alpha),
-    "task-vector-end": _Family(
-        f"task-vector-{_NUMBER}-end-{_NUMBER}", (4, 1, 0.0), ["#B3AC6B", "#4A4720"], r"task vector, α \1, end \2", lambda end: end
-    ),
-    "projection": _Family("projection-exact()", "P", ["#3D2370"] * 2, "projection"),
-    "projection-gpm": _Family(f"projection-gpm-{_NUMBER}", "h", ["#CDB9F2", "#8A63D0"], r"GPM \1 %", lambda energy: (energy - 95) / 5),
-    "projection-reference": _Family("projection-reference()", "*", ["#DACAF5"] * 2, "projection, as released"),
-    "freeze": _Family(r"freeze-(\d+)", "^", _GREENS, r"freeze \1", lambda depth: float(np.log1p(depth) / np.log(13))),
-    "freeze-as-released": _Family(
-        r"freeze-as-released-(\d+)", "d", ["#C3DB7A", "#86A63B", "#4B6316"], r"freeze \1, as released", lambda depth: depth / 12
-    ),
-    "freeze-layers": _Family(r"freeze-layers-(\d+)", "H", ["#A9C4BB", "#2F4A42"], r"freeze \1, not embedding", lambda depth: depth / 12),
-    "gpm-vectors-only": _Family("gpm-vectors-only()", (6, 1, 0.0), ["#C84BE8"] * 2, "GPM, biases and norms alone"),
-    "gpm-rows-only": _Family("gpm-rows-only()", (8, 1, 0.0), ["#7B2FA8"] * 2, "GPM, embedding rows alone"),
-    "joint": _Family("joint()", "X", ["#000000"] * 2, "joint, in proportion"),
-    "seq-warmup": _Family(r"seq-warmup-(\d+)", (3, 1, 0.0), ["#B22222"] * 2, r"seq, warm-up of \1 steps"),
-    "seq-carried-state": _Family("seq-carried-state()", (3, 1, 180.0), ["#FF8C7A"] * 2, "seq, optimizer of Task 0"),
-    "seq-batch": _Family(r"seq-batch-(\d+)", (4, 1, 45.0), ["#5E1914"] * 2, r"seq, batch of \1"),
-    "seq-lr": _Family(f"seq-lr-{_POWER}", "D", ["#E3A8CB", "#A64D8A", "#4A1140"], r"seq, rate \1", _log(1e-5, 1e-2)),
-}
-"""In the order of legends."""
+_FAMILIES = families()
+"""How each method's arms are drawn, in the order of legends."""
 
 
 def arm_family(arm: str) -> str | None:
@@ -129,7 +75,7 @@ def arm_family(arm: str) -> str | None:
 def arm_knob(arm: str, family: str) -> float | None:
     """The (last) number in the name of an arm of this family, 0 if there is none; None for arms of other families."""
     found = re.fullmatch(_FAMILIES[family].pattern, arm)
-    return None if found is None else float(found.groups()[-1] or 0)
+    return None if found is None else float((found.groups() or (0,))[-1])
 
 
 def arm_look(arm: str) -> Look:

@@ -1,4 +1,23 @@
-"""What it costs and brings to take a part of the task vector back: Task 0 and Task 1 against alpha, and against each other."""
+"""Both tasks against how much of the task vector is taken back.
+
+**What it shows.** What is won and lost when a part of the Task 1 update is taken back from the weights,
+without any training.
+
+**How to read it.** *a*: both tasks against alpha, the share of the task vector that is subtracted (0 is
+``seq``), at the end of the run, and Task 0 where Task 1 still reaches the stated accuracy. *b*: the same ends
+on the plane of both tasks, alpha beside the points, with the path of ``seq`` over time. Other marks: vectors
+that end at an earlier checkpoint.
+
+Nothing is trained, so a task vector is evaluated at the saved checkpoints of ``seq`` only, which late in the
+run are some hundred steps apart (about 300 of 2,000 by default). Where Task 1 is matched is therefore
+interpolated over wider gaps than for arms that train.
+
+**What to look for.** Points of *b* above the path of ``seq``: there the vector does better than stopping
+early, which costs nothing.
+
+**What would contradict its merit.** Task 1 falls as fast as Task 0 rises: then the vector moves back along
+the path.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +29,19 @@ from matplotlib.figure import Figure
 
 from forgetting.analysis.curves import method_summary
 from forgetting.figures import style
+
+SHOWS = {
+    "question": "Which method helps?",
+    "in": "methods",
+    "order": 5,
+    "only_if": "compared:task_vector",
+    "inputs": {
+        "metrics": ["compared:seq,task_vector"],
+        "floors": [],
+        "paper": [],
+    },
+    "options": {"matched_accuracy": "task1.early_stop_accuracy"},
+}
 
 _FAMILY = "task-vector"
 _LOOKS = {

@@ -1,4 +1,24 @@
-"""The paper's propositions, measured: where updates act, where shifts go, how they grow with depth, and what freezing does to them."""
+"""The propositions of the paper, measured layer by layer.
+
+**What it shows.** The propositions of the paper, measured at the last prompt token of held-out Task 0
+questions: an update that avoids the leading directions of a layer's inputs shifts its outputs nearly
+orthogonally to their leading components; shifts add up with depth; freezing the bottom layers makes them
+smaller.
+
+**How to read it.** *a*: one point a linear map; to the right of the line the update acts more on leading
+inputs than a random one would, above the line the outputs shift more along their leading components than they
+would by chance. *b*: the same share for the residual stream, by layer; grey is the middle 95 % of random
+updates. *c*: the size of the shift in units of the spread before it. *d*: the shift of the last layer with n
+frozen layers, as a share of that of ``seq`` at the same checkpoint; the black line is what the bound predicts
+from the parts of ``seq``.
+
+**What to look for.** Whether points and lines lie below chance in a and b, as the first proposition says;
+whether c rises with depth; whether d falls with n and how close it comes to the bound.
+
+**What would contradict the theory.** Shares at or above chance in a and b. A flat c. A last layer that moves
+as far with frozen layers as without, above all at the end, where arms with frozen layers have been trained
+for longer.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +32,15 @@ from forgetting.analysis.propositions import GROUP, NO_FREEZE, STREAM, dose_pair
 from forgetting.data.points import EARLY, END, TASK1_EARLY, TASK1_END, WORDS
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, RATIO, Kind, over_seeds
+
+SHOWS = {
+    "question": "What do the features show?",
+    "in": "methods",
+    "order": 1,
+    "inputs": {
+        "theory": ["main", "compared:freeze"],
+    },
+}
 
 _STAGES: dict[str, dict[str, Any]] = {TASK1_EARLY: {"linestyle": "-"}, TASK1_END: {"linestyle": "--"}}
 _TEXT = {TASK1_EARLY: WORDS[EARLY], TASK1_END: WORDS[END]}

@@ -1,4 +1,32 @@
-"""Angles between the weight updates of the training stages, less what chance gives, beside the sizes and ranks of the updates."""
+"""Angles between the weight updates of the stages.
+
+**What it shows.** Whether two stages of training change a weight matrix in the same directions: pretraining
+and Task 0, pretraining and Task 1, Task 0 and the first 150 steps of Task 1, and these steps and all later
+ones.
+
+**How to read it.** Each cell of a to d is one matrix of one layer (the embeddings fill a row, being one
+matrix). Its colour is the mean angle between the leading directions of the later update and the space of
+those of the former, *minus what a random update of the same singular values would have*. The raw angle alone
+says little: an update of high rank lies near every direction. Blue: the updates share more space than chance.
+Red: less. White with a dot: within the middle 95 % of random updates; if nothing were shared, 19 of 20 cells
+would be white. Hatched: frozen. Column e has the ranks, the number of directions that hold the energy given
+on its axis. The last row has means over all matrices of the blocks (f to i, below their pairs; not the
+embeddings, which have no other layers to be held against): of the same angle, of the angle weighted by the
+energy of each direction, and of the angle between the few leading directions of both alone; the grey bars at
+zero are what as many random updates would give, the black strokes what the former update of the *other*
+layers gives: no more than being written to the same residual stream. Panel j has the size of each update
+beside the weights it changed, embeddings included.
+
+**What to look for.** Which pair is farthest from chance, and where: whether Task 0 and the first steps of
+Task 1 share more than pretraining and Task 0 do, in the lower layers and the embedding above all, and whether
+the later steps turn away from the first ones (red cells). An angle tells shared directions, not their sign:
+the cosine of the same table does.
+
+**What would contradict the claim.** Cells that are white throughout: the angles would then be explained by
+the ranks. Marks on the black strokes: then what is shared is the shape of the residual stream, in which any
+two updates meet and of which a random update knows nothing. The same pattern in all four pairs: then nothing
+is special about the first 150 steps.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +47,16 @@ from forgetting.analysis.chance import EMBEDDINGS, POOLED, less_chance, mean_exc
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
 from forgetting.statistics import RATIO, over_seeds
+
+SHOWS = {
+    "question": "Where do weights move?",
+    "in": "all",
+    "order": 3,
+    "inputs": {
+        "weights": ["viewed"],
+    },
+    "options": {"energy": "views.energy"},
+}
 
 PAIRS = {
     ("pretraining", "task0"): "pretraining,\nTask 0",

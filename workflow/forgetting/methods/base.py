@@ -1,13 +1,18 @@
-"""What a Task 1 method can do. Plain sequential fine-tuning does none of it."""
+"""What a Task 1 method can do. Plain sequential fine-tuning does none of it.
+
+The method `name` is the folder `methods/name`: its knobs in `__init__.py` (no torch), itself in `method.py`, which ends in `METHOD`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from tokenizers import Tokenizer
 from transformers import GPTNeoXForCausalLM
 
+from forgetting.config.knobs import Arm
 from forgetting.config.sections import Task1
 from forgetting.data.items import Questions
 from forgetting.training.batches import Batches, QuestionBatches
@@ -61,3 +66,9 @@ class Method(Hooks):
     def after_task(self) -> dict[str, float]:
         """Numbers of the method's own, by metric name."""
         return {}
+
+
+def build_method(arm: Arm) -> Method:
+    """The method of an arm, with its knobs."""
+    method: type[Method] = import_module(f"forgetting.methods.{arm.method}.method").METHOD
+    return method(arm)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from forgetting.config.knobs import Lamol
 from forgetting.config.plan import VIEWS
 from forgetting.config.study import StudyConfig
 
@@ -49,8 +48,9 @@ def _of_seed(study: StudyConfig, target: Target, seed: str) -> Iterator[PlannedJ
     yield PlannedJob("make_data", f"{seed}/data/card.md")
     yield PlannedJob("pretrain", f"{seed}/pretrain/metrics.parquet")
     yield PlannedJob("task0", f"{seed}/task0/metrics.parquet")
-    for weight in dict.fromkeys(method.language_loss for method in arms.values() if isinstance(method, Lamol)):
-        yield PlannedJob("task0_lamol", f"{seed}/task0-lamol/{weight:g}/metrics.parquet")
+    for weight in dict.fromkeys(method.task0_language_loss for method in arms.values()):
+        if weight is not None:
+            yield PlannedJob("task0_lamol", f"{seed}/task0-lamol/{weight:g}/metrics.parquet")
     for arm in arms:
         yield PlannedJob("task_vector" if arm in study.task_vector_arms else "task1", f"{seed}/task1/{arm}/metrics.parquet", arm)
     for arm in dict.fromkeys(recovered):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from forgetting.config.knobs import WINDOW, GradientProjection, Replay
 from forgetting.config.sections import ATTRIBUTES, MEASURED_GROUPS, PRETRAINED_GROUPS
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
 from forgetting.config.study import StudyConfig
@@ -43,8 +42,6 @@ MARGIN = 2
 """A job is given this many times the expected minutes, and as many more at each attempt; one that is stopped goes on from its state."""
 MAIN_POINTS = 3
 """Trough, early stop and end: the checkpoints of every arm that are looked at most closely."""
-WORK = {"ewc": 1.5, "gradient_projection": 1.5, "lamol": 2.0}
-"""Work of a Task 1 step of a method, as a multiple of plain training; assumption, from runs at laptop scale."""
 
 
 @dataclass(frozen=True)
@@ -178,14 +175,8 @@ class Sizes:
         steps = arm_steps(study.task1, method)
         facts = len(evaluation_steps(study.task1, steps)) * self.asked_everywhere + self._asked_late(steps)
         groups = study.data.groups
-        added, prepared = 0.0, 0
-        if method.method == "joint":
-            added = groups.task0_train / groups.task1
-        elif isinstance(method, Replay):
-            added = {"batch": 1.0, "half": 0.0, "ratio": method.share * groups.task0_train / groups.task1}[method.mix]
-        elif isinstance(method, GradientProjection) and method.rule != "gpm":
-            prepared = method.runs * WINDOW[1]
-        work = WORK.get(method.method, 1.0) * steps + prepared
+        work = method.work * steps + method.steps_before
+        added = method.added_questions(groups.task0_train, groups.task1)
         trained = work * arm_training(study.task1, method).batch_size * (1 + added)
         operations = self._questions(trained, TRAIN) + self._questions(facts)
         models = len(self._kept(arm)) + 1  # and the match

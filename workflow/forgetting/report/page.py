@@ -25,16 +25,15 @@ from markupsafe import Markup, escape
 from forgetting.analysis.summary import read_gates
 from forgetting.analysis.words import side
 from forgetting.errors import StudyError
+from forgetting.figures.catalogue import FORMATS, Shown
 from forgetting.intervals import Interval
 from forgetting.report.costs import read_training, stage_totals
 from forgetting.report.provenance import machine, package_versions, revision
 from forgetting.report.runtimes import read_jobs, stage_costs
 from forgetting.tables import atomic
 
-PAGE = "page.html"
-"""The template, in the folder of the captions."""
-INTRODUCTION = "workflow"
-"""Name of the caption that introduces the study."""
+PAGE, INTRODUCTION = "page.html", "workflow.rst"
+"""The template, and beside it what introduces the study."""
 _MANY_COLUMNS = 10
 _SHORT = 24
 """Longest text of a cell that is kept in one line."""
@@ -89,30 +88,27 @@ class Section:
     items: list[Item]
 
 
-def write_report(
-    results: Path, captions: Path, contents: Sequence[dict[str, Any]], gates: Sequence[Path], repository: Path, output: Path
-) -> None:
+def write_report(results: Path, template: Path, shown: Sequence[Shown], gates: Sequence[Path], repository: Path, output: Path) -> None:
     """Make the page of a study.
 
-    results: the folder `results/<scale>` with config.json, figures/, tables/ and benchmarks/. captions: the folder with a `<name>.rst` for
-    each figure and table, and the template. contents: the questions in order, each `{"question": ..., "items": [{"name": ..., "kind":
-    "figure" or "table", "about": ...}]}`. gates: the files of the gates.
+    results: the folder `results/<scale>` with config.json, figures/, tables/ and benchmarks/. template: the folder of PAGE and
+    INTRODUCTION. shown: the figures and tables, in order. gates: the files of the gates.
 
     Raises StudyError that names a caption which is not valid reStructuredText or a file that cannot be read.
     """
     config = _config(results / "config.json")
     jobs, unreadable = read_jobs(results / "benchmarks", {*config["methods"]})
-    sections = _sections(results, captions, contents)
+    sections = _sections(results, shown)
     names = {item.name for section in sections for item in section.items}
     environment = Environment(
-        loader=FileSystemLoader(captions), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(duration=duration, percent=percent, whole=whole, digits=digits, words=words, marked=marked)
     page = environment.get_template(PAGE).render(
         made=datetime.now(UTC),
         config=config,
         config_text=yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True),
-        introduction=caption_html(captions / f"{INTRODUCTION}.rst"),
+        introduction=caption_html((template / INTRODUCTION).read_text(encoding="utf-8"), template / INTRODUCTION),
         sections=sections,
         conclusions=_conclusions(sections),
         against_seq=against_seq(results / f"tables/{_COMPARED_WITH_SEQ}.csv") if _COMPARED_WITH_SEQ in names else {},
@@ -129,11 +125,12 @@ def write_report(
         part.write_text(page, encoding="utf-8")
 
 
-def caption_html(path: Path) -> Markup:
-    """A caption as HTML; it can neither include files nor raw HTML. Raises StudyError that names a caption with an error or a warning."""
+def caption_html(text: str, path: Path | str) -> Markup:
+    """A caption as HTML; it can neither include files nor raw HTML. Raises StudyError that names the file of one with an error or a
+    warning."""
     settings = {"halt_level": 2, "report_level": 5, "file_insertion_enabled": False, "raw_enabled": False, "traceback": True}
     try:
-        parts = publish_parts(path.read_text(encoding="utf-8"), writer="html5", settings_overrides=settings)
+        parts = publish_parts(text, writer="html5", settings_overrides=settings)
     except SystemMessage as error:
         raise StudyError(f"{path}: {error}") from None
     return Markup(parts["body"])
@@ -215,32 +212,32 @@ def _gates(paths: Sequence[Path]) -> list[dict[str, Any]]:
         raise StudyError(str(error)) from None
 
 
-def _sections(results: Path, captions: Path, contents: Sequence[dict[str, Any]]) -> list[Section]:
+def _sections(results: Path, shown: Sequence[Shown]) -> list[Section]:
     counted = {"figure": 0, "table": 0}
     sections = []
-    for entry in contents:
+    for question in dict.fromkeys(each.question for each in shown):
         items = []
-        for given in entry["items"]:
-            counted[given["kind"]] += 1
-            items.append(_item(results, captions, counted[given["kind"]], **given))
-        anchor = re.sub(r"\W+", "-", entry["question"].lower()).strip("-")
-        sections.append(Section(entry["question"], anchor, items))
+        for each in shown:
+            if each.question == question:
+                counted[each.kind] += 1
+                items.append(_item(results, each, counted[each.kind]))
+        anchor = re.sub(r"\W+", "-", question.lower()).strip("-")
+        sections.append(Section(question, anchor, items))
     return sections
 
 
-def _item(results: Path, captions: Path, number: int, name: str, kind: Literal["figure", "table"], about: str) -> Item:
-    suffixes = ("png", "pdf", "svg") if kind == "figure" else ("csv", "md", "tex")
-    files = [f"{kind}s/{name}.{suffix}" for suffix in suffixes]
-    main = results / files[1 if kind == "table" else 0]
+def _item(results: Path, shown: Shown, number: int) -> Item:
+    files = {suffix: f"{shown.kind}s/{shown.name}.{suffix}" for suffix in FORMATS[shown.kind]}
+    picture = shown.kind == "figure"
     return Item(
-        name=name,
-        kind=kind,
+        name=shown.name,
+        kind=shown.kind,
         number=number,
-        title=about.rstrip("."),
-        caption=caption_html(captions / f"{name}.rst"),
-        files=files,
-        image=b64encode(main.read_bytes()).decode() if kind == "figure" else "",
-        table=table_for_reading(main) if kind == "table" else None,
+        title=shown.title.rstrip("."),
+        caption=caption_html(shown.caption, shown.path),
+        files=list(files.values()),
+        image=b64encode((results / files["png"]).read_bytes()).decode() if picture else "",
+        table=None if picture else table_for_reading(results / files["md"]),
     )
 
 

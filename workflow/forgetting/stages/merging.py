@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from forgetting.config.jobs.task1 import Task1Job
-from forgetting.config.knobs import TaskVector, parse_arm
 from forgetting.config.steps import checkpoint_steps
 from forgetting.data.items import Questions
+from forgetting.methods.task_vector import Knobs
 from forgetting.model.checkpoints import CHECKPOINTS, load_checkpoint, pick_device
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.keeper import Keeper, step_name
@@ -37,8 +37,7 @@ def apply_task_vector(job: Task1Job, data: Path, start: Path, base: Path, output
     Cost is that of the run and of the arithmetic.
     """
     config = job.task1
-    arm = parse_arm(job.method)
-    assert isinstance(arm, TaskVector)
+    arm = Knobs.model_validate(job.method)
     device = pick_device()
     model = load_checkpoint(start).to(device)
     exam = exam_of(job, config, Questions.load(data / "qa.parquet"))

@@ -17,8 +17,7 @@ from forgetting.config.sections import MEASURED_GROUPS, Task1
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
 from forgetting.data.items import Questions
 from forgetting.data.points import EARLY_STOP
-from forgetting.methods import build_method
-from forgetting.methods.base import Setting
+from forgetting.methods.base import Setting, build_method
 from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.schemas.people import PEOPLE

@@ -1,0 +1,47 @@
+"""Which arms, files and options a figure is given in a study."""
+
+from __future__ import annotations
+
+from tests.study import merged
+
+from forgetting.config.study import load_study
+from forgetting.figures.catalogue import read_catalogue
+from forgetting.pipeline.shown import arms_of, input_files, option_flags, shown_in
+
+CATALOGUE = read_catalogue()
+
+
+def test_words_stand_for_arms_each_once() -> None:
+    study = load_study(merged())
+    assert arms_of(study, ["main", "viewed", "seq"]) == ["seq", *(arm for arm in study.views.arms if arm != "seq")]
+    assert arms_of(study, ["compared:ewc,lamol"]) == [*study.comparison.families["ewc"], *study.comparison.families["ewc-batch"], *(
+        arm for arm in study.compared_arms if arm.startswith("lamol")
+    )]  # fmt: skip
+    assert arms_of(study, ["without_task0"]) == ["seq-no-task0"]
+    assert arms_of(study, ["freeze-0", "controls"]) == ["freeze-0", "controls"]
+
+
+def test_files_and_options_by_hand() -> None:
+    study = load_study(merged() | {"seeds": [0, 1], "scale": "here", "beside": "there"})
+    assert input_files(study, CATALOGUE["fig_fisher_angle"]) == {
+        "weights": ["results/here/seed0/views/seq/weights.parquet", "results/here/seed1/views/seq/weights.parquet"],
+        "fisher": ["results/here/seed0/fisher/fisher.parquet", "results/here/seed1/fisher/fisher.parquet"],
+    }
+    beside = input_files(study, CATALOGUE["fig_blank_names"])["pretrained"]
+    assert beside[1] == "results/there/seed0/task1/freeze-0/metrics.parquet" and len(beside) == 4
+    gates = input_files(study, CATALOGUE["table_gates"])["gates"]
+    assert gates[:2] == ["results/here/gates/seed0-task0.json", "results/here/gates/seed0-task1.json"]
+    assert input_files(study, CATALOGUE["fig_task_vector"])["paper"] == ["resources/paper_results.yaml"]
+    steps = study.recovery.evaluate_steps[-1]
+    assert option_flags(study, CATALOGUE["table_recovery_table"]) == f"--early-steps {steps}"
+
+
+def test_what_a_study_has_nothing_for_is_not_there() -> None:
+    study = load_study(merged())
+    assert set(CATALOGUE) - set(shown_in(study, CATALOGUE)) == {"fig_blank_names"}
+    whole = merged()
+    whole["recovery"]["control_arms"] = []
+    whole["comparison"]["families"] = {"seq": ["seq"]}
+    gone = {"fig_blank_names", "table_recovery_controls"}
+    gone |= {f"fig_{name}" for name in ("freeze_depth", "replay_share", "task_vector", "pseudo_examples")}
+    assert set(CATALOGUE) - set(shown_in(load_study(whole), CATALOGUE)) == gone

@@ -1,0 +1,44 @@
+"""Freezing the input embedding and the bottom layers, the method that the paper proposes."""
+
+from __future__ import annotations
+
+from forgetting.methods.base import Method, Setting
+from forgetting.methods.freeze import Knobs
+
+
+class Freeze(Method):
+    """The input embedding and the chosen layers leave the optimizer; with 0 layers, the embedding only.
+
+    `embedding: false` lets the embedding train, which tells apart what freezing it does and what freezing layers does.
+    """
+
+    arm: Knobs
+
+    def before_task(self, setting: Setting) -> None:
+        super().before_task(setting)
+        self.frozen = frozen_layers(self.arm, setting.model.config.num_hidden_layers)
+
+    def trainable(self, name: str) -> bool:
+        parts = name.split(".")
+        if parts[:2] == ["gpt_neox", "layers"]:
+            return int(parts[2]) not in self.frozen
+        return not self.arm.embedding or parts[:2] != ["gpt_neox", "embed_in"]
+
+
+def frozen_layers(arm: Knobs, layers: int) -> frozenset[int]:
+    """Which of the `layers` layers (from 0) do not train.
+
+    exact: the bottom `arm.layers`. as_released: the reference looks for "layers.1" within names, which also finds 10 to 19, and so on
+    (science §7): of 12 layers, freezing the bottom two or more also freezes the top two. A model of 10 layers or fewer has no such
+    numbers; there the same share of layers at the top, one sixth but at least one, is frozen from the same depth on.
+    """
+    bottom = set(range(arm.layers))
+    if arm.rule == "exact":
+        return frozenset(bottom)
+    if layers > 10:
+        return frozenset(number for number in range(layers) if any(str(number).startswith(str(chosen)) for chosen in bottom))
+    top = set(range(layers - max(1, round(layers / 6)), layers)) if arm.layers >= 2 else set()
+    return frozenset(bottom | top)
+
+
+METHOD = Freeze
