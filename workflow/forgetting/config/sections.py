@@ -82,8 +82,9 @@ class Tokenizer(Strict):
 
 
 class Model(Strict):
-    """GPT-NeoX architecture (parallel residual, untied embeddings, partial rotary positions)."""
+    """A model from scratch, with untied embeddings. `rotary_fraction` is for gpt_neox alone."""
 
+    architecture: Literal["gpt_neox", "gpt2", "llama", "mistral", "qwen2", "qwen3", "olmo2"] = "gpt_neox"
     layers: Count = 4
     hidden_size: Count = 128
     heads: Count = 4
