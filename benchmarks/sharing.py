@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from common import make_data, now, parser, pick, print_table, study, use_threads, write_row
 from forgetting.config.study import StudyConfig
@@ -35,7 +35,7 @@ def batches_of(configured: StudyConfig, data: Path, seed: int) -> QuestionBatche
     return QuestionBatches(Questions.load(data / "qa.parquet").of_groups("task1"), configured.task1.batch_size, seed)
 
 
-def model_of(configured: StudyConfig, data: Path, seed: int) -> GPTNeoXForCausalLM:
+def model_of(configured: StudyConfig, data: Path, seed: int) -> PreTrainedModel:
     return build_model(configured.model, load_tokenizer(data / "tokenizer").get_vocab_size(), seed)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenizers import Tokenizer
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.sections import Task1
 from forgetting.data.items import Questions
@@ -23,7 +23,7 @@ class Setting:
     persons whom no buffer may hold (all but those of task0_train).
     """
 
-    model: GPTNeoXForCausalLM
+    model: PreTrainedModel
     task0_train: Questions
     task1: QuestionBatches
     training: Task1

@@ -22,9 +22,11 @@ from tqdm import tqdm
 from forgetting.config.job import Run
 from forgetting.data.items import Questions
 from forgetting.errors import StudyError
-from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights, uniform_name
+from forgetting.model.anatomy import uniform_name
+from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights
 from forgetting.views.recovered import Recovered
-from forgetting.views.shared_prefix import AnswerScorer, Scores, Weights, one_thread_each
+from forgetting.views.scores import AnswerScorer, Scores, Weights, one_thread_each
+from forgetting.views.shared_prefix import answer_scorer
 
 REFERENCE_ORIGIN = 100
 GROUPS = {"task0": "task0_test", "task1": "task1"}
@@ -184,7 +186,7 @@ def landscape(run: Run, checkpoints: Checkpoints, recovered: Recovered, question
     paths = pd.DataFrame(path, columns=["kind", "step", "epochs", "alpha", "beta", "in_plane"])
 
     chosen = [spread_questions(questions.of_groups(group), settings.questions) for group in GROUPS.values()]
-    scorer = AnswerScorer(model, chosen[0].joined_with(chosen[1]), device)
+    scorer = answer_scorer(model, chosen[0].joined_with(chosen[1]), device)
     alphas, betas = (grid_axis(paths[axis].to_numpy(), settings.margin, settings.grid) for axis in ("alpha", "beta"))
     grid = grid_frame(scores_on_plane(scorer, layout, plane, alphas, betas), alphas, betas)
     return pd.concat([grid, paths], ignore_index=True).assign(scale=run.scale, seed=run.seed, arm=run.arm)
