@@ -153,12 +153,12 @@ def test_the_stream_begins_with_the_embeddings_and_ends_before_the_final_norm(fa
         block.register_forward_pre_hook(lambda _, given: stream.append(given[0]))
     anatomy.final_norm(model).register_forward_pre_hook(lambda _, given: stream.append(given[0]))
     _, last = read_by_maps(model)
+    assert len(stream) == LAYERS + 1
     embedded = anatomy.matrix(weights, 0, "embedding")[IDS]
     for positions in anatomy.embeddings[1:]:
         embedded = embedded + weights[positions][: IDS.shape[1]]
     torch.testing.assert_close(stream[0], embedded)
     torch.testing.assert_close(anatomy.final_norm(model)(stream[-1]), last)
-    assert len(stream) == LAYERS + 1
 
 
 @every_family

@@ -97,7 +97,7 @@ class PackedLoss(nn.Module):
                 input_ids=batch.ids, position_ids=batch.places, use_cache=False, bounds=batch.bounds, longest=batch.longest
             ).last_hidden_state
         predicting = hidden[0, batch.predicting].to(self.precision)
-        return compiled_linear_cross_entropy(predicting, output_weight(self.model), batch.target, batch.share)
+        return compiled_linear_cross_entropy(predicting, self.model.get_output_embeddings().weight, batch.target, batch.share)
 
 
 class PlainStep:
