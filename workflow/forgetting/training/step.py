@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from forgetting.config.sections import Optimizer
+from forgetting.errors import StudyError
 from forgetting.model.anatomy import Anatomy, output_weight
 from forgetting.training.attention import within_documents
 from forgetting.training.batches import Batch, Batches
@@ -70,6 +71,9 @@ class BatchLoss(nn.Module):
         ids, row, position = batch.ids.to(device), batch.row.to(device), batch.position.to(device)
         mask, places = None, None
         if batch.documents is not None:
+            window = getattr(self.model.config, "sliding_window", None)
+            if window is not None and window < ids.shape[1]:  # which a mask for all layers alike cannot say
+                raise StudyError(f"rows of {ids.shape[1]} tokens exceed the attention window of {window}: shorten pretrain.sequence_length")
             documents = batch.documents.to(device)
             causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=device).tril()
             mask = ((documents[:, :, None] == documents[:, None, :]) & causal)[:, None]
