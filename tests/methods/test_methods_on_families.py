@@ -21,6 +21,7 @@ from forgetting.methods import build_method, gradient_projection, lamol
 from forgetting.methods.base import Method, Setting
 from forgetting.methods.freeze import Freeze
 from forgetting.methods.pseudo import examples_of, sample_texts
+from forgetting.model.anatomy import Anatomy
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT
 from forgetting.training.loop import Plan, train
 
@@ -107,6 +108,10 @@ def test_an_exact_projection_leaves_no_row_along_its_direction(setting: Setting)
 
 
 @pytest.mark.parametrize("family", ["llama"])
-def test_a_method_that_finds_nothing_to_freeze_is_an_error(setting: Setting) -> None:
-    with pytest.raises(StudyError, match="nothing of the model is frozen"):
-        Freeze(parse_arm({"method": "freeze", "layers": 0, "embedding": False})).before_task(setting)
+@pytest.mark.parametrize(("part", "arm"), [("layer_of", {"layers": 1}), ("is_embedding", {"layers": 0})])
+def test_a_method_that_does_not_find_what_it_is_to_freeze_is_an_error(
+    setting: Setting, part: str, arm: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Anatomy, part, lambda self, parameter: None)
+    with pytest.raises(StudyError, match="no embedding to freeze"):
+        Freeze(parse_arm({"method": "freeze"} | arm)).before_task(setting)

@@ -22,11 +22,11 @@ class Freeze(Method):
         anatomy = Anatomy(setting.model.config)
         layers = frozen_layers(self.arm, anatomy.layers)
         names = [name for name, _ in setting.model.named_parameters()]
-        self.frozen = {name for name in names if anatomy.layer_of(name) in layers}
-        if self.arm.embedding:
-            self.frozen |= {name for name in names if anatomy.is_embedding(name)}
-        if not self.frozen:
-            raise StudyError(f"nothing of the model is frozen by {self.arm.layers} layers and embedding: {self.arm.embedding}")
+        of_layers = {name for name in names if anatomy.layer_of(name) in layers}
+        of_embedding = {name for name in names if self.arm.embedding and anatomy.is_embedding(name)}
+        if (layers and not of_layers) or (self.arm.embedding and not of_embedding):
+            raise StudyError(f"the model has no layers {sorted(layers)} or no embedding to freeze")
+        self.frozen = of_layers | of_embedding
 
     def trainable(self, name: str) -> bool:
         return name not in self.frozen
