@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from common import alternate, make_data, parser, pick, print_table, study, use_threads, write_row
 from forgetting.config.sections import Optimizer, Schedule
@@ -24,7 +24,7 @@ TARGET_RATIO = 20
 
 
 @torch.inference_mode()
-def generated_exact_match(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> np.ndarray:
+def generated_exact_match(model: PreTrainedModel, questions: Questions, batch_size: int) -> np.ndarray:
     """(n,) whether greedy generation gives each answer, end token included. Batches share one prompt length, so that none needs padding."""
     exact = np.zeros(len(questions), dtype=bool)
     lengths = questions.prompt_length.numpy()
@@ -41,7 +41,7 @@ def generated_exact_match(model: GPTNeoXForCausalLM, questions: Questions, batch
     return exact
 
 
-def learn_some(model: GPTNeoXForCausalLM, questions: Questions, steps: int) -> None:
+def learn_some(model: PreTrainedModel, questions: Questions, steps: int) -> None:
     """Teach the answers about a few persons, so that right and wrong answers both occur."""
     batches = QuestionBatches(questions.of_persons(np.unique(questions.person)[:LEARNED_PERSONS]), 32, seed=0)
     optimizer = Optimizer(name="adamw", learning_rate=2e-3, weight_decay=0.01)
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def compare(
-    model: GPTNeoXForCausalLM, questions: Questions, batch_size: int, single: int, repetitions: int, threads: int
+    model: PreTrainedModel, questions: Questions, batch_size: int, single: int, repetitions: int, threads: int
 ) -> tuple[float, float]:
     """Time the ways in turns and print them; stops when they judge any question differently. Our questions a second, and how many times as
     many as `generate` in batches."""

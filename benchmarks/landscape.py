@@ -7,29 +7,22 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from common import make_data, now, parser, peak_memory, pick, print_table, study, use_threads, write_row
 from forgetting.data.items import Questions
-from forgetting.evaluation.exact import answer_loss
 from forgetting.model.checkpoints import build_model, load_checkpoint
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.views.landscape import GROUPS, Layout, Plane, scores_on_plane, spread_questions
-from forgetting.views.shared_prefix import AnswerScorer
+from forgetting.views.scores import AnswerScorer, PlainScorer
+from forgetting.views.shared_prefix import PrefixScorer
 
 TARGET_SECONDS = 60
-
-
-def plain_losses(model: GPTNeoXForCausalLM, point: Tensor, groups: list[Questions], batch_size: int) -> list[float]:
-    """Both losses with the weights copied into the model."""
-    with torch.no_grad():
-        torch.nn.utils.vector_to_parameters(point, model.parameters())
-    return [answer_loss(model, group, batch_size) for group in groups]
 
 
 def main() -> None:
@@ -49,26 +42,24 @@ def main() -> None:
     model = load_checkpoint(arguments.results / "task0/model") if arguments.results else build_model(configured.model, vocabulary, seed=0)
     chosen = [spread_questions(questions.of_groups(group), arguments.questions) for group in GROUPS.values()]
     model.to(pick(arguments.device))
-    compare(model, chosen, configured.evaluation.batch_size, arguments)
+    compare(model, chosen, arguments)
 
 
-def compare(model: GPTNeoXForCausalLM, groups: list[Questions], batch_size: int, arguments: argparse.Namespace) -> None:
+def compare(model: PreTrainedModel, groups: list[Questions], arguments: argparse.Namespace) -> None:
     """Time both ways in turns on a random plane and print them; stops when any loss differs."""
     origin = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
     points, (rows, columns) = arguments.points, arguments.grid
     generator = torch.Generator().manual_seed(0)
     corners = [origin + torch.randn(len(origin), generator=generator).to(origin.device) * 1e-3 for _ in range(2)]
     plane, axis = Plane.orthogonal(origin, *corners), np.linspace(0, 2, points)
-    layout, scorer = Layout.of(model), AnswerScorer(model, groups[0].joined_with(groups[1]), origin.device)
+    layout, questions = Layout.of(model), groups[0].joined_with(groups[1])
+    scorer = PrefixScorer(model, questions, origin.device)
 
-    def shared() -> np.ndarray:
+    def losses(scorer: AnswerScorer) -> np.ndarray:
         scores = scores_on_plane(scorer, layout, plane, axis, axis)
         return np.stack([scores.loss(group)[0] for group in GROUPS.values()], -1)
 
-    def plain() -> np.ndarray:
-        places = [plane.origin + alpha * plane.first + beta * plane.second for beta in axis.tolist() for alpha in axis.tolist()]
-        return np.array([plain_losses(model, place, groups, batch_size) for place in places]).reshape(points, points, len(groups))
-
+    shared, plain = partial(losses, scorer), partial(losses, PlainScorer(model, questions, origin.device))
     difference = np.abs(shared() - plain()).max()
     if difference > (1e-5 if origin.device.type == "cpu" else 1e-4) * np.abs(plain()).max():
         raise SystemExit(f"error: losses differ by {difference:.2g}")

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from common import KEEPS_MEMORY, Opened, make_data, now, parser, peak_memory, pick, print_table, study, use_threads, write_row
 from forgetting.config.study import StudyConfig
@@ -82,7 +82,7 @@ def make_batches(configured: StudyConfig, stage: str, folder: Path, steps: int) 
     return batches, data.tokenizer.get_vocab_size(), (time.perf_counter() - start) / steps
 
 
-def run_loop(model: GPTNeoXForCausalLM, configured: StudyConfig, stage: str, batches: list[Batch]) -> tuple[float, list[float]]:
+def run_loop(model: PreTrainedModel, configured: StudyConfig, stage: str, batches: list[Batch]) -> tuple[float, list[float]]:
     """Seconds of the steps after the first WARM_UP, and the loss of every step."""
     recipe, marks = getattr(configured, stage), []
     ends = frozenset([WARM_UP, len(batches)])
@@ -93,7 +93,7 @@ def run_loop(model: GPTNeoXForCausalLM, configured: StudyConfig, stage: str, bat
     return marks[1] - marks[0], history.losses
 
 
-def run_trainer(model: GPTNeoXForCausalLM, configured: StudyConfig, stage: str, batches: list[Batch], folder: Path) -> float:
+def run_trainer(model: PreTrainedModel, configured: StudyConfig, stage: str, batches: list[Batch], folder: Path) -> float:
     """The same sequences in batches of the same size, as anyone would train on them; seconds of the steps after the first WARM_UP."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -160,7 +160,7 @@ def product_rate(rows: int, inner: int, columns: int, seconds: float = 0.4) -> f
     return 2 * rows * inner * columns / statistics.median(took)
 
 
-def operations(model: GPTNeoXForCausalLM, batch: Batch) -> float:
+def operations(model: PreTrainedModel, batch: Batch) -> float:
     """What a step on a batch needs, as training jobs count it: 6 for each token and matrix weight behind the input embedding, and causal
     attention. Padding is work that nobody asked for, so it does not count."""
     return Work(model).of(batch)[1]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from common import Opened, make_data, parser, print_table, start_as_jobs_do, study, use_threads
 from forgetting.config.study import StudyConfig
@@ -104,7 +104,7 @@ class Bench:
             batches.batch(step)
         return batches.tokens / 20
 
-    def accuracy(self, model: GPTNeoXForCausalLM) -> float:
+    def accuracy(self, model: PreTrainedModel) -> float:
         facts = biography_first_token(model, self.unseen, self.data.people["group"].to_numpy(), self.configured.evaluation.batch_size)
         return float(facts["first_token_hard"].mean())
 
@@ -130,7 +130,7 @@ class Bench:
             train(model, Plan(limit, batches, recipe.optimizer, recipe.schedule, evaluate_at, evaluate, changed.precision))
         return found | {"reached": float(found["accuracy"] >= goal), "task0": self.task0(model, changed, seed)}
 
-    def task0(self, model: GPTNeoXForCausalLM, changed: StudyConfig, seed: int) -> float:
+    def task0(self, model: PreTrainedModel, changed: StudyConfig, seed: int) -> float:
         """Exact match on task0_val after the configured Task 0."""
         recipe = changed.task0
         batches = QuestionBatches(self.questions.of_groups("task0_train"), recipe.batch_size, seed)

@@ -7,7 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from common import make_data, parser, pick, print_table, seconds_of, study, use_threads, write_row
 from forgetting.config.plan import states_job, weights_job
@@ -21,7 +21,7 @@ from forgetting.views.inputs import uniform_name
 PAIR = ("task0", "task1_early")
 
 
-def changed(model: GPTNeoXForCausalLM, seed: int) -> GPTNeoXForCausalLM:
+def changed(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     """A copy with an independent change of every weight, a tenth of the initial weights."""
     other, generator = deepcopy(model), torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests import jobs
 
 from forgetting import dependencies as module
 from forgetting.dependencies import DECIDES_NOTHING, LIBRARY, dependencies
 from forgetting.training.resume import Scratch
+from tests import jobs
 from tests.study import ROOT
 
 SCRIPTS = ROOT / "workflow" / "scripts"

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 from tests import sections
+from tests.families import every_family, family_model
 from tests.training.test_loop import RUN, plan_of
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.data.items import Questions
 from forgetting.model.checkpoints import build_model
@@ -35,20 +36,38 @@ def full_batch(rows: int = 3) -> Batch:
     return Batch(torch.randint(0, 50, (rows, LENGTH)), row, position)
 
 
-def model_of(layers: int = 3) -> GPTNeoXForCausalLM:
+def model_of(layers: int = 3) -> PreTrainedModel:
     model = build_model(sections.model(layers=layers, hidden_size=16, heads=2), 50, seed=0)
     model.set_attn_implementation("eager")  # products that a counter sees
     return model.train()
 
 
-def counted(model: GPTNeoXForCausalLM, batch: Batch) -> tuple[float, float]:
+def counted(model: PreTrainedModel, batch: Batch) -> tuple[float, float]:
     """Operations of matrix products and of attention in one step, as PyTorch counts them, on the tokens that a prediction needs."""
     with FlopCounterMode(display=False) as counter:
-        hidden = model.gpt_neox(input_ids=batch.ids[:, :-1], use_cache=False).last_hidden_state
+        hidden = model.base_model(input_ids=batch.ids[:, :-1], use_cache=False).last_hidden_state
         logits = model.get_output_embeddings()(hidden[batch.row, batch.position])
         torch.nn.functional.cross_entropy(logits, batch.ids[batch.row, batch.position + 1]).backward()
     found = {str(operation): count for operation, count in counter.get_flop_counts()["Global"].items()}
-    return found.pop("aten.mm") + found.pop("aten.addmm"), found.pop("aten.bmm") if not found.keys() - {"aten.bmm"} else float("nan")
+    products = found.pop("aten.mm") + found.pop("aten.addmm", 0)
+    return products, found.pop("aten.bmm") if not found.keys() - {"aten.bmm"} else float("nan")
+
+
+@every_family
+def test_operations_of_every_family_are_those_of_a_direct_count(family: str) -> None:
+    """Grouped-query attention multiplies as many heads as there are of queries."""
+    model, batch = family_model(family, 50), full_batch()
+    model.set_attn_implementation("eager")
+    products, attention = counted(model.train(), batch)
+    assert Work(model).of(batch)[1] == products + attention * LENGTH / (2 * (LENGTH - 1))
+
+
+def test_operations_of_grouped_queries_by_hand() -> None:
+    """Llama: 4 heads of width 8, 2 of keys and values, a gated MLP of width 88, two layers of width 32."""
+    model, batch = family_model("llama", 50), full_batch(rows=1)
+    weights = 2 * (32 * 32 + 2 * 16 * 32 + 32 * 32 + 3 * 88 * 32) + 50 * 32
+    attention = 2 * 3 * 4 * 4 * 8  # layers, forward and twice backward, operations, heads, width
+    assert Work(model).of(batch)[1] == 6 * weights * (LENGTH - 1) + attention * LENGTH * (LENGTH - 1) // 2
 
 
 @pytest.mark.parametrize("frozen", [(), ("embed_in", "layers.0."), ("embed_in", "layers.0.", "layers.1."), ("layers.0.",), ("layers.2.",)])

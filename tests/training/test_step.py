@@ -14,12 +14,14 @@ from typing import ClassVar
 import pytest
 import torch
 from tests import sections
+from tests.families import every_family, family_model
 from tests.pretended import DEVICE, PretendedDevice
 from torch import Tensor
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from forgetting.config.jobs.base import Job
 from forgetting.data.items import Questions
+from forgetting.errors import StudyError
 from forgetting.training import attention, loop, step
 from forgetting.training.attention import document_mask
 from forgetting.training.batches import Batch, Batches, QuestionBatches, question_batch
@@ -92,6 +94,24 @@ def test_the_fast_path_learns_what_the_plain_one_learns(tiny_model, tiny_questio
     assert (packed.tokens, packed.rows, packed.learning_rates) == (plain.tokens, plain.rows, plain.learning_rates)
     moved = max((expected[key] - start[key]).abs().max() for key in start)
     assert max((tiny_model.state_dict()[key] - expected[key]).abs().max() for key in start) < moved / 20
+
+
+@every_family
+def test_packed_rows_give_every_family_the_loss_and_the_gradients_of_padded_ones(family: str, tiny_questions: Questions) -> None:
+    model, batches = family_model(family, int(tiny_questions.ids.max()) + 1), [question_batch(tiny_questions, torch.arange(8).numpy())]
+    if family == "mistral":
+        with pytest.raises(StudyError, match="rows of 40 tokens exceed the attention window of 6"):
+            BatchLoss(model)(Streams(within=True).batch(0))
+    else:
+        batches.append(Streams(within=True).batch(0))
+    for batch in batches:
+        plain = BatchLoss(model)(batch)
+        with step.within_documents(model):
+            packed = PackedLoss(model, "float32")(Packer([batch])(batch))
+        assert packed.item() == pytest.approx(plain.item(), rel=1e-5)
+        gradients = zip(*(torch.autograd.grad(loss, list(model.parameters())) for loss in (plain, packed)), strict=True)
+        for expected, found in gradients:
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-3)
 
 
 def test_compiled_code_learns_the_same(tiny_model, tiny_questions, fast) -> None:

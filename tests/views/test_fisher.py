@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from forgetting.config.jobs.views.shared import FisherJob
+from forgetting.model.anatomy import Anatomy
 from forgetting.model.checkpoints import save_checkpoint
 from forgetting.schemas.fisher import FISHER
 from forgetting.tables import read_table, write_table
 from forgetting.training.fisher import diagonal_fisher
 from forgetting.views import fisher as view
 from forgetting.views.fisher import fisher_by_matrix
-from forgetting.views.weights import COMPONENTS
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "view_fisher.py"
 RUN = FisherJob(scale="tiny", seed=4)
@@ -23,7 +23,11 @@ RUN = FisherJob(scale="tiny", seed=4)
 def test_every_matrix_has_one_row_and_the_weights_add_up(tiny_model, tiny_questions, tmp_path: Path) -> None:
     rows = fisher_by_matrix(RUN, tiny_model, tiny_questions)
     write_table(rows, tmp_path / "fisher.parquet", FISHER)
-    expected = {(-1, "embedding"), (2, "output_embedding"), *((layer, part) for layer in range(2) for part in COMPONENTS)}
+    expected = {
+        (-1, "embedding"),
+        (2, "output_embedding"),
+        *((layer, part) for layer in range(2) for part in Anatomy(tiny_model.config).components),
+    }
     assert set(zip(rows["layer"], rows["component"], strict=True)) == expected
     assert len(rows) == len(expected)
     assert rows["weights"].sum() == sum(parameter.numel() for parameter in tiny_model.parameters() if parameter.ndim == 2)

@@ -12,7 +12,7 @@ from forgetting.tables import read_table, write_table
 from forgetting.views.inputs import read_model
 from forgetting.views.interpolation import POSITIONS, barrier_weights, interpolation, segment_frame
 from forgetting.views.recovered import Recovered
-from forgetting.views.shared_prefix import Scores
+from forgetting.views.scores import Scores
 
 CPU = torch.device("cpu")
 

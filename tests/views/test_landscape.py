@@ -7,13 +7,14 @@ from tests import jobs
 
 from forgetting.config.sections import ATTRIBUTES
 from forgetting.evaluation.exact import answer_loss
+from forgetting.model.anatomy import uniform_name
 from forgetting.model.checkpoints import save_checkpoint
 from forgetting.schemas.landscape import LANDSCAPE
 from forgetting.tables import read_table, write_table
-from forgetting.views.inputs import parameter_vector, read_model, uniform_name
+from forgetting.views.inputs import parameter_vector, read_model
 from forgetting.views.landscape import Layout, Plane, grid_axis, landscape, plane_through, scores_on_plane, spread_questions
 from forgetting.views.recovered import Recovered
-from forgetting.views.shared_prefix import AnswerScorer
+from forgetting.views.shared_prefix import answer_scorer
 
 CPU = torch.device("cpu")
 
@@ -112,7 +113,7 @@ def test_grid_equals_brute_force(checkpoints, questions, kind):
     """Every point in double precision: the weights copied into the model, and a plain forward pass."""
     plane = kind(*(vector.double() for vector in vectors(checkpoints, 0, 150, 400)))
     model = read_model(checkpoints.folders[0], CPU).double()
-    scorer = AnswerScorer(model, questions, CPU)
+    scorer = answer_scorer(model, questions, CPU)
     alphas, betas = np.array([-1.0, 0.5, 2.0]), np.array([0.0, 3.0])
     scores = scores_on_plane(scorer, Layout.of(model), plane, alphas, betas)
     for group in ("task0_test", "task1"):
@@ -129,7 +130,7 @@ def test_losses_at_the_corners_are_those_of_the_checkpoints(checkpoints, questio
     model = read_model(checkpoints.folders[400], CPU)
     for step in (0, 150, 400):
         alpha, beta, _ = plane.project(*vectors(checkpoints, step))
-        scores = scores_on_plane(AnswerScorer(model, questions, CPU), Layout.of(model), plane, np.array([alpha]), np.array([beta]))
+        scores = scores_on_plane(answer_scorer(model, questions, CPU), Layout.of(model), plane, np.array([alpha]), np.array([beta]))
         for group in ("task0_test", "task1"):
             expected = answer_loss(read_model(checkpoints.folders[step], CPU), questions.of_groups(group), 5)
             assert scores.loss(group)[0].item() == pytest.approx(expected, abs=1e-4)
@@ -141,7 +142,7 @@ def test_a_grid_does_not_depend_on_the_number_of_threads(checkpoints, questions)
     found, before = [], torch.get_num_threads()
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        found.append(scores_on_plane(AnswerScorer(model, questions, CPU), Layout.of(model), plane, axis, axis).nats)
+        found.append(scores_on_plane(answer_scorer(model, questions, CPU), Layout.of(model), plane, axis, axis).nats)
         assert torch.get_num_threads() == threads
     torch.set_num_threads(before)
     assert np.array_equal(*found)

@@ -6,9 +6,10 @@ import torch
 from tests import sections
 
 from forgetting.model.checkpoints import build_model
-from forgetting.views import shared_prefix
+from forgetting.views import scores, shared_prefix
 from forgetting.views.landscape import Layout
-from forgetting.views.shared_prefix import AnswerScorer, PrefixTree
+from forgetting.views.scores import PlainScorer
+from forgetting.views.shared_prefix import PrefixScorer, PrefixTree, answer_scorer
 
 CPU = torch.device("cpu")
 
@@ -32,8 +33,10 @@ def test_a_tree_holds_every_prefix_once_and_finds_it_again(tiny_questions):
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("at_once", [5, 1024])
-def test_scores_equal_a_plain_forward_pass(tiny_questions, layers, at_once, monkeypatch):
+@pytest.mark.parametrize("scorer", [PrefixScorer, PlainScorer])
+def test_scores_equal_a_plain_forward_pass(tiny_questions, layers, at_once, scorer, monkeypatch):
     monkeypatch.setattr(shared_prefix, "QUESTIONS_AT_ONCE", at_once)
+    monkeypatch.setattr(scores, "QUESTIONS_AT_ONCE", at_once)
     questions = tiny_questions.of_groups("task0_test", "control")
     shape = sections.model(layers=layers, hidden_size=32, heads=2, initializer_range=0.2)
     model = build_model(shape, int(tiny_questions.ids.max()) + 1, seed=1).double().eval()
@@ -41,7 +44,7 @@ def test_scores_equal_a_plain_forward_pass(tiny_questions, layers, at_once, monk
         for parameter in model.parameters():  # biases and norms too
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64))
     origin = vector_of(model)
-    nats, exact = AnswerScorer(model, questions, CPU)(Layout.of(model).on_line(origin, torch.zeros_like(origin), 1.0))
+    nats, exact = scorer(model, questions, CPU)(Layout.of(model).on_line(origin, torch.zeros_like(origin), 1.0))
     for row, (ids, prompt, answer) in enumerate(zip(questions.ids, questions.prompt_length, questions.answer_length, strict=True)):
         logits = model(ids[None, : prompt + answer - 1]).logits[0, prompt - 1 :]
         target = ids[prompt : prompt + answer]
@@ -62,11 +65,11 @@ def test_exact_answers_are_recognised(tiny_questions, tiny_model):
     ends.answer_length[:] = 1
     origin = vector_of(tiny_model)
     for asked, right in ((questions.select(np.arange(3, 9)), 0), (ends, 1)):
-        exact = AnswerScorer(tiny_model, asked, CPU)(Layout.of(tiny_model).on_line(origin, origin, 0.0))[1]
+        exact = PrefixScorer(tiny_model, asked, CPU)(Layout.of(tiny_model).on_line(origin, origin, 0.0))[1]
         assert (exact == right).all()
 
 
-def test_a_sequential_residual_is_refused(tiny_questions, tiny_model):
+def test_prefixes_are_shared_where_attention_and_mlp_read_the_same_states(tiny_questions, tiny_model):
+    assert isinstance(answer_scorer(tiny_model, tiny_questions, CPU), PrefixScorer)
     tiny_model.config.use_parallel_residual = False
-    with pytest.raises(ValueError, match="use_parallel_residual"):
-        AnswerScorer(tiny_model, tiny_questions, CPU)
+    assert isinstance(answer_scorer(tiny_model, tiny_questions, CPU), PlainScorer)

@@ -138,9 +138,11 @@ def test_inputs_of_the_maps_give_what_each_block_adds(questions):
     model = tiny_model().double()
     found, stream = map_inputs(model, questions, 7), residual_stream(model, questions, 64)
     for layer, block in enumerate(model.gpt_neox.layers, 1):
-        added = block.attention.dense(found[layer, "attention.dense"]) + block.mlp.dense_4h_to_h(found[layer, "mlp.dense_4h_to_h"])
+        of = f"gpt_neox.layers.{layer - 1}"
+        attention, mlp = found[f"{of}.attention.dense.weight"], found[f"{of}.mlp.dense_4h_to_h.weight"]
+        added = block.attention.dense(attention) + block.mlp.dense_4h_to_h(mlp)
         assert torch.allclose(stream[layer - 1] + added, stream[layer])
-        assert torch.allclose(block.input_layernorm(stream[layer - 1]), found[layer, "attention.query_key_value"])
+        assert torch.allclose(block.input_layernorm(stream[layer - 1]), found[f"{of}.attention.query_key_value.weight"])
 
 
 def test_maps_of_one_model_have_not_moved_and_a_frozen_block_has_no_rows(questions):

@@ -6,10 +6,12 @@ import torch
 from scipy.stats import beta, ortho_group
 from tests import jobs
 
+from forgetting.model.anatomy import Anatomy
+from forgetting.model.checkpoints import load_architecture
 from forgetting.schemas.weights import WEIGHTS
 from forgetting.tables import read_table, write_table
 from forgetting.views.inputs import read_weights
-from forgetting.views.weights import ANGLES, COMPONENTS, PAIRS, Update, compare, matrix, other_layers, split_heads, weight_updates
+from forgetting.views.weights import ANGLES, PAIRS, Update, compare, matrix, other_layers, weight_updates
 
 CPU = torch.device("cpu")
 EMBEDDINGS = ((-1, "embedding"), (2, "output_embedding"))
@@ -30,25 +32,16 @@ def gaussian(rows: int, columns: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((rows, columns))
 
 
-def test_split_heads_finds_what_the_attention_uses():
-    """Each head's (query, key, value) block of the fused output, as GPT-NeoX views it, is made by the rows we call query, key and value."""
-    heads, size = 4, 8
-    fused = torch.randn(3 * heads * size, heads * size)
-    states = torch.randn(5, heads * size)
-    by_head = (states @ fused.T).view(5, heads, 3 * size)
-    for part, rows in enumerate(split_heads(fused, heads)):
-        assert torch.allclose((states @ rows.T).view(5, heads, size), by_head[:, :, part * size : (part + 1) * size], atol=1e-5)
-
-
 def test_every_matrix_has_the_residual_stream_in_its_rows(checkpoints):
-    weights = checkpoints.weights(0)
-    shapes = {component: tuple(matrix(weights, 1, component, 4).shape) for component in (*COMPONENTS, "embedding", "output_embedding")}
+    weights, anatomy = checkpoints.weights(0), Anatomy(load_architecture(checkpoints.folders[0]))
+    names = (*anatomy.components, "embedding", "output_embedding")
+    shapes = {component: tuple(matrix(weights, anatomy, 1, component).shape) for component in names}
     square, wide, vocabulary = (32, 32), (32, 128), (32, 60)
     assert shapes == dict.fromkeys(("query", "key", "value", "attention_output"), square) | dict.fromkeys(
         ("mlp_input", "mlp_output"), wide
     ) | dict.fromkeys(("embedding", "output_embedding"), vocabulary)
-    assert torch.equal(matrix(weights, 1, "mlp_input", 4).T, weights["gpt_neox.layers.1.mlp.dense_h_to_4h.weight"])
-    assert torch.equal(matrix(weights, 0, "attention_output", 4), weights["gpt_neox.layers.0.attention.dense.weight"])
+    assert torch.equal(matrix(weights, anatomy, 1, "mlp_input").T, weights["gpt_neox.layers.1.mlp.dense_h_to_4h.weight"])
+    assert torch.equal(matrix(weights, anatomy, 0, "attention_output"), weights["gpt_neox.layers.0.attention.dense.weight"])
 
 
 def test_compare_against_brute_force():
@@ -165,10 +158,11 @@ def test_weights_table(checkpoints, run, tmp_path):
     weights = {name: read_weights(checkpoints.folders[step]) for name, step in read.items()}
     frozen = "gpt_neox.layers.0.attention.dense.weight"
     weights["task1_early"][frozen] = weights["task0"][frozen]
-    write_table(weight_updates(run, weights, 4, CPU), tmp_path / "weights.parquet", WEIGHTS)
+    anatomy = Anatomy(load_architecture(checkpoints.folders[0]))
+    write_table(weight_updates(run, weights, anatomy, CPU), tmp_path / "weights.parquet", WEIGHTS)
     frame = read_table(tmp_path / "weights.parquet", WEIGHTS)
     places = frame[["layer", "component"]].drop_duplicates()
-    assert len(places) == 2 + 2 * len(COMPONENTS)
+    assert len(places) == 2 + 2 * len(anatomy.components)
     assert set(places.loc[places["layer"].isin([-1, 2]), "component"]) == {"embedding", "output_embedding"}
     assert len(frame) == len(places) * len(PAIRS) * frame["metric"].nunique()
     early = frame[(frame["latter"] == "task1_early") & (frame["layer"] == 0) & (frame["component"] == "attention_output")]

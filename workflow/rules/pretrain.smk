@@ -2,7 +2,7 @@
 
 
 rule pretrain:
-    """Train a GPT-NeoX from random weights on the biographies."""
+    """Train a model from random weights on the biographies."""
     input:
         script="workflow/scripts/pretrain.py",
         library=code("workflow/scripts/pretrain.py"),

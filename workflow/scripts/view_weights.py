@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 
 from forgetting.config.jobs.views.weights import WeightsJob
-from forgetting.model.checkpoints import pick_device
+from forgetting.model.anatomy import Anatomy
+from forgetting.model.checkpoints import load_architecture, pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.schemas.weights import WEIGHTS
 from forgetting.tables import write_table
-from forgetting.views.inputs import Checkpoints, attention_heads, read_weights
+from forgetting.views.inputs import Checkpoints, read_weights
 from forgetting.views.weights import weight_updates
 
 
@@ -28,7 +29,7 @@ def main() -> None:
     task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
     folders = {"pretrained_late": arguments.pretrained_late, "pretrained": arguments.pretrained} | task1.stages
     weights = {name: read_weights(folder) for name, folder in folders.items()}
-    table = weight_updates(job, weights, attention_heads(arguments.task0), pick_device())
+    table = weight_updates(job, weights, Anatomy(load_architecture(arguments.task0)), pick_device())
     write_table(table, arguments.output, WEIGHTS)
 
 

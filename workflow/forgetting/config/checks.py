@@ -57,10 +57,12 @@ def _names(study: StudyConfig) -> Iterator[str]:
 def _model(study: StudyConfig) -> Iterator[str]:
     model = study.model
     size = model.hidden_size // model.heads
-    rotated = int(size * model.rotary_fraction)
-    if rotated % 2 or (model.rotary_fraction and not rotated):
+    fraction = {"gpt_neox": model.rotary_fraction, "gpt2": 0.0}.get(model.architecture, 1.0)
+    rotated = int(size * fraction)
+    if rotated % 2 or (fraction and not rotated):
+        share = f"model.rotary_fraction {fraction:g}" if model.architecture == "gpt_neox" else "the whole"
         yield (
-            f"model.rotary_fraction {model.rotary_fraction:g} of a head of {size} (model.hidden_size / model.heads) is {rotated} "
+            f"{share} of a head of {size} (model.hidden_size / model.heads) is {rotated} "
             "dimensions: positions turn pairs, so it must be an even number of them"
         )
     if study.pretrain.sequence_length > model.max_positions:

@@ -91,12 +91,21 @@ class Tokenizer(Strict):
 
 
 class Model(Strict):
-    """GPT-NeoX architecture (parallel residual, untied embeddings, partial rotary positions)."""
+    """A model from scratch, with untied embeddings. `rotary_fraction` is for gpt_neox alone."""
 
-    layers: Count = Field(description="GPT-NeoX blocks")
+    architecture: Literal["gpt_neox", "gpt2", "llama", "mistral", "qwen2", "qwen3", "olmo2"] = Field(
+        default="gpt_neox",
+        description="`gpt_neox` (Pythia's), `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3` or `olmo2`, each with as many layers, heads and "
+        "about as many weights as the other keys say, untied embeddings and no dropout. Gated MLPs (all but the first two) have a width of "
+        "8/3 of `hidden_size`, the others 4",
+    )
+    layers: Count = Field(description="blocks")
     hidden_size: Count = Field(description="width of the residual stream")
     heads: Count = Field(description="attention heads; must divide the width")
-    rotary_fraction: Fraction = Field(description="share of each head's dimensions with rotary positions")
+    rotary_fraction: Fraction = Field(
+        description="share of each head's dimensions with rotary positions, for `gpt_neox`; 1 in all others but `gpt2`, which has an "
+        "embedding of positions"
+    )
     initializer_range: Positive = Field(description="standard deviation of the initial weights")
     max_positions: Count = Field(description="longest sequence in tokens")
     vocabulary_multiple: Count = Field(

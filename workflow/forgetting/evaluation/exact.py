@@ -13,21 +13,22 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.sections import ATTRIBUTES, PRETRAINED_GROUPS
 from forgetting.data.items import Biographies, Questions, answer_positions, pad
 from forgetting.errors import StudyError
+from forgetting.model.anatomy import output_weight
 
 
 @torch.inference_mode()
 def _answer_log_probabilities(
-    model: GPTNeoXForCausalLM, questions: Questions, batch_size: int
+    model: PreTrainedModel, questions: Questions, batch_size: int
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor, Tensor]]:
     """For batches of questions of like length: their rows, and for each answer token its question (within the batch), log-probability, and
     whether it is the argmax. Logits are computed at answer positions only. Raises StudyError when the model knows fewer tokens."""
     device = next(model.parameters()).device
-    output = model.get_output_embeddings().weight
+    output = output_weight(model)
     if len(questions) and (highest := int(questions.ids.max())) >= len(output):
         raise StudyError(f"the questions have token {highest}, the model knows {len(output)}: it was trained on other data; train it again")
     length = (questions.prompt_length + questions.answer_length).numpy()
@@ -37,14 +38,14 @@ def _answer_log_probabilities(
         ids = questions.ids[torch.from_numpy(rows), : int(length[rows].max())].to(device)
         prompt, answer = questions.prompt_length[rows].to(device), questions.answer_length[rows].to(device)
         question, position = answer_positions(prompt, answer)
-        hidden = model.gpt_neox(input_ids=ids, use_cache=False).last_hidden_state
+        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
         logits = hidden[question, position] @ output.T
         target = ids[question, position + 1]
         log_probability = logits.gather(1, target[:, None])[:, 0] - logits.logsumexp(1)
         yield rows, question, log_probability, logits.argmax(1) == target
 
 
-def score(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> pd.DataFrame:
+def score(model: PreTrainedModel, questions: Questions, batch_size: int) -> pd.DataFrame:
     """One row a question: person, group, attribute, exact_match, first_token_hard, first_token_soft (probability), answer_nll (mean
     nats a token)."""
     count = len(questions)
@@ -72,7 +73,7 @@ def score(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> p
     )
 
 
-def answer_loss(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> float:
+def answer_loss(model: PreTrainedModel, questions: Questions, batch_size: int) -> float:
     """Mean negative log-likelihood of all answer tokens, nats a token: the loss that fine-tuning minimises."""
     total, tokens = 0.0, 0
     for _, _, log_probability, _ in _answer_log_probabilities(model, questions, batch_size):
@@ -82,15 +83,13 @@ def answer_loss(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int
 
 
 @torch.inference_mode()
-def biography_first_token(
-    model: GPTNeoXForCausalLM, biographies: Biographies, group_of_person: np.ndarray, batch_size: int
-) -> pd.DataFrame:
+def biography_first_token(model: PreTrainedModel, biographies: Biographies, group_of_person: np.ndarray, batch_size: int) -> pd.DataFrame:
     """Is the first token of each attribute's value the argmax when the biography up to there is read? One biography a person.
 
     Columns person, group, attribute, first_token_hard.
     """
     device = next(model.parameters()).device
-    output = model.get_output_embeddings().weight
+    output = output_weight(model)
     persons, first_row = np.unique(biographies.person, return_index=True)
     pretrained = np.isin(group_of_person[persons], PRETRAINED_GROUPS)
     persons, first_row = persons[pretrained], first_row[pretrained]
@@ -99,7 +98,7 @@ def biography_first_token(
         rows = first_row[start : start + batch_size]
         ids = pad(biographies.rows, rows).to(device)
         starts = torch.from_numpy(biographies.value_starts[rows].astype(np.int64)).to(device)
-        hidden = model.gpt_neox(input_ids=ids, use_cache=False).last_hidden_state
+        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
         at = torch.arange(len(rows), device=device)[:, None]
         guess = (hidden[at, starts - 1] @ output.T).argmax(-1)
         right[start : start + batch_size] = (guess == ids[at, starts]).cpu().numpy()

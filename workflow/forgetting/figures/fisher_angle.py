@@ -50,6 +50,7 @@ _LOOKS = {
     "key": style.Look("#56B4E9", "s", "key"),
     "value": style.Look("#009E73", "^", "value"),
     "attention_output": style.Look("#E69F00", "D", "attention output"),
+    "mlp_gate": style.Look("#F0E442", "<", "MLP gate"),
     "mlp_input": style.Look("#CC79A7", "v", "MLP input"),
     "mlp_output": style.Look("#D55E00", "P", "MLP output"),
 }
@@ -76,7 +77,8 @@ def draw(weights: pd.DataFrame, fisher: pd.DataFrame) -> Figure:
         _fits(panel, points, column)
     axes[0, 0].plot(points["fisher"], points["chance"], marker="_", color="#BBBBBB", linestyle="none", zorder=1)
     axes[0, 1].axhline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
-    handles = [style.line_handle(look.label, look.color, marker=look.marker, linestyle="none") for look in _LOOKS.values()]
+    shown = [look for component, look in _LOOKS.items() if component in set(points["component"])]
+    handles = [style.line_handle(look.label, look.color, marker=look.marker, linestyle="none") for look in shown]
     handles.append(style.line_handle("a: chance", "#BBBBBB", marker="_", linestyle="none"))
     style.legend(figure, handles, columns=5)
     seeds = fisher["seed"].nunique()

@@ -69,6 +69,7 @@ _COMPONENTS = {
     "key": "key",
     "value": "value",
     "attention_output": "attention out",
+    "mlp_gate": "MLP gate",
     "mlp_input": "MLP in",
     "mlp_output": "MLP out",
 }
@@ -143,7 +144,8 @@ def draw(weights: pd.DataFrame, energy: float) -> Figure:
 def layers_by_components(rows: pd.DataFrame, column: str, layers: pd.Index) -> pd.DataFrame:
     """One row a layer, one column a component. An embedding is one matrix: its value fills its row."""
     table = rows.pivot(index="layer", columns="component", values=column).reindex(layers)
-    blocks = table.reindex(columns=list(_COMPONENTS)).rename(columns=_COMPONENTS).astype(float)
+    there = [component for component in _COMPONENTS if component in set(rows["component"])]
+    blocks = table.reindex(columns=there).rename(columns=_COMPONENTS).astype(float)
     embeddings = table.reindex(columns=list(EMBEDDINGS)).astype(float).mean(axis=1)
     return blocks.apply(lambda components: components.fillna(embeddings))
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from tokenizers import Tokenizer
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.knobs import Arm
 from forgetting.config.sections import Task1
@@ -28,7 +28,7 @@ class Setting:
     persons whom no buffer may hold (all but those of task0_train).
     """
 
-    model: GPTNeoXForCausalLM
+    model: PreTrainedModel
     task0_train: Questions
     task1: QuestionBatches
     training: Task1

@@ -1,4 +1,4 @@
-"""GPT-NeoX models: building, loading and saving."""
+"""Models: building, loading and saving."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, PretrainedConfig
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from forgetting.config.sections import CheckpointPrecision, Model
 from forgetting.errors import CheckpointError
+from forgetting.model.anatomy import scratch_config
 from forgetting.model.devices import lease_device
 from forgetting.model.manifest import check_sizes, withdraw_manifest, write_manifest
 from forgetting.tables import atomic, writing
@@ -35,32 +36,23 @@ def pick_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def build_model(config: Model, vocabulary_size: int, seed: int) -> GPTNeoXForCausalLM:
+def build_model(config: Model, vocabulary_size: int, seed: int) -> PreTrainedModel:
     """A model with random float32 weights that depend on `seed` alone.
 
     Its embeddings have a row for every token, rounded up to a multiple of `config.vocabulary_multiple`; the rows that are added stand for
     no token and are never right.
     """
+    vocabulary = ceil(vocabulary_size / config.vocabulary_multiple) * config.vocabulary_multiple
+    return random_model(AutoConfig.for_model(**scratch_config(config, vocabulary)), seed)
+
+
+def random_model(config: PretrainedConfig, seed: int) -> PreTrainedModel:
+    """A model of this architecture with random float32 weights that depend on `seed` alone."""
     torch.manual_seed(seed)
-    return GPTNeoXForCausalLM(
-        GPTNeoXConfig(
-            vocab_size=ceil(vocabulary_size / config.vocabulary_multiple) * config.vocabulary_multiple,
-            hidden_size=config.hidden_size,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            intermediate_size=4 * config.hidden_size,
-            max_position_embeddings=config.max_positions,
-            initializer_range=config.initializer_range,
-            rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": config.rotary_fraction},
-            bos_token_id=0,
-            eos_token_id=0,
-            tie_word_embeddings=False,
-            attn_implementation="sdpa",
-        )
-    )
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
-def save_checkpoint(model: GPTNeoXForCausalLM, folder: Path, precision: CheckpointPrecision = "float32") -> None:
+def save_checkpoint(model: PreTrainedModel, folder: Path, precision: CheckpointPrecision = "float32") -> None:
     """Write `config.json` and `model.safetensors`, which `AutoModelForCausalLM.from_pretrained` opens; all or nothing.
 
     precision: of the weights in the file.
@@ -110,7 +102,7 @@ def publish_all(checkpoints: Mapping[str, Path], output: Path) -> None:
     write_manifest(output, [f"{CHECKPOINTS}/{name}" for name in checkpoints])
 
 
-def load_checkpoint(folder: str | Path) -> GPTNeoXForCausalLM:
+def load_checkpoint(folder: str | Path) -> PreTrainedModel:
     """A saved model in float32 and evaluation mode, on the CPU. Raises CheckpointError that names a file that is missing, of another size
     than its manifest says, or not of the architecture that `config.json` beside it tells."""
     check_sizes(Path(folder))

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.sections import CheckpointPrecision
 from forgetting.data.points import MATCHED
@@ -30,12 +30,12 @@ class Keeper:
         self.checkpoints, self.learned = folder / "checkpoints", folder / "learned"
         self.steps, self.precision = steps, precision
 
-    def keep(self, model: GPTNeoXForCausalLM, step: int) -> None:
+    def keep(self, model: PreTrainedModel, step: int) -> None:
         """Save the weights of a step, if it is one of those to keep."""
         if step in self.steps:
             save_checkpoint(model, self.checkpoints / step_name(step), self.precision)
 
-    def match(self, model: GPTNeoXForCausalLM, step: int, learned: bool) -> None:
+    def match(self, model: PreTrainedModel, step: int, learned: bool) -> None:
         """Save the weights of the first step at which Task 1 was `learned`. Called at every evaluation."""
         name = step_name(step)
         # A killed job may have left this step's, from a stretch that is now trained again, and on a GPU not quite alike.

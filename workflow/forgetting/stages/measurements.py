@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.jobs.base import Job
 from forgetting.data.items import Questions
@@ -40,7 +40,7 @@ class Task1Exam:
         """In the order of the facts: an evaluation holds those of `few`, or those of all."""
         self.early_stop_accuracy, self.batch_size = early_stop_accuracy, batch_size
 
-    def facts(self, model: GPTNeoXForCausalLM) -> dict[str, torch.Tensor]:
+    def facts(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
         facts = evaluate_facts(model, self.few, self.batch_size)
         if not len(self.others) or self._accuracy(facts) < ASK_ALL_FROM * self.early_stop_accuracy:
             return facts
@@ -56,7 +56,7 @@ class Task1Exam:
         return float(exact[self.questions.group[: len(exact)] == "task1"].mean())
 
 
-def evaluate_facts(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> dict[str, torch.Tensor]:
+def evaluate_facts(model: PreTrainedModel, questions: Questions, batch_size: int) -> dict[str, torch.Tensor]:
     """The four metrics of every question as tensors, which a saved state can hold."""
     facts = score(model, questions, batch_size)
     return {name: torch.from_numpy(facts[name].to_numpy(copy=True)) for name in FACT_COLUMNS}
@@ -95,7 +95,7 @@ def write_measurements(
     write_table(of_run(metrics, job), output / "metrics.parquet", METRICS)
 
 
-def training_metrics(history: History, model: GPTNeoXForCausalLM, held: int = 0) -> pd.DataFrame:
+def training_metrics(history: History, model: PreTrainedModel, held: int = 0) -> pd.DataFrame:
     """Loss and learning rate over the steps; size and costs at the end. Group "train".
 
     trained_parameters: how many can move, which is `held` fewer than are in the optimizer.

@@ -11,15 +11,23 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.data.items import Biographies, Questions
 from forgetting.data.points import END, MATCHED, TROUGH, matched_step, never_had_task0, trough_step
 from forgetting.intervals import summarise
-from forgetting.model.checkpoints import CHECKPOINTS, WEIGHTS, load_architecture, load_checkpoint, pick_device, publish_all, save_checkpoint
+from forgetting.model.checkpoints import (
+    CHECKPOINTS,
+    WEIGHTS,
+    load_architecture,
+    load_checkpoint,
+    pick_device,
+    publish_all,
+    random_model,
+    save_checkpoint,
+)
 from forgetting.model.manifest import MANIFEST, step_folders
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
@@ -183,11 +191,10 @@ class Prober:
         probes = [Probe("task1", step, folder, 1.0, "fine", training) for training in ("reworded", "unseen", "text")]
         return probes + [Probe("task1", step, folder, 1.0, "fine", "dose", units) for units in sorted(doses) if units < len(self.persons)]
 
-    def _model(self, probe: Probe) -> GPTNeoXForCausalLM:
+    def _model(self, probe: Probe) -> PreTrainedModel:
         if probe.start != "random":
             return load_checkpoint(probe.folder)
-        torch.manual_seed(RANDOM_START_SEED + self.job.seed)
-        return GPTNeoXForCausalLM(load_architecture(probe.folder))
+        return random_model(load_architecture(probe.folder), RANDOM_START_SEED + self.job.seed)
 
     def write(self, probes: list[Probe], output: Path) -> None:
         """Run every probe and write metrics.parquet, facts.parquet, the weights that are kept to checkpoints/, and their manifest."""

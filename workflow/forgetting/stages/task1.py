@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.knobs import parse_arm
@@ -81,7 +81,7 @@ def finetune_task1(job: Task1Job, data: Path, start: Path, scratch_folder: Path,
     scratch.remove()
 
 
-def _setting(job: Task1Job, config: Task1, model: GPTNeoXForCausalLM, questions: Questions, data: Path) -> Setting:
+def _setting(job: Task1Job, config: Task1, model: PreTrainedModel, questions: Questions, data: Path) -> Setting:
     return Setting(
         model=model,
         task0_train=questions.of_groups("task0_train"),

@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
+from forgetting.model.anatomy import Anatomy, output_weight
 from forgetting.training.batches import Batch
 
 PEAKS = {
@@ -55,18 +56,19 @@ def document_lengths(batch: Batch) -> np.ndarray:
 class Work:
     """How many operations one training step of a model needs, given which of its parameters are trained now."""
 
-    def __init__(self, model: GPTNeoXForCausalLM) -> None:
-        self.token = self.pair = self.prediction = 0
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.token = self.pair = 0
+        anatomy, output = Anatomy(model.config), output_weight(model)
+        maps = {name for _, name, _ in anatomy.maps(model)}
         reached = False  # whether a parameter so far is trained, so that gradients must come back to here
         for name, parameter in model.named_parameters():
-            here = 2 + 2 * parameter.requires_grad + 2 * reached
-            if parameter is model.get_output_embeddings().weight:
-                self.prediction += here * parameter.numel()
-            elif parameter.ndim == 2 and parameter is not model.get_input_embeddings().weight:
-                self.token += here * parameter.numel()
-            reached |= parameter.requires_grad
-            if name.endswith("query_key_value.weight"):
-                self.pair += 4 * parameter.shape[1] * (3 if reached else 1)
+            if name in maps:
+                if "attention_output" in anatomy.components_of(name):  # reads as many numbers as all heads of the queries have
+                    self.pair += 4 * anatomy.by_output(name, parameter).shape[1] * (3 if reached else 1)
+                self.token += (2 + 2 * parameter.requires_grad + 2 * reached) * parameter.numel()
+            reached |= parameter.requires_grad and parameter is not output
+        reached |= anatomy.tied and output.requires_grad
+        self.prediction = (2 + 2 * output.requires_grad + 2 * reached) * output.numel()
 
     def of(self, batch: Batch) -> tuple[int, int]:
         """Tokens of a batch without padding, and the operations of a step on it."""
@@ -93,7 +95,7 @@ class Meter:
     share as many times.
     """
 
-    def __init__(self, model: GPTNeoXForCausalLM, precision: str, usage: dict[str, float], processes: int = 1) -> None:
+    def __init__(self, model: PreTrainedModel, precision: str, usage: dict[str, float], processes: int = 1) -> None:
         self.usage, self.work, self.processes, self.device = usage, Work(model), processes, next(model.parameters()).device
         self.on_gpu = self.device.type == "cuda" and torch.cuda.is_available()
         self.peak = peak_operations(torch.cuda.get_device_name(self.device), precision) if self.on_gpu else nan

@@ -1,6 +1,6 @@
 """Attention within documents that stand one after the other in a single row, with no padding between them.
 
-Registered with transformers under a name of its own, so that its GPT-NeoX runs on packed rows as it is.
+Registered with transformers under a name of its own, so that its models run on packed rows as they are.
 """
 
 from __future__ import annotations
@@ -28,21 +28,30 @@ def attend_within_documents(
     bounds: Tensor,
     longest: int,
     scaling: float,
+    sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Causal attention of query, key, value (1, heads, n, d) within each document; the outputs are (1, n, heads, d).
 
+    Of key and value there may be fewer heads, each for as many heads of the query in a row. sliding_window: a token sees so many tokens,
+    itself among them; None: all.
     bounds (documents + 1,), int32: where each document begins, and n; a document may be empty. longest: no document has more tokens.
     On a GPU by flash attention for documents of different lengths, which needs half precision; elsewhere with a mask.
     """
+    grouped = key.shape[1] != query.shape[1]
     if value.is_cuda:
         # The rotary positions are added in float32, and flash attention wants all three alike.
         queries, keys, values = (each[0].transpose(0, 1).to(value.dtype) for each in (query, key, value))
-        attended = varlen_attn(queries, keys, values, bounds, bounds, longest, longest, scale=scaling, window_size=(-1, 0))
+        behind = -1 if sliding_window is None else sliding_window - 1
+        options: dict[str, Any] = {"scale": scaling, "window_size": (behind, 0)} | ({"enable_gqa": True} if grouped else {})
+        attended = varlen_attn(queries, keys, values, bounds, bounds, longest, longest, **options)
         assert isinstance(attended, Tensor)  # no more was asked for
         return attended[None], None
     mask = document_mask(bounds, query.shape[2])
-    attended = scaled_dot_product_attention(query, key.to(query.dtype), value.to(query.dtype), attn_mask=mask, scale=scaling)
+    if sliding_window is not None:
+        mask = mask.triu(1 - sliding_window)
+    others = key.to(query.dtype), value.to(query.dtype)
+    attended = scaled_dot_product_attention(query, *others, attn_mask=mask, scale=scaling, enable_gqa=grouped)
     return attended.transpose(1, 2), None
 
 

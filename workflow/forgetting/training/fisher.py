@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.data.items import Questions
 from forgetting.errors import StudyError
@@ -23,7 +23,7 @@ def sample_questions(questions: Questions, count: int, seed: int) -> Questions:
 
 
 def diagonal_fisher(
-    model: GPTNeoXForCausalLM, questions: Questions, kind: Literal["example", "batch"] = "example", batch_size: int = 1
+    model: PreTrainedModel, questions: Questions, kind: Literal["example", "batch"] = "example", batch_size: int = 1
 ) -> dict[str, Tensor]:
     """Mean squared gradient of each weight that requires one, by the name of its parameter, in the weights' own shapes.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.sections import Optimizer, Schedule
 from forgetting.errors import StudyError
@@ -85,7 +85,7 @@ def freeze(model: nn.Module, trainable: Callable[[str], bool]) -> list[tuple[str
     return chosen
 
 
-def train(model: GPTNeoXForCausalLM, plan: Plan, scratch: Scratch | None = None, world: World = ALONE) -> History:
+def train(model: PreTrainedModel, plan: Plan, scratch: Scratch | None = None, world: World = ALONE) -> History:
     """Run `plan` on `model` in place, resuming from `scratch` when it holds a state; without one, nothing is saved and nothing printed.
 
     The result is the same whether or not the job was interrupted, and up to rounding for any number of processes in `world`, of which the

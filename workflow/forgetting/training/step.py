@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.sections import Optimizer
+from forgetting.errors import StudyError
+from forgetting.model.anatomy import Anatomy, output_weight
 from forgetting.training.attention import within_documents
 from forgetting.training.batches import Batch, Batches
 from forgetting.training.distributed import World
@@ -60,7 +62,7 @@ class Hooks:
 class BatchLoss(nn.Module):
     """Next-token loss (nats) over the predicted tokens of a batch: their mean, or their sum weighted with `batch.share`."""
 
-    def __init__(self, model: GPTNeoXForCausalLM, precision: str = "float32") -> None:
+    def __init__(self, model: PreTrainedModel, precision: str = "float32") -> None:
         super().__init__()
         self.model, self.precision = model, precision
 
@@ -69,6 +71,9 @@ class BatchLoss(nn.Module):
         ids, row, position = batch.ids.to(device), batch.row.to(device), batch.position.to(device)
         mask, places = None, None
         if batch.documents is not None:
+            window = getattr(self.model.config, "sliding_window", None)
+            if window is not None and window < ids.shape[1]:  # which a mask for all layers alike cannot say
+                raise StudyError(f"rows of {ids.shape[1]} tokens exceed the attention window of {window}: shorten pretrain.sequence_length")
             documents = batch.documents.to(device)
             causal = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=device).tril()
             mask = ((documents[:, :, None] == documents[:, None, :]) & causal)[:, None]
@@ -76,8 +81,8 @@ class BatchLoss(nn.Module):
             starts[:, 1:] = (documents[:, 1:] != documents[:, :-1]) * torch.arange(1, ids.shape[1], device=device)
             places = torch.arange(ids.shape[1], device=device) - starts.cummax(1).values
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            hidden = self.model.gpt_neox(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False).last_hidden_state
-            weight = self.model.get_output_embeddings().weight
+            hidden = self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False).last_hidden_state
+            weight = output_weight(self.model)
             share = None if batch.share is None else batch.share.to(device)
             return linear_cross_entropy(hidden[row, position].float(), weight, ids[row, position + 1], share)
 
@@ -85,14 +90,14 @@ class BatchLoss(nn.Module):
 class PackedLoss(nn.Module):
     """The same of a packed batch; what `torch.compile` compiles."""
 
-    def __init__(self, model: GPTNeoXForCausalLM, precision: str) -> None:
+    def __init__(self, model: PreTrainedModel, precision: str) -> None:
         super().__init__()
         self.model, self.device = model, model.device.type
         self.precision = torch.bfloat16 if precision == "bf16" else torch.float32
 
     def forward(self, batch: Packed) -> Tensor:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            hidden = self.model.gpt_neox(
+            hidden = self.model.base_model(
                 input_ids=batch.ids, position_ids=batch.places, use_cache=False, bounds=batch.bounds, longest=batch.longest
             ).last_hidden_state
         predicting = hidden[0, batch.predicting].to(self.precision)
@@ -106,7 +111,7 @@ class PlainStep:
     """How many batches a thread may make ahead of the steps."""
 
     def __init__(
-        self, model: GPTNeoXForCausalLM, parameters: Sequence[tuple[str, nn.Parameter]], config: Optimizer, precision: str, hooks: Hooks
+        self, model: PreTrainedModel, parameters: Sequence[tuple[str, nn.Parameter]], config: Optimizer, precision: str, hooks: Hooks
     ) -> None:
         self.loss: Any = BatchLoss(model, precision)
         self.tensors = [parameter for _, parameter in parameters]
@@ -150,7 +155,7 @@ class FastStep(PlainStep):
 
     def __init__(
         self,
-        model: GPTNeoXForCausalLM,
+        model: PreTrainedModel,
         parameters: Sequence[tuple[str, nn.Parameter]],
         config: Optimizer,
         precision: str,
@@ -240,7 +245,7 @@ def _keep_on_device(optimizer: torch.optim.Optimizer, device: torch.device) -> N
 
 
 def build_step(
-    model: GPTNeoXForCausalLM,
+    model: PreTrainedModel,
     parameters: Sequence[tuple[str, nn.Parameter]],
     batches: Batches,
     config: Optimizer,
@@ -248,7 +253,7 @@ def build_step(
     hooks: Hooks,
 ) -> PlainStep:
     """The fast step where the model is on a GPU that can do it, and precision is bf16; elsewhere the plain one."""
-    head = model.config.hidden_size // model.config.num_attention_heads
+    head = Anatomy(model.config).head_size
     fits = head % 8 == 0 and head <= LARGEST_HEAD
     fast = model.device.type == "cuda" and precision == "bf16" and torch.cuda.get_device_capability() >= AMPERE and fits
     if PLAIN or not fast:

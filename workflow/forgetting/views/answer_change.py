@@ -15,11 +15,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.items import Questions, answer_positions
 from forgetting.data.points import EARLY, END, MATCHED
+from forgetting.model.anatomy import Anatomy, output_weight
 from forgetting.views.inputs import Checkpoints
 
 GROUPINGS = ("attribute_position", "one_shift")
@@ -89,9 +90,9 @@ class Head(NamedTuple):
     embedding: Tensor
 
     @classmethod
-    def of(cls, model: GPTNeoXForCausalLM) -> Self:
-        weight = model.get_output_embeddings().weight.detach()
-        return cls(model.gpt_neox.final_layer_norm, weight - weight.mean(0))
+    def of(cls, model: PreTrainedModel) -> Self:
+        weight = output_weight(model).detach()
+        return cls(Anatomy(model.config).final_norm(model), weight - weight.mean(0))
 
     @torch.inference_mode()
     def logits(self, states: Tensor) -> Tensor:
@@ -100,17 +101,17 @@ class Head(NamedTuple):
 
 
 @torch.inference_mode()
-def answer_states(model: GPTNeoXForCausalLM, tokens: AnswerTokens, batch_size: int) -> Tensor:
+def answer_states(model: PreTrainedModel, tokens: AnswerTokens, batch_size: int) -> Tensor:
     """Residual stream before the final norm where each answer token is predicted: (R, d), on the model's device."""
     questions, device = tokens.questions, next(model.parameters()).device
     length = questions.prompt_length + questions.answer_length
     first_row = questions.answer_length.cumsum(0) - questions.answer_length
     states = torch.empty(len(tokens.target), model.config.hidden_size, dtype=model.dtype, device=device)
     captured: list[Tensor] = []
-    handle = model.gpt_neox.final_layer_norm.register_forward_pre_hook(lambda module, inputs: captured.append(inputs[0]))
+    handle = Anatomy(model.config).final_norm(model).register_forward_pre_hook(lambda module, inputs: captured.append(inputs[0]))
     try:
         for rows in torch.argsort(length, stable=True).split(batch_size):
-            model.gpt_neox(input_ids=questions.ids[rows, : int(length[rows].max())].to(device), use_cache=False)
+            model.base_model(input_ids=questions.ids[rows, : int(length[rows].max())].to(device), use_cache=False)
             question, place = answer_positions(questions.prompt_length[rows], questions.answer_length[rows])
             within = place + 1 - questions.prompt_length[rows][question]
             states[(first_row[rows][question] + within).to(device)] = captured.pop()[question.to(device), place.to(device)]

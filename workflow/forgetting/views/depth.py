@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.analysis.propositions import STREAM
 from forgetting.data.items import Questions
+from forgetting.model.anatomy import Anatomy
 from forgetting.views.alignment import alignment, row_directions
 from forgetting.views.features import recorded_outputs
 from forgetting.views.measured import Measured, is_constant, person_means, with_interval
@@ -23,11 +24,11 @@ Row = tuple[int, str, str, Measured]
 
 
 @contextmanager
-def _given_inputs(model: GPTNeoXForCausalLM, stream: list[Tensor]) -> Iterator[None]:
+def _given_inputs(model: PreTrainedModel, stream: list[Tensor]) -> Iterator[None]:
     """Every block i reads `stream[i - 1]` in place of what the block below it puts out."""
     handles = [
         block.register_forward_pre_hook(lambda _, given, state=state: (state, *given[1:]))
-        for block, state in zip(model.gpt_neox.layers, stream, strict=False)
+        for block, state in zip(Anatomy(model.config).blocks(model), stream, strict=False)
     ]
     try:
         yield
@@ -37,26 +38,24 @@ def _given_inputs(model: GPTNeoXForCausalLM, stream: list[Tensor]) -> Iterator[N
 
 
 @torch.inference_mode()
-def stream_shifts(
-    before: GPTNeoXForCausalLM, after: GPTNeoXForCausalLM, questions: Questions, batch_size: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def stream_shifts(before: PreTrainedModel, after: PreTrainedModel, questions: Questions, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
     """(states, shift, own), each (layers + 1, n, d) on the CPU: the residual stream before, its whole shift, and each layer's own
     part of it, which is what block i after the update makes of the stream before the update, less what it made of it before.
 
     The full sequences are in memory for one batch only.
     """
     device = next(before.parameters()).device
-    shape = (len(before.gpt_neox.layers) + 1, len(questions), before.config.hidden_size)
+    shape = (Anatomy(before.config).layers + 1, len(questions), before.config.hidden_size)
     states, shift, own = (torch.empty(shape, dtype=before.dtype) for _ in range(3))
     for rows in torch.arange(len(questions)).split(batch_size):
         last = questions.prompt_length[rows] - 1
         ids = questions.ids[rows, : int(last.max()) + 1].to(device)
         with recorded_outputs(before) as old:
-            before.gpt_neox(input_ids=ids, use_cache=False)
+            before.base_model(input_ids=ids, use_cache=False)
         with recorded_outputs(after) as new:
-            after.gpt_neox(input_ids=ids, use_cache=False)
-        with _given_inputs(after, old), recorded_outputs(after) as replayed:
-            after.gpt_neox(input_ids=ids, use_cache=False)
+            after.base_model(input_ids=ids, use_cache=False)
+        with recorded_outputs(after) as replayed, _given_inputs(after, old):  # in this order: see recorded_outputs
+            after.base_model(input_ids=ids, use_cache=False)
         old_last, new_last, replayed_last = (
             torch.stack([layer[torch.arange(len(rows)), last] for layer in stack]).cpu() for stack in (old, new, replayed)
         )

@@ -18,11 +18,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
 from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED
+from forgetting.model.anatomy import Anatomy
 from forgetting.subspaces import chance_principal_angle, leading_directions, principal_angle
 from forgetting.views.answer_change import compared_points
 from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model
@@ -55,14 +56,19 @@ def stage_folders(task1: Checkpoints, matched: float) -> dict[str, Path]:
 
 
 @contextmanager
-def recorded_outputs(model: GPTNeoXForCausalLM) -> Iterator[list[Tensor]]:
-    """Collect what the embedding and each block put out, in order. (transformers' own `hidden_states` end with the normed ones.)"""
+def recorded_outputs(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+    """Collect what the embedding and each block put out, in order. (transformers' own `hidden_states` end with the normed ones.)
+
+    What the embedding puts out is what the first block is called with, before any hook that was registered later changes it.
+    """
     outputs: list[Tensor] = []
 
     def record(module: torch.nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         outputs.append(output[0] if isinstance(output, tuple) else output)
 
-    handles = [module.register_forward_hook(record) for module in (model.gpt_neox.embed_in, *model.gpt_neox.layers)]
+    blocks = Anatomy(model.config).blocks(model)
+    handles = [blocks[0].register_forward_pre_hook(lambda _, inputs: outputs.append(inputs[0]))]
+    handles += [block.register_forward_hook(record) for block in blocks]
     try:
         yield outputs
     finally:
@@ -71,15 +77,15 @@ def recorded_outputs(model: GPTNeoXForCausalLM) -> Iterator[list[Tensor]]:
 
 
 @torch.inference_mode()
-def residual_stream(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> Tensor:
+def residual_stream(model: PreTrainedModel, questions: Questions, batch_size: int) -> Tensor:
     """States at the last prompt token: (layers + 1, n, d) on the CPU, in the order of `questions` and the precision of the model."""
     device = next(model.parameters()).device
-    states = torch.empty(len(model.gpt_neox.layers) + 1, len(questions), model.config.hidden_size, dtype=model.dtype)
+    states = torch.empty(Anatomy(model.config).layers + 1, len(questions), model.config.hidden_size, dtype=model.dtype)
     for rows in torch.argsort(questions.prompt_length, stable=True).split(batch_size):
         length = questions.prompt_length[rows]
         ids = questions.ids[rows, : int(length.max())].to(device)
         with recorded_outputs(model) as outputs:
-            model.gpt_neox(input_ids=ids, use_cache=False)
+            model.base_model(input_ids=ids, use_cache=False)
         states[:, rows] = torch.stack([output[torch.arange(len(rows)), length - 1] for output in outputs]).cpu()
     return states
 

@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.jobs.views.gradients import GradientsJob
 from forgetting.data.items import Questions
+from forgetting.model.anatomy import OUTPUT_EMBEDDING as OUTPUT_WEIGHT
+from forgetting.model.anatomy import Anatomy, uniform_name
 from forgetting.training.batches import question_batch
 from forgetting.training.step import BatchLoss
 from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model
@@ -56,7 +58,7 @@ def sampled(questions: Questions, seed: int) -> dict[str, Halves]:
     return found | {"shuffled": (first, second)}
 
 
-def gradient(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> dict[str, Tensor]:
+def gradient(model: PreTrainedModel, questions: Questions, batch_size: int) -> dict[str, Tensor]:
     """Gradient of the mean loss (nats an answer token) over all of the questions by parameter name, in the shapes of the parameters.
 
     Leaves the weights, their `grad` and the mode of the model as they were; a model in training mode would drop units at random.
@@ -72,24 +74,24 @@ def gradient(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -
     return dict(zip(weights, total, strict=True))
 
 
-def part_of(name: str, output_embedding: str, blocks: int) -> tuple[str, int]:
-    """(part, layer) of a parameter: layer 0 is the embedding, i the i-th block, blocks + 1 the output embedding. The final norm is of no
-    part, so it counts in `all` alone."""
-    if name == output_embedding:
-        return OUTPUT_EMBEDDING, blocks + 1
-    if name == "gpt_neox.embed_in.weight":
+def part_of(name: str, anatomy: Anatomy) -> tuple[str, int]:
+    """(part, layer) of a parameter: layer 0 is the embedding, i the i-th block, blocks + 1 the output embedding. One that is tied to the
+    embedding counts there. The final norm is of no part, so it counts in `all` alone."""
+    if uniform_name(name) == OUTPUT_WEIGHT:
+        return OUTPUT_EMBEDDING, anatomy.layers + 1
+    if anatomy.is_embedding(name):
         return EMBEDDING, 0
-    pieces = name.split(".")
-    return (BLOCK, int(pieces[2]) + 1) if pieces[1] == "layers" else ("", _WHOLE)
+    layer = anatomy.layer_of(name)
+    return ("", _WHOLE) if layer is None else (BLOCK, layer + 1)
 
 
-def products(gradients: Sequence[Mapping[str, Tensor]], output_embedding: str, blocks: int) -> dict[tuple[str, int], Tensor]:
+def products(gradients: Sequence[Mapping[str, Tensor]], anatomy: Anatomy) -> dict[tuple[str, int], Tensor]:
     """Inner products of all pairs of gradients, (n, n) in float64, by part and layer; (all, -1) and (blocks, -1) are sums of these."""
     found: dict[tuple[str, int], Tensor] = {}
     for name in gradients[0]:
         stacked = torch.stack([each[name].flatten() for each in gradients]).double()
         product_of_name = (stacked @ stacked.T).cpu()
-        part, layer = part_of(name, output_embedding, blocks)
+        part, layer = part_of(name, anatomy)
         places = {(ALL, _WHOLE), (part, layer)} | ({(BLOCKS, _WHOLE)} if part == BLOCK else set())
         for place in places - {("", _WHOLE)}:
             found[place] = found.get(place, torch.zeros_like(product_of_name)) + product_of_name
@@ -120,9 +122,8 @@ def gradients(job: GradientsJob, checkpoints: Checkpoints, questions: Questions,
     rows: list[tuple[object, ...]] = []
     for step in compared_steps(checkpoints):
         model = read_model(checkpoints.folders[step], device)
-        output = next(name for name, weight in model.named_parameters() if weight is model.get_output_embeddings().weight)
         found = [gradient(model, half, job.evaluation_batch_size) for pair in asked.values() for half in pair]
-        for (part, layer), gram in products(found, output, model.config.num_hidden_layers).items():
+        for (part, layer), gram in products(found, Anatomy(model.config)).items():
             rows += [(step, part, layer, comparison, value) for comparison, value in cosines(gram).items()]
     frame = pd.DataFrame(rows, columns=["step", "part", "layer", "comparison", "value"])
     questions_of_half = min(len(half) for pair in asked.values() for half in pair)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,14 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.data.items import Questions
 from forgetting.data.points import TASK1_EARLY, TASK1_END, early_step
 from forgetting.errors import StudyError
+from forgetting.model.anatomy import uniform_name
 from forgetting.model.checkpoints import load_checkpoint, load_weights
 from forgetting.model.manifest import step_folders
-
-OUTPUT_EMBEDDING = "output_embedding.weight"
-_OUTPUT_EMBEDDING_NAMES = ("embed_out.weight", "lm_head.weight")
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class Checkpoints:
         return read_weights(self.folders[step])
 
 
-def read_model(folder: str | Path, device: torch.device) -> GPTNeoXForCausalLM:
+def read_model(folder: str | Path, device: torch.device) -> PreTrainedModel:
     """A saved model in evaluation mode on `device`."""
     model = load_checkpoint(folder)
     nn.Module.to(model, device)
@@ -78,12 +75,8 @@ def read_model(folder: str | Path, device: torch.device) -> GPTNeoXForCausalLM:
 
 
 def read_weights(folder: str | Path) -> dict[str, Tensor]:
-    """Weights by name; the output embedding, which transformers has named in two ways, is `output_embedding.weight`."""
+    """Weights by `uniform_name`."""
     return {uniform_name(name): weight for name, weight in load_weights(folder).items()}
-
-
-def uniform_name(name: str) -> str:
-    return OUTPUT_EMBEDDING if name in _OUTPUT_EMBEDDING_NAMES else name
 
 
 def parameter_vector(weights: Mapping[str, Tensor], names: Iterable[str]) -> Tensor:
@@ -92,15 +85,6 @@ def parameter_vector(weights: Mapping[str, Tensor], names: Iterable[str]) -> Ten
         return torch.cat([weights[name].reshape(-1).float() for name in names])
     except KeyError as error:
         raise StudyError(f"a checkpoint has no weight {error.args[0]!r}; it has {sorted(weights)[:3]} and so on") from None
-
-
-def attention_heads(folder: str | Path) -> int:
-    """Number of attention heads of a saved model. Raises StudyError that names the file when it does not say."""
-    path = Path(folder) / "config.json"
-    try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["num_attention_heads"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise StudyError(f"{path}: no readable number of attention heads ({error!r})") from None
 
 
 def evenly_spaced_persons(questions: Questions, persons: int) -> Questions:

@@ -14,7 +14,8 @@ from forgetting.data.items import Questions
 from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights
 from forgetting.views.landscape import GROUPS, Layout
 from forgetting.views.recovered import Recovered
-from forgetting.views.shared_prefix import AnswerScorer, Floats, Scores, one_thread_each
+from forgetting.views.scores import Floats, Scores, one_thread_each
+from forgetting.views.shared_prefix import answer_scorer
 
 POSITIONS = np.linspace(0, 1, 21)
 
@@ -36,7 +37,7 @@ def interpolation(
     model = read_model(checkpoints.folders[0], torch.device("cpu"))
     layout = Layout.of(model)
     asked = questions.of_groups(*GROUPS.values()).first_persons(job.persons_per_group)
-    scorer = AnswerScorer(model, asked, device)
+    scorer = answer_scorer(model, asked, device)
     frames = []
     for name, (start, end) in segments(checkpoints, recovered).items():
         base, direction = (parameter_vector(read_weights(folder), layout.shapes).to(device) for folder in (start, end))

@@ -23,9 +23,11 @@ from forgetting.config.jobs.views.landscape import LandscapeJob
 from forgetting.data.items import Questions
 from forgetting.data.points import REFERENCE_ORIGIN
 from forgetting.errors import StudyError
-from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights, uniform_name
+from forgetting.model.anatomy import uniform_name
+from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights
 from forgetting.views.recovered import Recovered
-from forgetting.views.shared_prefix import AnswerScorer, Scores, Weights, one_thread_each
+from forgetting.views.scores import AnswerScorer, Scores, Weights, one_thread_each
+from forgetting.views.shared_prefix import answer_scorer
 
 GROUPS = {"task0": "task0_test", "task1": "task1"}
 """Which questions each loss is about."""
@@ -186,7 +188,7 @@ def landscape(
     paths = pd.DataFrame(path, columns=["kind", "step", "epochs", "alpha", "beta", "in_plane"])
 
     chosen = [spread_questions(questions.of_groups(group), settings.questions) for group in GROUPS.values()]
-    scorer = AnswerScorer(model, chosen[0].joined_with(chosen[1]), device)
+    scorer = answer_scorer(model, chosen[0].joined_with(chosen[1]), device)
     alphas, betas = (grid_axis(paths[axis].to_numpy(), settings.margin, settings.grid) for axis in ("alpha", "beta"))
     grid = grid_frame(scores_on_plane(scorer, layout, plane, alphas, betas), alphas, betas)
     return pd.concat([grid, paths], ignore_index=True).assign(scale=job.scale, seed=job.seed, arm=job.arm)

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from torch.nn.functional import linear
+from transformers import PreTrainedModel
 
 from forgetting.data.items import Questions
 from forgetting.intervals import clustered_wilson
+from forgetting.model.anatomy import Anatomy, output_weight
 from forgetting.views.measured import Measured, person_means, with_interval
 
 Values = Mapping[str, Tensor]
@@ -43,16 +45,16 @@ def attribute_values(questions: Questions) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def lens_ranks(model: GPTNeoXForCausalLM, states: Tensor, questions: Questions, values: Values, batch_size: int) -> Ranks:
+def lens_ranks(model: PreTrainedModel, states: Tensor, questions: Questions, values: Values, batch_size: int) -> Ranks:
     """`states`: (layers + 1, n, d) of `questions`, before the final norm. `batch_size` questions at a time meet the vocabulary."""
-    head = model.get_output_embeddings()
+    norm, output = Anatomy(model.config).final_norm(model), output_weight(model)
     right = first_answer_tokens(questions)
     ranks = torch.empty(2, *states.shape[:2])
     members = [(torch.from_numpy(np.flatnonzero(questions.attribute == name)), values[name]) for name in np.unique(questions.attribute)]
     for layer, stream in enumerate(states):
         for asked, candidates in members:
             for rows in asked.split(batch_size):
-                logits = head(model.gpt_neox.final_layer_norm(stream[rows].to(head.weight.device))).cpu()
+                logits = linear(norm(stream[rows].to(output.device)), output).cpu()
                 own = logits.gather(1, right[rows, None])
                 ranks[0, layer, rows] = _rank(logits[:, candidates], own)
                 ranks[1, layer, rows] = _rank(logits, own)

@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from torch.nn.functional import linear
+from transformers import PreTrainedModel
 
 from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.items import PADDING, Questions
 from forgetting.intervals import clustered_mean, clustered_wilson
+from forgetting.model.anatomy import output_weight
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,16 @@ class ValuePool:
         )
 
     @torch.inference_mode()
-    def log_likelihoods(self, model: GPTNeoXForCausalLM, prompt: Tensor) -> Tensor:
+    def log_likelihoods(self, model: PreTrainedModel, prompt: Tensor) -> Tensor:
         """(V,) log-probability, nats, of the tokens of each value after the prompt (T,). The prompt is read once."""
         device = prompt.device
-        read = model.gpt_neox(input_ids=prompt[None], use_cache=True)
+        read = model.base_model(input_ids=prompt[None], use_cache=True)
         states = read.last_hidden_state[:, -1:].expand(len(self.paths), -1, -1)
         if self.paths.shape[1]:
             read.past_key_values.batch_repeat_interleave(len(self.paths))
-            more = model.gpt_neox(input_ids=self.paths.to(device), past_key_values=read.past_key_values, use_cache=True)
+            more = model.base_model(input_ids=self.paths.to(device), past_key_values=read.past_key_values, use_cache=True)
             states = torch.cat([states, more.last_hidden_state], 1)
-        logits = model.get_output_embeddings()(states[self.path.to(device), self.length.to(device)])
+        logits = linear(states[self.path.to(device), self.length.to(device)], output_weight(model))
         each = logits.log_softmax(1)[self.beginning.to(device), self.token.to(device)]
         return each.where(self.there.to(device), 0).double().sum(1).cpu()
 
@@ -92,7 +94,7 @@ def value_pools(questions: Questions) -> dict[str, ValuePool]:
     return {name: ValuePool.of(questions.select(questions.attribute == name)) for name in np.unique(questions.attribute)}
 
 
-def own_pool_ranks(model: GPTNeoXForCausalLM, questions: Questions, pools: Mapping[str, ValuePool]) -> np.ndarray:
+def own_pool_ranks(model: PreTrainedModel, questions: Questions, pools: Mapping[str, ValuePool]) -> np.ndarray:
     """(n,) rank of the right answer among the values of its attribute, by likelihood: 1 is the top, ties share the mean of their ranks.
 
     The end token is left out: the probability is that of an answer which begins with the value.

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.config.jobs.views.answers import AnswersJob
 from forgetting.config.sections import ATTRIBUTES
@@ -26,7 +26,7 @@ END = -1
 _UNDEFINED = Interval(np.nan, np.nan, np.nan)
 
 
-def token_outcomes(model: GPTNeoXForCausalLM, tokens: AnswerTokens, batch_size: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def token_outcomes(model: PreTrainedModel, tokens: AnswerTokens, batch_size: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """For each of R answer tokens, whether it is the argmax, and its probability: (R,) each."""
     head, right, probability = Head.of(model), [], []
     states = answer_states(model, tokens, batch_size)

@@ -1,5 +1,6 @@
-"""Answers scored under many weights of one model: what the loss landscape and the interpolations evaluate at every point.
+"""Answers of a GPT-NeoX scored under many weights, at two thirds of the cost of plain forward passes (`benchmarks/landscape.py`).
 
+An accelerator of the loss landscape and the interpolations for one family, whose names it knows; `PlainScorer` gives the same for all.
 Attention is causal, so what a model does at a token depends on the tokens before it alone. Questions that begin alike ("In which city
 was ...") therefore share those tokens, and each distinct prefix is computed once. What the first layer does before attention depends on
 the token alone, so there each distinct token is computed once. The last layer and the logits are computed only where an answer token is
@@ -8,32 +9,21 @@ predicted. Weights are asked for matrix by matrix, so that those of a point neve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.data.items import Questions, answer_positions
-from forgetting.errors import StudyError
-from forgetting.intervals import Floats, mean_and_error
-from forgetting.training.loss import ROWS_AT_ONCE
-from forgetting.views.inputs import OUTPUT_EMBEDDING
+from forgetting.intervals import Floats
+from forgetting.model.anatomy import OUTPUT_EMBEDDING
+from forgetting.views.scores import AnswerScorer, PlainScorer, Weights, score_states
 
 QUESTIONS_AT_ONCE = 1024
-
-
-class Weights(Protocol):
-    """The weights of a model by their uniform name; with `rows`, only those rows of the matrix."""
-
-    def __call__(self, name: str, rows: Tensor | None = None) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -77,41 +67,16 @@ class PrefixTree:
         return cls(*(tensor.to(device) for tensor in (*arrays, answer, target, question)))
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Of each question (last axis, Q) at each point (the axes before it): nats of its whole answer, and whether all of it is right."""
-
-    nats: Floats
-    exact: Floats
-    questions: Questions
-
-    def loss(self, group: str) -> tuple[Floats, Floats]:
-        """Nats per answer token over the questions of a group at each point, and the standard error of it."""
-        return self._mean(self.nats, self.questions.answer_length.numpy(), group)
-
-    def exact_match(self, group: str) -> tuple[Floats, Floats]:
-        """Share of questions of a group with an exact answer at each point, and the standard error of it."""
-        return self._mean(self.exact, np.ones(len(self.questions)), group)
-
-    def _mean(self, values: Floats, weights: NDArray, group: str) -> tuple[Floats, Floats]:
-        rows = self.questions.group == group
-        return mean_and_error(values[..., rows], weights[rows], self.questions.person[rows])
-
-    def combined(self, weights: Floats) -> Scores:
-        """The scores summed over the first axis of points with these weights, so that its mean has an error too."""
-        return Scores(np.tensordot(weights, self.nats, 1), np.tensordot(weights, self.exact, 1), self.questions)
+def answer_scorer(model: PreTrainedModel, questions: Questions, device: torch.device) -> AnswerScorer:
+    """The faster of the two scorers for this model."""
+    return (PrefixScorer if PrefixScorer.fits(model) else PlainScorer)(model, questions, device)
 
 
-class AnswerScorer:
-    """Scores fixed questions with the architecture of `model` and any weights; its own weights are not used.
+class PrefixScorer:
+    """Scores fixed questions with the architecture of `model`, one that `fits`, and any weights; its own weights are not used."""
 
-    Raises StudyError for a model whose attention and MLP do not read the same states: the first layer relies on that.
-    """
-
-    def __init__(self, model: GPTNeoXForCausalLM, questions: Questions, device: torch.device) -> None:
+    def __init__(self, model: PreTrainedModel, questions: Questions, device: torch.device) -> None:
         self.config, self.questions = model.config, questions
-        if not self.config.use_parallel_residual:
-            raise StudyError("the loss landscape needs a GPT-NeoX with use_parallel_residual")
         self.activation = model.gpt_neox.layers[0].mlp.act
         rows = np.arange(len(questions))
         parts = [rows[start : start + QUESTIONS_AT_ONCE] for start in range(0, len(rows), QUESTIONS_AT_ONCE)]
@@ -123,6 +88,12 @@ class AnswerScorer:
         sine[..., : self.half] *= -1  # so that a rotation is x * cosine + (x with its halves swapped) * sine
         self.rotations = [(cosine[tree.depth], sine[tree.depth]) for tree in self.trees]
 
+    @staticmethod
+    def fits(model: PreTrainedModel) -> bool:
+        """Attention and MLP must read the same states, on which the first layer relies, and linear maps must have biases."""
+        config = model.config
+        return config.model_type == "gpt_neox" and config.use_parallel_residual and config.attention_bias
+
     @torch.inference_mode()
     def __call__(self, weights: Weights) -> tuple[Floats, Floats]:
         """Of each question (Q,): summed nats of its answer tokens, and 1 where every answer token is the most likely one."""
@@ -132,13 +103,7 @@ class AnswerScorer:
 
     def _score(self, weights: Weights, tree: PrefixTree, rotation: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         hidden, output = self._answer_states(weights, tree, rotation), weights(OUTPUT_EMBEDDING)
-        nats, wrong = hidden.new_zeros(2, len(tree.prefix), dtype=torch.float64)
-        for rows in torch.arange(len(hidden), device=hidden.device).split(ROWS_AT_ONCE):
-            logits, question = linear(hidden[rows], output), tree.question[rows]
-            right = logits.gather(1, tree.target[rows, None])[:, 0]
-            nats.index_add_(0, question, (logits.logsumexp(1) - right).double())
-            wrong.index_add_(0, question, (right < logits.amax(1)).double())
-        return nats, wrong == 0
+        return score_states(hidden, output, tree.target, tree.question, len(tree.prefix))
 
     def _answer_states(self, weights: Weights, tree: PrefixTree, rotation: tuple[Tensor, Tensor]) -> Tensor:
         """Final states (A, d) at the prefixes that predict answer tokens."""
@@ -179,18 +144,3 @@ class AnswerScorer:
 
 def _linear(weights: Weights, name: str, states: Tensor) -> Tensor:
     return linear(states, weights(f"{name}.weight"), weights(f"{name}.bias"))
-
-
-@contextmanager
-def one_thread_each(device: torch.device) -> Iterator[ThreadPoolExecutor]:
-    """Threads that each compute one point: as many as torch may use on the CPU, one on a GPU.
-
-    Torch releases the interpreter while it computes, and whole points in parallel waste less than products that are split. It also makes
-    the results independent of the number of threads.
-    """
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(threads if device.type == "cpu" else 1, initializer=lambda: torch.set_num_threads(1)) as pool:
-        try:
-            yield pool
-        finally:
-            torch.set_num_threads(threads)  # part of the setting is global

@@ -22,28 +22,22 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.analysis.propositions import GROUP
 from forgetting.config.jobs.views.states import StatesJob
 from forgetting.data.items import Questions
 from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED
+from forgetting.model.anatomy import Anatomy
 from forgetting.views.alignment import alignment, row_directions, with_random_update
 from forgetting.views.depth import Row, measure_stream, stream_shifts
 from forgetting.views.inputs import evenly_spaced_persons, read_model
 from forgetting.views.measured import Measured, is_constant
-from forgetting.views.weights import split_heads
 
 STAGES = (TASK1_EARLY, TASK1_MATCHED, TASK1_END)
 """Checkpoints whose shift from `task0` is measured."""
 MOST_PERSONS = 100
 """The inputs of every linear map are held in memory: 0.2 GB with twelve layers of width 768."""
-_MODULES = {
-    "attention.query_key_value": ("query", "key", "value"),
-    "attention.dense": ("attention_output",),
-    "mlp.dense_h_to_4h": ("mlp_input",),
-    "mlp.dense_4h_to_h": ("mlp_output",),
-}
 
 
 @dataclass(frozen=True)
@@ -88,13 +82,12 @@ class LinearMap:
 
 
 @contextmanager
-def _recorded_inputs(model: GPTNeoXForCausalLM) -> Iterator[dict[tuple[int, str], Tensor]]:
-    """Collect what goes into every linear map, by block (1 is the first) and module."""
-    inputs: dict[tuple[int, str], Tensor] = {}
+def _recorded_inputs(model: PreTrainedModel) -> Iterator[dict[str, Tensor]]:
+    """Collect what goes into every linear map of the blocks, by the name of its weight."""
+    inputs: dict[str, Tensor] = {}
     handles = [
-        block.get_submodule(name).register_forward_pre_hook(lambda _, given, key=(layer, name): inputs.update({key: given[0]}))
-        for layer, block in enumerate(model.gpt_neox.layers, 1)
-        for name in _MODULES
+        module.register_forward_pre_hook(lambda _, given, key=name: inputs.update({key: given[0]}))
+        for _, name, module in Anatomy(model.config).maps(model)
     ]
     try:
         yield inputs
@@ -104,45 +97,41 @@ def _recorded_inputs(model: GPTNeoXForCausalLM) -> Iterator[dict[tuple[int, str]
 
 
 @torch.inference_mode()
-def map_inputs(model: GPTNeoXForCausalLM, questions: Questions, batch_size: int) -> dict[tuple[int, str], Tensor]:
-    """Inputs (n, d_in) of the linear maps at the last prompt token, by block and module, on the CPU."""
+def map_inputs(model: PreTrainedModel, questions: Questions, batch_size: int) -> dict[str, Tensor]:
+    """Inputs (n, d_in) of the linear maps at the last prompt token, by the name of the map's weight, on the CPU."""
     device = next(model.parameters()).device
-    parts: dict[tuple[int, str], list[Tensor]] = {}
+    parts: dict[str, list[Tensor]] = {}
     for rows in torch.arange(len(questions)).split(batch_size):
         last = questions.prompt_length[rows] - 1
         with _recorded_inputs(model) as inputs:
-            model.gpt_neox(input_ids=questions.ids[rows, : int(last.max()) + 1].to(device), use_cache=False)
-        for key, given in inputs.items():
-            parts.setdefault(key, []).append(given[torch.arange(len(rows)), last].cpu())
-    return {key: torch.cat(of_map) for key, of_map in parts.items()}
+            model.base_model(input_ids=questions.ids[rows, : int(last.max()) + 1].to(device), use_cache=False)
+        for name, given in inputs.items():
+            parts.setdefault(name, []).append(given[torch.arange(len(rows)), last].cpu())
+    return {name: torch.cat(of_map) for name, of_map in parts.items()}
 
 
-def map_weights(model: GPTNeoXForCausalLM, module: str) -> dict[tuple[int, str], Tensor]:
-    """Weights (d_out, d_in) of the maps in a module of every block, float64 on the CPU; the fused one is taken apart by head."""
-    weights: dict[tuple[int, str], Tensor] = {}
-    for layer, block in enumerate(model.gpt_neox.layers, 1):
-        weight = block.get_parameter(f"{module}.weight").detach().double().cpu()
-        parts = split_heads(weight, model.config.num_attention_heads) if len(_MODULES[module]) > 1 else (weight,)
-        weights |= {(layer, component): part for component, part in zip(_MODULES[module], parts, strict=True)}
-    return weights
+def map_weights(model: PreTrainedModel) -> Iterator[tuple[str, int, str, Tensor]]:
+    """Every matrix of every block, one component after the other: the name of the weight that holds it, its block (1 is the first), what
+    it is, and itself (d_out, d_in), float64 on the CPU."""
+    anatomy = Anatomy(model.config)
+    for layer, name, module in sorted(anatomy.maps(model), key=lambda found: anatomy.components.index(anatomy.components_of(found[1])[0])):
+        weight = module.get_parameter("weight").detach().double().cpu()
+        for component, part in anatomy.split(name, weight).items():
+            yield name, layer + 1, component, part
 
 
-def linear_maps(model: GPTNeoXForCausalLM, questions: Questions, components: int, batch_size: int) -> dict[tuple[int, str], LinearMap]:
+def linear_maps(model: PreTrainedModel, questions: Questions, components: int, batch_size: int) -> dict[tuple[int, str], LinearMap]:
     """The maps of every block with their inputs, by block (1 is the first) and component."""
-    inputs = map_inputs(model, questions, batch_size)
-    return {
-        key: LinearMap(inputs[key[0], module].double(), weight, components)
-        for module in _MODULES
-        for key, weight in map_weights(model, module).items()
-    }
+    inputs = {name: given.double() for name, given in map_inputs(model, questions, batch_size).items()}
+    return {(layer, component): LinearMap(inputs[name], weight, components) for name, layer, component, weight in map_weights(model)}
 
 
-def measure_maps(maps: Mapping[tuple[int, str], LinearMap], after: GPTNeoXForCausalLM, persons: NDArray[np.integer]) -> list[Row]:
+def measure_maps(maps: Mapping[tuple[int, str], LinearMap], after: PreTrainedModel, persons: NDArray[np.integer]) -> list[Row]:
     """Rows on every linear map that the training up to `after` has updated."""
     rows: list[Row] = []
-    for module in _MODULES:
-        for key, weight in map_weights(after, module).items():
-            rows += [(*key, metric, numbers) for metric, numbers in maps[key].compare(weight - maps[key].weight, persons).items()]
+    for _, layer, component, weight in map_weights(after):
+        found = maps[layer, component].compare(weight - maps[layer, component].weight, persons)
+        rows += [(layer, component, metric, numbers) for metric, numbers in found.items()]
     return rows
 
 

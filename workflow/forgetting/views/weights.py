@@ -5,8 +5,8 @@ A. So a raw angle mostly reads the rank of A, and every angle here comes with it
 and B with its own singular values but random left singular vectors (Haar), which is what an independent Gaussian update of that spectrum
 has. Angles draw them; of the cosine, whose first two moments under this null are known, the range follows from a formula.
 
-All directions are taken on the residual-stream side of a matrix: the input of query, key, value and the first MLP matrix, the output of the
-attention and MLP output matrices, the hidden dimension of both embeddings.
+All directions are taken on the residual-stream side of a matrix: the input of query, key, value and the first MLP matrices, the output of
+the attention and MLP output matrices, the hidden dimension of both embeddings.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor
 from forgetting.config.jobs.views.weights import WeightsJob
 from forgetting.data.points import TASK1_EARLY, TASK1_END
 from forgetting.intervals import Z
+from forgetting.model.anatomy import WRITING, Anatomy
 from forgetting.subspaces import (
     angles_to_subspace,
     chance_angle_to_subspace,
@@ -35,7 +36,6 @@ from forgetting.subspaces import (
     random_principal_angles,
     rank_at_energy,
 )
-from forgetting.views.inputs import OUTPUT_EMBEDDING
 from forgetting.views.measured import NOT_A_NUMBER, Measured, percentiles
 
 UPDATES = {
@@ -49,32 +49,19 @@ UPDATES = {
 PAIRS = (("pretraining", "task0"), ("pretraining", "task1"), ("task0", "task1_early"), ("task1_early", "task1_late"))
 """(former, latter) updates that are compared."""
 
-_FUSED = "attention.query_key_value.weight"
-_ATTENTION = ("query", "key", "value")
-_READS_THE_STREAM = {"mlp_input": "mlp.dense_h_to_4h.weight"}
-_WRITES_TO_THE_STREAM = {"attention_output": "attention.dense.weight", "mlp_output": "mlp.dense_4h_to_h.weight"}
 ANGLES = ("mean_angle", "weighted_angle", "principal_angle")
-COMPONENTS = (*_ATTENTION, "attention_output", "mlp_input", "mlp_output")
-"""Matrices of one block."""
 
 
-def split_heads(fused: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value matrices, each (d, d), of GPT-NeoX's fused one (3 d, d), with rows [head, (query, key, value), head size]."""
-    by_head = fused.unflatten(0, (heads, 3, -1))
-    query, key, value = (by_head[:, part].flatten(0, 1) for part in range(3))
-    return query, key, value
-
-
-def matrix(weights: Mapping[str, Tensor], layer: int, component: str, heads: int) -> Tensor:
+def matrix(weights: Mapping[str, Tensor], anatomy: Anatomy, layer: int, component: str) -> Tensor:
     """One matrix as (d, n) with the residual stream in the rows. `layer` counts the blocks; it plays no part for the embeddings."""
-    if component in ("embedding", "output_embedding"):
-        return weights["gpt_neox.embed_in.weight" if component == "embedding" else OUTPUT_EMBEDDING].T
-    block = f"gpt_neox.layers.{layer}."
-    if component in _ATTENTION:
-        return split_heads(weights[block + _FUSED], heads)[_ATTENTION.index(component)].T
-    if component in _READS_THE_STREAM:
-        return weights[block + _READS_THE_STREAM[component]].T
-    return weights[block + _WRITES_TO_THE_STREAM[component]]
+    found = anatomy.matrix(weights, layer, component)
+    return found if component in WRITING else found.T
+
+
+def places(anatomy: Anatomy) -> dict[str, list[int]]:
+    """The layers that each matrix is found in: the blocks from 0, before them the embedding and after them the output embedding."""
+    blocks = list(range(anatomy.layers))
+    return {"embedding": [-1], **dict.fromkeys(anatomy.components, blocks), "output_embedding": [anatomy.layers]}
 
 
 @dataclass(frozen=True)
@@ -185,19 +172,19 @@ def other_layers(former: Sequence[Update], latter: Update, energy: float, princi
     return {metric: float(np.mean(values)) for metric, values in excess.items()}
 
 
-def weight_updates(job: WeightsJob, checkpoints: Mapping[str, Mapping[str, Tensor]], heads: int, device: torch.device) -> pd.DataFrame:
+def weight_updates(
+    job: WeightsJob, checkpoints: Mapping[str, Mapping[str, Tensor]], anatomy: Anatomy, device: torch.device
+) -> pd.DataFrame:
     """Every pair of updates of every matrix: rows of WEIGHTS.
 
     `checkpoints` are the weights of pretrained_late, pretrained, task0, task1_early and task1_end. One component at a time goes to
     `device`.
     """
-    blocks = sum(name.endswith(_FUSED) for name in checkpoints["task0"])
-    places = {"embedding": [-1], **dict.fromkeys(COMPONENTS, range(blocks)), "output_embedding": [blocks]}
     rows = []
-    for component, layers in places.items():
+    for component, layers in places(anatomy).items():
         updates = {}
         for layer in layers:
-            matrices = {name: matrix(weights, layer, component, heads).to(device) for name, weights in checkpoints.items()}
+            matrices = {name: matrix(weights, anatomy, layer, component).to(device) for name, weights in checkpoints.items()}
             updates[layer] = {name: Update(matrices[before], matrices[after]) for name, (before, after) in UPDATES.items()}
         for layer, (former, latter) in itertools.product(layers, PAIRS):
             measured = compare(updates[layer][former], updates[layer][latter], job.energy, job.principal_rank)

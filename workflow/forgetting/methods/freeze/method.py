@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from forgetting.errors import StudyError
 from forgetting.methods.base import Method, Setting
 from forgetting.methods.freeze import Knobs
+from forgetting.model.anatomy import Anatomy
 
 
 class Freeze(Method):
     """The input embedding and the chosen layers leave the optimizer; with 0 layers, the embedding only.
 
-    `embedding: false` lets the embedding train, which tells apart what freezing it does and what freezing layers does.
+    `embedding: false` lets the embedding train, which tells apart what freezing it does and what freezing layers does. An embedding of
+    positions counts as part of it; where the output embedding is tied to it, that is frozen too.
     """
 
     arm: Knobs
 
     def before_task(self, setting: Setting) -> None:
         super().before_task(setting)
-        self.frozen = frozen_layers(self.arm, setting.model.config.num_hidden_layers)
+        anatomy = Anatomy(setting.model.config)
+        layers = frozen_layers(self.arm, anatomy.layers)
+        names = [name for name, _ in setting.model.named_parameters()]
+        of_layers = {name for name in names if anatomy.layer_of(name) in layers}
+        of_embedding = {name for name in names if self.arm.embedding and anatomy.is_embedding(name)}
+        if (layers and not of_layers) or (self.arm.embedding and not of_embedding):
+            raise StudyError(f"the model has no layers {sorted(layers)} or no embedding to freeze")
+        self.frozen = of_layers | of_embedding
 
     def trainable(self, name: str) -> bool:
-        parts = name.split(".")
-        if parts[:2] == ["gpt_neox", "layers"]:
-            return int(parts[2]) not in self.frozen
-        return not self.arm.embedding or parts[:2] != ["gpt_neox", "embed_in"]
+        return name not in self.frozen
 
 
 def frozen_layers(arm: Knobs, layers: int) -> frozenset[int]:

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from forgetting.data.items import Questions
 from forgetting.methods.base import Method, Setting
 from forgetting.methods.gradient_projection import WINDOW, Knobs
 from forgetting.methods.gradient_projection.projection import Subspace, remove_along_, unit_rows
+from forgetting.model.anatomy import Anatomy
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.step import Hooks
@@ -52,9 +53,10 @@ class GradientProjection(Method):
 
 
 class Rule(Hooks):
-    """What the three rules report of themselves. `weights`: the parameters that they act on, by name. `held_weights`: see `Method`."""
+    """What the three rules report of themselves. `weights`: the parameters that they act on, by name, as views in which a row of a matrix
+    belongs to one output. `held_weights`: see `Method`."""
 
-    weights: dict[str, nn.Parameter]
+    weights: dict[str, Tensor]
     stored_bytes: int
     prepared_rows: int
     numbers: dict[str, float]
@@ -82,7 +84,7 @@ class Exact(UpdateRule):
 
     def __init__(self, arm: Knobs, setting: Setting) -> None:
         direction, self.prepared_rows = alignment_direction(setting, arm.runs)
-        self.weights = dict(setting.model.named_parameters())
+        self.weights = rows_of(setting.model)
         self.unit = {name: unit_rows(value) for name, value in direction.items()}
         self.held_weights = sum(int(value.any(dim=-1).sum()) for value in self.unit.values())
         self.stored_bytes = size(self.unit)
@@ -105,15 +107,14 @@ class Reference(Rule):
 
     def __init__(self, arm: Knobs, setting: Setting) -> None:
         self.direction, self.prepared_rows = alignment_direction(setting, arm.runs)
-        self.weights = dict(setting.model.named_parameters())
+        self.model = setting.model
         self.stored_bytes = size(self.direction)
         self.numbers = {"direction_norm": norm(self.direction)}
 
     @torch.no_grad()
     def on_gradient(self) -> None:
-        for name, weight in self.weights.items():
-            gradient, direction = weight.grad, self.direction[name]
-            assert gradient is not None
+        for name, gradient in rows_of(self.model, gradients=True).items():
+            direction = self.direction[name]
             if gradient.ndim == 2:
                 gradient.addcmul_(F.cosine_similarity(gradient, direction, dim=-1).unsqueeze(-1), direction, value=-1)
             else:
@@ -124,28 +125,28 @@ class ProjectionMemory(UpdateRule):
     """Gradient Projection Memory (Saha et al. 2021), applied to the update: linear maps keep their outputs on the subspace that their
     inputs from Task 0 fill (`subspaces`).
 
-    The inputs of the input embedding are one-hot, so there the `rows` of the tokens of Task 0 stay. Biases and norms (`vectors`) do not
-    train; the original trains them on its first task only. `arm.hold` leaves some of the three out, so that it can be told which of them
-    a gain is due to.
+    The inputs of an embedding are one-hot, so there the `rows` of the tokens (and, where these have an embedding, positions) of Task 0
+    stay. Biases and norms (`vectors`) do not train; the original trains them on its first task only. `arm.hold` leaves some of the three
+    out, so that it can be told which of them a gain is due to.
     """
 
     def __init__(self, arm: Knobs, setting: Setting) -> None:
-        parameters = dict(setting.model.named_parameters())
+        anatomy, parameters = Anatomy(setting.model.config), rows_of(setting.model)
         moments = input_moments(setting.model, setting.task0_train) if "subspaces" in arm.hold else {}
         self.prepared_rows = len(setting.task0_train) if moments else 0
         self.subspaces = {name: Subspace.holding(moment, arm.energy, parameters[name].dtype) for name, moment in moments.items()}
-        embedding = setting.model.get_input_embeddings().weight
-        self.embedding = next(name for name, weight in parameters.items() if weight is embedding)
-        seen = setting.task0_train.ids[real_tokens(setting.task0_train)].unique()
-        self.tokens = seen.to(embedding.device) if "rows" in arm.hold else None
+        device = setting.model.device
+        seen = [rows.to(device) for rows in seen_rows(setting.task0_train)] if "rows" in arm.hold else []
+        self.rows = dict(zip(anatomy.embeddings, seen, strict=False))
         self.still = {name for name, weight in parameters.items() if weight.ndim < 2 and "vectors" in arm.hold}
-        self.weights = {name: parameters[name] for name in [*([] if self.tokens is None else [self.embedding]), *self.subspaces]}
-        self.held_weights = sum(parameters[name].shape[0] * subspace.rank for name, subspace in self.subspaces.items())
-        self.stored_bytes = sum(subspace.basis.nbytes for subspace in self.subspaces.values())
+        self.weights = {name: parameters[name] for name in [*self.rows, *self.subspaces]}
+        for name, weight in self.weights.items():  # an embedding that is tied to the output has both, and a row that stays stays whole
+            rank = self.subspaces[name].rank if name in self.subspaces else 0
+            rows = len(self.rows.get(name, ()))
+            self.held_weights += rows * weight.shape[1] + (len(weight) - rows) * rank
+        stored = [subspace.basis for subspace in self.subspaces.values()] + list(self.rows.values())
+        self.stored_bytes = sum(tensor.nbytes for tensor in stored)
         self.numbers = {}
-        if self.tokens is not None:
-            self.held_weights += len(self.tokens) * embedding.shape[1]
-            self.stored_bytes += self.tokens.nbytes
         if self.subspaces:
             self.numbers = {"protected_share": sum(subspace.share for subspace in self.subspaces.values()) / len(self.subspaces)}
 
@@ -157,17 +158,27 @@ class ProjectionMemory(UpdateRule):
         assert self.before is not None
         for name, subspace in self.subspaces.items():
             subspace.protect_(self.weights[name], self.before[name])
-        if self.tokens is not None:
-            self.weights[self.embedding].index_copy_(0, self.tokens, self.before[self.embedding][self.tokens])
+        for name, rows in self.rows.items():
+            self.weights[name].index_copy_(0, rows, self.before[name][rows])
 
 
 RULES: dict[str, Callable[[Knobs, Setting], Rule]] = {"exact": Exact, "gpm": ProjectionMemory, "reference": Reference}
 
 
+def rows_of(model: PreTrainedModel, gradients: bool = False) -> dict[str, Tensor]:
+    """All parameters by name, or their gradients, as views in which a row of a matrix belongs to one output."""
+    anatomy, found = Anatomy(model.config), {}
+    for name, parameter in model.named_parameters():
+        values = parameter.grad if gradients else parameter.detach()
+        assert values is not None
+        found[name] = anatomy.by_output(name, values)
+    return found
+
+
 def alignment_direction(setting: Setting, repeats: int) -> tuple[dict[str, Tensor], int]:
-    """Displacement of every parameter within WINDOW, as the mean of `repeats` runs of plain Task 1 training with data orders of their own,
-    and the questions that these runs saw. The model of `setting` stays as it is."""
-    direction = {name: torch.zeros_like(parameter) for name, parameter in setting.model.named_parameters()}
+    """Displacement of all `rows_of` the model within WINDOW, as the mean of `repeats` runs of plain Task 1 training with data orders of
+    their own, and the questions that these runs saw. The model of `setting` stays as it is."""
+    direction = {name: torch.zeros_like(weight) for name, weight in rows_of(setting.model).items()}
     rows = 0
     for repeat in range(repeats):
         start, end, seen = window_ends(setting, setting.seed + SEEDS_APART * (repeat + 1))
@@ -183,7 +194,7 @@ def window_ends(setting: Setting, seed: int) -> tuple[dict[str, Tensor], dict[st
     batches = QuestionBatches(setting.task1.questions, setting.task1.order.batch_size, seed)
 
     def snapshot(step: int) -> dict[str, Tensor]:
-        return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        return {name: weight.clone() for name, weight in rows_of(model).items()}
 
     training = setting.training
     plan = Plan(
@@ -202,13 +213,14 @@ def window_ends(setting: Setting, seed: int) -> tuple[dict[str, Tensor], dict[st
 
 
 @torch.no_grad()
-def input_moments(model: GPTNeoXForCausalLM, questions: Questions) -> dict[str, Tensor]:
+def input_moments(model: PreTrainedModel, questions: Questions) -> dict[str, Tensor]:
     """X^T X (in, in), float64, of the inputs X of every linear map, by the name of its weight: all tokens of prompts and answers."""
-    maps = {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    output = next(name for name, module in maps.items() if module is model.get_output_embeddings())
-    device = next(model.parameters()).device
+    maps = {name: module for _, name, module in Anatomy(model.config).maps(model)}
+    output = next(name for name, weight in model.named_parameters() if weight is model.get_output_embeddings().weight)
+    widths = {name: weight.shape[1] for name, weight in rows_of(model).items() if name in maps or name == output}
+    device = model.device
     inputs: dict[str, Tensor] = {}
-    moments = {name: torch.zeros(2 * [module.in_features], dtype=torch.float64, device=device) for name, module in maps.items()}
+    moments = {name: torch.zeros(width, width, dtype=torch.float64, device=device) for name, width in widths.items()}
 
     def keep(name: str) -> Callable[[nn.Module, Any], None]:
         def hook(module: nn.Module, arguments: Any) -> None:
@@ -220,7 +232,7 @@ def input_moments(model: GPTNeoXForCausalLM, questions: Questions) -> dict[str, 
     try:
         for ids, real in zip(questions.ids.split(QUESTIONS_AT_ONCE), real_tokens(questions).split(QUESTIONS_AT_ONCE), strict=True):
             # Without the logits, which nothing here needs: the output embedding's input is the last hidden state.
-            inputs[output] = model.gpt_neox(input_ids=ids.to(device), use_cache=False).last_hidden_state
+            inputs[output] = model.base_model(input_ids=ids.to(device), use_cache=False).last_hidden_state
             for name, values in inputs.items():
                 rows = values[real.to(device)].double()
                 moments[name].addmm_(rows.T, rows)
@@ -228,6 +240,12 @@ def input_moments(model: GPTNeoXForCausalLM, questions: Questions) -> dict[str, 
         for handle in handles:
             handle.remove()
     return moments
+
+
+def seen_rows(questions: Questions) -> tuple[Tensor, Tensor]:
+    """The tokens that occur in the questions, and their positions: rows of embeddings that Task 0 reads."""
+    real = real_tokens(questions)
+    return questions.ids[real].unique(), torch.arange(int(real.sum(1).max()))
 
 
 def real_tokens(questions: Questions) -> Tensor:

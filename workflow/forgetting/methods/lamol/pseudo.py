@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import GenerationConfig, GPTNeoXForCausalLM
+from transformers import GenerationConfig, PreTrainedModel
 
 from forgetting.data.items import Questions, pad
 from forgetting.data.ragged import Ragged
@@ -30,7 +30,7 @@ class Example(NamedTuple):
     answer: str
 
 
-def sample_texts(model: GPTNeoXForCausalLM, tokenizer: Tokenizer, count: int, longest: int, top_k: int, seed: int) -> list[str]:
+def sample_texts(model: PreTrainedModel, tokenizer: Tokenizer, count: int, longest: int, top_k: int, seed: int) -> list[str]:
     """`count` texts of at most `longest` tokens that `model` writes after the end token; one that is finished has an end token in it.
 
     The texts depend on the weights and `seed` alone; the weights and the global random numbers stay as they are.

@@ -1,0 +1,39 @@
+"""Tiny random models of every family, with what sets it apart: fewer key heads, a head width of its own, tied embeddings, a window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, PreTrainedModel
+
+from forgetting.config.sections import Model
+from forgetting.model.anatomy import FAMILIES, scratch_config
+from forgetting.model.checkpoints import random_model
+
+LAYERS, WIDTH, HEADS = 2, 32, 4
+VARIANTS: dict[str, dict[str, Any]] = {
+    "gpt_neox": {},
+    "gpt2": {},
+    "gpt2-tied": {"tie_word_embeddings": True},
+    "llama": {"num_key_value_heads": 2},
+    "mistral": {"num_key_value_heads": 1, "sliding_window": 6},
+    "qwen2": {"num_key_value_heads": 2, "tie_word_embeddings": True},
+    "qwen3": {"num_key_value_heads": 2, "head_dim": 12},
+    "olmo2": {"num_key_value_heads": 2},
+}
+assert {name.partition("-")[0] for name in VARIANTS} == set(FAMILIES)
+every_family = pytest.mark.parametrize("family", VARIANTS)
+
+
+def family_model(family: str, vocabulary: int, seed: int = 0) -> PreTrainedModel:
+    """Biases and norms are random, too."""
+    kind = family.partition("-")[0]
+    shape = Model(architecture=kind, layers=LAYERS, hidden_size=WIDTH, heads=HEADS, initializer_range=0.2)
+    model = random_model(AutoConfig.for_model(**scratch_config(shape, vocabulary) | VARIANTS[family]), seed).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
