@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoConfig, PreTrainedModel
 
-from forgetting.config.sections import Model
 from forgetting.model.anatomy import FAMILIES, scratch_config
 from forgetting.model.checkpoints import random_model
+from tests import sections
 
 LAYERS, WIDTH, HEADS = 2, 32, 4
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -30,7 +30,7 @@ every_family = pytest.mark.parametrize("family", VARIANTS)
 def family_model(family: str, vocabulary: int, seed: int = 0) -> PreTrainedModel:
     """Biases and norms are random, too."""
     kind = family.partition("-")[0]
-    shape = Model(architecture=kind, layers=LAYERS, hidden_size=WIDTH, heads=HEADS, initializer_range=0.2)
+    shape = sections.model(architecture=kind, layers=LAYERS, hidden_size=WIDTH, heads=HEADS, initializer_range=0.2)
     model = random_model(AutoConfig.for_model(**scratch_config(shape, vocabulary) | VARIANTS[family]), seed).eval()
     with torch.no_grad():
         for parameter in model.parameters():

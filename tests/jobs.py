@@ -9,8 +9,9 @@ from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.config.jobs.task0 import LamolTask0Job, Task0Job
 from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.jobs.views.answers import AnswersJob
+from forgetting.config.jobs.views.gradients import GradientsJob
 from forgetting.config.jobs.views.landscape import LandscapeJob
-from forgetting.config.jobs.views.shared import DriftJob
+from forgetting.config.jobs.views.shared import DriftJob, FisherJob
 from forgetting.config.jobs.views.states import StatesJob
 from forgetting.config.jobs.views.weights import WeightsJob
 from forgetting.config.sections import Task0, Task1
@@ -60,3 +61,11 @@ def states() -> StatesJob:
 
 def drift() -> DriftJob:
     return DriftJob(arm="seq", evaluation=sections.evaluation(batch_size=7), **_RUN)
+
+
+def gradients() -> GradientsJob:
+    return GradientsJob(arm="seq", evaluation_batch_size=7, **_RUN)
+
+
+def fisher() -> FisherJob:
+    return FisherJob(**_RUN)

@@ -43,7 +43,7 @@ def tokenizer(**said: Any) -> Tokenizer:
 
 
 def model(**said: Any) -> Model:
-    given = {"layers": 2, "hidden_size": 32, "heads": 2, "rotary_fraction": 0.25, "initializer_range": 0.02}
+    given = {"architecture": "gpt_neox", "layers": 2, "hidden_size": 32, "heads": 2, "rotary_fraction": 0.25, "initializer_range": 0.02}
     return Model(**given | {"max_positions": 512, "vocabulary_multiple": 1} | said)
 
 

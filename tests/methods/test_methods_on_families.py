@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from forgetting.methods.pseudo import examples_of, sample_texts
 from tests.families import every_family, family_model
 from tests.methods.test_every_method import ARMS
 from torch import Tensor
@@ -18,9 +17,11 @@ from transformers.pytorch_utils import Conv1D
 from forgetting.config.knobs import parse_arm
 from forgetting.data.items import Questions
 from forgetting.errors import StudyError
-from forgetting.methods import build_method, gradient_projection, lamol
-from forgetting.methods.base import Method, Setting
-from forgetting.methods.freeze import Freeze
+from forgetting.methods.base import Method, Setting, build_method
+from forgetting.methods.freeze.method import Freeze
+from forgetting.methods.gradient_projection import method as gradient_projection
+from forgetting.methods.lamol import method as lamol
+from forgetting.methods.lamol.pseudo import examples_of, sample_texts
 from forgetting.model.anatomy import Anatomy
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT
 from forgetting.training.loop import Plan, train

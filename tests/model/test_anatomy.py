@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from tests import sections
 from tests.families import HEADS, LAYERS, WIDTH, every_family, family_model
 from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 from transformers import AttentionInterface, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
@@ -79,7 +80,10 @@ def test_a_gpt_neox_is_the_one_that_its_class_builds(tmp_path: Path) -> None:
         eos_token_id=0,
         attn_implementation="sdpa",
     )
-    expected, found = GPTNeoXForCausalLM(config), build_model(Model(layers=LAYERS, hidden_size=WIDTH, heads=HEADS), VOCABULARY, seed=3)
+    expected, found = (
+        GPTNeoXForCausalLM(config),
+        build_model(sections.model(layers=LAYERS, hidden_size=WIDTH, heads=HEADS), VOCABULARY, seed=3),
+    )
     weights = found.state_dict()
     assert all(torch.equal(weights[name], value) for name, value in expected.state_dict().items())
     expected.save_pretrained(tmp_path / "expected")
@@ -89,7 +93,7 @@ def test_a_gpt_neox_is_the_one_that_its_class_builds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_a_model_from_scratch_is_as_large_as_a_gpt_neox_and_has_no_dropout(kind: str) -> None:
-    shape = Model(architecture=kind, layers=2, hidden_size=96, heads=4)
+    shape = sections.model(architecture=kind, layers=2, hidden_size=96, heads=4)
     with torch.device("meta"):
         model = build_model(shape, VOCABULARY, seed=0)
     anatomy = Anatomy(model.config)

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests import sections
 from tests.workflow.scripts import run_positional
 
-from forgetting.config.sections import Model
 from forgetting.errors import CheckpointError
 from forgetting.model.checkpoints import build_model, load_checkpoint, load_weights, publish_all, save_checkpoint
 from forgetting.model.manifest import MANIFEST, checkpoint_folders, damages, read_manifest, step_folders, write_manifest
@@ -24,7 +24,7 @@ NAMES = ("step-000005", "step-000150", "matched")
 def job(tmp_path: Path) -> Path:
     """The folder of a job that has published three checkpoints."""
     for number, name in enumerate(NAMES):
-        save_checkpoint(build_model(Model(layers=1, hidden_size=16, heads=2), 20, seed=number), tmp_path / "scratch" / name)
+        save_checkpoint(build_model(sections.model(layers=1, hidden_size=16, heads=2), 20, seed=number), tmp_path / "scratch" / name)
     publish_all({name: tmp_path / "scratch" / name for name in NAMES}, tmp_path / "job")
     return tmp_path / "job"
 
@@ -127,7 +127,7 @@ def test_a_model_from_elsewhere_needs_no_manifest(job: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"model": {"config.json": 3}}', '{"model": {"config.json": {"size": 3}}}'])
 def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
-    save_checkpoint(build_model(Model(layers=1, hidden_size=16, heads=2), 20, seed=0), tmp_path / "model")
+    save_checkpoint(build_model(sections.model(layers=1, hidden_size=16, heads=2), 20, seed=0), tmp_path / "model")
     write_manifest(tmp_path, ["model"])
     (tmp_path / MANIFEST).write_text(text)
     with pytest.raises(CheckpointError, match=rf"{MANIFEST}: cannot be read as a list of checkpoints.*delete it and run again"):

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from forgetting.config.job import Run
+from tests import jobs
 from tests.families import LAYERS, every_family, family_model
 from tests.views.conftest import STEPS, VOCABULARY
 
-from forgetting.config.study import VIEW_KEYS
+from forgetting.config.plan import VIEWS
 from forgetting.data.items import Questions
 from forgetting.evaluation.exact import answer_loss
 from forgetting.model.anatomy import Anatomy
@@ -72,7 +72,7 @@ def everyone(questions: Questions) -> Questions:
 
 
 @every_family
-def test_every_view(run: Run, checkpoints: Checkpoints, everyone: Questions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_view(checkpoints: Checkpoints, everyone: Questions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fisher_view, "MOST_QUESTIONS", 8)
     monkeypatch.setattr(gradients_view, "PERSONS", 4)
     folders, anatomy = checkpoints.folders, Anatomy(load_architecture(checkpoints.folders[0]))
@@ -82,23 +82,23 @@ def test_every_view(run: Run, checkpoints: Checkpoints, everyone: Questions, tmp
     few = view_questions(everyone, 3)
     states = residual_streams({"pretrained": folders[0]} | stages, few, 64, CPU)
     values = attribute_values(everyone)
-    split, repaired = common_shift(run, folders[0], points, everyone, CPU)
+    split, repaired = common_shift(jobs.answers(), folders[0], points, everyone, CPU)
     frames = {
-        "landscape": (LANDSCAPE, landscape(run, checkpoints, Recovered({}), everyone, CPU)),
-        "weights": (WEIGHTS, weight_updates(run, read, anatomy, CPU)),
-        "features": (FEATURES, features(run, states, few)),
-        "lens": (FEATURES, lens(run, {"pretrained": folders[0]} | stages, states, few, values, CPU)),
-        "theory": (THEORY, theory(run, stages, everyone, CPU)),
-        "positions": (POSITIONS, positions(run, checkpoints, everyone, CPU)),
-        "gradients": (GRADIENTS, gradients(run, checkpoints, everyone, CPU)),
+        "landscape": (LANDSCAPE, landscape(jobs.landscape(), checkpoints, Recovered({}), everyone, CPU)),
+        "weights": (WEIGHTS, weight_updates(jobs.weights(), read, anatomy, CPU)),
+        "features": (FEATURES, features(jobs.states(), states, few)),
+        "lens": (FEATURES, lens(jobs.states(), {"pretrained": folders[0]} | stages, states, few, values, CPU)),
+        "theory": (THEORY, theory(jobs.states(), stages, everyone, CPU)),
+        "positions": (POSITIONS, positions(jobs.answers(), checkpoints, everyone, CPU)),
+        "gradients": (GRADIENTS, gradients(jobs.gradients(), checkpoints, everyone, CPU)),
         "common_shift": (COMMON_SHIFT, split),
         "common_shift_repair": (COMMON_SHIFT_REPAIR, repaired),
-        "recall": (RECALL, recall(run, points[:1], everyone, {"question": few}, CPU)),
-        "drift": (DRIFT, drift(run, folders[0], points[:1], everyone, CPU)),
-        "fisher": (FISHER, fisher_view.fisher_by_matrix(run, load_checkpoint(folders[0]), everyone)),
-        "interpolation": (INTERPOLATION, interpolation(run, checkpoints, Recovered({}), everyone, CPU)),
+        "recall": (RECALL, recall(jobs.answers(), points[:1], everyone, {"question": few}, CPU)),
+        "drift": (DRIFT, drift(jobs.drift(), folders[0], points[:1], everyone, CPU)),
+        "fisher": (FISHER, fisher_view.fisher_by_matrix(jobs.fisher(), load_checkpoint(folders[0]), everyone)),
+        "interpolation": (INTERPOLATION, interpolation(jobs.landscape(), checkpoints, Recovered({}), everyone, CPU)),
     }
-    assert set(VIEW_KEYS) < set(frames)
+    assert set(VIEWS) < set(frames)
     for name, (schema, frame) in frames.items():
         write_table(frame, tmp_path / f"{name}.parquet", schema)
         assert len(frame) and frame["value" if "value" in frame else frame.columns[-1]].notna().any(), name
@@ -110,6 +110,5 @@ def test_every_view(run: Run, checkpoints: Checkpoints, everyone: Questions, tmp
     for position, step in ((0.0, 0), (1.0, 400)):
         model = read_model(folders[step], CPU)
         for group in ("task0_test", "task1"):
-            of_group = everyone.of_groups(group).first_persons(run.evaluation.persons_per_group)
             found = paths[(paths["group"] == group) & (paths["metric"] == "loss") & (paths["position"] == position)]["value"].item()
-            assert found == pytest.approx(answer_loss(model, of_group, 16), abs=1e-4)
+            assert found == pytest.approx(answer_loss(model, everyone.of_groups(group), 16), abs=1e-4)

@@ -94,7 +94,6 @@ class Model(Strict):
     """A model from scratch, with untied embeddings. `rotary_fraction` is for gpt_neox alone."""
 
     architecture: Literal["gpt_neox", "gpt2", "llama", "mistral", "qwen2", "qwen3", "olmo2"] = Field(
-        default="gpt_neox",
         description="`gpt_neox` (Pythia's), `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3` or `olmo2`, each with as many layers, heads and "
         "about as many weights as the other keys say, untied embeddings and no dropout. Gated MLPs (all but the first two) have a width of "
         "8/3 of `hidden_size`, the others 4",
