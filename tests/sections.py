@@ -83,6 +83,6 @@ def landscape(**said: Any) -> Landscape:
 
 
 def gate_thresholds(**said: float) -> GateThresholds:
-    given = {"token_coverage": 0.99, "biography_first_token": 0.95, "task0_before": 0.95, "control_above_floor": 0.03}
+    given = {"token_coverage": 0.99, "biography_first_token": 0.95, "task0_before": 0.95, "control_false_alarm": 0.01}
     given |= {"sequential_trough": 0.15, "sequential_task1_end": 0.99, "recovery_from_150": 0.90}
     return GateThresholds(**given | said)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests import sections
@@ -45,7 +46,7 @@ def recovery(path: Path, rows: list[tuple[str, int, float, str, float]]) -> Path
 def floors(tmp_path: Path) -> Path:
     return metrics(
         tmp_path / "floors.parquet",
-        [(0, group, "exact_match", value) for group, value in (("task0_test", 0.01), ("control", 0.0), ("task1", 0.02))],
+        [(0, group, "exact_match", value) for group, value in (("task0_test", 0.01), ("control", 0.02), ("task1", 0.02))],
     )
 
 
@@ -120,6 +121,21 @@ def test_gates_of_the_sequential_arm(tmp_path: Path, floors: Path) -> None:
     assert gates["sequential_task1_end"].floor == 0.02
     assert gates["recovery_from_150"].value == 0.93 and gates["recovery_from_150"].passed
     assert gates["control during Task 1"].passed and not gates["control during recovery"].passed
+
+
+def test_the_highest_of_many_evaluations_by_chance_seldom_fails_a_gate(tmp_path: Path, floors: Path) -> None:
+    """Guessing is right in 0.02 of 600 questions, 40 times; a leak of a tenth of them fails. 2,000 draws of such a study."""
+    guesses = np.random.default_rng(0).binomial(600, 0.02, (2000, 40)) / 600
+    rows = [(step, "control", "exact_match", value) for step, value in enumerate(guesses[0])]
+    rest = [(step, group, "exact_match", 0.5) for group in ("task0_test", "task1") for step in (0, 100)]
+    probes = recovery(
+        tmp_path / "recovery.parquet", [("task1", step, 1.0, group, 0.1) for step in (50, 100) for group in ("task0_test", "control")]
+    )
+    controls = recovery(tmp_path / "controls.parquet", [("pretrained", 0, 1.0, "task0_test", 0.9)])
+    gates = task1_gates(run_of(), floors, metrics(tmp_path / "task1.parquet", rows + rest), probes, controls)
+    threshold = next(gate.threshold for gate in gates if gate.gate == "control during Task 1")
+    assert 0 < np.mean(guesses.max(axis=1) > threshold) <= 0.015
+    assert not next(gate.passed for gate in gates if gate.gate == "control during recovery")
 
 
 def test_collapse_and_recovery_of_what_was_not_learned_do_not_apply(tmp_path: Path, floors: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+from scipy.stats import binom
 
 from forgetting.config.jobs.gates import GatesJob
 from forgetting.config.sections import GateThresholds
@@ -81,7 +82,7 @@ def task0_gates(job: GatesJob, floors: Path, coverage: Path, pretrain: Path, tas
         *covered,
         _gate("biography_first_token", biography, ">=", limits.biography_first_token, None),
         _gate("task0_before", accuracy, ">=", limits.task0_before, exact_floor),
-        _control_gate("control after Task 0", _row(after, "control", "exact_match"), floor, limits),
+        _control_gate("control after Task 0", _controls(after).tail(1), floor, limits),
     ]
 
 
@@ -116,13 +117,17 @@ def task1_gates(job: GatesJob, floors: Path, task1: Path, recovery: Path, contro
         replace(recovery_gate, step=checkpoint, control=float(pretrained), applies=known),
     ]
     for name, frame in (("control during Task 1", curve), ("control during recovery", probes)):
-        rows = frame[_where(frame, "control", "exact_match")]
-        gates.append(_control_gate(name, rows.loc[rows["value"].idxmax()], floor, limits))
+        gates.append(_control_gate(name, _controls(frame), floor, limits))
     return gates
 
 
 def _where(frame: pd.DataFrame, group: str, metric: str) -> pd.Series:
     return (frame["group"] == group) & (frame["attribute"] == "all") & (frame["metric"] == metric)
+
+
+def _controls(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the control persons, by step."""
+    return frame[_where(frame, "control", "exact_match")].sort_values("step")
 
 
 def _row(frame: pd.DataFrame, group: str, metric: str) -> pd.Series:
@@ -137,9 +142,18 @@ def _gate(name: str, row: pd.Series, comparison: str, threshold: float, floor: f
     )
 
 
-def _control_gate(name: str, row: pd.Series, floors: pd.DataFrame, limits: GateThresholds) -> Gate:
+def _control_gate(name: str, rows: pd.DataFrame, floors: pd.DataFrame, limits: GateThresholds) -> Gate:
+    """The highest of `rows`, accuracies of control persons, against what the highest of as many by chance stays below.
+
+    Chance is always giving the most frequent answer, at the upper end of its interval: it is known from few persons, and a model that
+    draws from all values is a little better. With probability `control_false_alarm` one of the evaluations would be higher by chance
+    (binomial, after Bonferroni, which repeated questions make too wide rather than too narrow).
+    """
     floor = _row(floors, "control", "exact_match")
-    return _gate(name, row, "<=", floor["value"] + limits.control_above_floor, floor["value"])
+    highest = rows.loc[rows["value"].idxmax()]
+    n = int(highest["n"])
+    threshold = binom.isf(limits.control_false_alarm / len(rows), n, floor["high"]) / n
+    return _gate(name, highest, "<=", float(threshold), floor["value"])
 
 
 def settle(gates: list[Gate], job: GatesJob, output: Path) -> None:

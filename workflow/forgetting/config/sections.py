@@ -280,7 +280,9 @@ class GateThresholds(Strict):
     )
     biography_first_token: Fraction = Field(description="at least: first-token accuracy in biographies of pretrained persons")
     task0_before: Fraction = Field(description="at least: exact match of `task0_test` before Task 1")
-    control_above_floor: Fraction = Field(description="at most: exact match of `control` persons above the modal answer's")
+    control_false_alarm: Fraction = Field(
+        description="share of studies in which, by chance alone, exact match of `control` persons may be above the limit of its gate"
+    )
     sequential_trough: Fraction = Field(description="at most: lowest exact match of `task0_test` within 150 steps of `seq`")
     sequential_task1_end: Fraction = Field(description="at least: exact match of `task1` at the end of `seq`")
     recovery_from_150: Fraction = Field(
