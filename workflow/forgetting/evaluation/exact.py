@@ -1,4 +1,4 @@
-"""The metrics of science §3, each from one teacher-forced forward pass.
+"""The metrics of docs/definitions.md, each from one teacher-forced forward pass.
 
 Greedy decoding gives exactly the right answer when, and only when, every token of the answer is the most likely one after the right
 tokens before

@@ -1,4 +1,4 @@
-"""Diagonal Fisher information of a model on questions (science §6): how much each weight matters for their answers."""
+"""Diagonal Fisher information of a model on questions (docs/definitions.md): how much each weight matters for their answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def diagonal_fisher(
 
     example: of the log-likelihood (nats) of one answer with its end token, mean over questions; `batch_size` plays no part.
     batch: of the loss that training uses, the mean over all answer tokens of `batch_size` questions, mean over batches, as in the
-    reference; gradients that cancel within a batch are lost, so it depends on the batch size (science §7).
+    reference; gradients that cancel within a batch are lost, so it depends on the batch size (docs/definitions.md).
 
     In evaluation mode and float32, at the answers in the data. Leaves the weights, their `grad` and the mode of the model as they were.
     """

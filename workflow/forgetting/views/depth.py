@@ -1,4 +1,4 @@
-"""How the shift of the residual stream builds up with depth, and how much of it each block adds (science §5, theory check)."""
+"""How the shift of the residual stream builds up with depth, and how much of it each block adds (docs/views.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logit lens: at which depth does the right answer lead, if the model had to answer there? (science §5)
+"""Logit lens: at which depth does the right answer lead, if the model had to answer there? (docs/views.md)
 
 The residual stream of every layer at the last prompt token goes through the final norm and the output embedding, and the right value's
 first token is ranked among the first tokens of the attribute's values and among the whole vocabulary.

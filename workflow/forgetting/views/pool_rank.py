@@ -1,4 +1,4 @@
-"""Among all values of its attribute, how likely is the right answer? (own_pool_rank of science §3)
+"""Among all values of its attribute, how likely is the right answer? (own_pool_rank of docs/definitions.md)
 
 Exact match asks that the right tokens lead the whole vocabulary. A model that has lost the form of an answer can fail that and still
 prefer the right value to every other value: then the fact is there, and no training was needed to see it.

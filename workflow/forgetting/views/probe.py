@@ -1,4 +1,4 @@
-"""A linear probe: can the value of an attribute be read off the residual stream of persons it was not fitted on? (science §5)"""
+"""A linear probe: can the value of an attribute be read off the residual stream of persons it was not fitted on? (docs/views.md)"""
 
 from __future__ import annotations
 

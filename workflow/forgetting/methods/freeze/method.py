@@ -36,7 +36,7 @@ def frozen_layers(arm: Knobs, layers: int) -> frozenset[int]:
     """Which of the `layers` layers (from 0) do not train.
 
     exact: the bottom `arm.layers`. as_released: the reference looks for "layers.1" within names, which also finds 10 to 19, and so on
-    (science §7): of 12 layers, freezing the bottom two or more also freezes the top two. A model of 10 layers or fewer has no such
+    (docs/definitions.md): of 12 layers, freezing the bottom two or more also freezes the top two. A model of 10 layers or fewer has no such
     numbers; there the same share of layers at the top, one sixth but at least one, is frozen from the same depth on.
     """
     bottom = set(range(arm.layers))

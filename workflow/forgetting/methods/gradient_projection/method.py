@@ -1,4 +1,4 @@
-"""Gradient projection: Task 1 may not move the weights in directions that matter to Task 0 (science §6)."""
+"""Gradient projection: Task 1 may not move the weights in directions that matter to Task 0 (docs/definitions.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Projections of weight updates: off one direction a row, and off a subspace of a map's inputs (science §6). Works on tensors alone.
+"""Projections of weight updates: off one direction a row, and off a subspace of a map's inputs. Works on tensors alone.
 
 A weight of a linear map is (out, in), and a *row* of it belongs to one output. Biases and norms are vectors and count as one row.
 """

@@ -1,4 +1,4 @@
-"""What accuracy costs nothing: the modal-answer predictor (science §3)."""
+"""What accuracy costs nothing: the modal-answer predictor (docs/definitions.md)."""
 
 from __future__ import annotations
 
