@@ -240,6 +240,7 @@ def test_few_seeds_are_drawn_beside_their_mean() -> None:
     assert len(panel.lines) == 1
 
 
+@pytest.mark.long
 def test_everything_is_shown_where_torch_cannot_be_imported(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('figures and tables must not need torch')")
     lines = ["from forgetting.figures.present import present"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.study import clone_to, snakemake
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.long]
 
 
 PLACES = """

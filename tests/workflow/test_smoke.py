@@ -71,6 +71,7 @@ def test_second_run_has_nothing_to_do(smoke_clone: Path) -> None:
     assert "Nothing to be done" in done.stdout
 
 
+@pytest.mark.long
 def test_the_comparison_of_methods_is_made(smoke_clone: Path) -> None:
     """`methods` after `all`: it trains the arms that `all` has not, and chooses, draws and reports; then `all` still has nothing to do."""
     done = snakemake("--cores", "2", "methods", *SMOKE, "--show-failed-logs", cwd=smoke_clone)

@@ -6,6 +6,7 @@ All intervals are 95 %. No function here needs torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -100,10 +101,13 @@ def summarise(facts: pd.DataFrame, keys: Sequence[str] = ()) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+@lru_cache(maxsize=4)  # a table asks for the same draws hundreds of times
 def person_bootstrap(n_persons: int, draws: int, seed: int) -> Floats:
-    """How often each person is drawn in each bootstrap sample: (draws, n_persons), every row sums to `n_persons`."""
+    """How often each person is drawn in each bootstrap sample: (draws, n_persons), every row sums to `n_persons`; read-only."""
     generator = np.random.default_rng(seed)
-    return generator.multinomial(n_persons, np.full(n_persons, 1 / n_persons), size=draws).astype(float)
+    drawn = generator.multinomial(n_persons, np.full(n_persons, 1 / n_persons), size=draws).astype(float)
+    drawn.flags.writeable = False
+    return drawn
 
 
 class _Moments(NamedTuple):
