@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import pandas as pd
 from transformers import PreTrainedModel
 
@@ -24,4 +26,5 @@ def fisher_by_matrix(job: FisherJob, model: PreTrainedModel, questions: Question
         for layer in layers:
             values = anatomy.matrix(fisher, layer, component)
             rows.append((layer, component, float(values.double().mean()), values.numel()))
+    rows.sort(key=itemgetter(0))
     return pd.DataFrame(rows, columns=["layer", "component", "fisher", "weights"]).assign(scale=job.scale, seed=job.seed)
