@@ -17,6 +17,7 @@ SHARED = ("smoke_clone", "cluster")
 """Fixtures that take minutes: whoever uses one runs in one process, beside `pytest -n`, and first."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests stay together where several processes run them: those of a shared fixture, and those of a file."""
 
