@@ -17,16 +17,17 @@ SHARED = ("smoke_clone", "cluster")
 """Fixtures that take minutes: whoever uses one runs in one process, beside `pytest -n`, and first."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def _together(item: pytest.Item) -> str:
+    """What a test shares with others, where several processes run them: a fixture of SHARED, else its file."""
+    return next((name for name in SHARED if name in getattr(item, "fixturenames", ())), item.path.stem)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.xdist_group(_together(item)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests stay together where several processes run them: those of a shared fixture, and those of a file."""
-
-    def group(item: pytest.Item) -> str:
-        return next((name for name in SHARED if name in getattr(item, "fixturenames", ())), item.path.stem)
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: group(item) not in SHARED)
+    items.sort(key=lambda item: _together(item) not in SHARED)
 
 
 @pytest.fixture(scope="session")
