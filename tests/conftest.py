@@ -13,23 +13,6 @@ RESOURCES = Path(__file__).parent.parent / "resources"
 TINY_GROUPS = sections.groups(task0_train=12, task0_val=4, task0_test=8, task1=16, control=4, probe=3)
 
 
-SHARED = ("smoke_clone", "cluster")
-"""Fixtures that take minutes: whoever uses one runs in one process, beside `pytest -n`, and first."""
-
-
-def _together(item: pytest.Item) -> str:
-    """What a test shares with others, where several processes run them: a fixture of SHARED, else its file."""
-    return next((name for name in SHARED if name in getattr(item, "fixturenames", ())), item.path.stem)
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    item.add_marker(pytest.mark.xdist_group(_together(item)))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _together(item) not in SHARED)
-
-
 @pytest.fixture(scope="session")
 def smoke_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository in which the whole study was run at smoke scale. Tests leave it as they found it."""
