@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
-from synthetic_views import CHECKPOINTS, SCALE, write_views
+from tests.figures.synthetic_views import CHECKPOINTS, SCALE, write_views
 
 from forgetting.config.sections import ATTRIBUTES
 from forgetting.figures.inputs import input_of

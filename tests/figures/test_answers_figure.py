@@ -5,11 +5,11 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 from scipy import stats
-from synthetic_views import ANSWER_STEPS, SHARES, position_rows
+from tests.figures import synthetic
+from tests.figures.synthetic_views import ANSWER_STEPS, SHARES, position_rows
 
 from forgetting.analysis.spurious import transitions
 from forgetting.config.sections import ATTRIBUTES

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from layout import misplaced
-from test_drift_figure import metrics_rows
+from tests.figures.layout import misplaced
+from tests.figures.test_drift_figure import metrics_rows
 
 from forgetting.figures.blank_names import draw
 

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from scipy import stats
-from synthetic_views import CASES, POINTS, recall_rows, repair_rows, shift_rows
+from tests.figures.synthetic_views import CASES, POINTS, recall_rows, repair_rows, shift_rows
 
 from forgetting.figures import style
 from forgetting.figures.common_shift import draw

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from scipy import stats
-from synthetic_views import POINTS, drift_rows
+from tests.figures.synthetic_views import POINTS, drift_rows
 
 from forgetting.figures import style
 from forgetting.figures.drift import ENOUGH_ARMS, draw, forgetting_against_drift, spearman

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
-from layout import misplaced
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy import stats
-from synthetic import files_of
+from tests.figures import synthetic
+from tests.figures.layout import misplaced
+from tests.figures.synthetic import files_of
 
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import freeze_depth, method_comparison, style

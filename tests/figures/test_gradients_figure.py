@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from synthetic_views import gradient_rows
+from tests.figures.synthetic_views import gradient_rows
 
 from forgetting.figures import style
 from forgetting.figures.gradients import draw, with_ceiling

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
-from layout import misplaced
 from matplotlib.figure import Figure
+from tests.figures import synthetic
+from tests.figures.layout import misplaced
 
 from forgetting.figures import style
 from forgetting.figures.catalogue import read_catalogue

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic_views import theory_rows
+from tests.figures.synthetic_views import theory_rows
 
 from forgetting.figures import style
 from forgetting.figures.theory import draw, relative_to

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic_views
 from matplotlib.colors import to_rgba
+from tests.figures import synthetic_views
 
 from forgetting.figures import weight_update
 from forgetting.figures.weight_update import layers_by_components

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
+from tests.figures import synthetic
 from tests.study import ROOT
 from tests.workflow.scripts import run_script
 
