@@ -66,8 +66,7 @@ class Work:
                 if "attention_output" in anatomy.components_of(name):  # reads as many numbers as all heads of the queries have
                     self.pair += 4 * anatomy.by_output(name, parameter).shape[1] * (3 if reached else 1)
                 self.token += (2 + 2 * parameter.requires_grad + 2 * reached) * parameter.numel()
-            reached |= parameter.requires_grad and parameter is not output
-        reached |= anatomy.tied and output.requires_grad
+            reached |= parameter.requires_grad and (anatomy.tied or parameter is not output)  # tied, it is the input embedding, too
         self.prediction = (2 + 2 * output.requires_grad + 2 * reached) * output.numel()
 
     def of(self, batch: Batch) -> tuple[int, int]:
