@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import GPTNeoXConfig
 
 from forgetting.methods.base import Setting, build_method
 from forgetting.methods.ewc import Knobs as Ewc
@@ -33,6 +34,7 @@ class TwoWeights(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.config = GPTNeoXConfig()  # of a family that keeps a row of a matrix for each output
         self.matrix, self.vector = nn.Parameter(torch.zeros(64, 256)), nn.Parameter(torch.zeros(256))
 
 
