@@ -8,7 +8,16 @@ from scipy import stats
 from forgetting.conclusion import standing
 from forgetting.sections import ATTRIBUTES
 from forgetting.statistics import Interval
-from forgetting.views.spurious import early_area, floor_probe, probe_points, recovery_summary, savings, spurious_share, transitions
+from forgetting.views.spurious import (
+    early_area,
+    floor_probe,
+    probe_points,
+    probes_by_checkpoint,
+    recovery_summary,
+    savings,
+    spurious_share,
+    transitions,
+)
 from forgetting.views.standing import against_controls, content_and_form
 
 
@@ -253,7 +262,9 @@ def test_what_was_kept_is_held_against_the_model_that_never_had_task_0() -> None
 @pytest.mark.parametrize(("step", "expected"), [(150, 150), (149, 100), (4000, 150), (50, 100)])
 def test_the_floor_starts_from_its_last_checkpoint_up_to_the_same_step(step: int, expected: int) -> None:
     facts_of_all, points = world(PACE)
-    found = floor_probe(facts_of_all, points, {"seed": 0, "arm": "replay-20", "point": "end", "checkpoint": step, "learned": True})
+    found = floor_probe(
+        probes_by_checkpoint(facts_of_all), points, {"seed": 0, "arm": "replay-20", "point": "end", "checkpoint": step, "learned": True}
+    )
     assert found is not None and set(found["arm"]) == {"seq-no-task0"} and set(found["checkpoint"]) == {expected}
 
 

@@ -26,6 +26,9 @@ RELEARNED = 0.9
 EARLY_STEPS = 20
 """Up to where the area under recovery reaches, unless the study says otherwise (the last of `recovery.evaluate_steps`)."""
 
+Probes = Mapping[tuple[int, str, int], pd.DataFrame]
+"""Facts of recoveries by seed, arm and checkpoint."""
+
 
 class Transitions(NamedTuple):
     """Shares of the facts that were known before Task 1; they add up to 1."""
@@ -144,24 +147,26 @@ def mean_interval(by_person: np.ndarray, seed: int = 0) -> Interval:
     return Interval(float(by_person.mean()), float(low), float(high))
 
 
-def floor_probe(facts: pd.DataFrame, points: pd.DataFrame, point: Mapping[Hashable, Any]) -> pd.DataFrame | None:
+def probes_by_checkpoint(facts: pd.DataFrame) -> Probes:
+    """`facts`, as `probe_facts` gives them, of each recovery from a Task 1 checkpoint, by seed, arm and step of the checkpoint."""
+    return dict(list(facts[facts["start"] == "task1"].groupby(["seed", "arm", "checkpoint"])))
+
+
+def floor_probe(probes: Probes, points: pd.DataFrame, point: Mapping[Hashable, Any]) -> pd.DataFrame | None:
     """The recovery of the arm that is this one without Task 0 (`floor_of`) that a row of `points` is held against; None without one.
 
-    It starts where that arm itself learned Task 1 (matched, if both did), else from its last checkpoint up to the same step. `facts`: as
-    `probe_facts` gives them; `points`: of all arms.
+    It starts where that arm itself learned Task 1 (matched, if both did), else from its last checkpoint up to the same step. `points`: of
+    all arms.
     """
-    arm = floor_of(point["arm"], set(facts["arm"]))
-    if arm is None or arm == point["arm"]:
+    seed, arm = point["seed"], floor_of(point["arm"], {arm for _, arm, _ in probes})
+    checkpoints = sorted(checkpoint for *run, checkpoint in probes if run == [seed, arm] and checkpoint > 0)
+    if arm is None or arm == point["arm"] or not checkpoints:
         return None
-    probes = facts[(facts["seed"] == point["seed"]) & (facts["arm"] == arm) & (facts["start"] == "task1") & (facts["checkpoint"] > 0)]
-    if probes.empty:
-        return None
-    own = points[(points["seed"] == point["seed"]) & (points["arm"] == arm) & (points["point"] == point["point"])]
+    own = points[(points["seed"] == seed) & (points["arm"] == arm) & (points["point"] == point["point"])]
     if point["point"] == "matched" and point["learned"] and len(own) and own["learned"].iloc[0]:
-        return probes[probes["checkpoint"] == own["checkpoint"].iloc[0]]
-    checkpoints = probes["checkpoint"].unique()
-    before = checkpoints[checkpoints <= point["checkpoint"]]
-    return probes[probes["checkpoint"] == (before.max() if len(before) else checkpoints.min())]
+        return probes[seed, arm, own["checkpoint"].iloc[0]]
+    before = [checkpoint for checkpoint in checkpoints if checkpoint <= point["checkpoint"]]
+    return probes[seed, arm, max(before, default=checkpoints[0])]
 
 
 def transitions(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFrame) -> Transitions:
@@ -200,7 +205,7 @@ def recovery_summary(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     """
     test = probe_facts(facts)
     pretrained = {seed: rows for seed, rows in test[test["start"] == "pretrained"].groupby("seed")}
-    from_task1 = test[test["start"] == "task1"]
+    from_task1, probes = test[test["start"] == "task1"], probes_by_checkpoint(test)
     runs = {key: rows for key, rows in from_task1.groupby(["seed", "arm"])}
     rows = []
     for point in points.to_dict("records"):
@@ -213,7 +218,7 @@ def recovery_summary(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
         share = spurious_share(*stages)
         probe = run[run["checkpoint"] == point["checkpoint"]]
         undefined = Interval(np.nan, np.nan, np.nan)
-        floor = floor_probe(test, points, point)
+        floor = floor_probe(probes, points, point)
         floor_share = undefined if floor is None else spurious_share(*stages[:2], floor[np.isclose(floor["epochs"], 1)])
         saved = savings(pretrained[point["seed"]], probe) if point["seed"] in pretrained else Savings(undefined, np.nan, np.nan)
         intervals = {"spurious_share": share, "floor_share": floor_share, "savings": saved.ratio}

@@ -10,7 +10,15 @@ import pandas as pd
 
 from forgetting.sections import ATTRIBUTES
 from forgetting.statistics import Interval, clustered_wilson, paired_difference
-from forgetting.views.spurious import EARLY_STEPS, accuracy_by_person, early_area, floor_probe, mean_interval, probe_facts
+from forgetting.views.spurious import (
+    EARLY_STEPS,
+    accuracy_by_person,
+    early_area,
+    floor_probe,
+    mean_interval,
+    probe_facts,
+    probes_by_checkpoint,
+)
 
 _KEYS = ["seed", "arm", "point"]
 
@@ -24,12 +32,12 @@ def against_controls(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
     is the arm that never had Task 0 (`floor_probe`). NaN without the control or where it was not measured. `facts`: RECOVERY_FACTS.
     """
     test = probe_facts(facts)
-    of_task1 = dict(list(test[test["start"] == "task1"].groupby(["seed", "arm", "checkpoint"])))
+    probes = probes_by_checkpoint(test)
     controls = dict(list(test[test["start"] == "pretrained"].groupby("seed")))
     rows = []
     for point in points.to_dict("records"):
-        before, probe = (of_task1[point["seed"], point["arm"], checkpoint] for checkpoint in (0, point["checkpoint"]))
-        pretrained, floor = controls.get(point["seed"]), floor_probe(test, points, point)
+        before, probe = (probes[point["seed"], point["arm"], checkpoint] for checkpoint in (0, point["checkpoint"]))
+        pretrained, floor = controls.get(point["seed"]), floor_probe(probes, points, point)
         area = early_area(probe, early_steps)
         found = {"drop": _mean_difference(_at(before, 0), _at(probe, 0)), "early_area": mean_interval(area)}
         found["kept_beyond_floor"] = _mean_difference(_at(probe, 0), None if floor is None else _at(floor, 0))
