@@ -38,5 +38,5 @@ def test_a_job_is_announced_without_its_files(clone: Path) -> None:
     assert f"    output: {JOB}\n" in planned
     printed = snakemake("--cores", "1", JOB, *SMOKE, cwd=clone).stdout
     assert "job_config seed=0, job=data/config\n    reason: " in printed
-    assert "    log: results/smoke/logs/seed0/config/data.log" in printed
+    assert "    log: results/smoke/logs/seed0/config/data/config.log" in printed
     assert "    output:" not in printed

@@ -42,6 +42,7 @@ class StudyConfig(Strict):
         description="a complete study for each; figures show intervals over seeds when there are several"
     )
     tables_only: bool = Field(
+        default=False,
         exclude=True,  # of one call, so no file of results records it
         description="`true`: take the tables in `results/` as they are and compute nothing of a seed but what is drawn from them, see "
         "[docs/what-reruns.md](../docs/what-reruns.md#results-on-another-machine) *(how, not what)*. For the command line: "

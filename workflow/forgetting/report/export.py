@@ -120,11 +120,8 @@ def to_be_made_again(repository: Path, study: Path, files: Sequence[Path]) -> li
 
 
 def as_overlay(whole: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be laid over `base` to have `whole`: keys that are only in the base become null, which leaves a family out.
-
-    But for what is of one call and recorded nowhere.
-    """
-    laid: dict[str, Any] = {name: None for name in base if name not in whole and name != "tables_only"}
+    """What must be laid over `base` to have `whole`: keys that are only in the base become null, which leaves a family out."""
+    laid: dict[str, Any] = {name: None for name in base if name not in whole}
     for name, value in whole.items():
         below = base.get(name)
         laid[name] = as_overlay(value, below) if isinstance(value, dict) and isinstance(below, dict) else value
