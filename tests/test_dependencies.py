@@ -27,7 +27,7 @@ def loaded(program: str) -> set[Path]:
     return {path for line in done.stdout.split() if (path := Path(line)).stat().st_size}
 
 
-@pytest.mark.parametrize("script", ["data", "task1", "view_features", "fig_landscape"])
+@pytest.mark.parametrize("script", ["data", "task1", "view_features"])
 def test_everything_that_a_script_loads_is_found_or_passed_over(script: str) -> None:
     found = loaded(f"import runpy; runpy.run_path({str(SCRIPTS / f'{script}.py')!r})")
     assert found
@@ -80,7 +80,7 @@ def test_imports_are_followed_in_every_form(library: Path) -> None:
 
 def test_a_saved_state_is_bound_to_the_code_of_its_stage(library: Path, tmp_path: Path) -> None:
     """An edit of what the stage does not import, or of what decides nothing, keeps the state."""
-    run = jobs.task1()
+    run = jobs.data()
 
     def mark() -> str:
         module._imported.cache_clear()  # a job reads its code once
