@@ -80,7 +80,7 @@ EDITS = {
     f"{LIBRARY}/figures/landscape.py": {"fig_landscape", *SHOWN},
     f"{LIBRARY}/figures/style.py": FIGURES | SHOWN,
     f"{LIBRARY}/views/landscape.py": LANDSCAPE,
-    f"{LIBRARY}/schemas/landscape.py": LANDSCAPE | FIGURES | TABLES,
+    f"{LIBRARY}/schemas/landscape.py": LANDSCAPE,
     f"{LIBRARY}/config/plan.py": set(),
     f"{LIBRARY}/config/jobs/views/landscape.py": LANDSCAPE,
     f"{LIBRARY}/methods/freeze/method.py": TRAIN_FREEZE | AFTER_FREEZE,
