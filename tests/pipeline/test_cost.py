@@ -97,7 +97,7 @@ def test_each_attempt_asks_for_more() -> None:
         ("pretrain", "model", {"layers": 24}, ("seconds", "memory", "disk")),
         ("task1", "task1", {"steps": 250_000}, ("seconds", "disk")),
         ("recovery", "recovery", {"epochs": [0.25, 0.5, 1.0, 50.0]}, ("seconds", "memory")),
-        ("view_landscape", "views", {"landscape": {"grid": 81, "questions": 6000}}, ("seconds",)),
+        ("view_landscape", "views", {"landscape": {"axes": "orthogonal", "grid": 81, "margin": 0.3, "questions": 6000}}, ("seconds",)),
         ("view_positions", "evaluation", {"persons_per_group": 20_000}, ("seconds",)),
     ],
 )
@@ -105,7 +105,7 @@ def test_sizes_follow_the_config(rule: str, section: str, values: dict[str, obje
     before, after = (Sizes(with_values("paper.yaml", **changed)).of(rule, "seq") for changed in ({}, {section: values}))
     for quantity in more:
         assert getattr(after, quantity) > getattr(before, quantity), quantity
-    groups = {"task0_train": 100_000, "task0_val": 20_000, "task0_test": 80_000, "task1": 40_000, "control": 4_000}
+    groups = {"task0_train": 100_000, "task0_val": 20_000, "task0_test": 80_000, "task1": 40_000, "control": 4_000, "probe": 64}
     crowded = Sizes(with_values("paper.yaml", data={"groups": groups})).of(rule, "seq")
     assert crowded.memory > before.memory and crowded.seconds >= before.seconds
 
