@@ -204,7 +204,7 @@ def test_angles_meet_fisher_by_seed_and_matrix() -> None:
 
 def test_yield_is_a_share_of_what_was_generated() -> None:
     counts = {"generated": 200, "parsed": 150, "used": 20, "unknown": 7}
-    rows = [{"seed": 0, "arm": "lamol-20", "group": "train", "metric": f"pseudo_{name}", "value": float(n)} for name, n in counts.items()]
+    rows = [{"seed": 0, "arm": "lamol-20", "split": "train", "metric": f"pseudo_{name}", "value": float(n)} for name, n in counts.items()]
     empty = [row | {"arm": "lamol-50", "value": 0.0} for row in rows]
     found = yields(pd.DataFrame(rows + empty))
     assert dict(zip(found["check"], found["value"], strict=True)) == {"parsed": 0.75, "used": 0.1}
