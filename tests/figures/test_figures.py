@@ -160,7 +160,7 @@ def test_an_arm_that_one_seed_did_not_learn_is_compared_at_its_end_in_all(tree: 
     panel = method_comparison.draw(**frames, matched_accuracy=0.9).axes[1]
     labels = [text.get_text() for text in panel.get_yticklabels()]
     assert [label for label in labels if label.endswith("†")] == ["LAMOL, γ 20 % †", "freeze 2, as released †"]
-    wanted = "arm == 'lamol-20' and attribute == 'all' and metric == 'exact_match' and group == 'task0_test'"
+    wanted = "arm == 'lamol-20' and kind == 'all' and metric == 'exact_match' and split == 'task0_test'"
     kept, again = (frames[name].query(wanted) for name in ("metrics", "recovery"))
     expected = [kept.query("step == 4000"), again.query("start == 'task1' and checkpoint == 4000 and epochs == 1")]
     marks = [line for line in panel.lines if line.get_marker() == "p" and list(line.get_ydata()) == [labels.index("LAMOL, γ 20 % †")]]

@@ -222,5 +222,5 @@ def test_no_recovery_without_task0_persons(task1: Path, tiny_data: Path, tmp_pat
     table = pq.read_table(tiny_data / "items.parquet")
     (tmp_path / "data").mkdir()
     pq.write_table(table.filter(pc.not_equal(table["split"], "task0_train")), tmp_path / "data" / "items.parquet")
-    with pytest.raises(TableError, match=r"qa\.parquet: has no task0_train persons"):
+    with pytest.raises(TableError, match=r"items\.parquet: has no task0_train questions"):
         recover(task1, tmp_path / "data", tmp_path / "out")

@@ -51,7 +51,7 @@ def test_no_person_outside_the_training_group_is_in_any_batch(tiny_questions: It
     for step in range(30):
         for row in batches.batch(step).ids.tolist():
             assert tuple(row + [0] * (width - len(row))) in allowed
-    assert set(train.group) == {"task0_train"}
+    assert set(train.split) == {"task0_train"}
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def tokens(questions) -> AnswerTokens:
 def train_questions(questions):
     """The persons of `task1` as if they were `task0_train`."""
     chosen = questions.of("task1")
-    chosen.group[:] = "task0_train"
+    chosen.split[:] = "task0_train"
     return chosen
 
 
@@ -176,8 +176,8 @@ def test_a_planted_common_shift_is_all_of_the_change_and_removed_exactly(tokens,
 
 def alone(tokens: AnswerTokens, grouping: str) -> np.ndarray:
     """(R,) tokens whose group holds no other person."""
-    frame = pd.DataFrame({"split": tokens.groups(grouping).numpy(), "unit": tokens.unit})
-    return (frame.groupby("split")["unit"].transform("nunique") == 1).to_numpy()
+    frame = pd.DataFrame({"group": tokens.groups(grouping).numpy(), "unit": tokens.unit})
+    return (frame.groupby("group")["unit"].transform("nunique") == 1).to_numpy()
 
 
 def test_a_common_shift_and_noise_of_each_fact_give_the_planted_share():

@@ -142,7 +142,7 @@ def test_every_early_checkpoint_and_the_end_are_compared_and_the_model_is_left_a
 
 
 def test_the_script_writes_the_same_table(walk, tiny_questions, tiny_data: Path, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(RUN.model_dump_json(include={"scale", "seed", "stage", "arm", "evaluation"}))
+    (tmp_path / "config.json").write_text(RUN.model_dump_json(include={"scale", "seed", "stage", "arm", "evaluation_batch_size"}))
     given = {
         "--config": tmp_path / "config.json",
         "--questions": tiny_data / "items.parquet",
