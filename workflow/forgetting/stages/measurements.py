@@ -98,7 +98,7 @@ def write_measurements(
 
 
 def training_metrics(history: History, model: PreTrainedModel, held: int = 0) -> pd.DataFrame:
-    """Loss and learning rate over the steps; size and costs at the end. Group "train".
+    """Loss and learning rate over the steps; size and costs at the end. Split "train".
 
     trained_parameters: how many can move, which is `held` fewer than are in the optimizer.
     """
@@ -112,7 +112,7 @@ def training_metrics(history: History, model: PreTrainedModel, held: int = 0) ->
 
 
 def run_metrics(step: int, values: Mapping[str, float]) -> pd.DataFrame:
-    """METRICS rows of numbers that concern a whole run, by name. Group "train"."""
+    """METRICS rows of numbers that concern a whole run, by name. Split "train"."""
     frame = pd.DataFrame({"metric": list(values), "value": [float(value) for value in values.values()]})
     return frame.assign(step=step, split="train", kind="all", n=1, low=float("nan"), high=float("nan"))
 

@@ -30,7 +30,7 @@ LATEST = 200
 UNITS = 30
 """Of each task, evenly spaced over those that it trains on: 180 questions, in two halves of 15 units."""
 TASKS = {"task0": "task0_train", "task1": "task1"}
-"""The splits of units whose questions make the gradient of each task."""
+"""The splits whose questions make the gradient of each task."""
 COMPARISONS = {
     "task0_task1": ("task0", "task1"),
     "task0_shuffled": ("task0", "shuffled"),
