@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESOURCES = ROOT / "resources"
 sys.path.insert(0, str(ROOT / "workflow"))  # also without an installed package
 
+from forgetting.config.biography import PRETRAINED_GROUPS  # noqa: E402
 from forgetting.config.plan import data_job  # noqa: E402
-from forgetting.config.sections import PRETRAINED_GROUPS  # noqa: E402
 from forgetting.config.study import StudyConfig, load_study  # noqa: E402
 from forgetting.scenarios.biography.dataset import build_data  # noqa: E402
 from forgetting.scenarios.biography.questions import read_questions  # noqa: E402

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from common import Opened, alternate, make_data, parser, peak_memory, print_table, seconds_of, study, use_threads, write_row
-from forgetting.config.sections import ATTRIBUTES, GROUPS, TEMPLATES_PER_ATTRIBUTE
+from forgetting.config.biography import ATTRIBUTES, GROUPS, TEMPLATES_PER_ATTRIBUTE
 from forgetting.scenarios.biography.tokenizer import encode
 
 PERSONS = (50_000, 10_000, 40_000, 80_000, 19_000, 1_000)

@@ -12,19 +12,19 @@ from transformers import PreTrainedModel
 
 from common import alternate, make_data, parser, pick, print_table, study, use_threads, write_row
 from forgetting.config.sections import Optimizer, Schedule
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.evaluation.exact import score
 from forgetting.model.checkpoints import build_model, load_checkpoint
 from forgetting.scenarios.biography.tokenizer import end_token, load_tokenizer
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 
-LEARNED_PERSONS = 10
+LEARNED_UNITS = 10
 TARGET_RATIO = 20
 
 
 @torch.inference_mode()
-def generated_exact_match(model: PreTrainedModel, questions: Questions, batch_size: int) -> np.ndarray:
+def generated_exact_match(model: PreTrainedModel, questions: Items, batch_size: int) -> np.ndarray:
     """(n,) whether greedy generation gives each answer, end token included. Batches share one prompt length, so that none needs padding."""
     exact = np.zeros(len(questions), dtype=bool)
     lengths = questions.prompt_length.numpy()
@@ -41,9 +41,9 @@ def generated_exact_match(model: PreTrainedModel, questions: Questions, batch_si
     return exact
 
 
-def learn_some(model: PreTrainedModel, questions: Questions, steps: int) -> None:
+def learn_some(model: PreTrainedModel, questions: Items, steps: int) -> None:
     """Teach the answers about a few persons, so that right and wrong answers both occur."""
-    batches = QuestionBatches(questions.of_persons(np.unique(questions.person)[:LEARNED_PERSONS]), 32, seed=0)
+    batches = QuestionBatches(questions.of_units(np.unique(questions.unit)[:LEARNED_UNITS]), 32, seed=0)
     optimizer = Optimizer(name="adamw", learning_rate=2e-3, weight_decay=0.01)
     train(model, Plan(steps, batches, optimizer, Schedule(warmup_steps=10, final_fraction=1.0), frozenset([steps]), lambda step: None))
 
@@ -64,7 +64,7 @@ def main() -> None:
     batch_size = arguments.batch_size or configured.evaluation.batch_size
     with tempfile.TemporaryDirectory() as name:
         data = arguments.results / "data" if arguments.results else make_data(configured, Path(name))
-        questions = Questions.load(data / "qa.parquet").of_groups("task0_test").first_persons(arguments.persons)
+        questions = Items.load(data / "items.parquet").of("task0_test").first_units(arguments.persons)
         if arguments.results:
             model = load_checkpoint(arguments.results / "task0/model")
         else:
@@ -77,9 +77,7 @@ def main() -> None:
     write_row(arguments.json, seconds, ratio, "exact match of every question, but for ties")
 
 
-def compare(
-    model: PreTrainedModel, questions: Questions, batch_size: int, single: int, repetitions: int, threads: int
-) -> tuple[float, float]:
+def compare(model: PreTrainedModel, questions: Items, batch_size: int, single: int, repetitions: int, threads: int) -> tuple[float, float]:
     """Time the ways in turns and print them; stops when they judge any question differently. Our questions a second, and how many times as
     many as `generate` in batches."""
     ours = score(model, questions, batch_size)["exact_match"].to_numpy()

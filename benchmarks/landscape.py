@@ -15,10 +15,10 @@ import torch
 from transformers import PreTrainedModel
 
 from common import make_data, now, parser, peak_memory, pick, print_table, study, use_threads, write_row
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.model.checkpoints import build_model, load_checkpoint
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
-from forgetting.views.landscape import GROUPS, Layout, Plane, scores_on_plane, spread_questions
+from forgetting.views.landscape import SPLITS, Layout, Plane, scores_on_plane, spread_questions
 from forgetting.views.scores import AnswerScorer, PlainScorer
 from forgetting.views.shared_prefix import PrefixScorer
 
@@ -37,15 +37,15 @@ def main() -> None:
     configured = study(arguments.config)
     with tempfile.TemporaryDirectory() as name:
         data = arguments.results / "data" if arguments.results else make_data(configured, Path(name))
-        questions = Questions.load(data / "qa.parquet")
+        questions = Items.load(data / "items.parquet")
         vocabulary = load_tokenizer(data / "tokenizer").get_vocab_size()
     model = load_checkpoint(arguments.results / "task0/model") if arguments.results else build_model(configured.model, vocabulary, seed=0)
-    chosen = [spread_questions(questions.of_groups(group), arguments.questions) for group in GROUPS.values()]
+    chosen = [spread_questions(questions.of(split), arguments.questions) for split in SPLITS.values()]
     model.to(pick(arguments.device))
     compare(model, chosen, arguments)
 
 
-def compare(model: PreTrainedModel, groups: list[Questions], arguments: argparse.Namespace) -> None:
+def compare(model: PreTrainedModel, groups: list[Items], arguments: argparse.Namespace) -> None:
     """Time both ways in turns on a random plane and print them; stops when any loss differs."""
     origin = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
     points, (rows, columns) = arguments.points, arguments.grid
@@ -57,13 +57,13 @@ def compare(model: PreTrainedModel, groups: list[Questions], arguments: argparse
 
     def losses(scorer: AnswerScorer) -> np.ndarray:
         scores = scores_on_plane(scorer, layout, plane, axis, axis)
-        return np.stack([scores.loss(group)[0] for group in GROUPS.values()], -1)
+        return np.stack([scores.loss(split)[0] for split in SPLITS.values()], -1)
 
     shared, plain = partial(losses, scorer), partial(losses, PlainScorer(model, questions, origin.device))
     difference = np.abs(shared() - plain()).max()
     if difference > (1e-5 if origin.device.type == "cpu" else 1e-4) * np.abs(plain()).max():
         raise SystemExit(f"error: losses differ by {difference:.2g}")
-    tokens = sum(int((group.prompt_length + group.answer_length).sum()) - len(group) for group in groups)
+    tokens = sum(int((split.prompt_length + split.answer_length).sum()) - len(split) for split in groups)
     print(f"losses equal to {difference:.1e}; {tokens:,} tokens, {sum(len(tree.token) for tree in scorer.trees):,} distinct prefixes")
     ways: dict[str, Callable[[], np.ndarray]] = {"plain forward passes": plain, "ours: shared prefixes": shared}
     wall, cpu = measure(ways, arguments.repetitions)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from common import make_data, parser, print_table, seconds_of, start_as_jobs_do, study, use_threads
 from forgetting.config.study import StudyConfig
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.methods.base import Method, Setting, build_method
 from forgetting.model.checkpoints import build_model
+from forgetting.scenarios.biography.people import held_out_names
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
-from forgetting.stages.task1 import held_out_names
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 
@@ -24,11 +24,11 @@ TARGET_RATIO = 1.5
 
 def setting_of(configured: StudyConfig, folder: Path) -> Setting:
     """Task 1 of seed 0 on a model with random weights: the speed does not depend on what it has learned."""
-    questions, tokenizer = Questions.load(folder / "qa.parquet"), load_tokenizer(folder / "tokenizer")
+    questions, tokenizer = Items.load(folder / "items.parquet"), load_tokenizer(folder / "tokenizer")
     return Setting(
         model=build_model(configured.model, tokenizer.get_vocab_size(), seed=0),
-        task0_train=questions.of_groups("task0_train"),
-        task1=QuestionBatches(questions.of_groups("task1"), configured.task1.batch_size, seed=0),
+        task0_train=questions.of("task0_train"),
+        task1=QuestionBatches(questions.of("task1"), configured.task1.batch_size, seed=0),
         training=configured.task1,
         precision=configured.precision,
         seed=0,

@@ -27,9 +27,10 @@ from transformers import PreTrainedModel
 
 from common import KEEPS_MEMORY, Opened, make_data, now, parser, peak_memory, pick, print_table, study, use_threads, write_row
 from forgetting.config.study import StudyConfig
-from forgetting.data.items import Biographies, Questions
+from forgetting.data.items import Items
 from forgetting.model.checkpoints import build_model
 from forgetting.scenarios.biography.batches import BiographyBatches
+from forgetting.scenarios.biography.texts import Biographies
 from forgetting.training import step
 from forgetting.training.accounting import Work, peak_operations
 from forgetting.training.batches import Batch, Batches, QuestionBatches
@@ -73,7 +74,7 @@ def make_batches(configured: StudyConfig, stage: str, folder: Path, steps: int) 
     """The first batches of the configured stage, the size of the vocabulary, and the seconds that a batch took to make."""
     data, source = Opened.of(folder), None
     if stage == "task1":
-        source = QuestionBatches(Questions.load(folder / "qa.parquet").of_groups("task1"), configured.task1.batch_size, 0)
+        source = QuestionBatches(Items.load(folder / "items.parquet").of("task1"), configured.task1.batch_size, 0)
     else:
         fixed = Biographies.load(folder / "biographies.arrow").rows
         source = BiographyBatches(configured.pretrain, configured.data, data.renderer, data.pretrained, fixed, 0, data.end)

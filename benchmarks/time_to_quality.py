@@ -22,11 +22,13 @@ from transformers import PreTrainedModel
 
 from common import Opened, make_data, parser, print_table, start_as_jobs_do, study, use_threads
 from forgetting.config.study import StudyConfig
-from forgetting.data.items import Biographies, Questions
-from forgetting.evaluation.exact import biography_first_token, score
+from forgetting.data.items import Items
+from forgetting.evaluation.exact import score
 from forgetting.model.checkpoints import build_model, pick_device
 from forgetting.scenarios.biography.batches import BiographyBatches
+from forgetting.scenarios.biography.pretraining import biography_first_token
 from forgetting.scenarios.biography.rendering import disjoint_templates, sentence_orders
+from forgetting.scenarios.biography.texts import Biographies
 from forgetting.training.batches import Batch, Batches, QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
 
@@ -85,14 +87,14 @@ class Bench:
     def __init__(self, configured: StudyConfig, folder: Path) -> None:
         self.configured = configured
         self.data = Opened.of(make_data(configured, folder))
-        self.questions = Questions.load(folder / "qa.parquet")
+        self.questions = Items.load(folder / "items.parquet")
         self.fixed = Biographies.load(folder / "biographies.arrow").rows
-        persons, generator = self.data.pretrained, np.random.default_rng(12345)
-        numbers = disjoint_templates(len(persons), 1, generator)[:, 0]
-        orders = sentence_orders(len(persons), configured.data.permute, generator)
-        rows, starts = self.data.renderer.biographies(persons, numbers, orders, configured.data.full_name)
+        units, generator = self.data.pretrained, np.random.default_rng(12345)
+        numbers = disjoint_templates(len(units), 1, generator)[:, 0]
+        orders = sentence_orders(len(units), configured.data.permute, generator)
+        rows, starts = self.data.renderer.biographies(units, numbers, orders, configured.data.full_name)
         # The stored biographies would not do: the variant with fixed biographies trains on them.
-        self.unseen = Biographies(rows, persons, starts)
+        self.unseen = Biographies(rows, units, starts)
 
     def batches(self, changed: StudyConfig, seed: int) -> Counted:
         data = self.data
@@ -133,11 +135,11 @@ class Bench:
     def task0(self, model: PreTrainedModel, changed: StudyConfig, seed: int) -> float:
         """Exact match on task0_val after the configured Task 0."""
         recipe = changed.task0
-        batches = QuestionBatches(self.questions.of_groups("task0_train"), recipe.batch_size, seed)
+        batches = QuestionBatches(self.questions.of("task0_train"), recipe.batch_size, seed)
         steps = epoch_steps(len(batches.questions), recipe.batch_size, recipe.epochs)
         model.train()
         train(model, Plan(steps, batches, recipe.optimizer, recipe.schedule, frozenset([steps]), lambda step: None, changed.precision))
-        asked = self.questions.of_groups("task0_val")
+        asked = self.questions.of("task0_val")
         return float(score(model, asked, changed.evaluation.batch_size)["exact_match"].mean())
 
 

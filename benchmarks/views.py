@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from common import make_data, parser, pick, print_table, seconds_of, study, use_threads, write_row
 from forgetting.config.plan import states_job, weights_job
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.model.checkpoints import build_model
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.views import weights
@@ -38,7 +38,7 @@ def main() -> None:
     configured, device = study(arguments.config), pick(arguments.device)
     with tempfile.TemporaryDirectory() as name:
         data = make_data(configured, Path(name))
-        questions = view_questions(Questions.load(data / "qa.parquet"), arguments.persons)
+        questions = view_questions(Items.load(data / "items.parquet"), arguments.persons)
         vocabulary = load_tokenizer(data / "tokenizer").get_vocab_size()
     models = [build_model(configured.model, vocabulary, seed=0).eval()]
     models += [changed(models[-1], seed) for seed in (1, 2)]

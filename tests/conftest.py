@@ -44,17 +44,17 @@ def tiny_model(tiny_data: Path):
 
 @pytest.fixture(scope="session")
 def tiny_questions(tiny_data: Path):
-    from forgetting.data.items import Questions
+    from forgetting.data.items import Items
 
-    return Questions.load(tiny_data / "qa.parquet")
+    return Items.load(tiny_data / "items.parquet")
 
 
 @pytest.fixture
 def tiny_setting(tiny_model, tiny_data: Path, tiny_questions):
     """What a method is given before Task 1: `tiny_model` as theta*, batches of 8 questions."""
     from forgetting.methods.base import Setting
+    from forgetting.scenarios.biography.people import held_out_names
     from forgetting.scenarios.biography.tokenizer import load_tokenizer
-    from forgetting.stages.task1 import held_out_names
     from forgetting.training.batches import QuestionBatches
 
     training = sections.task1(
@@ -68,8 +68,8 @@ def tiny_setting(tiny_model, tiny_data: Path, tiny_questions):
     )
     return Setting(
         model=tiny_model,
-        task0_train=tiny_questions.of_groups("task0_train"),
-        task1=QuestionBatches(tiny_questions.of_groups("task1"), 8, 0),
+        task0_train=tiny_questions.of("task0_train"),
+        task1=QuestionBatches(tiny_questions.of("task1"), 8, 0),
         training=training,
         precision="float32",
         seed=0,

@@ -48,7 +48,7 @@ def lamol_task0(config: Task0, language_loss: float) -> LamolTask0Job:
 
 
 def landscape(**said: Any) -> LandscapeJob:
-    return LandscapeJob(**_RUN | {"arm": "seq", "landscape": sections.landscape(), "persons_per_group": None} | said)
+    return LandscapeJob(**_RUN | {"arm": "seq", "landscape": sections.landscape(), "units_per_split": None} | said)
 
 
 def weights() -> WeightsJob:

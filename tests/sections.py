@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from forgetting.config.biography import Data, Groups, Pools
 from forgetting.config.sections import (
-    Data,
     Evaluation,
     GateThresholds,
-    Groups,
     Landscape,
     Model,
     Optimizer,
-    Pools,
     Pretrain,
     RecoveryTraining,
     Schedule,
@@ -23,8 +21,8 @@ from forgetting.config.sections import (
 
 
 def groups(**said: int) -> Groups:
-    persons = {"task0_train": 12, "task0_val": 4, "task0_test": 8, "task1": 16, "control": 4, "probe": 3}
-    return Groups(**persons | said)
+    units = {"task0_train": 12, "task0_val": 4, "task0_test": 8, "task1": 16, "control": 4, "probe": 3}
+    return Groups(**units | said)
 
 
 def pools(**said: int) -> Pools:
@@ -75,7 +73,7 @@ def recovery(**said: Any) -> RecoveryTraining:
 
 
 def evaluation(**said: Any) -> Evaluation:
-    return Evaluation(**{"batch_size": 512, "persons_per_group": None} | said)
+    return Evaluation(**{"batch_size": 512, "units_per_split": None} | said)
 
 
 def landscape(**said: Any) -> Landscape:

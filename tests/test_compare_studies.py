@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.compare_studies import differences
+from tests.compare_studies import Renames, differences
 
 
 def write_metrics(path: Path, loss: float, seconds: float) -> None:
@@ -44,3 +44,16 @@ def test_every_difference_is_told(studies: tuple[Path, Path]) -> None:
         "seed1/model/model.safetensors": f"only in {old}",
         "seed2/metrics.parquet": f"only in {new}",
     }
+
+
+def test_what_was_renamed_is_compared_under_its_new_name(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+    pd.DataFrame({"group": ["a", "b"], "value": [1, 2]}).to_parquet(old / "qa.parquet")
+    pd.DataFrame({"task": ["x", "x"], "value": [1, 2], "split": ["a", "c"]}).to_parquet(new / "items.parquet")
+    names = {"files": {"qa.parquet": "items.parquet"}, "columns": {"group": "split"}, "added": frozenset(["task"])}
+    assert list(differences(old, new, Renames(**names, values={"b": "c"}))) == []
+    for left_out in names:
+        assert list(differences(old, new, Renames(**{name: said for name, said in names.items() if name != left_out}, values={"b": "c"})))
+    assert list(differences(old, new, Renames(**names)))

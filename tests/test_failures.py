@@ -11,7 +11,7 @@ import torch
 import torch._inductor.config
 from torch import Tensor
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.failures import explain, lost_contact
 from forgetting.model.checkpoints import load_weights, save_checkpoint
 from forgetting.training import loop
@@ -68,7 +68,7 @@ def test_a_job_whose_gpu_fails_can_be_resumed(
     assert all(torch.equal(weight, found[name]) for name, weight in expected_weights.items())
 
 
-def test_an_evaluation_that_does_not_fit_names_its_batch(tiny_model: Any, tiny_questions: Questions) -> None:
+def test_an_evaluation_that_does_not_fit_names_its_batch(tiny_model: Any, tiny_questions: Items) -> None:
     def evaluate(step: int) -> None:
         if step == 4:
             raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -139,7 +139,7 @@ def test_nothing_is_saved_after_a_loss_that_is_not_finite(
     seconds_between_states: int,
     said: str,
     tiny_model: Any,
-    tiny_questions: Questions,
+    tiny_questions: Items,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
-from forgetting.config.sections import ATTRIBUTES
-from forgetting.intervals import clustered_mean, clustered_wilson, mean_and_error, person_bootstrap, summarise, wilson
+from forgetting.config.biography import ATTRIBUTES
+from forgetting.intervals import clustered_mean, clustered_wilson, mean_and_error, summarise, unit_bootstrap, wilson
+from forgetting.schemas.facts import EXACT
 from forgetting.statistics import (
     CORRELATION,
     DIFFERENCE,
@@ -23,16 +24,16 @@ from forgetting.statistics import (
 )
 
 
-def answers(persons: int, accuracy: float, correlation: float, seed: int = 0) -> pd.DataFrame:
+def answers(units: int, accuracy: float, correlation: float, seed: int = 0) -> pd.DataFrame:
     """Facts whose right answers are correlated within a person by a common normal factor."""
     generator = np.random.default_rng(seed)
-    shared, own = generator.normal(size=(persons, 1)), generator.normal(size=(persons, len(ATTRIBUTES)))
+    shared, own = generator.normal(size=(units, 1)), generator.normal(size=(units, len(ATTRIBUTES)))
     right = stats.norm.cdf(np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own) < accuracy
     return pd.DataFrame(
         {
-            "person": np.repeat(np.arange(persons), len(ATTRIBUTES)),
-            "group": np.repeat(np.where(np.arange(persons) % 3 == 0, "control", "task1"), len(ATTRIBUTES)),
-            "attribute": np.tile(ATTRIBUTES, persons),
+            "unit": np.repeat(np.arange(units), len(ATTRIBUTES)),
+            "split": np.repeat(np.where(np.arange(units) % 3 == 0, "control", "task1"), len(ATTRIBUTES)),
+            "kind": np.tile(ATTRIBUTES, units),
             "exact_match": right.ravel(),
             "first_token_hard": ~right.ravel(),
             "first_token_soft": generator.random(right.size).astype("float32"),
@@ -60,8 +61,8 @@ def test_equal_values_count_as_many_as_there_are_persons(value: int) -> None:
 
 
 def test_identical_answers_within_a_person_count_once() -> None:
-    by_person = np.array([1, 0, 1, 1, 0, 1, 1, 1, 0, 1])
-    result = clustered_wilson(np.repeat(by_person, 6), np.repeat(np.arange(10), 6))
+    by_unit = np.array([1, 0, 1, 1, 0, 1, 1, 1, 0, 1])
+    result = clustered_wilson(np.repeat(by_unit, 6), np.repeat(np.arange(10), 6))
     np.testing.assert_allclose(result[1:], np.ravel(wilson(7, 10)))
 
 
@@ -72,10 +73,10 @@ def test_effective_size_never_exceeds_the_number_of_answers() -> None:
 
 
 def test_clustered_interval_is_as_wide_as_the_person_bootstrap() -> None:
-    facts = answers(persons=200, accuracy=0.6, correlation=0.5)
-    sums = facts.groupby("person")["exact_match"].mean().to_numpy()
-    draws = person_bootstrap(200, 4000, seed=1) @ sums / 200
-    result = clustered_wilson(facts["exact_match"], facts["person"])
+    facts = answers(units=200, accuracy=0.6, correlation=0.5)
+    sums = facts.groupby("unit")["exact_match"].mean().to_numpy()
+    draws = unit_bootstrap(200, 4000, seed=1) @ sums / 200
+    result = clustered_wilson(facts["exact_match"], facts["unit"])
     low, high = np.quantile(draws, [0.025, 0.975])
     assert result.high - result.low == pytest.approx(high - low, rel=0.08)
     independent = wilson(facts["exact_match"].sum(), len(facts))
@@ -85,8 +86,8 @@ def test_clustered_interval_is_as_wide_as_the_person_bootstrap() -> None:
 def test_clustered_interval_covers_the_truth() -> None:
     covered = 0
     for seed in range(200):
-        facts = answers(persons=60, accuracy=0.3, correlation=0.6, seed=seed)
-        result = clustered_wilson(facts["exact_match"], facts["person"])
+        facts = answers(units=60, accuracy=0.3, correlation=0.6, seed=seed)
+        result = clustered_wilson(facts["exact_match"], facts["unit"])
         covered += result.low <= 0.3 <= result.high
     assert covered >= 182  # 95 % of 200, less twice its standard error
 
@@ -99,47 +100,47 @@ def test_no_values_are_refused() -> None:
 def test_summarise_agrees_with_a_loop_over_cells() -> None:
     first, second = answers(30, 0.4, 0.3, seed=1).assign(step=0), answers(30, 0.7, 0.3, seed=2).assign(step=5)
     facts = pd.concat([first, second], ignore_index=True)
-    summary = summarise(facts, ["step"]).set_index(["step", "group", "attribute", "metric"])
+    summary = summarise(facts, ["step"], EXACT).set_index(["step", "split", "kind", "metric"])
     assert len(summary) == 2 * 2 * 7 * 4
-    for (step, group, attribute, metric), row in summary.iterrows():
-        cell = facts[(facts["step"] == step) & (facts["group"] == group)]
-        cell = cell if attribute == "all" else cell[cell["attribute"] == attribute]
+    for (step, split, kind, metric), row in summary.iterrows():
+        cell = facts[(facts["step"] == step) & (facts["split"] == split)]
+        cell = cell if kind == "all" else cell[cell["kind"] == kind]
         values = cell[metric].astype(float)
         assert row["value"] == pytest.approx(values.mean())
         assert row["n"] == len(cell)
         if metric in ("exact_match", "first_token_hard"):
-            np.testing.assert_allclose(row[["low", "high"]].astype(float), clustered_wilson(values, cell["person"])[1:])
+            np.testing.assert_allclose(row[["low", "high"]].astype(float), clustered_wilson(values, cell["unit"])[1:])
         else:
-            residual = (values - values.mean()).groupby(cell["person"]).sum()
+            residual = (values - values.mean()).groupby(cell["unit"]).sum()
             variance = (residual**2).sum() / len(cell) ** 2 * len(residual) / (len(residual) - 1)
             assert row["high"] - row["value"] == pytest.approx(stats.norm.ppf(0.975) * np.sqrt(variance))
 
 
 def test_summarise_keeps_key_columns_and_needs_none() -> None:
     facts = answers(4, 0.5, 0.2).assign(arm="seq", seed=3)
-    assert list(summarise(facts, ["arm", "seed"]).columns[:4]) == ["arm", "seed", "group", "attribute"]
-    assert list(summarise(facts).columns) == ["group", "attribute", "metric", "value", "n", "low", "high"]
+    assert list(summarise(facts, ["arm", "seed"], EXACT).columns[:4]) == ["arm", "seed", "split", "kind"]
+    assert list(summarise(facts, [], EXACT).columns) == ["split", "kind", "metric", "value", "n", "low", "high"]
 
 
 def test_summarise_is_fast_enough_for_dense_evaluation() -> None:
     facts = answers(750, 0.5, 0.2).assign(step=0)
-    summarise(facts, ["step"])
+    summarise(facts, ["step"], EXACT)
     best = min(_seconds(facts) for _ in range(5))
     assert best < 0.05
 
 
 def _seconds(facts: pd.DataFrame) -> float:
     start = time.perf_counter()
-    summarise(facts, ["step"])
+    summarise(facts, ["step"], EXACT)
     return time.perf_counter() - start
 
 
 def test_bootstrap_weights_are_draws_with_replacement() -> None:
-    weights = person_bootstrap(20, 3000, seed=4)
+    weights = unit_bootstrap(20, 3000, seed=4)
     assert weights.shape == (3000, 20)
     assert (weights.sum(axis=1) == 20).all()
     np.testing.assert_allclose(weights.var(axis=0), 0.95, rtol=0.15)
-    np.testing.assert_array_equal(weights, person_bootstrap(20, 3000, seed=4))
+    np.testing.assert_array_equal(weights, unit_bootstrap(20, 3000, seed=4))
 
 
 def test_t_interval_agrees_with_scipy() -> None:
@@ -231,14 +232,14 @@ def test_a_mean_beyond_the_bounds_of_its_kind_is_refused() -> None:
 @pytest.mark.parametrize("truth", [0.05, 0.5, 0.97])
 def test_intervals_of_a_share_over_seeds_cover_its_mean_and_plain_t_covers_less_at_the_border(seeds: int, truth: float) -> None:
     """Seeds with their own truths (logit normal, 0.7 wide), each measured on 60 persons; covered must be the mean of such truths."""
-    generator, persons = np.random.default_rng(5), 60
+    generator, units = np.random.default_rng(5), 60
 
     def truths(shape: tuple[int, ...]) -> np.ndarray:
         return 1 / (1 + np.exp(-(np.log(truth / (1 - truth)) + 0.7 * generator.standard_normal(shape))))
 
     target, drawn = truths((200_000,)).mean(), 1500
-    shares = generator.binomial(persons, truths((drawn, seeds))) / persons
-    lows, highs = wilson(shares * persons, persons)
+    shares = generator.binomial(units, truths((drawn, seeds))) / units
+    lows, highs = wilson(shares * units, units)
     frame = pd.DataFrame({"seed": np.tile(np.arange(seeds), drawn), "study": np.repeat(np.arange(drawn), seeds), "value": shares.ravel()})
     found = over_seeds(frame.assign(low=lows.ravel(), high=highs.ravel()), ["study"], kind=PROPORTION)
     covered = ((found["low"] <= target) & (target <= found["high"])).mean()
@@ -265,7 +266,7 @@ def test_a_difference_of_the_same_persons_is_as_wide_as_its_bootstrap_away_from_
     ability = generator.beta(4, 2, 400)
     first, second = (generator.binomial(6, share) / 6 for share in (ability, ability * 0.8))
     found = paired_difference(first, second, 6)
-    draws = person_bootstrap(400, 4000, seed=2) @ (first - second) / 400
+    draws = unit_bootstrap(400, 4000, seed=2) @ (first - second) / 400
     assert found.value == pytest.approx((first - second).mean())
     np.testing.assert_allclose(found[1:], np.quantile(draws, [0.025, 0.975]), atol=0.006)
 

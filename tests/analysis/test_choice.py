@@ -11,13 +11,13 @@ from forgetting.analysis.choice import choose
 
 def run(arm: str, seed: int, val: list[float], test: list[float], task1: list[float]) -> pd.DataFrame:
     rows = [
-        (step, group, "all", "exact_match", values[step])
-        for group, values in (("task0_val", val), ("task0_test", test), ("task1", task1))
+        (step, split, "all", "exact_match", values[step])
+        for split, values in (("task0_val", val), ("task0_test", test), ("task1", task1))
         for step in range(len(values))
     ]
     reached = [step for step, value in enumerate(task1) if value >= 0.99]
     rows.append((len(task1) - 1, "task1", "all", "early_stop_step", float(reached[0]) if reached else np.nan))
-    frame = pd.DataFrame(rows, columns=["step", "group", "attribute", "metric", "value"])
+    frame = pd.DataFrame(rows, columns=["step", "split", "kind", "metric", "value"])
     return frame.assign(scale="tiny", seed=seed, stage="task1", arm=arm, n=1, low=np.nan, high=np.nan)
 
 

@@ -17,13 +17,13 @@ def features(seed: int, early: float, whole: float) -> pd.DataFrame:
     rows = []
     for before, after, value in (("task0", "task1_early", early), ("task0", "task1_end", whole), ("task1_early", "task1_end", 77.0)):
         for layer in (0, 1, LAYERS):
-            for group in ("task0_test", "task1"):
-                for attribute in ("all", "major"):
-                    right = layer == LAYERS and group == "task0_test" and attribute == "all"
+            for split in ("task0_test", "task1"):
+                for kind in ("all", "major"):
+                    right = layer == LAYERS and split == "task0_test" and kind == "all"
                     for metric in ("relative_shift", "cka"):
                         found = value if right and metric == "relative_shift" else 55.0
-                        rows.append((before, after, layer, group, attribute, metric, found, 0.9 * found, 1.1 * found))
-    frame = pd.DataFrame(rows, columns=["before", "after", "layer", "group", "attribute", "metric", "value", "low", "high"])
+                        rows.append((before, after, layer, split, kind, metric, found, 0.9 * found, 1.1 * found))
+    frame = pd.DataFrame(rows, columns=["before", "after", "layer", "split", "kind", "metric", "value", "low", "high"])
     return frame.assign(scale="tiny", seed=seed, arm="seq", chance=NAN)
 
 

@@ -29,17 +29,17 @@ def metrics(seeds: tuple[int, ...] = (0,)) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for seed in seeds:
         for arm in TASK0:
-            run = {"seed": seed, "arm": arm, "attribute": "all", "metric": "exact_match", "low": np.nan, "high": np.nan}
-            for group, values in (
+            run = {"seed": seed, "arm": arm, "kind": "all", "metric": "exact_match", "low": np.nan, "high": np.nan}
+            for split, values in (
                 ("task0_test", TASK0[arm]),
                 ("task0_val", TASK0[arm]),
                 ("task1", TASK1[arm]),
                 ("control", (0.0, 0.0, 0.0)),
             ):
-                rows += [run | {"group": group, "step": step, "value": value} for step, value in zip(STEPS, values, strict=True)]
+                rows += [run | {"split": split, "step": step, "value": value} for step, value in zip(STEPS, values, strict=True)]
             stop = next((step for step, value in zip(STEPS, TASK1[arm], strict=True) if value >= 0.9), np.nan)
-            rows.append(run | {"group": "task1", "metric": "early_stop_step", "step": 200, "value": stop})
-            rows += [run | {"group": "train", "metric": name, "step": 200, "value": value} for name, value in TRAIN.get(arm, {}).items()]
+            rows.append(run | {"split": "task1", "metric": "early_stop_step", "step": 200, "value": stop})
+            rows += [run | {"split": "train", "metric": name, "step": 200, "value": value} for name, value in TRAIN.get(arm, {}).items()]
     return pd.DataFrame(rows)
 
 
@@ -54,17 +54,17 @@ RIGHT: list[Probe] = [
 
 def probes(right: Sequence[Probe] = RIGHT) -> tuple[pd.DataFrame, pd.DataFrame]:
     """RECOVERY and RECOVERY_FACTS: 8 facts, of which so many are right: before 8, at the end 4, recovered 7; pretrained 6."""
-    keys = {"group": "task0_test", "step": 0}
+    keys = {"split": "task0_test", "step": 0}
     rows, facts = [], []
     for seed, arm, start, checkpoint, epochs, count in right:
         run = keys | {"seed": seed, "arm": arm, "start": start, "checkpoint": checkpoint, "epochs": epochs, "training": "right"}
-        rows.append(run | {"attribute": "all", "metric": "exact_match", "value": count / 8, "low": np.nan, "high": np.nan})
-        facts += [run | {"person": person, "attribute": "major", "exact_match": person < count} for person in range(8)]
+        rows.append(run | {"kind": "all", "metric": "exact_match", "value": count / 8, "low": np.nan, "high": np.nan})
+        facts += [run | {"unit": unit, "kind": "major", "exact_match": unit < count} for unit in range(8)]
     return pd.DataFrame(rows), pd.DataFrame(facts)
 
 
 def floors() -> pd.DataFrame:
-    rows = [{"group": group, "attribute": "all", "metric": "exact_match", "value": 0.02} for group in ("task0_test", "task1")]
+    rows = [{"split": split, "kind": "all", "metric": "exact_match", "value": 0.02} for split in ("task0_test", "task1")]
     return pd.DataFrame(rows).assign(seed=0)
 
 
@@ -144,7 +144,7 @@ def test_grid_holds_every_arm_and_says_what_was_not_reached() -> None:
     assert cells["arm"].tolist() == list(TASK0) and cells["chosen"].tolist() == ["yes", "yes", "no"]
     assert cells["Task 0 at matched Task 1"].tolist()[2] == "not reached"
     one = metrics((0, 1))
-    failed = (one["seed"] == 1) & (one["arm"] == "seq") & (one["group"] == "task1") & (one["metric"] == "exact_match")
+    failed = (one["seed"] == 1) & (one["arm"] == "seq") & (one["split"] == "task1") & (one["metric"] == "exact_match")
     one["value"] = one["value"].mask(failed, 0.1)
     stop = (one["seed"] == 1) & (one["arm"] == "seq") & (one["metric"] == "early_stop_step")
     found = grid_table(one.assign(value=one["value"].mask(stop)), CHOICE, 0.9)
@@ -162,8 +162,8 @@ def learning(
     for seed in range(len(task1["seq"])):
         frame = metrics((seed,))
         for arm, curves in task1.items():
-            for group, values in (("task1", curves[seed]), ("task0_test", task0[arm][seed])):
-                here = (frame["arm"] == arm) & (frame["group"] == group) & (frame["metric"] == "exact_match")
+            for split, values in (("task1", curves[seed]), ("task0_test", task0[arm][seed])):
+                here = (frame["arm"] == arm) & (frame["split"] == split) & (frame["metric"] == "exact_match")
                 frame.loc[here, "value"] = list(values)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)

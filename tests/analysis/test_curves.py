@@ -24,16 +24,16 @@ def hand_made(values: dict[int, float]) -> pd.DataFrame:
 
 
 def metrics_of(task0: dict[int, float], task1: dict[int, float], stop: float, arm: str = "seq", seed: int = 0) -> pd.DataFrame:
-    parts = [hand_made(task0).assign(group="task0_test"), hand_made(task1).assign(group="task1")]
+    parts = [hand_made(task0).assign(split="task0_test"), hand_made(task1).assign(split="task1")]
     frame = pd.concat(parts).assign(metric="exact_match")
     extra = pd.DataFrame(
         [
-            {"step": max(task0), "group": "task1", "metric": "early_stop_step", "value": stop},
-            {"step": 0, "group": "train", "metric": "learning_rate", "value": 1e-4},
-            {"step": max(task0), "group": "train", "metric": "seconds", "value": 60.0},
+            {"step": max(task0), "split": "task1", "metric": "early_stop_step", "value": stop},
+            {"step": 0, "split": "train", "metric": "learning_rate", "value": 1e-4},
+            {"step": max(task0), "split": "train", "metric": "seconds", "value": 60.0},
         ]
     )
-    return pd.concat([frame, extra], ignore_index=True).assign(attribute="all", arm=arm, seed=seed)
+    return pd.concat([frame, extra], ignore_index=True).assign(kind="all", arm=arm, seed=seed)
 
 
 TASK0 = {0: 1.0, 50: 0.4, 100: 0.2, 150: 0.3, 200: 0.1, 400: 0.6, 800: 0.5}
@@ -138,7 +138,7 @@ def test_missing_group_is_named() -> None:
 def test_the_trough_is_chosen_on_persons_that_are_not_reported() -> None:
     """Validation persons are lowest at step 100, test persons at 150; a run that never had Task 0 has no trough, and takes step 150."""
     levels = {"task0_test": {50: 0.4, 100: 0.2, 150: 0.1, 200: 0.0}, "task0_val": {50: 0.4, 100: 0.1, 150: 0.2, 200: 0.0}}
-    rows = [(group, step, value) for group, values in levels.items() for step, value in values.items()]
-    metrics = pd.DataFrame(rows, columns=["group", "step", "value"]).assign(metric="exact_match", attribute="all", low=0.0, high=1.0)
+    rows = [(split, step, value) for split, values in levels.items() for step, value in values.items()]
+    metrics = pd.DataFrame(rows, columns=["split", "step", "value"]).assign(metric="exact_match", kind="all", low=0.0, high=1.0)
     assert trough_step(metrics.assign(arm="seq"), [50, 100, 150, 200]) == 100
     assert trough_step(metrics.assign(arm="seq-no-task0"), [50, 100, 150, 200]) == 150

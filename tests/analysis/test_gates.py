@@ -19,14 +19,14 @@ NAN = float("nan")
 
 
 def metrics(path: Path, rows: list[tuple[int, str, str, float]]) -> Path:
-    frame = pd.DataFrame(rows, columns=["step", "group", "metric", "value"])
-    frame = frame.assign(scale="t", seed=0, stage="task1", arm="seq", attribute="all", n=600, low=frame["value"], high=frame["value"])
+    frame = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
+    frame = frame.assign(scale="t", seed=0, stage="task1", arm="seq", kind="all", n=600, low=frame["value"], high=frame["value"])
     write_table(frame, path, METRICS)
     return path
 
 
 def recovery(path: Path, rows: list[tuple[str, int, float, str, float]]) -> Path:
-    frame = pd.DataFrame(rows, columns=["start", "checkpoint", "epochs", "group", "value"])
+    frame = pd.DataFrame(rows, columns=["start", "checkpoint", "epochs", "split", "value"])
     frame = frame.assign(
         training="right",
         units=150,
@@ -34,7 +34,7 @@ def recovery(path: Path, rows: list[tuple[str, int, float, str, float]]) -> Path
         seed=0,
         stage="recovery",
         arm="seq",
-        attribute="all",
+        kind="all",
         metric="exact_match",
         step=(frame["epochs"] * 57).astype(int),
     )
@@ -46,7 +46,7 @@ def recovery(path: Path, rows: list[tuple[str, int, float, str, float]]) -> Path
 def floors(tmp_path: Path) -> Path:
     return metrics(
         tmp_path / "floors.parquet",
-        [(0, group, "exact_match", value) for group, value in (("task0_test", 0.01), ("control", 0.02), ("task1", 0.02))],
+        [(0, split, "exact_match", value) for split, value in (("task0_test", 0.01), ("control", 0.02), ("task1", 0.02))],
     )
 
 
@@ -62,7 +62,7 @@ def before_task1(tmp_path: Path, floors: Path, accuracy: float, control: float =
         tmp_path / "task0.parquet",
         [(0, "task0_test", "exact_match", 0.0), (225, "task0_test", "exact_match", accuracy), (225, "control", "exact_match", control)],
     )
-    seen = [(0, group, f"pretrained_{what}_tokens", 1.0) for group in ("task1", "control") for what in ("name", "answer")]
+    seen = [(0, split, f"pretrained_{what}_tokens", 1.0) for split in ("task1", "control") for what in ("name", "answer")]
     seen[0] = (0, "task1", "pretrained_name_tokens", names)
     return task0_gates(run_of(), floors, metrics(tmp_path / "coverage.parquet", seen), pretrain, task0)
 
@@ -107,7 +107,7 @@ def of_sequential_arm(tmp_path: Path, floors: Path, before: float) -> dict[str, 
         + [("task1", 2000, 1.0, "task0_test", 0.7), ("task1", 150, 1.0, "control", 0.02)],
     )
     controls = recovery(
-        tmp_path / "controls.parquet", [("pretrained", 0, 1.0, group, value) for group, value in (("control", 0.05), ("task0_test", 0.85))]
+        tmp_path / "controls.parquet", [("pretrained", 0, 1.0, split, value) for split, value in (("control", 0.05), ("task0_test", 0.85))]
     )
     return {gate.gate: gate for gate in task1_gates(run_of(), floors, curve, probes, controls)}
 
@@ -127,9 +127,9 @@ def test_the_highest_of_many_evaluations_by_chance_seldom_fails_a_gate(tmp_path:
     """Guessing is right in 0.02 of 600 questions, 40 times; a leak of a tenth of them fails. 2,000 draws of such a study."""
     guesses = np.random.default_rng(0).binomial(600, 0.02, (2000, 40)) / 600
     rows = [(step, "control", "exact_match", value) for step, value in enumerate(guesses[0])]
-    rest = [(step, group, "exact_match", 0.5) for group in ("task0_test", "task1") for step in (0, 100)]
+    rest = [(step, split, "exact_match", 0.5) for split in ("task0_test", "task1") for step in (0, 100)]
     probes = recovery(
-        tmp_path / "recovery.parquet", [("task1", step, 1.0, group, 0.1) for step in (50, 100) for group in ("task0_test", "control")]
+        tmp_path / "recovery.parquet", [("task1", step, 1.0, split, 0.1) for step in (50, 100) for split in ("task0_test", "control")]
     )
     controls = recovery(tmp_path / "controls.parquet", [("pretrained", 0, 1.0, "task0_test", 0.9)])
     gates = task1_gates(run_of(), floors, metrics(tmp_path / "task1.parquet", rows + rest), probes, controls)

@@ -45,7 +45,7 @@ def table(arm: str, seed: int = 0, shares: float = 0.2, last: float = 10.0) -> p
     rows += [(4, "stream", name, 1.0, 0.9, 1.0, 0.0) for name in ("depth_correlation", "relative_depth_correlation")]
     rows += [(n, "stream", "bound_if_frozen", 8.0 - 2 * n, np.nan, np.nan, np.nan) for n in range(5)]
     frame = pd.DataFrame(rows, columns=["layer", "component", "metric", "value", "low", "high", "chance"])
-    return frame.assign(scale="tiny", seed=seed, arm=arm, after="task1_end", group="task0_test", chance_low=np.nan, chance_high=np.nan)
+    return frame.assign(scale="tiny", seed=seed, arm=arm, after="task1_end", split="task0_test", chance_low=np.nan, chance_high=np.nan)
 
 
 def verdict(frame: pd.DataFrame, arm: str, statistic) -> pd.Series:
@@ -143,7 +143,7 @@ def test_the_residual_stream_is_judged_by_the_persons_of_its_last_layer():
     rows = [(layer, metric, 0.5, 0.4, 0.6) for layer in (1, 2, 3) for metric in ("single_shifts_along", "mean_shift_along")]
     rows += [(4, "single_shifts_along", 0.06, 0.055, 0.07), (4, "mean_shift_along", 0.04, 0.03, 0.051)]
     stream = pd.DataFrame(rows, columns=["layer", "metric", "value", "low", "high"]).assign(component="stream", chance=CHANCE)
-    frame = pd.concat([table("seq"), stream.assign(scale="tiny", seed=0, arm="seq", after="task1_end", group="task0_test")])
+    frame = pd.concat([table("seq"), stream.assign(scale="tiny", seed=0, arm="seq", after="task1_end", split="task0_test")])
     single, mean = (verdict(theory_verdicts(frame), "seq", statistic) for statistic in (STREAM_SINGLE, STREAM_MEAN))
     assert single[["value", "low", "high"]].tolist() == pytest.approx([1.2, 1.1, 1.4]) and single["supported"] == "in this run: above"
     assert mean[["value", "low", "high"]].tolist() == pytest.approx([0.8, 0.6, 1.02]) and mean["supported"] == "in this run: open"

@@ -17,28 +17,28 @@ from forgetting.analysis.spurious import (
 )
 from forgetting.analysis.standing import against_controls, content_and_form
 from forgetting.analysis.words import standing
-from forgetting.config.sections import ATTRIBUTES
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.intervals import Interval
 
 
 def facts(right: np.ndarray, **columns: object) -> pd.DataFrame:
     """Facts of `task0_test` from a table of right answers, (persons, 6)."""
-    persons = len(right)
+    units = len(right)
     frame = pd.DataFrame(
         {
-            "person": np.repeat(np.arange(persons), len(ATTRIBUTES)),
-            "attribute": np.tile(ATTRIBUTES, persons),
+            "unit": np.repeat(np.arange(units), len(ATTRIBUTES)),
+            "kind": np.tile(ATTRIBUTES, units),
             "exact_match": np.asarray(right, dtype=bool).ravel(),
         }
     )
-    return frame.assign(group="task0_test", **columns)
+    return frame.assign(split="task0_test", **columns)
 
 
-def with_accuracy(accuracy: float, persons: int = 50) -> np.ndarray:
+def with_accuracy(accuracy: float, units: int = 50) -> np.ndarray:
     """The same share of right answers for every person, as nearly as six answers allow, and exactly over all."""
-    right = np.zeros(persons * 6, dtype=bool)
+    right = np.zeros(units * 6, dtype=bool)
     right[: round(accuracy * len(right))] = True
-    return np.random.default_rng(0).permutation(right).reshape(persons, 6)
+    return np.random.default_rng(0).permutation(right).reshape(units, 6)
 
 
 def test_share_of_known_accuracies() -> None:
@@ -52,7 +52,7 @@ def test_interval_agrees_with_a_loop_over_resampled_persons() -> None:
     generator = np.random.default_rng(5)
     stages = [facts(generator.random((40, 6)) < level) for level in (0.95, 0.2, 0.8)]
     share = spurious_share(*stages)
-    means = np.stack([stage.groupby("person")["exact_match"].mean() for stage in stages], axis=1)
+    means = np.stack([stage.groupby("unit")["exact_match"].mean() for stage in stages], axis=1)
     draws = []
     for _ in range(4000):
         before, dropped, recovered = means[generator.integers(0, 40, 40)].mean(axis=0)
@@ -146,13 +146,13 @@ def probe_tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
                 facts(with_accuracy(accuracy), checkpoint=checkpoint, epochs=epochs, step=int(56 * epochs), start="task1", training="right")
             )
     table = pd.concat(parts).assign(seed=0, arm="seq")
-    keys = ["seed", "arm", "start", "training", "checkpoint", "epochs", "step", "group"]
+    keys = ["seed", "arm", "start", "training", "checkpoint", "epochs", "step", "split"]
     recovery = table.groupby(keys, as_index=False)["exact_match"].mean().rename(columns={"exact_match": "value"})
-    recovery = recovery.assign(metric="exact_match", attribute="all", low=np.nan, high=np.nan)
+    recovery = recovery.assign(metric="exact_match", kind="all", low=np.nan, high=np.nan)
     on_val = [(step, "task0_val", "exact_match", value) for step, value in dropped.items()]
     rows = [*on_val, (300, "task1", "early_stop_step", 300.0)]
-    metrics = pd.DataFrame(rows, columns=["step", "group", "metric", "value"])
-    metrics = metrics.assign(seed=0, arm="seq", attribute="all", low=np.nan, high=np.nan)
+    metrics = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
+    metrics = metrics.assign(seed=0, arm="seq", kind="all", low=np.nan, high=np.nan)
     return metrics, recovery, table
 
 
@@ -270,7 +270,7 @@ def test_the_floor_starts_from_its_last_checkpoint_up_to_the_same_step(step: int
 
 def test_controls_of_form_and_content_by_hand() -> None:
     """The probability of what nobody was told is the mean of exp(-nll) over persons: 0.5 and 0.25 here."""
-    control = facts(np.zeros((2, 6), dtype=bool)).assign(group="control", answer_nll=np.repeat(-np.log([0.5, 0.25]), 6))
+    control = facts(np.zeros((2, 6), dtype=bool)).assign(split="control", answer_nll=np.repeat(-np.log([0.5, 0.25]), 6))
     parts = []
     for training, units, accuracy in (("right", 150, 0.9), ("unseen", 64, 0.4)):
         run = {"seed": 0, "arm": "seq", "start": "task1", "checkpoint": 150, "training": training, "units": units}

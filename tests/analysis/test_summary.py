@@ -34,12 +34,12 @@ def test_parameters_of_seeds_with_different_vocabularies_are_a_whole_number() ->
     frames = []
     for seed, parameters in enumerate((1000, 1001)):
         curves = [
-            pd.DataFrame({"step": steps, "group": group, "metric": "exact_match", "value": 0.5, "low": 0.4, "high": 0.6})
-            for group in ("task0_test", "task1", "control")
+            pd.DataFrame({"step": steps, "split": split, "metric": "exact_match", "value": 0.5, "low": 0.4, "high": 0.6})
+            for split in ("task0_test", "task1", "control")
         ]
         costs = {"trained_parameters": parameters, "seconds": 60.0}
-        curves += [pd.DataFrame({"step": [190], "group": "all", "metric": [name], "value": [value]}) for name, value in costs.items()]
-        frames.append(pd.concat(curves).assign(seed=seed, arm="seq", attribute="all", stage="task1", scale="made up", n=60))
+        curves += [pd.DataFrame({"step": [190], "split": "all", "metric": [name], "value": [value]}) for name, value in costs.items()]
+        frames.append(pd.concat(curves).assign(seed=seed, arm="seq", kind="all", stage="task1", scale="made up", n=60))
     metrics = pd.concat(frames, ignore_index=True)
     floors = metrics[(metrics["step"] == 0)].assign(stage="floors", arm=None)
     table = methods_table(metrics, floors, 0.99)

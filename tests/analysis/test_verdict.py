@@ -8,13 +8,14 @@ import pytest
 from scipy.stats import t as student
 
 from forgetting.analysis.propositions import theory_verdicts
-from forgetting.analysis.spurious import accuracy_by_person
+from forgetting.analysis.spurious import accuracy_by_unit
 from forgetting.analysis.summary import formatted
 from forgetting.analysis.verdict import theory_table, verdict_table
-from forgetting.config.sections import ATTRIBUTES
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.figures.present import present
 from forgetting.intervals import summarise
 from forgetting.schemas.common_shift import COMMON_SHIFT
+from forgetting.schemas.facts import EXACT
 from forgetting.schemas.features import FEATURES
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
@@ -22,7 +23,7 @@ from forgetting.schemas.theory import THEORY
 from forgetting.statistics import paired_difference
 from forgetting.tables import write_table
 
-PERSONS, END = 50, 2000
+UNITS, END = 50, 2000
 BEFORE = 0.96
 PLANTED = {
     "spurious": {100: (0.10, 0.94), 150: (0.12, 0.94), END: (0.50, 0.70)},
@@ -34,13 +35,13 @@ PROBES = {"pretrained": 0.1, "task0": 0.6, "task1_early": 0.55, "task1_matched":
 Frames = dict[str, pd.DataFrame]
 
 
-def answers(accuracy: float, group: str = "task0_test", shift: int = 0, **run: object) -> pd.DataFrame:
+def answers(accuracy: float, split: str = "task0_test", shift: int = 0, **run: object) -> pd.DataFrame:
     """As many right answers as the accuracy says, spread over the persons; `shift` makes others of them the right ones."""
-    count = PERSONS * len(ATTRIBUTES)
+    count = UNITS * len(ATTRIBUTES)
     rank = (np.arange(count) * 7 + shift) % count
-    frame = pd.DataFrame({"person": np.repeat(np.arange(PERSONS), len(ATTRIBUTES)), "attribute": np.tile(ATTRIBUTES, PERSONS)})
+    frame = pd.DataFrame({"unit": np.repeat(np.arange(UNITS), len(ATTRIBUTES)), "kind": np.tile(ATTRIBUTES, UNITS)})
     right = rank < round(accuracy * count)
-    frame = frame.assign(group=group, exact_match=right, first_token_hard=right, first_token_soft=0.5, answer_nll=1.0)
+    frame = frame.assign(split=split, exact_match=right, first_token_hard=right, first_token_soft=0.5, answer_nll=1.0)
     return frame.assign(
         **{"scale": "tiny", "stage": "recovery", "start": "task1", "training": "right", "units": 150, "checkpoint": 0, "epochs": 0.0} | run
     )
@@ -67,7 +68,7 @@ def recovery_facts(seed: int, jitter: float) -> pd.DataFrame:
 def metrics(seed: int, learned: bool = True) -> pd.DataFrame:
     """Only what the verdict asks of them: where Task 1 was learned."""
     rows = pd.DataFrame({"arm": list(PLANTED), "value": float(END) if learned else np.nan})
-    rows = rows.assign(scale="tiny", seed=seed, stage="task1", step=END, group="task1", attribute="all", metric="early_stop_step")
+    rows = rows.assign(scale="tiny", seed=seed, stage="task1", step=END, split="task1", kind="all", metric="early_stop_step")
     return rows.assign(n=1, low=np.nan, high=np.nan)
 
 
@@ -75,16 +76,16 @@ def common_shift(seed: int) -> pd.DataFrame:
     """Of arm `spurious`; the rows with another space, grouping or attribute must not be taken for the ones that count."""
     rows = []
     for point, restored in SHIFTS.items():
-        for space, grouping, attribute in (
-            ("logits", "attribute_position", "all"),
+        for space, grouping, kind in (
+            ("logits", "kind_position", "all"),
             ("logits", "one_shift", "all"),
-            ("residual_stream", "attribute_position", "all"),
-            ("logits", "attribute_position", "major"),
+            ("residual_stream", "kind_position", "all"),
+            ("logits", "kind_position", "major"),
         ):
-            right = (space, grouping, attribute) == ("logits", "attribute_position", "all")
+            right = (space, grouping, kind) == ("logits", "kind_position", "all")
             for removed, metric, value in (("nothing", "common_share", 0.7), ("common", "restored_share", restored)):
-                rows.append((point, space, grouping, attribute, removed, metric, value if right else -9.0))
-    frame = pd.DataFrame(rows, columns=["point", "space", "grouping", "attribute", "removed", "metric", "value"])
+                rows.append((point, space, grouping, kind, removed, metric, value if right else -9.0))
+    frame = pd.DataFrame(rows, columns=["point", "space", "grouping", "kind", "removed", "metric", "value"])
     frame = frame.assign(scale="tiny", seed=seed, arm="spurious", step=0, low=frame["value"] - 0.04, high=frame["value"] + 0.04)
     return frame.assign(chance=0.0, chance_low=-0.01, chance_high=0.01)
 
@@ -94,11 +95,11 @@ def features(seed: int) -> pd.DataFrame:
     rows = []
     for checkpoint, accuracy in PROBES.items():
         for layer, value in ((3, 0.1), (4, accuracy)):
-            for attribute in (*ATTRIBUTES, "all"):
-                rows.append((checkpoint, layer, attribute, "probe_accuracy", 0.8 * value, 0.8 * (value - 0.08), 0.8 * (value + 0.08), 0.08))
-                rows.append((checkpoint, layer, attribute, "probe_ceiling", 0.8, np.nan, np.nan, np.nan))
-    frame = pd.DataFrame(rows, columns=["before", "layer", "attribute", "metric", "value", "low", "high", "chance"])
-    return frame.assign(scale="tiny", seed=seed, arm="spurious", after=frame["before"], group="task0_test")
+            for kind in (*ATTRIBUTES, "all"):
+                rows.append((checkpoint, layer, kind, "probe_accuracy", 0.8 * value, 0.8 * (value - 0.08), 0.8 * (value + 0.08), 0.08))
+                rows.append((checkpoint, layer, kind, "probe_ceiling", 0.8, np.nan, np.nan, np.nan))
+    frame = pd.DataFrame(rows, columns=["before", "layer", "kind", "metric", "value", "low", "high", "chance"])
+    return frame.assign(scale="tiny", seed=seed, arm="spurious", after=frame["before"], split="task0_test")
 
 
 def frames(seeds: int) -> Frames:
@@ -106,7 +107,9 @@ def frames(seeds: int) -> Frames:
     facts = pd.concat([recovery_facts(seed, jitter) for seed, jitter in enumerate(jitters)], ignore_index=True)
     return {
         "metrics": pd.concat([metrics(seed) for seed in range(seeds)], ignore_index=True),
-        "recovery": summarise(facts, ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]),
+        "recovery": summarise(
+            facts, ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"], EXACT
+        ),
         "recovery_facts": facts,
         "common_shift": pd.concat([common_shift(seed) for seed in range(seeds)], ignore_index=True),
         "features": pd.concat([features(seed) for seed in range(seeds)], ignore_index=True),
@@ -115,12 +118,12 @@ def frames(seeds: int) -> Frames:
 
 def test_a_difference_of_accuracies_and_its_interval() -> None:
     first, second = answers(0.8), answers(0.5, shift=3)
-    by_person = (first.groupby("person")["exact_match"].mean() - second.groupby("person")["exact_match"].mean()).to_numpy()
-    found = paired_difference(accuracy_by_person(first), accuracy_by_person(second), len(ATTRIBUTES))
+    by_unit = (first.groupby("unit")["exact_match"].mean() - second.groupby("unit")["exact_match"].mean()).to_numpy()
+    found = paired_difference(accuracy_by_unit(first), accuracy_by_unit(second), len(ATTRIBUTES))
     assert found.value == pytest.approx(0.3)
-    half = student.ppf(0.975, PERSONS - 1) * by_person.std(ddof=1) / np.sqrt(PERSONS)
+    half = student.ppf(0.975, UNITS - 1) * by_unit.std(ddof=1) / np.sqrt(UNITS)
     assert found[1:] == pytest.approx([0.3 - half, 0.3 + half], abs=0.02)
-    same = paired_difference(np.ones(PERSONS), np.ones(PERSONS), len(ATTRIBUTES))
+    same = paired_difference(np.ones(UNITS), np.ones(UNITS), len(ATTRIBUTES))
     assert same.low < same.value == 0 < same.high, "no person differs, which is known of so many persons only"
 
 
@@ -152,9 +155,9 @@ def test_three_seeds_give_the_interval_over_seeds() -> None:
     single = [verdict_table(**{name: part[part["seed"] == seed] for name, part in frames(3).items()}).set_index("arm") for seed in range(3)]
     names = ["early_recovered", "early_recovered_low", "early_recovered_high"]
     ends = np.array([one.loc["spurious", names].tolist() for one in single])
-    persons = [0.94 - np.sqrt(((recovered - ends[:, 1]) ** 2).sum()) / 3, 0.94 + np.sqrt(((ends[:, 2] - recovered) ** 2).sum()) / 3]
+    units = [0.94 - np.sqrt(((recovered - ends[:, 1]) ** 2).sum()) / 3, 0.94 + np.sqrt(((ends[:, 2] - recovered) ** 2).sum()) / 3]
     low, high = 1 / (1 + np.exp(-on_logit))
-    assert table.loc["spurious", names].tolist() == pytest.approx([0.94, min(low, persons[0]), max(high, persons[1])])
+    assert table.loc["spurious", names].tolist() == pytest.approx([0.94, min(low, units[0]), max(high, units[1])])
     share, names = half / 0.86, [f"early_spurious_share{end}" for end in ("", "_low", "_high")]
     found = table.loc["spurious", names].tolist()
     assert found[0] == pytest.approx(0.84 / 0.86) and found[1] <= 0.84 / 0.86 - share + 1e-9 and found[2] >= 0.84 / 0.86 + share - 1e-9
@@ -200,7 +203,7 @@ def theory(arm: str, seed: int, shift: float) -> pd.DataFrame:
         rows += [(after, 3, "stream", "shift_norm", shift, 0.9 * shift, 1.1 * shift, np.nan)]
         rows += [(after, 3, "stream", "depth_correlation", 0.9, 0.8, 1.0, 0.0)]
     frame = pd.DataFrame(rows, columns=["after", "layer", "component", "metric", "value", "low", "high", "chance"])
-    return frame.assign(scale="tiny", seed=seed, arm=arm, group="task0_test", chance_low=np.nan, chance_high=np.nan)
+    return frame.assign(scale="tiny", seed=seed, arm=arm, split="task0_test", chance_low=np.nan, chance_high=np.nan)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

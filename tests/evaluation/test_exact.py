@@ -7,8 +7,8 @@ import pytest
 import torch
 from tests import sections
 
-from forgetting.data.items import Biographies, Questions
-from forgetting.evaluation.exact import answer_loss, biography_first_token, score
+from forgetting.data.items import Items
+from forgetting.evaluation.exact import answer_loss, score
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 
@@ -16,7 +16,7 @@ from forgetting.training.loop import Plan, train
 @pytest.fixture
 def half_trained(tiny_model, tiny_questions):
     """A model that answers some questions right, so that agreement is not agreement on zeros."""
-    questions = tiny_questions.of_groups("task0_train")
+    questions = tiny_questions.of("task0_train")
     plan = Plan(
         150,
         QuestionBatches(questions, 12, 0),
@@ -29,7 +29,7 @@ def half_trained(tiny_model, tiny_questions):
     return tiny_model
 
 
-def test_exact_match_is_what_generation_gives(half_trained, tiny_questions: Questions) -> None:
+def test_exact_match_is_what_generation_gives(half_trained, tiny_questions: Items) -> None:
     facts = score(half_trained, tiny_questions, batch_size=50)
     assert 0.05 < facts["exact_match"].mean() < 0.95
     for row in range(0, len(tiny_questions), 3):
@@ -42,7 +42,7 @@ def test_exact_match_is_what_generation_gives(half_trained, tiny_questions: Ques
         assert facts.loc[row, "exact_match"] == right
 
 
-def test_metrics_equal_a_plain_loop(half_trained, tiny_questions: Questions) -> None:
+def test_metrics_equal_a_plain_loop(half_trained, tiny_questions: Items) -> None:
     facts = score(half_trained, tiny_questions, batch_size=7)
     total, tokens = 0.0, 0
     for row in range(len(tiny_questions)):
@@ -59,21 +59,7 @@ def test_metrics_equal_a_plain_loop(half_trained, tiny_questions: Questions) -> 
     assert answer_loss(half_trained, tiny_questions, 7) == pytest.approx(total / tokens, rel=1e-5)
 
 
-def test_metrics_do_not_depend_on_the_batch_size(half_trained, tiny_questions: Questions) -> None:
+def test_metrics_do_not_depend_on_the_batch_size(half_trained, tiny_questions: Items) -> None:
     one, many = (score(half_trained, tiny_questions, size) for size in (1, 1000))
     assert (one["exact_match"] == many["exact_match"]).all()
     assert np.allclose(one["answer_nll"], many["answer_nll"], atol=1e-4)
-
-
-def test_biography_first_token_against_single_forwards(tiny_model, tiny_data, tiny_questions: Questions) -> None:
-    biographies = Biographies.load(tiny_data / "biographies.arrow")
-    group = tiny_questions.group[::6]
-    facts = biography_first_token(tiny_model, biographies, group, batch_size=5)
-    assert len(facts) == 6 * len(np.unique(biographies.person))
-    for person in np.unique(biographies.person)[::5]:
-        row = int(np.flatnonzero(biographies.person == person)[0])
-        ids = torch.from_numpy(biographies.rows[row].astype(np.int64))
-        with torch.no_grad():
-            guesses = tiny_model(ids[None]).logits[0].argmax(-1)
-        expected = [bool(guesses[start - 1] == ids[start]) for start in biographies.value_starts[row]]
-        assert facts.loc[facts["person"] == person, "first_token_hard"].tolist() == expected

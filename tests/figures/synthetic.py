@@ -10,11 +10,11 @@ import pandas as pd
 from scipy.stats import norm
 from tests.figures.synthetic_views import CHECKPOINTS, SCALE, write_views
 
-from forgetting.config.sections import ATTRIBUTES
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.figures.inputs import input_of
 from forgetting.intervals import summarise
 from forgetting.schemas.choice import CHOICE
-from forgetting.schemas.facts import FACTS
+from forgetting.schemas.facts import EXACT, FACTS
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
 from forgetting.tables import write_table
@@ -63,7 +63,7 @@ PROBED = ("seq", "replay-20", "freeze-2", *(arm for arm in RATES if arm != "seq"
 STEPS = np.array([*range(0, 50, 5), *range(50, 200, 10), *range(200, 4001, 200)])
 EPOCHS = (0, 0.125, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 4.0, 5.0)
 STEPS_PER_EPOCH = 56
-PERSONS = {"task0_train": 15, "task0_val": 10, "task0_test": 40, "task1": 40, "control": 20}
+UNITS = {"task0_train": 15, "task0_val": 10, "task0_test": 40, "task1": 40, "control": 20}
 
 
 def task0_accuracy(arm: str, step: np.ndarray) -> np.ndarray:
@@ -103,25 +103,25 @@ def recovered_accuracy(start: str, arm: str, checkpoint: int, epochs: float) -> 
 class World:
     """Made-up persons; a fact is answered right when its difficulty lies below the accuracy of the day."""
 
-    def __init__(self, seed: int, persons: dict[str, int] | None = None) -> None:
+    def __init__(self, seed: int, units: dict[str, int] | None = None) -> None:
         self.seed = seed
-        sizes = persons or PERSONS
+        sizes = units or UNITS
         generator = np.random.default_rng(seed)
         count = sum(sizes.values())
         difficulty = norm.cdf(0.5 * generator.normal(size=(count, 1)) + 0.75**0.5 * generator.normal(size=(count, len(ATTRIBUTES))))
         self.questions = pd.DataFrame(
             {
-                "person": np.repeat(np.arange(count, dtype="int32"), len(ATTRIBUTES)),
-                "group": np.repeat([name for name, size in sizes.items() for _ in range(size)], len(ATTRIBUTES)),
-                "attribute": np.tile(ATTRIBUTES, count),
+                "unit": np.repeat(np.arange(count, dtype="int32"), len(ATTRIBUTES)),
+                "split": np.repeat([name for name, size in sizes.items() for _ in range(size)], len(ATTRIBUTES)),
+                "kind": np.tile(ATTRIBUTES, count),
                 "difficulty": difficulty.ravel(),
             }
         )
 
     def answers(self, accuracy: dict[str, float]) -> pd.DataFrame:
         """The facts of the groups named, at these exact-match accuracies."""
-        rows = self.questions[self.questions["group"].isin(list(accuracy))]
-        level = rows["group"].map(accuracy)
+        rows = self.questions[self.questions["split"].isin(list(accuracy))]
+        level = rows["split"].map(accuracy)
         soft = 0.1 + 0.88 * level
         return rows.drop(columns="difficulty").assign(
             exact_match=rows["difficulty"] < level,
@@ -164,19 +164,19 @@ class World:
 
 def task1_metrics(facts: pd.DataFrame, arm: str, threshold: float = 0.99) -> pd.DataFrame:
     keys = ["scale", "seed", "stage", "arm", "step"]
-    metrics = summarise(facts, keys)
-    learned = metrics[(metrics["group"] == "task1") & (metrics["attribute"] == "all") & (metrics["metric"] == "exact_match")]
+    metrics = summarise(facts, keys, EXACT)
+    learned = metrics[(metrics["split"] == "task1") & (metrics["kind"] == "all") & (metrics["metric"] == "exact_match")]
     reached = learned.loc[learned["value"] >= threshold, "step"]
     first = metrics.iloc[0][keys].to_dict()
     end = int(facts["step"].max())
-    extra = [first | {"step": end, "group": "train", "attribute": "all", "metric": name, "value": value} for name, value in costs(arm, end)]
+    extra = [first | {"step": end, "split": "train", "kind": "all", "metric": name, "value": value} for name, value in costs(arm, end)]
     extra += [
-        first | {"step": 0, "group": "train", "attribute": "all", "metric": "learning_rate", "value": RATES.get(arm, 1e-4)},
+        first | {"step": 0, "split": "train", "kind": "all", "metric": "learning_rate", "value": RATES.get(arm, 1e-4)},
         first
         | {
             "step": end,
-            "group": "task1",
-            "attribute": "all",
+            "split": "task1",
+            "kind": "all",
             "metric": "early_stop_step",
             "value": reached.min() if len(reached) else np.nan,
         },
@@ -208,7 +208,7 @@ def costs(arm: str, steps: int) -> list[tuple[str, float]]:
 
 def floors(seed: int) -> pd.DataFrame:
     values = {"exact_match": 0.024, "first_token_hard": 0.113}
-    rows = [{"group": group, "attribute": "all", "metric": metric, "value": value} for group in PERSONS for metric, value in values.items()]
+    rows = [{"split": split, "kind": "all", "metric": metric, "value": value} for split in UNITS for metric, value in values.items()]
     return pd.DataFrame(rows).assign(scale=SCALE, seed=seed, stage="data", arm="modal_answer", step=0, n=600, low=np.nan, high=np.nan)
 
 
@@ -246,7 +246,7 @@ def write_tree(
         for arm, facts in probes.items():
             write_table(facts, folder / f"recovery/{arm}/facts.parquet", RECOVERY_FACTS)
             write_table(
-                summarise(facts, [*keys, "start", "training", "units", "checkpoint", "epochs"]),
+                summarise(facts, [*keys, "start", "training", "units", "checkpoint", "epochs"], EXACT),
                 folder / f"recovery/{arm}/metrics.parquet",
                 RECOVERY,
             )

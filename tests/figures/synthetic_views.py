@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tests.analysis.test_propositions import table
 
-from forgetting.config.sections import ATTRIBUTES
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.schemas.common_shift import COMMON_SHIFT, COMMON_SHIFT_REPAIR
 from forgetting.schemas.drift import DRIFT
 from forgetting.schemas.features import FEATURE_POINTS, FEATURES
@@ -28,7 +28,7 @@ CHECKPOINTS = (0, 10, 30, 60, 100, 150, 200, 800, 1600, 2600, 4000)
 LAYERS = 4
 POINTS = {"early": 150, "matched": 1800, "end": 2000}
 """Step of the checkpoints that the tables about answers compare."""
-CASES = [("logits", "attribute_position"), ("logits", "one_shift"), ("residual_stream", "attribute_position")]
+CASES = [("logits", "kind_position"), ("logits", "one_shift"), ("residual_stream", "kind_position")]
 NAN = float("nan")
 KNOWN = (1, 2, 4)
 ANSWER_STEPS = (0, 60, 150, 4000)
@@ -59,13 +59,13 @@ def interpolation(seed: int, arm: str) -> pd.DataFrame:
     rows, positions = [], np.linspace(0, 1, 21)
     hill = 0.5 * np.sin(np.pi * positions) ** 2 * (arm == "replay-20")
     for segment in ("task0_task1", "task1_recovered", "task0_recovered")[: 1 if arm == "freeze-2" else 3]:
-        for group in ("task0_test", "task1"):
+        for split in ("task0_test", "task1"):
             loss = 1 + hill
-            rows += [(segment, group, "loss", at, value, 0.05) for at, value in zip(positions, loss, strict=True)]
-            rows += [(segment, group, "exact_match", at, value, 0.05) for at, value in zip(positions, 0.9 - hill, strict=True)]
+            rows += [(segment, split, "loss", at, value, 0.05) for at, value in zip(positions, loss, strict=True)]
+            rows += [(segment, split, "exact_match", at, value, 0.05) for at, value in zip(positions, 0.9 - hill, strict=True)]
             peak = (0.5, 0.5, 0.04) if hill.any() else (np.nan, 0.0, np.nan)
-            rows += [(segment, group, metric, *peak) for metric in ("barrier", "barrier_above_line")]
-    frame = pd.DataFrame(rows, columns=["segment", "group", "metric", "position", "value", "error"])
+            rows += [(segment, split, metric, *peak) for metric in ("barrier", "barrier_above_line")]
+    frame = pd.DataFrame(rows, columns=["segment", "split", "metric", "position", "value", "error"])
     return frame.assign(scale=SCALE, seed=seed, arm=arm)
 
 
@@ -104,27 +104,27 @@ def features(seed: int, arm: str) -> pd.DataFrame:
     size = {"seq": 1.0, "replay-20": 0.7}.get(arm, 0.4)
     for before, after in (("pretrained", "task0"), ("task0", "task1_early"), ("task0", "task1_end"), ("task1_early", "task1_end")):
         later = 1.5 if after == "task1_end" else 1.0
-        for group in ("task0_test", "task1"):
+        for split in ("task0_test", "task1"):
             for layer in range(LAYERS + 1):
                 part = layer / LAYERS
                 rows += [
-                    (before, after, layer, group, "all", "relative_shift", size * later * part + 0.02, np.nan),
-                    (before, after, layer, group, "all", "shift_along_leading", 0.1 + 0.3 * part / later, 0.06),
-                    (before, after, layer, group, "all", "cka", 1 - 0.4 * size * later * part, 0.05),
+                    (before, after, layer, split, "all", "relative_shift", size * later * part + 0.02, np.nan),
+                    (before, after, layer, split, "all", "shift_along_leading", 0.1 + 0.3 * part / later, 0.06),
+                    (before, after, layer, split, "all", "cka", 1 - 0.4 * size * later * part, 0.05),
                 ]
     for checkpoint, loss in (("pretrained", 0.0), ("task0", 0.05), ("task1_early", 0.1 * size), ("task1_end", 0.3 * size)):
-        for group in ("task0_test", "control"):
+        for split in ("task0_test", "control"):
             for layer in range(LAYERS + 1):
-                known = layer / LAYERS * (1 - loss) if group == "task0_test" else 0.01
-                rows.append((checkpoint, checkpoint, layer, group, "all", "lens_lead", known, 0.03))
-                rows.append((checkpoint, checkpoint, layer, group, "all", "lens_rank", 100 - 99 * known, 60.0))
-        for group in ("task0_test", "task1"):
-            for attribute in ATTRIBUTES:
+                known = layer / LAYERS * (1 - loss) if split == "task0_test" else 0.01
+                rows.append((checkpoint, checkpoint, layer, split, "all", "lens_lead", known, 0.03))
+                rows.append((checkpoint, checkpoint, layer, split, "all", "lens_rank", 100 - 99 * known, 60.0))
+        for split in ("task0_test", "task1"):
+            for kind in ATTRIBUTES:
                 for layer in range(LAYERS + 1):
                     accuracy = 0.1 + 0.8 * layer / LAYERS * (1 - loss)
-                    rows.append((checkpoint, checkpoint, layer, group, attribute, "probe_accuracy", accuracy, 0.03))
-                    rows.append((checkpoint, checkpoint, layer, group, attribute, "probe_ceiling", 0.9, np.nan))
-    frame = pd.DataFrame(rows, columns=["before", "after", "layer", "group", "attribute", "metric", "value", "chance"])
+                    rows.append((checkpoint, checkpoint, layer, split, kind, "probe_accuracy", accuracy, 0.03))
+                    rows.append((checkpoint, checkpoint, layer, split, kind, "probe_ceiling", 0.9, np.nan))
+    frame = pd.DataFrame(rows, columns=["before", "after", "layer", "split", "kind", "metric", "value", "chance"])
     return frame.assign(scale=SCALE, seed=seed, arm=arm, low=np.nan, high=np.nan)
 
 
@@ -134,8 +134,8 @@ def feature_points(seed: int, arm: str) -> pd.DataFrame:
     for step in (0, 150, 4000):
         for layer in (LAYERS - 1, LAYERS):
             cloud = generator.normal(size=(40, 2)) * (3, 1) + (0.5, 2 * step**0.2 if step else 0)
-            frame = pd.DataFrame({"leading_component": cloud[:, 0], "mean_shift": cloud[:, 1], "person": np.arange(40)})
-            clouds.append(frame.assign(step=step, layer=layer, group="task0_test", attribute="university"))
+            frame = pd.DataFrame({"leading_component": cloud[:, 0], "mean_shift": cloud[:, 1], "unit": np.arange(40)})
+            clouds.append(frame.assign(step=step, layer=layer, split="task0_test", kind="university"))
     return pd.concat(clouds, ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
 
 
@@ -143,14 +143,14 @@ def position_rows(arm: str, seed: int) -> pd.DataFrame:
     """The same share at every step after 0, lower by 0.01 a seed; a tenth of the answers break at the first token, by 0.02 more a seed."""
     rows = []
     for step in ANSWER_STEPS:
-        for group in ("task0_test", "control"):
+        for split in ("task0_test", "control"):
             for position, share in SHARES.items():
-                level = 1.0 if step == 0 else (share - 0.01 * seed) * (0.5 if group == "control" else 1)
+                level = 1.0 if step == 0 else (share - 0.01 * seed) * (0.5 if split == "control" else 1)
                 broken = 0.1 + 0.02 * seed if position == 0 else 0.0
                 for metric, value in (("token_hard", level), ("token_hard_after_right", level / 2), ("first_wrong", broken)):
-                    rows.append((step, position, group, metric, value, COUNTS[position], value - 0.03, value + 0.03, 0.07 + position / 100))
-    columns = ["step", "position", "group", "metric", "value", "n", "low", "high", "chance"]
-    return pd.DataFrame(rows, columns=columns).assign(scale="synthetic", seed=seed, arm=arm, attribute="all")
+                    rows.append((step, position, split, metric, value, COUNTS[position], value - 0.03, value + 0.03, 0.07 + position / 100))
+    columns = ["step", "position", "split", "metric", "value", "n", "low", "high", "chance"]
+    return pd.DataFrame(rows, columns=columns).assign(scale="synthetic", seed=seed, arm=arm, kind="all")
 
 
 def shift_rows(arm: str, seed: int, share: float, restored: float, points: tuple[str, ...] = tuple(POINTS)) -> pd.DataFrame:
@@ -166,7 +166,7 @@ def shift_rows(arm: str, seed: int, share: float, restored: float, points: tuple
                 rows.append((point, space, grouping, removed, "exact_match", accuracy, accuracy - 0.01, accuracy + 0.01, *[NAN] * 3))
     columns = ["point", "space", "grouping", "removed", "metric", "value", "low", "high", "chance", "chance_low", "chance_high"]
     made = pd.DataFrame(rows, columns=columns)
-    return made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map(POINTS) + seed, attribute="all")[COMMON_SHIFT.names]
+    return made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map(POINTS) + seed, kind="all")[COMMON_SHIFT.names]
 
 
 def repair_rows(arm: str, seed: int) -> pd.DataFrame:
@@ -175,15 +175,16 @@ def repair_rows(arm: str, seed: int) -> pd.DataFrame:
         (point, space, grouping, unit, known, start + 0.1 * place, start + 0.1 * place - 0.02, start + 0.1 * place + 0.02)
         for point in POINTS
         for start, space, grouping, unit in (
-            (0.3, "logits", "attribute_position", "persons"),
-            (0.1, "logits", "attribute_position", "facts"),
-            (0.2, "logits", "one_shift", "persons"),
-            (0.4, "residual_stream", "attribute_position", "persons"),
+            (0.3, "logits", "kind_position", "units"),
+            (0.1, "logits", "kind_position", "facts"),
+            (0.2, "logits", "one_shift", "units"),
+            (0.4, "residual_stream", "kind_position", "units"),
         )
         for place, known in enumerate(KNOWN)
     ]
-    made = pd.DataFrame(rows, columns=["point", "space", "grouping", "unit", "known", "value", "low", "high"])
-    made = made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map(POINTS) + seed, attribute="all")
+    made = pd.DataFrame(rows, columns=["point", "space", "grouping", "counted", "known", "value", "low", "high"])
+    made = made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map(POINTS) + seed)
+    made = pd.concat([made.assign(kind=kind) for kind in ("all", *ATTRIBUTES)], ignore_index=True)
     return made.assign(metric="exact_match", draws=10)[COMMON_SHIFT_REPAIR.names]
 
 
@@ -198,21 +199,21 @@ def recall_rows(arm: str, seed: int, points: tuple[str, ...] = tuple(POINTS)) ->
         for form, value in forms.items():
             rows.append((point, form, "task0_test", value, value - 0.03, value + 0.03))
             rows.append((point, form, "control", 0.01, 0.0, 0.03))
-    made = pd.DataFrame(rows, columns=["point", "form", "group", "value", "low", "high"])
-    made = made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map({"task0": 0} | POINTS), attribute="all")
+    made = pd.DataFrame(rows, columns=["point", "form", "split", "value", "low", "high"])
+    made = made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map({"task0": 0} | POINTS), kind="all")
     return made.assign(metric="exact_match", n=60)[RECALL.names]
 
 
 def drift_rows(arm: str, seed: int, divergences: dict[str, float]) -> pd.DataFrame:
     """KL from theta* by point; twice that to theta*, and ten times that on Task 0 or on a single attribute."""
     rows = [
-        (point, group, attribute, metric, value * factor * (1 if (group, attribute) == ("task1", "all") else 10))
+        (point, split, kind, metric, value * factor * (1 if (split, kind) == ("task1", "all") else 10))
         for point, value in divergences.items()
-        for group in ("task1", "task0_test")
-        for attribute in ("all", "major")
+        for split in ("task1", "task0_test")
+        for kind in ("all", "major")
         for metric, factor in (("kl_from_theta_star", 1), ("kl_to_theta_star", 2))
     ]
-    made = pd.DataFrame(rows, columns=["point", "group", "attribute", "metric", "value"])
+    made = pd.DataFrame(rows, columns=["point", "split", "kind", "metric", "value"])
     made = made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map(POINTS), n=900)
     return made.assign(low=made["value"] * 0.9, high=made["value"] * 1.1)[DRIFT.names]
 

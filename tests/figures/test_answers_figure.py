@@ -12,18 +12,19 @@ from tests.figures import synthetic
 from tests.figures.synthetic_views import ANSWER_STEPS, SHARES, position_rows
 
 from forgetting.analysis.spurious import transitions
-from forgetting.config.sections import ATTRIBUTES
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.figures.answers import draw, fates, first_errors
 from forgetting.intervals import summarise
+from forgetting.schemas.facts import EXACT
 
 STEPS = np.array([0, 20, 60, 150, 800, 4000])
 ARMS = ("seq", "replay-20")
-PERSONS = {"task0_test": 30, "task1": 10, "control": 10}
+UNITS = {"task0_test": 30, "task1": 10, "control": 10}
 
 
 def floors(seed: int) -> pd.DataFrame:
-    values = {"all": 0.024} | {attribute: 0.01 * number for number, attribute in enumerate(ATTRIBUTES, 1)}
-    rows = [{"group": "task0_test", "attribute": name, "metric": "exact_match", "value": value} for name, value in values.items()]
+    values = {"all": 0.024} | {kind: 0.01 * number for number, kind in enumerate(ATTRIBUTES, 1)}
+    rows = [{"split": "task0_test", "kind": name, "metric": "exact_match", "value": value} for name, value in values.items()]
     return pd.DataFrame(rows).assign(seed=seed, arm="modal_answer", step=0)
 
 
@@ -31,14 +32,14 @@ def floors(seed: int) -> pd.DataFrame:
 def frames(seeds: int) -> dict[str, pd.DataFrame]:
     made: dict[str, list[pd.DataFrame]] = {name: [] for name in ("metrics", "recovery", "recovery_facts", "floors", "positions")}
     for seed in range(seeds):
-        world = synthetic.World(seed, PERSONS)
+        world = synthetic.World(seed, UNITS)
         made["floors"].append(floors(seed))
         for arm in ARMS:
             made["metrics"].append(synthetic.task1_metrics(world.task1(arm, STEPS), arm))
             facts = world.recovery(arm, {"task1": ANSWER_STEPS, "shuffled": (150, 4000)})
             made["recovery_facts"].append(facts)
             keys = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
-            made["recovery"].append(summarise(facts, keys))
+            made["recovery"].append(summarise(facts, keys, EXACT))
             made["positions"].append(position_rows(arm, seed))
     return {name: pd.concat(parts, ignore_index=True) for name, parts in made.items()}
 
@@ -66,7 +67,7 @@ def test_fates_are_the_transitions() -> None:
     found = fates(facts, points(3))
     for row in points(3).itertuples():
         run = facts[
-            (facts["seed"] == row.seed) & (facts["arm"] == row.arm) & (facts["training"] == "right") & (facts["group"] == "task0_test")
+            (facts["seed"] == row.seed) & (facts["arm"] == row.arm) & (facts["training"] == "right") & (facts["split"] == "task0_test")
         ]
         stages = [
             run[(run["checkpoint"] == checkpoint) & (run["epochs"] == epochs)] for checkpoint, epochs in ((0, 0.0), (150, 0.0), (150, 1.0))
@@ -80,11 +81,11 @@ def test_fates_by_hand() -> None:
     """Six persons with one fact: one was not known, two are kept, two come back, one does not. Shares are of the five."""
     right = {(0, 0.0): "yyyyyn", (150, 0.0): "yynnny", (150, 1.0): "ynyyny"}
     rows = [
-        {"checkpoint": checkpoint, "epochs": epochs, "person": person, "exact_match": mark == "y"}
+        {"checkpoint": checkpoint, "epochs": epochs, "unit": unit, "exact_match": mark == "y"}
         for (checkpoint, epochs), marks in right.items()
-        for person, mark in enumerate(marks)
+        for unit, mark in enumerate(marks)
     ]
-    facts = pd.DataFrame(rows).assign(seed=0, arm="seq", start="task1", training="right", group="task0_test", attribute="major")
+    facts = pd.DataFrame(rows).assign(seed=0, arm="seq", start="task1", training="right", split="task0_test", kind="major")
     found = fates(facts, points(1).head(1)).set_index("part")
     assert found["value"].to_dict() == pytest.approx({"filled": 0.4, "open": 0.2})
     # One fact a person is a plain binomial: Wilson's interval.
@@ -101,7 +102,7 @@ def test_first_errors_are_read_at_the_checkpoint_of_the_point() -> None:
     before = made["recovery"]
     for arm in ARMS:
         row = before[(before["arm"] == arm) & (before["checkpoint"] == 150) & (before["epochs"] == 0) & (before["training"] == "right")]
-        row = row[(row["group"] == "task0_test") & (row["metric"] == "exact_match") & (row["attribute"] == "all")]
+        row = row[(row["split"] == "task0_test") & (row["metric"] == "exact_match") & (row["kind"] == "all")]
         assert found.loc[(arm, "filled"), "value"] == row["value"].item()
         assert found.loc[(arm, "open"), "value"] == pytest.approx(0.1)
 
@@ -124,7 +125,7 @@ def test_panels_show_attributes_and_tokens_with_their_floors(seeds: int) -> None
         expected = [mean, mean, *([mean / 2] if position else []), mean / 2]  # two arms; seq after right tokens; control persons
         assert drawn == pytest.approx(expected)
     exact = made["metrics"]
-    exact = exact[(exact["metric"] == "exact_match") & (exact["attribute"] == "birthday") & (exact["group"] == "task0_test")]
+    exact = exact[(exact["metric"] == "exact_match") & (exact["kind"] == "birthday") & (exact["split"] == "task0_test")]
     for arm in ARMS:
         values = exact[exact["arm"] == arm].groupby("step")["value"].mean()
         assert any(np.allclose(curve, values) for curve in curves(figure.axes[0]))
@@ -156,5 +157,5 @@ def test_bars_end_where_the_shares_do(seeds: int) -> None:
         mean = kept["value"].mean()
         half = stats.t.ppf(0.975, seeds - 1) * stats.sem(kept["value"]) / (mean * (1 - mean))  # on the logit
         low, high = (1 / (1 + np.exp(-(np.log(mean / (1 - mean)) + end))) for end in (-half, half))
-        persons = [np.sqrt(((kept["value"] - kept[end]) ** 2).sum()) / seeds for end in ("low", "high")]
-        assert ends == pytest.approx([min(low, mean - persons[0]), max(high, mean + persons[1])])
+        units = [np.sqrt(((kept["value"] - kept[end]) ** 2).sum()) / seeds for end in ("low", "high")]
+        assert ends == pytest.approx([min(low, mean - units[0]), max(high, mean + units[1])])

@@ -19,7 +19,7 @@ def study(seq: float, freeze: float, seeds: int) -> pd.DataFrame:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_each_study_has_its_colour_each_arm_its_line_and_nothing_is_covered(seeds: int) -> None:
     blank = study(0.1, 0.2, seeds)
-    figure = draw(blank, study(0.3, 0.4, seeds), pd.DataFrame(columns=["group", "metric", "attribute", "value"]))
+    figure = draw(blank, study(0.3, 0.4, seeds), pd.DataFrame(columns=["split", "metric", "kind", "value"]))
     assert not misplaced(figure)
     curves = {(line.get_color(), line.get_linestyle()): np.asarray(line.get_ydata()) for line in figure.axes[0].lines}
     assert sorted(np.round(values[1], 6) for values in curves.values()) == [0.1, 0.2, 0.3, 0.4]

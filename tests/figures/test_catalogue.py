@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from forgetting.errors import StudyError
-from forgetting.figures.catalogue import QUESTIONS, read_catalogue
+from forgetting.figures.catalogue import ITEMS, read_catalogue
 
-SHOWS = {"question": QUESTIONS[0], "in": "all", "inputs": {"metrics": ["main"]}}
+SHOWS = {"question": ITEMS[0], "in": "all", "inputs": {"metrics": ["main"]}}
 DOCSTRING = '"""A title.\n\nA caption.\n"""\n'
 
 

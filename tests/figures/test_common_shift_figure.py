@@ -22,8 +22,8 @@ def recovery_rows(arm: str, seed: int, value: float) -> pd.DataFrame:
         for epochs in (0.0, 0.5, 1.0)
         for group in ("task0_test", "control")
     ]
-    made = pd.DataFrame(rows, columns=["training", "checkpoint", "epochs", "group", "value"]).assign(start="task1", units=150)
-    made = made.assign(scale="synthetic", seed=seed, stage="recovery", arm=arm, step=0, attribute="all", metric="exact_match", n=60)
+    made = pd.DataFrame(rows, columns=["training", "checkpoint", "epochs", "split", "value"]).assign(start="task1", units=150)
+    made = made.assign(scale="synthetic", seed=seed, stage="recovery", arm=arm, step=0, kind="all", metric="exact_match", n=60)
     return made.assign(low=made["value"] - 0.04, high=made["value"] + 0.04)[RECOVERY.names]
 
 
@@ -86,7 +86,7 @@ def test_forms_are_drawn_before_task_1_and_at_the_checkpoints_above_their_floor(
         assert has(drawn(forms, arm), None, [0.98, 0.9, 0.7, 0.6])
         assert has(drawn(forms, arm), None, [0.985, 0.5, 0.6, 0.5])
         assert has(drawn(in_context, arm), None, [0.15] * 4) and has(drawn(in_context, arm), None, [0.05] * 4)
-    floors = [line for line in forms.lines if to_hex(line.get_color()) == style.CONTROL_PERSONS.lower()]
+    floors = [line for line in forms.lines if to_hex(line.get_color()) == style.CONTROL_LABEL.lower()]
     assert len(floors) == 6 and all(np.allclose(np.asarray(line.get_ydata(), dtype=float), 0.01) for line in floors)
 
 

@@ -18,13 +18,13 @@ def metrics_rows(arm: str, seed: int, accuracies: dict[str, float]) -> pd.DataFr
     """Task 0 exact match BEFORE at step 0, then by point; other groups, attributes and metrics hold something else."""
     steps = {0: BEFORE} | {POINTS[point]: value for point, value in accuracies.items()}
     rows = [
-        (step, group, attribute, metric, value if (group, attribute, metric) == ("task0_test", "all", "exact_match") else 0.123)
+        (step, split, kind, metric, value if (split, kind, metric) == ("task0_test", "all", "exact_match") else 0.123)
         for step, value in steps.items()
-        for group in ("task0_test", "task1")
-        for attribute in ("all", "major")
+        for split in ("task0_test", "task1")
+        for kind in ("all", "major")
         for metric in ("exact_match", "first_token_hard")
     ]
-    made = pd.DataFrame(rows, columns=["step", "group", "attribute", "metric", "value"])
+    made = pd.DataFrame(rows, columns=["step", "split", "kind", "metric", "value"])
     made = made.assign(scale="synthetic", seed=seed, stage="task1", arm=arm, n=360)
     return made.assign(low=made["value"] - 0.02, high=made["value"] + 0.05)[METRICS.names]
 

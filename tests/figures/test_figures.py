@@ -160,7 +160,7 @@ def test_an_arm_that_one_seed_did_not_learn_is_compared_at_its_end_in_all(tree: 
     panel = method_comparison.draw(**frames, matched_accuracy=0.9).axes[1]
     labels = [text.get_text() for text in panel.get_yticklabels()]
     assert [label for label in labels if label.endswith("†")] == ["LAMOL, γ 20 % †", "freeze 2, as released †"]
-    wanted = "arm == 'lamol-20' and attribute == 'all' and metric == 'exact_match' and group == 'task0_test'"
+    wanted = "arm == 'lamol-20' and kind == 'all' and metric == 'exact_match' and split == 'task0_test'"
     kept, again = (frames[name].query(wanted) for name in ("metrics", "recovery"))
     expected = [kept.query("step == 4000"), again.query("start == 'task1' and checkpoint == 4000 and epochs == 1")]
     marks = [line for line in panel.lines if line.get_marker() == "p" and list(line.get_ydata()) == [labels.index("LAMOL, γ 20 % †")]]
@@ -204,7 +204,7 @@ def test_angles_meet_fisher_by_seed_and_matrix() -> None:
 
 def test_yield_is_a_share_of_what_was_generated() -> None:
     counts = {"generated": 200, "parsed": 150, "used": 20, "unknown": 7}
-    rows = [{"seed": 0, "arm": "lamol-20", "group": "train", "metric": f"pseudo_{name}", "value": float(n)} for name, n in counts.items()]
+    rows = [{"seed": 0, "arm": "lamol-20", "split": "train", "metric": f"pseudo_{name}", "value": float(n)} for name, n in counts.items()]
     empty = [row | {"arm": "lamol-50", "value": 0.0} for row in rows]
     found = yields(pd.DataFrame(rows + empty))
     assert dict(zip(found["check"], found["value"], strict=True)) == {"parsed": 0.75, "used": 0.1}

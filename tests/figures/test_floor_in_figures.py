@@ -12,6 +12,7 @@ from tests.figures import synthetic
 
 from forgetting.figures import performance, recovery, style
 from forgetting.intervals import summarise
+from forgetting.schemas.facts import EXACT
 
 FLOOR = "seq-no-task0"
 KEYS = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
@@ -33,7 +34,7 @@ def frames() -> dict[str, pd.DataFrame]:
     halved = metrics["value"].where(metrics["metric"] == "early_stop_step", 0.5 * metrics["value"])
     return {
         "metrics": pd.concat([metrics, metrics.assign(arm=FLOOR, value=halved)], ignore_index=True),
-        "recovery": summarise(whole, KEYS),
+        "recovery": summarise(whole, KEYS, EXACT),
         "recovery_facts": whole,
         "floors": synthetic.floors(0),
     }
@@ -46,7 +47,7 @@ def test_performance_draws_the_floor_dotted_in_grey(panel: int) -> None:
     color = style.arm_look(FLOOR).color.lower()
     lines = [line for line in figure.axes[panel].lines if to_hex(line.get_color()) == color and line.get_linestyle() == ":"]
     rows = given["metrics"]
-    rows = rows[(rows["arm"] == FLOOR) & (rows["group"] == "task0_test") & (rows["metric"] == "exact_match") & (rows["attribute"] == "all")]
+    rows = rows[(rows["arm"] == FLOOR) & (rows["split"] == "task0_test") & (rows["metric"] == "exact_match") & (rows["kind"] == "all")]
     rows = rows[rows["step"] <= (150 if panel == 0 else np.inf)].sort_values("step")
     assert [np.allclose(line.get_ydata(), rows["value"]) for line in lines] == [True]
     assert any("never had Task 0" in text.get_text() for legend in figure.legends for text in legend.get_texts())

@@ -11,12 +11,12 @@ POSITIONS = np.linspace(0, 1, 21)
 def frame(arm: str, seed: int, height: float, segments: tuple[str, ...]) -> pd.DataFrame:
     rows = []
     for segment in segments:
-        for group in ("task0_test", "task1"):
+        for split in ("task0_test", "task1"):
             for metric, values in (("loss", 1 + height * np.sin(np.pi * POSITIONS)), ("exact_match", 1 - POSITIONS / 2)):
-                rows += [(segment, group, metric, *point, 0.01) for point in zip(POSITIONS, values, strict=True)]
+                rows += [(segment, split, metric, *point, 0.01) for point in zip(POSITIONS, values, strict=True)]
             for metric in ("barrier", "barrier_above_line"):
-                rows.append((segment, group, metric, 0.5, height, 0.1) if height else (segment, group, metric, np.nan, 0.0, np.nan))
-    made = pd.DataFrame(rows, columns=["segment", "group", "metric", "position", "value", "error"])
+                rows.append((segment, split, metric, 0.5, height, 0.1) if height else (segment, split, metric, np.nan, 0.0, np.nan))
+    made = pd.DataFrame(rows, columns=["segment", "split", "metric", "position", "value", "error"])
     return made.assign(scale="synthetic", seed=seed, arm=arm)
 
 

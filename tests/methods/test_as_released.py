@@ -106,7 +106,7 @@ def test_replay_in_half_of_each_batch_is_the_released_one(tiny_setting: Setting)
     for step in range(24):
         rows = batches.rows_at(step)
         assert len(rows) == len(batches.batch(step).ids) == 8
-        kinds = list(batches.both.group[rows])
+        kinds = list(batches.both.split[rows])
         assert kinds == ["task1"] * 4 + ["task0_train"] * 4
         new += rows[:4].tolist()
     usual = np.concatenate([task1.rows_at(step) for step in range(12)])

@@ -19,7 +19,7 @@ from forgetting.config.knobs import Arm, knobs_of, parse_arm
 from forgetting.config.names import method_names
 from forgetting.config.sections import Optimizer
 from forgetting.config.steps import arm_training
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.errors import CheckpointError
 from forgetting.methods.base import Setting, build_method
 from forgetting.methods.lamol import method as lamol
@@ -138,7 +138,7 @@ def test_every_arm_trains_otherwise_than_seq(
     moved_by: Any,
     moved_by_seq: torch.Tensor,
     tiny_data: Path,
-    tiny_questions: Questions,
+    tiny_questions: Items,
     tmp_path: Path,
     entry: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -146,7 +146,7 @@ def test_every_arm_trains_otherwise_than_seq(
     """After twenty steps by more than a hundredth of what `seq` moved: a thousand times what rounding leaves, and more than a rule whose
     effect is a factor of a squared displacement. A method that does nothing would fail."""
     if entry["method"] == "lamol":
-        real = examples_of(tiny_questions.of_groups("task0_train"), load_tokenizer(tiny_data / "tokenizer"))
+        real = examples_of(tiny_questions.of("task0_train"), load_tokenizer(tiny_data / "tokenizer"))
         texts = ["".join(example) + END_OF_TEXT for example in real]
         monkeypatch.setattr(lamol, "sample_texts", lambda model, tokenizer, count, *others: texts[:count])
     difference = (moved_by(entry, tmp_path) - moved_by_seq).norm() / moved_by_seq.norm()
@@ -206,8 +206,8 @@ def test_what_a_job_gives_its_method_has_no_held_out_question(
     with pytest.raises(KeyboardInterrupt):
         finetune_task1(run_of(tiny_setting, ARMS["seq"], 5), tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "out")
     (setting,) = given
-    assert set(setting.task0_train.group) == {"task0_train"}
-    assert set(setting.task1.questions.group) == {"task1"}
+    assert set(setting.task0_train.split) == {"task0_train"}
+    assert set(setting.task1.questions.split) == {"task1"}
     assert len(setting.held_out) == TINY_GROUPS.total - TINY_GROUPS.task0_train
 
 
@@ -248,10 +248,10 @@ def one_step(model: Any, batches: QuestionBatches, optimizer: Optimizer, **plan:
     }
 
 
-def test_the_first_update_with_carried_state_is_adamws_with_the_moments_of_task_0(theta_star: Path, tiny_questions: Questions) -> None:
+def test_the_first_update_with_carried_state_is_adamws_with_the_moments_of_task_0(theta_star: Path, tiny_questions: Items) -> None:
     """m, v and t of Task 0, then one step of AdamW by hand: (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps), decay on matrices only."""
     saved, model = safetensors.torch.load_file(theta_star / MOMENTS), load_checkpoint(theta_star)
-    batches = QuestionBatches(tiny_questions.of_groups("task1"), 16, 0)
+    batches = QuestionBatches(tiny_questions.of("task1"), 16, 0)
     for name, (before, gradient, after) in one_step(model, batches, LAPTOP, carried=theta_star / MOMENTS).items():
         count = int(saved[f"{name}.step"]) + 1
         assert count == 36 + 1, "steps of Task 0: 72 questions in batches of 16, 8 times"
@@ -264,8 +264,8 @@ def test_the_first_update_with_carried_state_is_adamws_with_the_moments_of_task_
         assert (after - fresh).abs().max() > 1e-5 or not gradient.any(), "far from the first step of a fresh Adam"
 
 
-def test_moments_of_another_model_are_refused(theta_star: Path, tiny_model: Any, tiny_questions: Questions, tmp_path: Path) -> None:
-    batches = QuestionBatches(tiny_questions.of_groups("task1"), 16, 0)
+def test_moments_of_another_model_are_refused(theta_star: Path, tiny_model: Any, tiny_questions: Items, tmp_path: Path) -> None:
+    batches = QuestionBatches(tiny_questions.of("task1"), 16, 0)
     with pytest.raises(CheckpointError, match=r"optimizer\.safetensors: has no state of .* in its shape"):
         one_step(tiny_model, batches, LAPTOP, carried=theta_star / MOMENTS)
     (tmp_path / MOMENTS).write_bytes(b"half")

@@ -10,7 +10,7 @@ import torch
 from tests import sections
 from torch import Tensor
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.methods.base import Setting, build_method
 from forgetting.methods.ewc import Knobs as Ewc
 from forgetting.methods.ewc.method import quadratic_penalty
@@ -27,11 +27,11 @@ TRAINING = sections.task1(
 
 
 @pytest.fixture
-def setting(tiny_model, tiny_questions: Questions, tiny_data: Path) -> Setting:
+def setting(tiny_model, tiny_questions: Items, tiny_data: Path) -> Setting:
     """What a method gets when training starts from `tiny_model`."""
-    task1 = QuestionBatches(tiny_questions.of_groups("task1"), TRAINING.batch_size, 0)
+    task1 = QuestionBatches(tiny_questions.of("task1"), TRAINING.batch_size, 0)
     tokenizer = load_tokenizer(tiny_data / "tokenizer")
-    return Setting(tiny_model, tiny_questions.of_groups("task0_train"), task1, TRAINING, "float32", 0, tokenizer, frozenset())
+    return Setting(tiny_model, tiny_questions.of("task0_train"), task1, TRAINING, "float32", 0, tokenizer, frozenset())
 
 
 def trained(setting: Setting, method, steps: int = TRAINING.steps) -> dict[str, Tensor]:
@@ -111,7 +111,7 @@ def test_only_task0_train_is_read_before_the_task(setting: Setting) -> None:
         method.before_task(without)
         chosen = sample_questions(setting.task0_train, questions, setting.seed)
         expected = diagonal_fisher(setting.model, chosen, kind, TRAINING.batch_size)
-        assert set(chosen.group) == {"task0_train"}
+        assert set(chosen.split) == {"task0_train"}
         assert method.prepared_rows == len(chosen) == min(questions, len(setting.task0_train))
         assert method.after_task() == {"fisher_mean": fisher_mean(expected)}
         assert all(torch.equal(each, expected[name] / fisher_mean(expected)) for name, each in method.fisher.items())

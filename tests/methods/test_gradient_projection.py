@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from tests import sections
 from torch import Tensor
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.methods.base import Setting, build_method
 from forgetting.methods.gradient_projection import Knobs as GradientProjection
 from forgetting.methods.gradient_projection import method as gradient_projection
@@ -37,7 +37,7 @@ def loss_in_model_precision(self: BatchLoss, batch: Batch) -> Tensor:
 
 
 @pytest.fixture
-def setting(tiny_model, tiny_questions: Questions, monkeypatch: pytest.MonkeyPatch) -> Setting:
+def setting(tiny_model, tiny_questions: Items, monkeypatch: pytest.MonkeyPatch) -> Setting:
     """float64, with a short window for the direction."""
     monkeypatch.setattr(BatchLoss, "forward", loss_in_model_precision)
     monkeypatch.setattr(gradient_projection, "WINDOW", SMALL_WINDOW)
@@ -52,8 +52,8 @@ def setting(tiny_model, tiny_questions: Questions, monkeypatch: pytest.MonkeyPat
     )
     return Setting(
         model=tiny_model.double().eval(),
-        task0_train=tiny_questions.of_groups("task0_train"),
-        task1=QuestionBatches(tiny_questions.of_groups("task1"), 8, 0),
+        task0_train=tiny_questions.of("task0_train"),
+        task1=QuestionBatches(tiny_questions.of("task1"), 8, 0),
         training=training,
         precision="float32",
         seed=0,
@@ -269,7 +269,7 @@ def test_gpm_holds_biases_norms_and_the_embeddings_of_task_0_tokens_bit_for_bit(
     assert {int(token) for token in torch.nonzero(~moved)} == seen
 
 
-def lengths(questions: Questions) -> list[int]:
+def lengths(questions: Items) -> list[int]:
     return (questions.prompt_length + questions.answer_length).tolist()
 
 

@@ -11,17 +11,17 @@ import torch.nn.functional as F
 from scipy.stats import chisquare
 from tests import jobs, sections
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.methods.base import Setting, build_method
 from forgetting.methods.lamol import Knobs
 from forgetting.methods.lamol import method as lamol
 from forgetting.methods.lamol.method import count_right
 from forgetting.methods.lamol.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
 from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
+from forgetting.scenarios.biography.people import held_out_names
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, end_token, load_tokenizer
 from forgetting.schemas.people import PEOPLE
 from forgetting.stages.task0_lamol import LanguageBatches, finetune_task0_lamol
-from forgetting.stages.task1 import held_out_names
 from forgetting.tables import read_table
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
@@ -37,11 +37,11 @@ def tokenizer(tiny_data: Path):
 
 
 @pytest.fixture
-def setting(tiny_model, tiny_data: Path, tiny_questions: Questions, tokenizer) -> Setting:
+def setting(tiny_model, tiny_data: Path, tiny_questions: Items, tokenizer) -> Setting:
     return Setting(
         model=tiny_model,
-        task0_train=tiny_questions.of_groups("task0_train"),
-        task1=QuestionBatches(tiny_questions.of_groups("task1"), 8, 0),
+        task0_train=tiny_questions.of("task0_train"),
+        task1=QuestionBatches(tiny_questions.of("task1"), 8, 0),
         training=sections.task1(
             steps=10, batch_size=8, optimizer=TRAINING, evaluate=[(10, 5)], evaluate_later=5, checkpoints=[(10, 5)], later_checkpoints=1
         ),
@@ -58,7 +58,7 @@ def prepared(setting: Setting):
     return method
 
 
-def sequences(questions: Questions, rows: np.ndarray) -> list[tuple[torch.Tensor, int]]:
+def sequences(questions: Items, rows: np.ndarray) -> list[tuple[torch.Tensor, int]]:
     """Each question's tokens without padding, and how many of them are its prompt."""
     return [
         (questions.ids[row, : questions.prompt_length[row] + questions.answer_length[row]], int(questions.prompt_length[row]))
@@ -69,7 +69,7 @@ def sequences(questions: Questions, rows: np.ndarray) -> list[tuple[torch.Tensor
 @pytest.mark.parametrize("weight", [0.25, 2.0])
 def test_the_loss_is_the_mean_over_answers_plus_lambda_times_the_mean_over_texts(tiny_model, tiny_questions, tokenizer, weight) -> None:
     """Against every sequence alone and unpadded, once as a question and once as a text."""
-    batches = QuestionBatches(tiny_questions.of_groups("task0_train"), 7, seed=0)
+    batches = QuestionBatches(tiny_questions.of("task0_train"), 7, seed=0)
     end = end_token(tokenizer)
     answers, texts = [], []
     for ids, prompt in sequences(batches.questions, batches.rows_at(3)):
@@ -84,9 +84,9 @@ def test_the_loss_is_the_mean_over_answers_plus_lambda_times_the_mean_over_texts
         torch.testing.assert_close(ours, reference, atol=1e-5, rtol=1e-4)
 
 
-def test_the_generator_learns_from_persons_of_task0_train_only(tiny_questions: Questions, tokenizer, tiny_data: Path) -> None:
+def test_the_generator_learns_from_persons_of_task0_train_only(tiny_questions: Items, tokenizer, tiny_data: Path) -> None:
     people = read_table(tiny_data / "people.parquet", PEOPLE, ["group", "full_name"])
-    batches = LanguageBatches(QuestionBatches(tiny_questions.of_groups("task0_train"), 8, seed=0), 0.25, end_token(tokenizer))
+    batches = LanguageBatches(QuestionBatches(tiny_questions.of("task0_train"), 8, seed=0), 0.25, end_token(tokenizer))
     seen = set()
     for step in range(9):
         ids = batches.batch(step).ids
@@ -124,17 +124,17 @@ def test_a_name_is_found_in_prompt_and_answer_but_not_within_another_name() -> N
     assert without_names(asks, []) == asks
 
 
-def test_texts_of_questions_and_back(tiny_questions: Questions, tokenizer) -> None:
+def test_texts_of_questions_and_back(tiny_questions: Items, tokenizer) -> None:
     examples = examples_of(tiny_questions, tokenizer)
     back = tokenise(examples, tokenizer)
     assert all(example.prompt.endswith("?\nAnswer:") and example.answer.startswith(" ") for example in examples)
     assert torch.equal(back.ids, tiny_questions.ids)
     assert torch.equal(back.prompt_length, tiny_questions.prompt_length) and torch.equal(back.answer_length, tiny_questions.answer_length)
-    assert set(back.person) == {-1} and set(back.group) == set(back.attribute) == {"pseudo"}
+    assert set(back.unit) == {-1} and set(back.split) == set(back.kind) == {"pseudo"}
 
 
 @pytest.mark.parametrize("answer", [" neverseenword", " <|unknown|>"])
-def test_what_the_tokenizer_cannot_write_is_dropped(tiny_questions: Questions, tokenizer, answer: str) -> None:
+def test_what_the_tokenizer_cannot_write_is_dropped(tiny_questions: Items, tokenizer, answer: str) -> None:
     examples = examples_of(tiny_questions, tokenizer)[:2]
     assert len(tokenise([examples[0], examples[1]._replace(answer=answer)], tokenizer)) == 1
     assert len(tokenise([], tokenizer)) == 0
@@ -238,7 +238,7 @@ def test_task0_of_lamol_is_a_task0_job_with_the_language_loss(tiny_model, tiny_d
     config = sections.task0(epochs=1, batch_size=24, optimizer=TRAINING)
     run = jobs.lamol_task0(config, 0.25)
     finetune_task0_lamol(run, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "out")
-    batches = LanguageBatches(QuestionBatches(tiny_questions.of_groups("task0_train"), 24, 0), 0.25, end_token(tokenizer))
+    batches = LanguageBatches(QuestionBatches(tiny_questions.of("task0_train"), 24, 0), 0.25, end_token(tokenizer))
     train(tiny_model, Plan(3, batches, TRAINING, config.schedule, frozenset(), lambda step: None))
     found = load_checkpoint(tmp_path / "out" / "model").state_dict()
     assert all(torch.equal(value, found[name]) for name, value in tiny_model.state_dict().items())

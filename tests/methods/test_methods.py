@@ -18,13 +18,13 @@ from tests.study import ROOT
 from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.knobs import Arm, knobs_of
 from forgetting.config.names import METHODS, method_names
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.methods.base import Method, Setting, build_method
 from forgetting.methods.freeze import Knobs as Freeze
 from forgetting.methods.freeze.method import frozen_layers
 from forgetting.methods.joint import Knobs as Joint
 from forgetting.methods.replay import Knobs as Replay
-from forgetting.methods.replay.method import question_bytes, stored_persons
+from forgetting.methods.replay.method import question_bytes, stored_units
 from forgetting.methods.seq import Knobs as Sequential
 from forgetting.model.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from forgetting.schemas.metrics import METRICS
@@ -87,7 +87,7 @@ def test_frozen_tensors_are_bit_identical_and_absent_from_the_optimizer(tiny_set
     for name in before:
         assert torch.equal(before[name], after[name]) == (name in frozen), name
     parameters = freeze(model, prepared(arm, tiny_setting).trainable)
-    owned = {id(p) for group in build_optimizer(parameters, tiny_setting.training.optimizer).param_groups for p in group["params"]}
+    owned = {id(p) for split in build_optimizer(parameters, tiny_setting.training.optimizer).param_groups for p in split["params"]}
     assert not any(id(p) in owned for name, p in model.named_parameters() if name in frozen)
 
 
@@ -123,14 +123,14 @@ def test_as_released_freezes_what_the_reference_froze(bottom: int, layers: int, 
         assert found == frozen
 
 
-@pytest.mark.parametrize(("share", "persons"), [(0.01, 1), (0.05, 1), (0.25, 3), (0.5, 6), (0.8, 10), (1.0, 12)])
-def test_the_store_is_the_stated_share_of_persons(tiny_questions: Questions, share: float, persons: int) -> None:
+@pytest.mark.parametrize(("share", "units"), [(0.01, 1), (0.05, 1), (0.25, 3), (0.5, 6), (0.8, 10), (1.0, 12)])
+def test_the_store_is_the_stated_share_of_persons(tiny_questions: Items, share: float, units: int) -> None:
     """Of 12; rounded to whole persons, never none."""
-    train_questions = tiny_questions.of_groups("task0_train")
-    stored = stored_persons(train_questions, share, seed=0)
-    assert len(stored) == persons
-    assert set(stored) <= set(train_questions.person)
-    assert set(stored) <= set(stored_persons(train_questions, 1.0, seed=0))
+    train_questions = tiny_questions.of("task0_train")
+    stored = stored_units(train_questions, share, seed=0)
+    assert len(stored) == units
+    assert set(stored) <= set(train_questions.unit)
+    assert set(stored) <= set(stored_units(train_questions, 1.0, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -145,16 +145,16 @@ def test_the_store_is_the_stated_share_of_persons(tiny_questions: Questions, sha
 def test_mixed_batches_hold_exactly_the_stated_share(tiny_setting: Setting, arm: Arm, share: float, per_step: Fraction) -> None:
     method = prepared(arm, tiny_setting)
     batches = method.batches()
-    store = tiny_setting.task0_train.of_persons(stored_persons(tiny_setting.task0_train, share, seed=0))
+    store = tiny_setting.task0_train.of_units(stored_units(tiny_setting.task0_train, share, seed=0))
     drawn = []
     for step in range(48):
         rows = batches.rows_at(step)
         assert np.array_equal(rows[:8], tiny_setting.task1.rows_at(step))
         assert abs(len(rows) - 8 - per_step) < 1
         assert len(batches.batch(step).ids) == len(rows)
-        drawn.extend(batches.both.person[rows[8:]])
+        drawn.extend(batches.both.unit[rows[8:]])
     assert len(drawn) == 48 * per_step
-    assert set(drawn) == set(store.person)
+    assert set(drawn) == set(store.unit)
     assert method.stored_bytes == question_bytes(store) == 4 * int((store.prompt_length + store.answer_length).sum())
 
 

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from forgetting.config.knobs import parse_arm
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.errors import StudyError
 from forgetting.methods.base import Method, Setting, build_method
 from forgetting.methods.freeze.method import Freeze
@@ -84,7 +84,7 @@ def test_gpm_keeps_the_outputs_of_task_0_and_learns_task_1(setting: Setting) -> 
     """Of one question, whose tokens fill less than the width, so that the matrices can move beside them."""
     one = replace(setting, task0_train=setting.task0_train.select(np.arange(1)))
 
-    def outputs(model: PreTrainedModel, questions: Questions) -> Tensor:
+    def outputs(model: PreTrainedModel, questions: Items) -> Tensor:
         length, ids = questions.prompt_length + questions.answer_length, questions.ids[:24]
         with torch.no_grad():
             logits = model(input_ids=ids).logits

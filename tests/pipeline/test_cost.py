@@ -98,7 +98,7 @@ def test_each_attempt_asks_for_more() -> None:
         ("task1", "task1", {"steps": 250_000}, ("seconds", "disk")),
         ("recovery", "recovery", {"epochs": [0.25, 0.5, 1.0, 50.0]}, ("seconds", "memory")),
         ("view_landscape", "views", {"landscape": {"axes": "orthogonal", "grid": 81, "margin": 0.3, "questions": 6000}}, ("seconds",)),
-        ("view_positions", "evaluation", {"persons_per_group": 20_000}, ("seconds",)),
+        ("view_positions", "evaluation", {"units_per_split": 20_000}, ("seconds",)),
     ],
 )
 def test_sizes_follow_the_config(rule: str, section: str, values: dict[str, object], more: tuple[str, ...]) -> None:

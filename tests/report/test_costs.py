@@ -37,7 +37,7 @@ def write(results: Path, path: str, values: dict[str, float]) -> None:
     """Metrics of a finished job, some that are not about costs among them."""
     stage = path.split("/")[1]
     frame = of_run(run_metrics(10, {"loss": 1.0} | values), base.Job(scale="tiny", seed=0, stage=stage, arm="seq"))
-    of_questions = run_metrics(10, {"exact_match": 0.5}).assign(group="task0_test", scale="tiny", seed=0, stage=stage, arm="seq")
+    of_questions = run_metrics(10, {"exact_match": 0.5}).assign(split="task0_test", scale="tiny", seed=0, stage=stage, arm="seq")
     whole = pd.concat([frame, of_questions], ignore_index=True)
     schema = METRICS
     if stage == "recovery":

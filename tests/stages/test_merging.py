@@ -54,9 +54,7 @@ def test_arm_is_scored_at_every_checkpoint_of_its_base(tiny_setting: Setting, ti
         run = base.model_copy(update={"arm": "vector", "method": arm.model_dump(), "every_checkpoint": False})
         apply_task_vector(run, tiny_data, tmp_path / "start", tmp_path / "seq", tmp_path / "out")
         found, plain = (read_table(tmp_path / name / "metrics.parquet", METRICS) for name in ("out", "seq"))
-        found, plain = (
-            frame[frame["metric"] == "answer_nll"].set_index(["step", "group", "attribute"])["value"] for frame in (found, plain)
-        )
+        found, plain = (frame[frame["metric"] == "answer_nll"].set_index(["step", "split", "kind"])["value"] for frame in (found, plain))
         assert set(found.index.get_level_values("step")) == {0, 5, 10, 20}
         expected = plain.loc[found.index] if like == "seq" else plain.loc[[(0, *key[1:]) for key in found.index]]
         np.testing.assert_allclose(found, expected.to_numpy(), rtol=1e-5)

@@ -11,7 +11,7 @@ import torch
 from tests import jobs, sections
 
 from forgetting.config.jobs.recovery import RecoveryJob
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.data.points import trough_step
 from forgetting.evaluation.exact import score
 from forgetting.model.checkpoints import load_checkpoint, load_weights, save_checkpoint
@@ -55,7 +55,7 @@ def test_a_curve_recovers_from_every_checkpoint_and_long_from_trough_and_end(tas
     longest = metrics[metrics["training"] == "right"].groupby("checkpoint")["epochs"].max()
     assert longest.to_dict() == {step: 2.0 if step in (trough, 20) else 1.0 for step in (0, 5, 10, 20)}
     assert set(metrics.loc[metrics["training"] == "shuffled", "checkpoint"]) == {trough, 20}
-    assert set(facts["group"]) == {"task0_test", "control"}
+    assert set(facts["split"]) == {"task0_test", "control"}
     assert not (tmp_path / "scratch").exists()
 
 
@@ -75,7 +75,7 @@ def test_before_any_recovery_the_accuracies_are_those_of_the_task1_run(task1: Pa
     of_task1 = pd.read_parquet(task1 / "facts.parquet")
     for checkpoint in (5, 10, 20):
         start = facts[(facts["training"] == "right") & (facts["checkpoint"] == checkpoint) & (facts["epochs"] == 0)]
-        then = of_task1[(of_task1["step"] == checkpoint) & of_task1["group"].isin(["task0_test", "control"])]
+        then = of_task1[(of_task1["step"] == checkpoint) & of_task1["split"].isin(["task0_test", "control"])]
         assert start["exact_match"].tolist() == then["exact_match"].tolist()
         assert np.allclose(start["answer_nll"], then["answer_nll"], atol=1e-4)
 
@@ -128,7 +128,7 @@ def test_a_curve_keeps_the_weights_recovered_from_trough_and_end(task1: Path, ti
     names = {trough: "trough", 20: "end"}
     kept = {(step, epochs): tmp_path / "out" / "checkpoints" / f"{name}-{epochs:g}" for step, name in names.items() for epochs in (0.5, 1)}
     assert {path.name for path in (tmp_path / "out" / "checkpoints").iterdir()} == {path.name for path in kept.values()}
-    questions = Questions.load(tiny_data / "qa.parquet").of_groups("task0_test", "control")
+    questions = Items.load(tiny_data / "items.parquet").of("task0_test", "control")
     for (step, epochs), folder in kept.items():
         then = facts[(facts["training"] == "right") & (facts["checkpoint"] == step) & (facts["epochs"] == epochs)]
         assert np.allclose(score(load_checkpoint(folder), questions, 512)["answer_nll"], then["answer_nll"], atol=1e-5)
@@ -183,9 +183,9 @@ def test_recovery_from_the_pretrained_model_is_not_task_0_again(task1: Path, tin
     finetune_task0(jobs.task0(config), tiny_data, start, tmp_path / "a", tmp_path / "again")
     recover_controls(run_of("controls"), tiny_data, start, tmp_path / "b", tmp_path / "out")
     of_task0, facts = (pd.read_parquet(tmp_path / name / "facts.parquet") for name in ("again", "out"))
-    facts = facts[(facts["start"] == "pretrained") & (facts["epochs"] == 1.0) & (facts["group"] == "task0_test")]
-    of_task0 = of_task0[(of_task0["step"] == of_task0["step"].max()) & (of_task0["group"] == "task0_test")]
-    assert facts["person"].tolist() == of_task0["person"].tolist()
+    facts = facts[(facts["start"] == "pretrained") & (facts["epochs"] == 1.0) & (facts["split"] == "task0_test")]
+    of_task0 = of_task0[(of_task0["step"] == of_task0["step"].max()) & (of_task0["split"] == "task0_test")]
+    assert facts["unit"].tolist() == of_task0["unit"].tolist()
     assert np.abs(facts["answer_nll"].to_numpy() - of_task0["answer_nll"].to_numpy()).max() > 0.01
 
 
@@ -219,8 +219,8 @@ def test_no_recovery_without_task0_persons(task1: Path, tiny_data: Path, tmp_pat
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    table = pq.read_table(tiny_data / "qa.parquet")
+    table = pq.read_table(tiny_data / "items.parquet")
     (tmp_path / "data").mkdir()
-    pq.write_table(table.filter(pc.not_equal(table["group"], "task0_train")), tmp_path / "data" / "qa.parquet")
-    with pytest.raises(TableError, match=r"qa\.parquet: has no task0_train persons"):
+    pq.write_table(table.filter(pc.not_equal(table["split"], "task0_train")), tmp_path / "data" / "items.parquet")
+    with pytest.raises(TableError, match=r"items\.parquet: has no task0_train questions"):
         recover(task1, tmp_path / "data", tmp_path / "out")

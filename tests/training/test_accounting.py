@@ -18,7 +18,7 @@ from tests.training.test_loop import RUN, plan_of
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.model.checkpoints import build_model
 from forgetting.stages.measurements import training_metrics
 from forgetting.training import accounting
@@ -88,7 +88,7 @@ def test_plain_training_needs_six_operations_a_weight_and_token() -> None:
     assert Work(model).of(batch)[1] == 6 * weights * (LENGTH - 1) + 12 * 16 * LENGTH * (LENGTH - 1) // 2
 
 
-def test_padding_and_other_documents_need_nothing(tiny_questions: Questions) -> None:
+def test_padding_and_other_documents_need_nothing(tiny_questions: Items) -> None:
     rows = np.array([0, 7, 30])
     batch, model = question_batch(tiny_questions, rows), model_of()
     expected = (tiny_questions.prompt_length + tiny_questions.answer_length)[torch.from_numpy(rows)]
@@ -102,7 +102,7 @@ def test_padding_and_other_documents_need_nothing(tiny_questions: Questions) -> 
     assert Work(model).of(packed) == Work(model).of(two) < Work(model).of(one)
 
 
-def test_a_cpu_has_no_utilisation_memory_or_energy(tiny_model, tiny_questions: Questions) -> None:
+def test_a_cpu_has_no_utilisation_memory_or_energy(tiny_model, tiny_questions: Items) -> None:
     history = train(tiny_model, plan_of(tiny_questions))
     found = training_metrics(history, tiny_model).groupby("metric")["value"].last()
     assert {"seconds", "tokens_per_second", "step_seconds", "trained_tokens", "padding_share", "trained_operations"} < set(found.index)
@@ -208,7 +208,7 @@ def device(library: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Iterato
     return memory
 
 
-def test_a_resumed_job_goes_on_counting(device, tiny_model, tiny_questions: Questions, tmp_path: Path) -> None:
+def test_a_resumed_job_goes_on_counting(device, tiny_model, tiny_questions: Items, tmp_path: Path) -> None:
     def terminate_once(step: int) -> torch.Tensor:
         if step == 8 and not (tmp_path / "sent").exists():
             (tmp_path / "sent").touch()
@@ -229,7 +229,7 @@ def test_a_resumed_job_goes_on_counting(device, tiny_model, tiny_questions: Ques
     assert found["peak_device_memory"] == 2000 and found["devices"] == 1
 
 
-def test_one_of_several_processes_counts_for_all(device, tiny_model, tiny_questions: Questions) -> None:
+def test_one_of_several_processes_counts_for_all(device, tiny_model, tiny_questions: Items) -> None:
     batch, found = plan_of(tiny_questions).batches.batch(0), []
     for processes in (1, 4):
         meter = Meter(tiny_model, "float32", {}, processes)

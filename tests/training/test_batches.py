@@ -9,11 +9,12 @@ import torch
 from tests import sections
 from tests.conftest import RESOURCES
 
-from forgetting.config.sections import PRETRAINED_GROUPS
-from forgetting.data.items import Biographies, Questions
+from forgetting.config.biography import PRETRAINED_GROUPS
+from forgetting.data.items import Items
 from forgetting.scenarios.biography.batches import BiographyBatches
 from forgetting.scenarios.biography.questions import read_questions
 from forgetting.scenarios.biography.rendering import Renderer, read_templates
+from forgetting.scenarios.biography.texts import Biographies
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, encode, load_tokenizer
 from forgetting.training.batches import EpochOrder, QuestionBatches, epoch_steps, question_batch
 from forgetting.training.step import BatchLoss
@@ -32,7 +33,7 @@ def test_a_batch_depends_on_the_step_alone() -> None:
     assert [first.at(step).tolist() for step in range(20)][17] == later.tolist()
 
 
-def test_question_batches_predict_answers_and_end_only(tiny_questions: Questions) -> None:
+def test_question_batches_predict_answers_and_end_only(tiny_questions: Items) -> None:
     batch = question_batch(tiny_questions, np.array([4, 9]))
     targets = batch.ids[batch.row, batch.position + 1].tolist()
     expected = []
@@ -42,15 +43,15 @@ def test_question_batches_predict_answers_and_end_only(tiny_questions: Questions
     assert targets == expected
 
 
-def test_no_person_outside_the_training_group_is_in_any_batch(tiny_questions: Questions) -> None:
-    train = tiny_questions.of_groups("task0_train")
+def test_no_person_outside_the_training_group_is_in_any_batch(tiny_questions: Items) -> None:
+    train = tiny_questions.of("task0_train")
     batches = QuestionBatches(train, 8, seed=0)
     allowed = {tuple(row) for row in train.ids.tolist()}
     width = train.ids.shape[1]
     for step in range(30):
         for row in batches.batch(step).ids.tolist():
             assert tuple(row + [0] * (width - len(row))) in allowed
-    assert set(train.group) == {"task0_train"}
+    assert set(train.split) == {"task0_train"}
 
 
 @pytest.fixture
@@ -61,9 +62,9 @@ def biography_batches(tiny_data: Path):
         end = tokenizer.token_to_id(END_OF_TEXT)
         templates, questions = read_templates(RESOURCES / "templates"), read_questions(RESOURCES / "questions.yaml")
         renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
-        persons = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
+        units = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
         config = sections.pretrain(steps=10, batch_size=4, sequence_length=128, optimizer=sections.optimizer(learning_rate=1e-3), **options)
-        return BiographyBatches(config, sections.data(), renderer, persons, Biographies.load(tiny_data / "biographies.arrow").rows, 0, end)
+        return BiographyBatches(config, sections.data(), renderer, units, Biographies.load(tiny_data / "biographies.arrow").rows, 0, end)
 
     return make
 

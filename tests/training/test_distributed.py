@@ -17,7 +17,7 @@ from tests.study import ROOT, SMOKE, merged, snakemake
 
 from forgetting.config.plan import pretrain_job
 from forgetting.config.study import StudyConfig, load_study
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.errors import StudyError
 from forgetting.failures import LOST_CONTACT
 from forgetting.model.checkpoints import load_weights
@@ -161,7 +161,7 @@ def test_who_is_to_blame() -> None:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_parts_of_a_batch_add_up_to_it(tiny_model, tiny_questions: Questions, weighted: bool) -> None:
+def test_parts_of_a_batch_add_up_to_it(tiny_model, tiny_questions: Items, weighted: bool) -> None:
     """Answers have one to several tokens, so the parts do not have as many each."""
     batch, loss_of = QuestionBatches(tiny_questions, 8, 0).batch(0), BatchLoss(tiny_model)
     if weighted:

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.errors import StudyError
 from forgetting.training.fisher import diagonal_fisher, fisher_mean, normalised, sample_questions
 
 
-def few(questions: Questions, count: int = 7) -> Questions:
+def few(questions: Items, count: int = 7) -> Items:
     """Questions of different lengths, in mixed order."""
-    return sample_questions(questions.of_groups("task0_train"), count, seed=3)
+    return sample_questions(questions.of("task0_train"), count, seed=3)
 
 
-def example_gradients(model, questions: Questions) -> list[dict[str, Tensor]]:
+def example_gradients(model, questions: Items) -> list[dict[str, Tensor]]:
     """Gradient of each answer's log-likelihood in float64, from whole logits of the one unpadded row."""
     exact = copy.deepcopy(model).double().eval()
     found = []
@@ -114,12 +114,12 @@ def test_a_fisher_that_cannot_be_normalised_is_refused(value: float) -> None:
 
 
 def test_sampled_questions_are_distinct_and_seeded(tiny_questions) -> None:
-    def key(questions: Questions) -> list[tuple[int, str]]:
-        return list(zip(questions.person.tolist(), questions.attribute.tolist(), strict=True))
+    def key(questions: Items) -> list[tuple[int, str]]:
+        return list(zip(questions.unit.tolist(), questions.kind.tolist(), strict=True))
 
-    train = tiny_questions.of_groups("task0_train")
+    train = tiny_questions.of("task0_train")
     chosen = sample_questions(train, 20, seed=1)
     assert len(set(key(chosen))) == 20 and set(key(chosen)) <= set(key(train))
     assert key(chosen) == key(sample_questions(train, 20, seed=1)) != key(sample_questions(train, 20, seed=2))
     assert sorted(key(sample_questions(train, 1000, seed=1))) == sorted(key(train))
-    assert len(np.unique(chosen.person)) > 4
+    assert len(np.unique(chosen.unit)) > 4

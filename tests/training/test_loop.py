@@ -9,7 +9,7 @@ import torch
 from tests import sections
 
 from forgetting.config.jobs.base import Job
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.training import loop
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, TrainingError, train
@@ -24,7 +24,7 @@ def adamw(model) -> torch.optim.Optimizer:
     return build_optimizer(model.named_parameters(), sections.optimizer(learning_rate=1e-3))
 
 
-def plan_of(questions: Questions, evaluate=lambda step: None, steps: int = 12, **options) -> Plan:
+def plan_of(questions: Items, evaluate=lambda step: None, steps: int = 12, **options) -> Plan:
     optimizer = sections.optimizer(learning_rate=1e-3, **options)
     return Plan(
         steps,

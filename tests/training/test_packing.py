@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.training.attention import document_mask
 from forgetting.training.batches import QuestionBatches, question_batch
 from forgetting.training.packing import Capacity, Packer
 
 
-def test_packing_keeps_each_token_in_its_place_and_no_padding(tiny_questions: Questions) -> None:
+def test_packing_keeps_each_token_in_its_place_and_no_padding(tiny_questions: Items) -> None:
     """Against the rows themselves: what predicts what, at which place, in a document of which tokens."""
     batch = question_batch(tiny_questions, torch.arange(9).numpy())
     packed = Packer([batch])(batch)
@@ -29,7 +29,7 @@ def test_packing_keeps_each_token_in_its_place_and_no_padding(tiny_questions: Qu
     assert packed.places.max() < packed.longest
 
 
-def test_batches_get_the_same_shape_until_one_does_not_fit(tiny_questions: Questions) -> None:
+def test_batches_get_the_same_shape_until_one_does_not_fit(tiny_questions: Items) -> None:
     batches = QuestionBatches(tiny_questions, 8, 0)
     pack = Packer([batches.batch(0)])
     shapes = {pack(batches.batch(number)).shape for number in range(30)}

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from forgetting.config.jobs.base import Job
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.errors import StudyError
 from forgetting.training import attention, loop, step
 from forgetting.training.attention import document_mask
@@ -71,7 +71,7 @@ def plan_of(batches: Batches, steps: int = STEPS, evaluate=lambda step: None, **
     return Plan(steps, batches, optimizer, sections.schedule(warmup_steps=3, final_fraction=0.1), frozenset(range(1, steps + 1)), evaluate)
 
 
-def sources(questions: Questions) -> dict[str, Batches]:
+def sources(questions: Items) -> dict[str, Batches]:
     return {
         "questions": QuestionBatches(questions, 8, 0),
         "documents": Streams(within=True),
@@ -97,7 +97,7 @@ def test_the_fast_path_learns_what_the_plain_one_learns(tiny_model, tiny_questio
 
 
 @every_family
-def test_packed_rows_give_every_family_the_loss_and_the_gradients_of_padded_ones(family: str, tiny_questions: Questions) -> None:
+def test_packed_rows_give_every_family_the_loss_and_the_gradients_of_padded_ones(family: str, tiny_questions: Items) -> None:
     model, batches = family_model(family, int(tiny_questions.ids.max()) + 1), [question_batch(tiny_questions, torch.arange(8).numpy())]
     if family == "mistral":
         with pytest.raises(StudyError, match="rows of 40 tokens exceed the attention window of 6"):
@@ -139,7 +139,7 @@ def test_a_step_of_a_larger_batch_is_trained_like_any_other(tiny_model, tiny_que
     assert train(tiny_model, plan_of(Growing(), 12)).losses == pytest.approx(plain.losses, abs=1e-5)
 
 
-def test_padding_changes_no_gradient(tiny_model, tiny_questions: Questions) -> None:
+def test_padding_changes_no_gradient(tiny_model, tiny_questions: Items) -> None:
     batch = question_batch(tiny_questions, torch.arange(8).numpy())
     narrow = Packer([batch])
     wide = Packer([batch])
@@ -167,7 +167,7 @@ def test_the_loss_of_compiled_code_is_cross_entropy(monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(*found)
 
 
-def test_half_precision_is_near_single(tiny_model, tiny_questions: Questions) -> None:
+def test_half_precision_is_near_single(tiny_model, tiny_questions: Items) -> None:
     batch = question_batch(tiny_questions, torch.arange(8).numpy())
     with step.within_documents(tiny_model):
         half = PackedLoss(tiny_model, "bf16")(Packer([batch])(batch))

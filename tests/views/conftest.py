@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from tests import sections
+from tests.made_items import made_items
 
-from forgetting.config.sections import ATTRIBUTES
-from forgetting.data.items import Questions
+from forgetting.config.biography import ATTRIBUTES
+from forgetting.data.items import Items
 from forgetting.model.checkpoints import build_model, save_checkpoint
 from forgetting.views.inputs import Checkpoints
 
@@ -23,10 +24,10 @@ def tiny_model(seed: int = 0):
 
 
 @pytest.fixture
-def questions() -> Questions:
+def questions() -> Items:
     """Ten persons in each of three groups; prompts of 4 to 7 tokens that end in token 5, answers of 1 to 3 tokens and the end token 0."""
     generator = np.random.default_rng(1)
-    rows, lengths, person, group, attribute = [], [], [], [], []
+    rows, lengths, unit, group, kind = [], [], [], [], []
     for number, of_group in enumerate(("task0_test", "task1", "control")):
         for member in range(10):
             for name in ATTRIBUTES:
@@ -34,12 +35,12 @@ def questions() -> Questions:
                 answer = [*generator.integers(6, VOCABULARY, generator.integers(1, 4)), 0]
                 rows.append(torch.tensor([*prompt, *answer]))
                 lengths.append((len(prompt), len(answer)))
-                person.append(10 * number + member)
+                unit.append(10 * number + member)
                 group.append(of_group)
-                attribute.append(name)
+                kind.append(name)
     ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
     prompt_length, answer_length = torch.tensor(lengths).T
-    return Questions(ids, prompt_length, answer_length, np.array(person), np.array(group, dtype=object), np.array(attribute, dtype=object))
+    return made_items(ids, prompt_length, answer_length, np.array(unit), np.array(group, dtype=object), np.array(kind, dtype=object))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests import jobs, sections
 
-from forgetting.config.sections import ATTRIBUTES
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.evaluation.exact import score
 from forgetting.model.checkpoints import build_model, save_checkpoint
 from forgetting.schemas.common_shift import COMMON_SHIFT, COMMON_SHIFT_REPAIR
@@ -22,7 +22,7 @@ from forgetting.views.answer_change import (
     compared_points,
     leading,
 )
-from forgetting.views.common_shift import common_share, common_shift, leave_out_means, person_products, split_change
+from forgetting.views.common_shift import common_share, common_shift, leave_out_means, split_change, unit_products
 from forgetting.views.inputs import read_model
 from forgetting.views.repair import random_draws, repaired
 
@@ -72,14 +72,14 @@ def planted(tokens: AnswerTokens, grouping: str, size: float = 10.0) -> torch.Te
 
 @pytest.fixture
 def tokens(questions) -> AnswerTokens:
-    return AnswerTokens.of(questions.of_groups("task0_test"))
+    return AnswerTokens.of(questions.of("task0_test"))
 
 
 @pytest.fixture
 def train_questions(questions):
     """The persons of `task1` as if they were `task0_train`."""
-    chosen = questions.of_groups("task1")
-    chosen.group[:] = "task0_train"
+    chosen = questions.of("task1")
+    chosen.split[:] = "task0_train"
     return chosen
 
 
@@ -132,35 +132,35 @@ def test_the_logit_space_is_the_plain_difference_of_centred_logits(tokens):
         assert torch.allclose(corrected, logits[1] - change, atol=1e-10)
 
 
-@pytest.mark.parametrize("grouping", ["attribute_position", "one_shift"])
+@pytest.mark.parametrize("grouping", ["kind_position", "one_shift"])
 def test_leave_out_means_and_products_against_loops(tokens, grouping):
-    group, person = tokens.groups(grouping), tokens.person
+    group, unit = tokens.groups(grouping), tokens.unit
     changes = torch.from_numpy(np.random.default_rng(0).standard_normal((len(group), 5)))
-    asked = tokens.questions.attribute[tokens.question.numpy()] == "major"
-    means = leave_out_means(changes, group, person)
+    asked = tokens.questions.kind[tokens.question.numpy()] == "major"
+    means = leave_out_means(changes, group, unit)
     common, total = 0.0, 0.0
     for row in range(len(group)):
-        others = (group.numpy() == int(group[row])) & (person != person[row])
+        others = (group.numpy() == int(group[row])) & (unit != unit[row])
         expected = changes[others].mean(0) if others.any() else torch.zeros(5)
         assert torch.allclose(means[row], expected.double(), atol=1e-12)
         if asked[row] and others.any():
             common += float(changes[row] @ expected)
             total += float(changes[row] @ changes[row])
-    products, energy = person_products(changes, group, person, asked)
+    products, energy = unit_products(changes, group, unit, asked)
     assert float(products.sum()) == pytest.approx(common)
     assert float(energy.sum()) == pytest.approx(total)
     assert common_share(products, energy, 0).value == pytest.approx(common / total)
 
 
 def test_groups_are_one_for_each_attribute_and_position(tokens):
-    attribute = tokens.questions.attribute[tokens.question.numpy()]
-    expected = pd.Series(list(zip(attribute, tokens.position.tolist(), strict=True)))
-    found = pd.Series(tokens.groups("attribute_position").numpy())
+    kind = tokens.questions.kind[tokens.question.numpy()]
+    expected = pd.Series(list(zip(kind, tokens.position.tolist(), strict=True)))
+    found = pd.Series(tokens.groups("kind_position").numpy())
     assert (expected.groupby(found).nunique() == 1).all() and (found.groupby(expected).nunique() == 1).all()
     assert len(set(tokens.groups("one_shift").tolist())) == 1
 
 
-@pytest.mark.parametrize("grouping", ["attribute_position", "one_shift"])
+@pytest.mark.parametrize("grouping", ["kind_position", "one_shift"])
 def test_a_planted_common_shift_is_all_of_the_change_and_removed_exactly(tokens, grouping):
     before = knowing_logits(tokens)
     change = Change(tokens, before, before + planted(tokens, grouping))
@@ -169,15 +169,15 @@ def test_a_planted_common_shift_is_all_of_the_change_and_removed_exactly(tokens,
     assert right["nothing"].double().mean() < 0.6
     assert right["everything"].all() and right["common"][~shared].all()
     assert torch.equal(right["rest"][~shared], right["nothing"][~shared])
-    share = common_share(*person_products(change.difference, tokens.groups(grouping), tokens.person, np.full(len(shared), True)), 0)
+    share = common_share(*unit_products(change.difference, tokens.groups(grouping), tokens.unit, np.full(len(shared), True)), 0)
     assert share.value == pytest.approx(1) and 0.9 < share.low <= share.high < 1.1
     assert share.chance == pytest.approx(0, abs=0.03) and share.chance_high < 0.7  # ten persons only
 
 
 def alone(tokens: AnswerTokens, grouping: str) -> np.ndarray:
     """(R,) tokens whose group holds no other person."""
-    frame = pd.DataFrame({"group": tokens.groups(grouping).numpy(), "person": tokens.person})
-    return (frame.groupby("group")["person"].transform("nunique") == 1).to_numpy()
+    frame = pd.DataFrame({"group": tokens.groups(grouping).numpy(), "unit": tokens.unit})
+    return (frame.groupby("group")["unit"].transform("nunique") == 1).to_numpy()
 
 
 def test_a_common_shift_and_noise_of_each_fact_give_the_planted_share():
@@ -187,7 +187,7 @@ def test_a_common_shift_and_noise_of_each_fact_give_the_planted_share():
     for _ in range(60):
         shift, noise = generator.standard_normal(40), generator.standard_normal((12, 40))
         shift *= np.sqrt(40) / np.linalg.norm(shift)
-        matrices = person_products(torch.from_numpy(shift + noise), torch.zeros(12, dtype=torch.long), np.arange(12), np.full(12, True))
+        matrices = unit_products(torch.from_numpy(shift + noise), torch.zeros(12, dtype=torch.long), np.arange(12), np.full(12, True))
         shares.append(common_share(*matrices, 0).value)
     assert np.mean(shares) == pytest.approx(0.5, abs=0.02)
 
@@ -197,7 +197,7 @@ def test_changes_of_each_fact_alone_have_the_chance_share():
     generator = np.random.default_rng(1)
     values, inside = [], []
     for _ in range(150):
-        matrices = person_products(
+        matrices = unit_products(
             torch.from_numpy(generator.standard_normal((8, 30))), torch.zeros(8, dtype=torch.long), np.arange(8), np.full(8, True)
         )
         share = common_share(*matrices, 0)
@@ -210,25 +210,25 @@ def test_changes_of_each_fact_alone_have_the_chance_share():
 
 def test_identical_checkpoints_have_no_change(questions, train_questions, run, tmp_path):
     save_checkpoint(random_model(0).float(), tmp_path / "same")
-    both = questions.of_groups("task0_test").joined_with(train_questions)
+    both = questions.of("task0_test").joined_with(train_questions)
     split, repair = common_shift(run, tmp_path / "same", [Point("end", 400, tmp_path / "same")], both, CPU)
     assert (split.loc[split["metric"] == "squared_change", "value"] == 0).all()
     assert split.loc[split["metric"] == "common_share", "value"].isna().all()
     accuracy = split[split["metric"].isin(ACCURACIES)].pivot_table(
-        index=["space", "grouping", "attribute", "metric"], columns="removed", values="value"
+        index=["space", "grouping", "kind", "metric"], columns="removed", values="value"
     )
     assert (accuracy.nunique(axis=1) == 1).all()
-    plain = split[split["removed"] == "nothing"].set_index(["space", "grouping", "attribute", "metric"])["value"]
+    plain = split[split["removed"] == "nothing"].set_index(["space", "grouping", "kind", "metric"])["value"]
     for row in repair.itertuples():
-        assert row.value == pytest.approx(plain[row.space, row.grouping, row.attribute, row.metric])
+        assert row.value == pytest.approx(plain[row.space, row.grouping, row.kind, row.metric])
 
 
-@pytest.mark.parametrize("unit", ["facts", "persons"])
-@pytest.mark.parametrize("grouping", ["attribute_position", "one_shift"])
+@pytest.mark.parametrize("unit", ["facts", "units"])
+@pytest.mark.parametrize("grouping", ["kind_position", "one_shift"])
 def test_a_planted_shift_is_repaired_where_it_was_seen(tokens, train_questions, grouping, unit):
     """Known facts shift alike: their mean is the shift. A position they do not reach keeps its error."""
     known_tokens = AnswerTokens.of(train_questions)
-    shift = planted(tokens, "attribute_position" if grouping == "attribute_position" else "one_shift")
+    shift = planted(tokens, "kind_position" if grouping == "kind_position" else "one_shift")
     of_group = dict(zip(tokens.groups(grouping).tolist(), shift, strict=True))
     known_before = knowing_logits(known_tokens, 9)
     zero = torch.zeros(VOCABULARY).double()
@@ -248,9 +248,9 @@ def test_a_planted_shift_is_repaired_where_it_was_seen(tokens, train_questions, 
 
 def test_draws_are_seeded_facts_or_whole_persons(train_questions):
     assert all(len(draw) == 4 for draw in random_draws(train_questions, "facts", 4, 0))
-    for draw in random_draws(train_questions, "persons", 4, 0):
-        assert len(draw) == 4 * len(ATTRIBUTES) and len(np.unique(train_questions.person[draw])) == 4
-    first, again, other = (random_draws(train_questions, "persons", 4, seed) for seed in (0, 0, 1))
+    for draw in random_draws(train_questions, "units", 4, 0):
+        assert len(draw) == 4 * len(ATTRIBUTES) and len(np.unique(train_questions.unit[draw])) == 4
+    first, again, other = (random_draws(train_questions, "units", 4, seed) for seed in (0, 0, 1))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
@@ -266,7 +266,7 @@ def test_the_residual_stream_is_corrected_before_the_norm(tokens):
 
 
 def test_tables_hold_every_point(checkpoints, questions, train_questions, run, tmp_path):
-    both = questions.of_groups("task0_test").joined_with(train_questions)
+    both = questions.of("task0_test").joined_with(train_questions)
     points = compared_points(checkpoints, 200.0)
     assert [(point.name, point.step) for point in points] == [("early", 150), ("matched", 200), ("end", 400)]
     assert [point.name for point in compared_points(checkpoints, float("nan"))] == ["early", "end"]
@@ -274,11 +274,11 @@ def test_tables_hold_every_point(checkpoints, questions, train_questions, run, t
     write_table(split, tmp_path / "split.parquet", COMMON_SHIFT)
     write_table(repair, tmp_path / "repair.parquet", COMMON_SHIFT_REPAIR)
     split, repair = read_table(tmp_path / "split.parquet", COMMON_SHIFT), read_table(tmp_path / "repair.parquet", COMMON_SHIFT_REPAIR)
-    assert not split.duplicated(["point", "attribute", "space", "grouping", "removed", "metric"]).any()
-    assert not repair.duplicated(["point", "attribute", "space", "grouping", "unit", "known", "metric"]).any()
-    assert (repair["known"].groupby(repair["unit"]).max() == pd.Series({"facts": 32, "persons": 8})).all()
+    assert not split.duplicated(["point", "kind", "space", "grouping", "removed", "metric"]).any()
+    assert not repair.duplicated(["point", "kind", "space", "grouping", "counted", "known", "metric"]).any()
+    assert (repair["known"].groupby(repair["counted"]).max() == pd.Series({"facts": 32, "units": 8})).all()
     shares = split[split["metric"] == "common_share"]
     assert ((shares["low"] <= shares["value"]) & (shares["value"] <= shares["high"])).mean() > 0.9
-    facts = score(read_model(checkpoints.folders[400], CPU), questions.of_groups("task0_test"), 7)
-    row = {"point": "end", "attribute": "all", "space": "logits", "grouping": "one_shift", "removed": "nothing", "metric": "exact_match"}
+    facts = score(read_model(checkpoints.folders[400], CPU), questions.of("task0_test"), 7)
+    row = {"point": "end", "kind": "all", "space": "logits", "grouping": "one_shift", "removed": "nothing", "metric": "exact_match"}
     assert split.loc[(split[list(row)] == pd.Series(row)).all(axis=1), "value"].item() == pytest.approx(facts["exact_match"].mean())

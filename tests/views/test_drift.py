@@ -44,11 +44,11 @@ def test_drift_is_zero_for_theta_star_itself_and_grows_along_a_walk(checkpoints,
     points = [Point(str(step), step, checkpoints.folders[step]) for step in (0, 50, 400)]
     write_table(drift(run, checkpoints.folders[0], points, questions, CPU), tmp_path / "drift.parquet", DRIFT)
     table = read_table(tmp_path / "drift.parquet", DRIFT)
-    assert set(table["group"]) == {"task1", "task0_test"}
+    assert set(table["split"]) == {"task1", "task0_test"}
     assert (table.loc[table["point"] == "0", "value"] == 0).all()
-    values = table[table["attribute"] == "all"].pivot_table(index=["group", "metric"], columns="step", values="value")
+    values = table[table["kind"] == "all"].pivot_table(index=["split", "metric"], columns="step", values="value")
     assert (values[50] > 0).all() and (values[400] > values[50]).all()
-    parts = table[table["attribute"] != "all"].assign(total=lambda frame: frame["value"] * frame["n"])
-    sums = parts.groupby(["group", "metric", "step"])[["total", "n"]].sum()
-    whole = table[table["attribute"] == "all"].set_index(["group", "metric", "step"])["value"]
+    parts = table[table["kind"] != "all"].assign(total=lambda frame: frame["value"] * frame["n"])
+    sums = parts.groupby(["split", "metric", "step"])[["total", "n"]].sum()
+    whole = table[table["kind"] == "all"].set_index(["split", "metric", "step"])["value"]
     assert np.allclose((sums["total"] / sums["n"]).sort_index(), whole.sort_index())

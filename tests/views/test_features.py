@@ -24,12 +24,12 @@ from forgetting.views.features import (
     view_questions,
 )
 from forgetting.views.inputs import Checkpoints, read_model
-from forgetting.views.logit_lens import attribute_values
-from forgetting.views.measured import DRAWS, person_means
+from forgetting.views.logit_lens import kind_values
+from forgetting.views.measured import DRAWS, unit_means
 
 CPU = torch.device("cpu")
 
-PERSONS = np.arange(80) // 2
+UNITS = np.arange(80) // 2
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_states_are_those_of_each_question_alone(checkpoints, questions):
 
 
 def test_identical_states_have_not_moved():
-    result = compare_states(states(0), states(0), 3, PERSONS)
+    result = compare_states(states(0), states(0), 3, UNITS)
     assert result["relative_shift"][0] == 0
     assert np.isnan(result["shift_along_leading"][0])
     assert result["subspace_angle"][0] == pytest.approx(0, abs=1e-4)
@@ -69,7 +69,7 @@ def test_planted_shift_along_and_across_the_leading_components():
     before = states(0)
     axes = np.linalg.svd(before.numpy() - before.numpy().mean(0), full_matrices=False)[2]
     shift = 3 * axes[1] + 4 * axes[7]
-    result = compare_states(before, before + torch.from_numpy(shift), 3, PERSONS)
+    result = compare_states(before, before + torch.from_numpy(shift), 3, UNITS)
     deviation = np.sqrt(np.mean(np.sum((before.numpy() - before.numpy().mean(0)) ** 2, axis=1)))
     assert result["relative_shift"][0] == pytest.approx(5 / deviation)
     assert result["relative_shift_along"].value == pytest.approx(3 / deviation)
@@ -82,7 +82,7 @@ def test_planted_shift_along_and_across_the_leading_components():
 def test_random_shifts_meet_chance():
     generator = np.random.default_rng(3)
     shares = [
-        compare_states(states(0), states(0) + torch.from_numpy(generator.standard_normal(10)), 3, PERSONS)["shift_along_leading"]
+        compare_states(states(0), states(0) + torch.from_numpy(generator.standard_normal(10)), 3, UNITS)["shift_along_leading"]
         for _ in range(300)
     ]
     assert np.mean([share.value for share in shares]) == pytest.approx(shares[0].chance, abs=0.04)
@@ -91,7 +91,7 @@ def test_random_shifts_meet_chance():
 def test_subspace_angle_agrees_with_scipy():
     before, after = states(0), states(1) @ torch.from_numpy(np.linalg.qr(np.random.default_rng(5).standard_normal((10, 10)))[0])
     axes = [np.linalg.svd(s.numpy() - s.numpy().mean(0), full_matrices=False)[2][:3].T for s in (before, after)]
-    assert compare_states(before, after, 3, PERSONS)["subspace_angle"][0] == pytest.approx(
+    assert compare_states(before, after, 3, UNITS)["subspace_angle"][0] == pytest.approx(
         np.degrees(scipy.linalg.subspace_angles(*axes)).mean()
     )
 
@@ -100,7 +100,7 @@ def test_alignment_of_kernels_and_its_chance_over_permutations():
     before, after = states(0), states(0) * torch.linspace(0, 1, 10) + states(1)
     centring = np.eye(80) - 1 / 80
     first, second = (centring @ s.numpy() @ s.numpy().T @ centring for s in (before, after))
-    cka = compare_states(before, after, 3, PERSONS)["cka"]
+    cka = compare_states(before, after, 3, UNITS)["cka"]
     value, chance = cka.value, cka.chance
     scale = np.linalg.norm(first) * np.linalg.norm(second)
     assert value == pytest.approx(np.sum(first * second) / scale)
@@ -108,14 +108,14 @@ def test_alignment_of_kernels_and_its_chance_over_permutations():
     draws = [np.sum(first * second[np.ix_(order, order)]) / scale for order in (generator.permutation(80) for _ in range(400))]
     assert np.mean(draws) == pytest.approx(chance, abs=4 * np.std(draws) / 20)
     rotation = torch.from_numpy(np.linalg.qr(generator.standard_normal((10, 10)))[0])
-    assert compare_states(before, 3 * after @ rotation, 3, PERSONS)["cka"][0] == pytest.approx(value)
+    assert compare_states(before, 3 * after @ rotation, 3, UNITS)["cka"][0] == pytest.approx(value)
 
 
 def test_one_rotation_of_both_checkpoints_changes_nothing():
     before, after = states(0), 0.5 * states(0) + states(1)
     generator = np.random.default_rng(8)
     rotation = torch.from_numpy(np.linalg.qr(generator.standard_normal((10, 10)))[0] * generator.choice([-1, 1], 10))
-    first, second = compare_states(before, after, 3, PERSONS), compare_states(before @ rotation, after @ rotation, 3, PERSONS)
+    first, second = compare_states(before, after, 3, UNITS), compare_states(before @ rotation, after @ rotation, 3, UNITS)
     for metric, numbers in first.items():
         assert second[metric] == pytest.approx(numbers, abs=1e-6, nan_ok=True)
 
@@ -126,13 +126,13 @@ def test_planted_angle_between_leading_subspaces():
     before, after = np.zeros((80, 6)), np.zeros((80, 6))
     before[:, :2], after[:, 0] = plane, plane[:, 0]
     after[:, 1], after[:, 2] = np.cos(angle) * plane[:, 1], np.sin(angle) * plane[:, 1]
-    found = compare_states(torch.from_numpy(before), torch.from_numpy(after), 2, PERSONS)["subspace_angle"].value
+    found = compare_states(torch.from_numpy(before), torch.from_numpy(after), 2, UNITS)["subspace_angle"].value
     assert found == pytest.approx(25 / 2)  # principal angles of 0 and 25 degrees
 
 
 def test_person_means_are_those_of_whole_persons():
-    values, persons = torch.arange(6.0), np.array([7, 7, 7, 2, 2, 9])
-    draws = person_means(values, persons)
+    values, units = torch.arange(6.0), np.array([7, 7, 7, 2, 2, 9])
+    draws = unit_means(values, units)
     assert draws.shape == (1 + DRAWS,) and draws[0] == 2.5
     sums, sizes = {7: 3.0, 2: 7.0, 9: 5.0}, {7: 3, 2: 2, 9: 1}
     possible = [sum(sums[p] for p in drawn) / sum(sizes[p] for p in drawn) for drawn in itertools.product(sums, repeat=3)]
@@ -146,7 +146,7 @@ def test_interval_of_the_shift_covers_the_true_shift():
     for _ in range(60):
         before = torch.from_numpy(generator.standard_normal((80, 10)))
         after = before + 1.0 + torch.from_numpy(generator.standard_normal((40, 10)).repeat(2, axis=0))
-        result = compare_states(before, after, 3, PERSONS)["relative_shift"]
+        result = compare_states(before, after, 3, UNITS)["relative_shift"]
         spread = float((before - before.mean(0)).square().sum(1).mean().sqrt())
         covered += result.low <= np.sqrt(10) / spread <= result.high
     assert covered >= 50
@@ -170,9 +170,9 @@ def test_shift_plane_reads_the_planted_shift():
 
 def test_view_questions_are_all_of_both_groups_or_a_limited_number(questions):
     everyone = view_questions(questions)
-    assert set(everyone.group) == {"task0_test", "task1", "control"}
-    assert len(np.unique(everyone.person)) == 30
-    assert len(np.unique(view_questions(questions, most_persons=3).person)) == 9
+    assert set(everyone.split) == {"task0_test", "task1", "control"}
+    assert len(np.unique(everyone.unit)) == 30
+    assert len(np.unique(view_questions(questions, most_units=3).unit)) == 9
 
 
 def test_an_arm_that_kept_only_step_150_the_end_and_the_matched_point(checkpoints):
@@ -199,7 +199,7 @@ def test_features_tables(run, checkpoints, questions, tmp_path):
     asked = view_questions(questions)
     folders = {"pretrained": checkpoints.folders[50]} | stage_folders(checkpoints, 200.0)
     streams = residual_streams(folders, asked, 16, CPU)
-    of_lens = lens(run, folders, streams, asked, attribute_values(questions), CPU)
+    of_lens = lens(run, folders, streams, asked, kind_values(questions), CPU)
     table = pd.concat([features(run, streams, asked), of_lens], ignore_index=True)
     write_table(table, tmp_path / "features.parquet", FEATURES)
     write_table(feature_points(run, streams, checkpoints.stage_steps, asked), tmp_path / "points.parquet", FEATURE_POINTS)
@@ -210,7 +210,7 @@ def test_features_tables(run, checkpoints, questions, tmp_path):
     own = frame[frame["before"] == frame["after"]]
     assert (own["metric"].str.startswith("probe").sum()) == 5 * 3 * 3 * 7 * 2  # checkpoints, layers, groups, attributes and all, metrics
     assert (own["metric"].str.startswith("lens").sum()) == 5 * 3 * 7 * (3 * 4 + 1)
-    assert not frame.duplicated(["before", "after", "layer", "group", "attribute", "metric"]).any()
+    assert not frame.duplicated(["before", "after", "layer", "split", "kind", "metric"]).any()
     assert pairs.loc[pairs["layer"] == 0, "value"].isna().all()  # every prompt ends in the same token
     assert pairs.loc[pairs["layer"] > 0, "value"].notna().all()
     same = pairs[(pairs["before"] == "task0") & (pairs["after"] == "task1_end")]

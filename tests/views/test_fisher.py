@@ -37,7 +37,7 @@ def test_every_matrix_has_one_row_and_the_weights_add_up(tiny_model, tiny_questi
 def test_the_means_against_brute_force(tiny_model, tiny_questions) -> None:
     """Rows of the fused matrix, counted by hand: of each head's 48, 16 of query, then key, then value."""
     rows = fisher_by_matrix(RUN, tiny_model, tiny_questions).set_index(["layer", "component"])["fisher"]
-    fisher = diagonal_fisher(tiny_model, tiny_questions.of_groups("task0_train"))
+    fisher = diagonal_fisher(tiny_model, tiny_questions.of("task0_train"))
     names = {
         "attention_output": "attention.dense.weight",
         "mlp_input": "mlp.dense_h_to_4h.weight",
@@ -77,7 +77,7 @@ def test_only_task0_train_is_read_and_not_more_than_the_limit(tiny_model, tiny_q
     monkeypatch.setattr(view, "diagonal_fisher", record)
     monkeypatch.setattr(view, "MOST_QUESTIONS", 11)
     fisher_by_matrix(RUN, tiny_model, tiny_questions)
-    assert set(read[0].group) == {"task0_train"} and len(read[0]) == 11
+    assert set(read[0].split) == {"task0_train"} and len(read[0]) == 11
 
 
 def test_the_script_writes_the_same_table(tiny_model, tiny_questions, tiny_data: Path, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_script_writes_the_same_table(tiny_model, tiny_questions, tiny_data:
     (tmp_path / "config.json").write_text(RUN.model_dump_json(include={"scale", "seed", "stage"}))
     given = {
         "--config": tmp_path / "config.json",
-        "--questions": tiny_data / "qa.parquet",
+        "--questions": tiny_data / "items.parquet",
         "--task0": tmp_path / "task0",
         "--output": tmp_path / "out" / "fisher.parquet",
     }

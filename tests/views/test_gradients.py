@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 import torch
 from tests import sections
+from tests.made_items import made_items
 
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.config.jobs.views.gradients import GradientsJob
-from forgetting.config.sections import ATTRIBUTES
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.model.checkpoints import build_model, save_checkpoint
 from forgetting.schemas.gradients import GRADIENTS
 from forgetting.tables import read_table, write_table
-from forgetting.views.gradients import BLOCKS, PERSONS, compared_steps, gradients, halves, sampled
+from forgetting.views.gradients import BLOCKS, UNITS, compared_steps, gradients, halves, sampled
 from forgetting.views.inputs import Checkpoints
 
 CPU = torch.device("cpu")
@@ -25,18 +26,18 @@ SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "view_gradients.py
 RUN = GradientsJob(scale="tiny", seed=3, arm="seq", evaluation_batch_size=7)
 
 
-def two_tasks(answers: dict[str, int], persons: int = 4) -> Questions:
+def two_tasks(answers: dict[str, int], units: int = 4) -> Items:
     """Six questions with one and the same prompt about each of some persons of each group, with one token for an answer."""
-    count = persons * len(ATTRIBUTES)
+    count = units * len(ATTRIBUTES)
     rows = [[1, 0, 1, answer] for answer in answers.values() for _ in range(count)]
-    person = np.concatenate([np.repeat(np.arange(persons), len(ATTRIBUTES)) + 100 * number for number in range(len(answers))])
-    return Questions(
+    unit = np.concatenate([np.repeat(np.arange(units), len(ATTRIBUTES)) + 100 * number for number in range(len(answers))])
+    return made_items(
         torch.tensor(rows),
         torch.full((len(rows),), 3),
         torch.full((len(rows),), 1),
-        person,
+        unit,
         np.repeat(np.array(list(answers), dtype=object), count),
-        np.tile(np.array(ATTRIBUTES, dtype=object), persons * len(answers)),
+        np.tile(np.array(ATTRIBUTES, dtype=object), units * len(answers)),
     )
 
 
@@ -69,7 +70,7 @@ def test_tasks_that_want_opposed_answers_to_one_prompt_are_opposed(answers: dict
         assert [found[0, part, layer, f"{task}_halves"] for task in ("task0", "task1")] == pytest.approx([1, 1], abs=1e-4)
 
 
-def by_hand(model, questions: Questions) -> dict[str, np.ndarray]:
+def by_hand(model, questions: Items) -> dict[str, np.ndarray]:
     """The gradient of the mean negative log-likelihood of all answer tokens, from logits, one question at a time."""
     model.zero_grad()
     for row in range(len(questions)):
@@ -108,22 +109,22 @@ def test_cosines_against_gradients_made_by_hand(tiny_model, tiny_questions, tmp_
 
 
 def test_halves_have_no_person_in_common_and_are_of_one_size(tiny_questions) -> None:
-    first, second = halves(tiny_questions.of_groups("task1"))
-    assert len(first) == len(second) == 8 * 6 and not set(first.person) & set(second.person)
-    few = halves(tiny_questions.of_groups("task1"), 4)
+    first, second = halves(tiny_questions.of("task1"))
+    assert len(first) == len(second) == 8 * 6 and not set(first.unit) & set(second.unit)
+    few = halves(tiny_questions.of("task1"), 4)
     assert [len(half) for half in few] == [12, 12]
-    assert PERSONS % 2 == 0
+    assert UNITS % 2 == 0
 
 
 def test_shuffled_answers_are_answers_of_other_persons_to_the_same_questions(tiny_questions) -> None:
     asked = sampled(tiny_questions, 0)
-    assert {task: set(half.group) for task, (half, _) in asked.items()} == {
+    assert {task: set(half.split) for task, (half, _) in asked.items()} == {
         "task0": {"task0_train"},
         "task1": {"task1"},
         "shuffled": {"task1"},
     }
     for right, shuffled in zip(asked["task1"], asked["shuffled"], strict=True):
-        assert (right.person == shuffled.person).all() and (right.attribute == shuffled.attribute).all()
+        assert (right.unit == shuffled.unit).all() and (right.kind == shuffled.kind).all()
         assert any(
             not torch.equal(right.ids[row, : right.prompt_length[row] + 1], shuffled.ids[row, : right.prompt_length[row] + 1])
             for row in range(len(right))
@@ -144,7 +145,7 @@ def test_the_script_writes_the_same_table(walk, tiny_questions, tiny_data: Path,
     (tmp_path / "config.json").write_text(RUN.model_dump_json(include={"scale", "seed", "stage", "arm", "evaluation_batch_size"}))
     given = {
         "--config": tmp_path / "config.json",
-        "--questions": tiny_data / "qa.parquet",
+        "--questions": tiny_data / "items.parquet",
         "--task0": walk.folders[0],
         "--checkpoints": walk.folders[5].parent,
         "--output": tmp_path / "out" / "gradients.parquet",

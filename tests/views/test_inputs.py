@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.config.sections import ATTRIBUTES
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.model.anatomy import uniform_name
-from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, parameter_vector, read_model
+from forgetting.views.inputs import Checkpoints, evenly_spaced_units, parameter_vector, read_model
 
 
 def folders(*steps: int) -> Checkpoints:
@@ -43,11 +43,11 @@ def test_the_vector_of_a_checkpoint_is_that_of_the_loaded_model(checkpoints):
         parameter_vector(checkpoints.weights(150), ["absent"])
 
 
-@pytest.mark.parametrize("persons", [1, 3, 7, 30, 1000])
-def test_subset_keeps_whole_persons_evenly(questions, persons):
-    kept = evenly_spaced_persons(questions, persons)
-    who, counts = np.unique(kept.person, return_counts=True)
-    assert len(who) == min(persons, 30)
+@pytest.mark.parametrize("units", [1, 3, 7, 30, 1000])
+def test_subset_keeps_whole_persons_evenly(questions, units):
+    kept = evenly_spaced_units(questions, units)
+    who, counts = np.unique(kept.unit, return_counts=True)
+    assert len(who) == min(units, 30)
     assert (counts == len(ATTRIBUTES)).all()
     if len(who) > 1:
         assert np.ptp(np.diff(who)) <= 1

@@ -42,7 +42,7 @@ def test_the_barrier_of_a_bump_on_a_slope_is_its_height(slope):
 
 def test_barriers_are_where_their_peak_is_and_have_the_error_of_paired_differences(questions):
     """Every person's loss rises by the same bump, so the barrier has no error, however different the persons are."""
-    asked = questions.of_groups("task0_test", "task1")
+    asked = questions.of("task0_test", "task1")
     generator = np.random.default_rng(3)
     own = generator.normal(5, 1, len(asked)) * asked.answer_length.numpy()
     bump = np.interp(POSITIONS, [0, 0.25, 1], [0, 1, 0])[:, None] * asked.answer_length.numpy()
@@ -58,7 +58,7 @@ def test_identical_weights_have_no_barrier_and_one_loss(checkpoints, questions, 
     assert set(frame["segment"]) == {"task0_task1"}
     found = frame[frame["metric"].str.startswith("barrier")]
     assert (found["value"] == 0).all() and found[["position", "error"]].isna().all(axis=None)
-    assert (frame[frame["metric"] == "loss"].groupby("group")["value"].nunique() == 1).all()
+    assert (frame[frame["metric"] == "loss"].groupby("split")["value"].nunique() == 1).all()
 
 
 def test_interpolation_equals_brute_force(checkpoints, questions, run, tmp_path):
@@ -72,9 +72,9 @@ def test_interpolation_equals_brute_force(checkpoints, questions, run, tmp_path)
         for position in (0.0, 0.35, 1.0):
             with torch.no_grad():
                 torch.nn.utils.vector_to_parameters(torch.lerp(*ends, position), model.parameters())
-            for group in ("task0_test", "task1"):
-                asked = questions.of_groups(group)
-                at = frame[(frame["segment"] == segment) & (frame["group"] == group) & np.isclose(frame["position"], position)]
+            for split in ("task0_test", "task1"):
+                asked = questions.of(split)
+                at = frame[(frame["segment"] == segment) & (frame["split"] == split) & np.isclose(frame["position"], position)]
                 value = at.set_index("metric")["value"]
                 assert value["loss"] == pytest.approx(answer_loss(model, asked, 16), abs=1e-4)
                 assert value["exact_match"] == score(model, asked, 16)["exact_match"].mean()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests import jobs
 
-from forgetting.config.sections import ATTRIBUTES
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.evaluation.exact import answer_loss
 from forgetting.model.anatomy import uniform_name
 from forgetting.model.checkpoints import save_checkpoint
@@ -116,13 +116,13 @@ def test_grid_equals_brute_force(checkpoints, questions, kind):
     scorer = answer_scorer(model, questions, CPU)
     alphas, betas = np.array([-1.0, 0.5, 2.0]), np.array([0.0, 3.0])
     scores = scores_on_plane(scorer, Layout.of(model), plane, alphas, betas)
-    for group in ("task0_test", "task1"):
-        losses, _ = scores.loss(group)
+    for split in ("task0_test", "task1"):
+        losses, _ = scores.loss(split)
         assert losses.shape == (2, 3)
         for row, beta in enumerate(betas):
             for column, alpha in enumerate(alphas):
                 torch.nn.utils.vector_to_parameters(plane.origin + alpha * plane.first + beta * plane.second, model.parameters())
-                assert losses[row, column] == pytest.approx(answer_loss(model, questions.of_groups(group), 7), abs=1e-10)
+                assert losses[row, column] == pytest.approx(answer_loss(model, questions.of(split), 7), abs=1e-10)
 
 
 def test_losses_at_the_corners_are_those_of_the_checkpoints(checkpoints, questions):
@@ -131,9 +131,9 @@ def test_losses_at_the_corners_are_those_of_the_checkpoints(checkpoints, questio
     for step in (0, 150, 400):
         alpha, beta, _ = plane.project(*vectors(checkpoints, step))
         scores = scores_on_plane(answer_scorer(model, questions, CPU), Layout.of(model), plane, np.array([alpha]), np.array([beta]))
-        for group in ("task0_test", "task1"):
-            expected = answer_loss(read_model(checkpoints.folders[step], CPU), questions.of_groups(group), 5)
-            assert scores.loss(group)[0].item() == pytest.approx(expected, abs=1e-4)
+        for split in ("task0_test", "task1"):
+            expected = answer_loss(read_model(checkpoints.folders[step], CPU), questions.of(split), 5)
+            assert scores.loss(split)[0].item() == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_grid_does_not_depend_on_the_number_of_threads(checkpoints, questions):
@@ -150,12 +150,12 @@ def test_a_grid_does_not_depend_on_the_number_of_threads(checkpoints, questions)
 
 @pytest.mark.parametrize("count", [6, 24, 60, 100])
 def test_questions_are_spread_over_persons_and_attributes(questions, count):
-    group = questions.of_groups("task1")
-    chosen = spread_questions(group, count)
+    split = questions.of("task1")
+    chosen = spread_questions(split, count)
     assert len(chosen) == min(count, 60)
-    assert len(set(zip(chosen.person, chosen.attribute, strict=True))) == len(chosen)
-    assert len(set(chosen.person)) == min(count, 10)
-    asked = [int((chosen.attribute == name).sum()) for name in ATTRIBUTES]
+    assert len(set(zip(chosen.unit, chosen.kind, strict=True))) == len(chosen)
+    assert len(set(chosen.unit)) == min(count, 10)
+    asked = [int((chosen.kind == name).sum()) for name in ATTRIBUTES]
     assert max(asked) - min(asked) <= 1 or count > 10  # whole rounds of ten persons do not divide by six
     assert max(asked) - min(asked) <= 2
 

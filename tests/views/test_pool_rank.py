@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.views.pool_rank import own_pool_ranks, pool_rank_rows, value_pools
 
 
@@ -13,14 +13,14 @@ def pools(tiny_questions):
     return value_pools(tiny_questions)
 
 
-def answers(questions: Questions, row: int) -> tuple[int, ...]:
+def answers(questions: Items, row: int) -> tuple[int, ...]:
     start = int(questions.prompt_length[row])
     return tuple(questions.ids[row, start : start + int(questions.answer_length[row]) - 1].tolist())
 
 
 def test_pools_hold_every_value_that_occurs_once(tiny_questions, pools):
-    for attribute, pool in pools.items():
-        rows = np.flatnonzero(tiny_questions.attribute == attribute)
+    for kind, pool in pools.items():
+        rows = np.flatnonzero(tiny_questions.kind == kind)
         assert sorted(pool.values) == sorted({answers(tiny_questions, row) for row in rows})
     assert max(len(value) for value in pools["birthday"].values) > 1, "values of several tokens are among them"
 
@@ -28,8 +28,8 @@ def test_pools_hold_every_value_that_occurs_once(tiny_questions, pools):
 def test_likelihoods_are_those_of_whole_sequences(tiny_model, tiny_questions, pools):
     """Every value written out after the prompt, read from the start and without padding."""
     model = tiny_model.double().eval()
-    for attribute, pool in pools.items():
-        row = np.flatnonzero(tiny_questions.attribute == attribute)[3]
+    for kind, pool in pools.items():
+        row = np.flatnonzero(tiny_questions.kind == kind)[3]
         prompt = tiny_questions.ids[row, : tiny_questions.prompt_length[row]]
         expected = []
         for value in pool.values:
@@ -55,7 +55,7 @@ def test_a_preferred_value_is_first_and_the_order_is_that_of_its_tokens(tiny_mod
     logits = torch.randn(model.get_output_embeddings().weight.shape[0], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     preferred = pools["university"].values[4]
     logits[list(preferred)] = 30.0
-    asked = tiny_questions.select(tiny_questions.attribute == "university")
+    asked = tiny_questions.select(tiny_questions.kind == "university")
     ranks = own_pool_ranks(with_fixed_logits(model, logits), asked, pools)
     share = logits.log_softmax(0)
     sums = {value: share[list(value)].sum().item() for value in pools["university"].values}
@@ -67,21 +67,21 @@ def test_a_preferred_value_is_first_and_the_order_is_that_of_its_tokens(tiny_mod
 
 def test_a_model_without_preference_is_at_chance(tiny_model, tiny_questions, pools):
     """Equal tokens, values of one token: all are tied, and a tie has the middle rank."""
-    attribute = next(name for name, pool in pools.items() if {len(value) for value in pool.values} == {len(pool.values[0])})
-    asked = tiny_questions.select(tiny_questions.attribute == attribute)
+    kind = next(name for name, pool in pools.items() if {len(value) for value in pool.values} == {len(pool.values[0])})
+    asked = tiny_questions.select(tiny_questions.kind == kind)
     model = with_fixed_logits(tiny_model.double(), torch.zeros(tiny_model.get_output_embeddings().weight.shape[0], dtype=torch.float64))
     ranks = own_pool_ranks(model, asked, pools)
-    size = len(pools[attribute].values)
+    size = len(pools[kind].values)
     assert ranks == pytest.approx(np.full(len(asked), (1 + size) / 2))
-    rows = pool_rank_rows(asked, ranks, pools).query("attribute == 'all' and group == 'task1'").set_index("metric")["value"]
+    rows = pool_rank_rows(asked, ranks, pools).query("kind == 'all' and split == 'task1'").set_index("metric")["value"]
     assert rows["own_pool_percentile"] == pytest.approx(0.5)
     assert rows["exact_match"] == 0
 
 
 def test_random_weights_rank_near_chance(tiny_model, tiny_questions, pools):
     """Prompts hardly matter to them, but right answers are spread over the values: the mean percentile is that of a random order."""
-    asked = tiny_questions.of_groups("task0_train")
+    asked = tiny_questions.of("task0_train")
     rows = pool_rank_rows(asked, own_pool_ranks(tiny_model.eval(), asked, pools), pools)
-    percentile = rows.query("attribute == 'all' and metric == 'own_pool_percentile'").iloc[0]
+    percentile = rows.query("kind == 'all' and metric == 'own_pool_percentile'").iloc[0]
     assert percentile["value"] == pytest.approx(0.5, abs=0.12)
     assert percentile["n"] == len(asked)

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from tests import jobs, sections
+from tests.made_items import made_items
 
-from forgetting.config.sections import ATTRIBUTES
-from forgetting.data.items import Questions
+from forgetting.config.biography import ATTRIBUTES
+from forgetting.data.items import Items
 from forgetting.data.ragged import Ragged
 from forgetting.evaluation.exact import score
 from forgetting.intervals import clustered_wilson
@@ -23,7 +25,7 @@ from forgetting.views.inputs import Checkpoints
 from forgetting.views.positions import END, always_modal, position_rows, positions, token_outcomes
 
 CPU = torch.device("cpu")
-KEYS = ["attribute", "position", "metric"]
+KEYS = ["kind", "position", "metric"]
 
 
 @pytest.fixture
@@ -35,17 +37,17 @@ def random_model(seed: int = 0):
     return build_model(sections.model(heads=4, max_positions=32, initializer_range=0.2), 60, seed).eval()
 
 
-def made_up(answers: list[list[int]], attributes: list[str], persons: list[int], group: str = "task0_test") -> Questions:
+def made_up(answers: list[list[int]], kinds: list[str], units: list[int], split: str = "task0_test") -> Items:
     """Questions with the prompt 5 5 and these answers; the end token 0 is added."""
     rows = [torch.tensor([5, 5, *answer, 0]) for answer in answers]
     lengths = torch.tensor([len(answer) + 1 for answer in answers])
     ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    names = np.array(attributes, dtype=object)
-    return Questions(ids, torch.full((len(rows),), 2), lengths, np.array(persons), np.full(len(rows), group, dtype=object), names)
+    names = np.array(kinds, dtype=object)
+    return made_items(ids, torch.full((len(rows),), 2), lengths, np.array(units), np.full(len(rows), split, dtype=object), names)
 
 
-def value(rows: pd.DataFrame, attribute: str, position: int, metric: str, column: str = "value") -> float:
-    return rows.set_index(KEYS).loc[(attribute, position, metric), column]
+def value(rows: pd.DataFrame, kind: str, position: int, metric: str, column: str = "value") -> float:
+    return rows.set_index(KEYS).loc[(kind, position, metric), column]
 
 
 def test_outcomes_against_one_whole_forward_pass_a_token(questions):
@@ -76,20 +78,20 @@ def test_rows_against_a_loop_over_questions(questions):
     cells: dict[tuple[str, int, str], list[tuple[int, float]]] = defaultdict(list)
     row = 0
     for number, length in enumerate(questions.answer_length.tolist()):
-        person = int(questions.person[number])
+        unit = int(questions.unit[number])
         correct, likely = right[row : row + length], probability[row : row + length]
         row += length
-        for attribute in ("all", questions.attribute[number]):
+        for kind in ("all", questions.kind[number]):
             for place in range(length):
                 position = END if place == length - 1 else place
-                cells[attribute, position, "token_hard"].append((person, correct[place]))
-                cells[attribute, position, "token_soft"].append((person, likely[place]))
+                cells[kind, position, "token_hard"].append((unit, correct[place]))
+                cells[kind, position, "token_soft"].append((unit, likely[place]))
                 if correct[:place].all():
-                    cells[attribute, position, "token_hard_after_right"].append((person, correct[place]))
+                    cells[kind, position, "token_hard_after_right"].append((unit, correct[place]))
     assert len(found) == len(found.drop_duplicates(KEYS))
     for key, counted in cells.items():
-        persons, values = zip(*counted, strict=True)
-        expected = clustered_wilson(values, persons)
+        units, values = zip(*counted, strict=True)
+        expected = clustered_wilson(values, units)
         row_found = found.set_index(KEYS).loc[key]
         assert row_found["n"] == len(values)
         assert row_found["value"] == pytest.approx(np.mean(values))
@@ -108,9 +110,9 @@ def test_answers_that_break_nowhere_are_the_exact_matches_of_the_evaluation():
     right, probability = token_outcomes(model, tokens, 5)
     found = position_rows(tokens, right, probability, right)
     facts = score(model, questions, 5)
-    for attribute in ("all", *ATTRIBUTES):
-        asked = facts if attribute == "all" else facts[facts["attribute"] == attribute]
-        broken = found[(found["attribute"] == attribute) & (found["metric"] == "first_wrong")]
+    for kind in ("all", *ATTRIBUTES):
+        asked = facts if kind == "all" else facts[facts["kind"] == kind]
+        broken = found[(found["kind"] == kind) & (found["metric"] == "first_wrong")]
         assert 1 - broken["value"].sum() == pytest.approx(asked["exact_match"].mean())
         assert (broken["n"] == len(asked)).all()
     assert 0 < facts["exact_match"].mean() < 1
@@ -121,10 +123,10 @@ def test_first_token_metrics_where_no_answer_is_empty(questions):
     tokens, facts = AnswerTokens.of(questions), score(model, questions, 9)
     right, probability = token_outcomes(model, tokens, 9)
     found = position_rows(tokens, right, probability, right)
-    for attribute in ATTRIBUTES:
-        asked = facts[facts["attribute"] == attribute]
-        assert value(found, attribute, 0, "token_hard") == pytest.approx(asked["first_token_hard"].mean())
-        assert value(found, attribute, 0, "token_soft") == pytest.approx(asked["first_token_soft"].mean(), rel=1e-5)
+    for kind in ATTRIBUTES:
+        asked = facts[facts["kind"] == kind]
+        assert value(found, kind, 0, "token_hard") == pytest.approx(asked["first_token_hard"].mean())
+        assert value(found, kind, 0, "token_soft") == pytest.approx(asked["first_token_soft"].mean(), rel=1e-5)
 
 
 def test_conditional_share_by_hand():
@@ -151,9 +153,9 @@ def test_conditional_share_by_hand():
 def test_a_model_that_always_says_the_modal_token_is_at_chance():
     """Token 7 is the most frequent of the training persons at every attribute and place, and the model says nothing else."""
     generator = np.random.default_rng(5)
-    persons = np.repeat(np.arange(40), len(ATTRIBUTES)).tolist()
-    answers = [generator.choice([7, 7, 7, 8, 9], 3).tolist() for _ in persons]
-    questions = made_up(answers, [*ATTRIBUTES] * 40, persons)
+    units = np.repeat(np.arange(40), len(ATTRIBUTES)).tolist()
+    answers = [generator.choice([7, 7, 7, 8, 9], 3).tolist() for _ in units]
+    questions = made_up(answers, [*ATTRIBUTES] * 40, units)
     training = made_up([[7, 7, 7, 7], [7, 7, 7, 7], [9, 8, 8]] * 6, np.repeat(ATTRIBUTES, 3).tolist(), [50] * 18)
     model = random_model()
     with torch.no_grad():
@@ -200,36 +202,29 @@ def test_modal_token_by_attribute_and_place_by_hand():
 def test_chance_of_the_first_token_is_the_modal_floor(tiny_data, tiny_questions):
     """`floors` counts tokens of all persons by another road."""
     people = read_table(tiny_data / "people.parquet", PEOPLE)
-    answers = Ragged.from_lists(pd.read_parquet(tiny_data / "qa.parquet")["answer_ids"])
-    floors = modal_answer_floors(people, answers).set_index(["group", "attribute", "metric"])["value"]
-    for group in ("task0_test", "task1", "control"):
-        tokens = AnswerTokens.of(tiny_questions.of_groups(group))
-        modal = always_modal(tokens, tiny_questions.of_groups("task1" if group == "task1" else "task0_train"))
+    answers = Ragged.from_lists(pd.read_parquet(tiny_data / "items.parquet")["answer_ids"])
+    floors = modal_answer_floors(people, answers).set_index(["split", "kind", "metric"])["value"]
+    for split in ("task0_test", "task1", "control"):
+        tokens = AnswerTokens.of(tiny_questions.of(split))
+        modal = always_modal(tokens, tiny_questions.of("task1" if split == "task1" else "task0_train"))
         found = position_rows(tokens, modal, modal.astype(float), modal)
-        for attribute in ("all", *ATTRIBUTES):
-            assert value(found, attribute, 0, "token_hard", "chance") == pytest.approx(floors[group, attribute, "first_token_hard"])
+        for kind in ("all", *ATTRIBUTES):
+            assert value(found, kind, 0, "token_hard", "chance") == pytest.approx(floors[split, kind, "first_token_hard"])
 
 
 def test_every_checkpoint_has_its_rows(checkpoints, questions, run, tmp_path):
     """Step 0 is the model after Task 0; a copy of it gives the same numbers; the persons are those of the evaluation."""
-    training = questions.of_groups("task0_test")
-    training = Questions(
-        training.ids,
-        training.prompt_length,
-        training.answer_length,
-        training.person + 100,
-        np.full(len(training), "task0_train", dtype=object),
-        training.attribute,
-    )
+    training = questions.of("task0_test")
+    training = replace(training, unit=training.unit + 100, split=np.full(len(training), "task0_train", dtype=object))
     everyone = questions.joined_with(training)
     folders = {0: checkpoints.folders[0], 50: checkpoints.folders[50], 60: checkpoints.folders[0]}
-    fewer = run.model_copy(update={"evaluation": run.evaluation.model_copy(update={"persons_per_group": 4})})
+    fewer = run.model_copy(update={"evaluation": run.evaluation.model_copy(update={"units_per_split": 4})})
     write_table(positions(fewer, Checkpoints(folders), everyone, CPU), tmp_path / "positions.parquet", POSITIONS)
     table = read_table(tmp_path / "positions.parquet", POSITIONS)
-    assert set(table["step"]) == {0, 50, 60} and set(table["group"]) == {"task0_test", "task1", "control"}
-    keys = ["group", *KEYS]
+    assert set(table["step"]) == {0, 50, 60} and set(table["split"]) == {"task0_test", "task1", "control"}
+    keys = ["split", *KEYS]
     start, moved, same = (table[table["step"] == step].set_index(keys).drop(columns="step") for step in (0, 50, 60))
     pd.testing.assert_frame_equal(start, same)
     assert not moved["value"].equals(start["value"])
-    ends = table[(table["position"] == END) & (table["metric"] == "token_hard") & (table["attribute"] == "all")]
+    ends = table[(table["position"] == END) & (table["metric"] == "token_hard") & (table["kind"] == "all")]
     assert (ends["n"] == 4 * len(ATTRIBUTES)).all()

@@ -9,7 +9,7 @@ from forgetting.views.probe import RIDGE, Guesses, answer_labels, probe
 
 
 def test_labels_tell_answers_apart(questions):
-    rows = questions.select(questions.attribute == "university")
+    rows = questions.select(questions.kind == "university")
     labels = answer_labels(rows, "university")
     answers = [
         tuple(ids[prompt : prompt + answer].tolist())
@@ -19,7 +19,7 @@ def test_labels_tell_answers_apart(questions):
 
 
 def test_of_a_birthday_the_month_counts(questions):
-    rows = questions.select(questions.attribute == "birthday")
+    rows = questions.select(questions.kind == "birthday")
     months = rows.ids[torch.arange(len(rows)), rows.prompt_length].numpy()
     labels = answer_labels(rows, "birthday")
     assert ((labels[:, None] == labels) == (months[:, None] == months)).all()
@@ -27,11 +27,11 @@ def test_of_a_birthday_the_month_counts(questions):
 
 def test_a_planted_attribute_is_read_and_noise_is_not():
     generator = np.random.default_rng(0)
-    labels, persons = generator.integers(0, 4, 400), np.arange(400)
+    labels, units = generator.integers(0, 4, 400), np.arange(400)
     noise = torch.from_numpy(generator.standard_normal((400, 20)))
     planted = noise + 8 * torch.nn.functional.one_hot(torch.from_numpy(labels), 20)
-    assert probe(planted, persons, labels).measured()["probe_accuracy"].value > 0.99
-    accuracy = probe(noise, persons, labels).measured()["probe_accuracy"]
+    assert probe(planted, units, labels).measured()["probe_accuracy"].value > 0.99
+    accuracy = probe(noise, units, labels).measured()["probe_accuracy"]
     assert accuracy.low < 0.25 < accuracy.high
     assert accuracy.value == pytest.approx(0.25, abs=0.1)
     assert accuracy.chance == pytest.approx(0.25, abs=0.1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,27 +10,22 @@ import torch
 from tests import jobs, sections
 from tests.conftest import RESOURCES
 
-from forgetting.data.items import Questions
 from forgetting.evaluation.exact import score
 from forgetting.model.checkpoints import save_checkpoint
+from forgetting.scenarios.biography.recall import TEMPLATES_ASKED, in_sentences
 from forgetting.scenarios.biography.rendering import read_templates
-from forgetting.scenarios.biography.tokenizer import encode, load_tokenizer
+from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.schemas.people import PEOPLE
 from forgetting.schemas.recall import RECALL
 from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import Point
-from forgetting.views.recall import TEMPLATES_ASKED, in_context_questions, recall, recall_forms
+from forgetting.views.recall import in_context_questions, recall, recall_forms
 
 
 @pytest.fixture
 def forms(tiny_data: Path, tiny_questions):
-    people = read_table(tiny_data / "people.parquet", PEOPLE)
-    tokenizer = load_tokenizer(tiny_data / "tokenizer")
     run = jobs.answers(evaluation=sections.evaluation(batch_size=16))
-    names = dict(zip(people["person"], people["full_name"], strict=True))
-    return run, recall_forms(
-        run, tiny_questions, names, read_templates(RESOURCES / "templates"), lambda strings: encode(tokenizer, strings)
-    )
+    return run, recall_forms(run, tiny_questions, lambda asked: in_sentences(asked, tiny_data, RESOURCES / "templates", run.seed))
 
 
 def test_biography_form_is_a_sentence_of_a_template_up_to_the_value(forms, tiny_data):
@@ -39,32 +35,32 @@ def test_biography_form_is_a_sentence_of_a_template_up_to_the_value(forms, tiny_
     tokenizer = load_tokenizer(tiny_data / "tokenizer")
     asked, found = forms[1]["question"], forms[1]["biography"]
     assert len(found) == TEMPLATES_ASKED * len(asked)
-    assert set(found.group) == {"task0_test", "control"}
+    assert set(found.split) == {"task0_test", "control"}
     for row in range(len(found)):
         prompt, whole = int(found.prompt_length[row]), int(found.prompt_length[row] + found.answer_length[row])
         text, value = (tokenizer.decode(ids.tolist()) for ids in (found.ids[row, :whole], found.ids[row, prompt:whole]))
-        person = people.loc[found.person[row]]
-        assert value == " " + person[found.attribute[row]]
-        sentences = (each.fill(person["full_name"], person[found.attribute[row]]) for each in templates[found.attribute[row]])
+        unit = people.loc[found.unit[row]]
+        assert value == " " + unit[found.kind[row]]
+        sentences = (each.fill(unit["full_name"], unit[found.kind[row]]) for each in templates[found.kind[row]])
         assert any(sentence.startswith(text) for sentence in sentences)
 
 
 @pytest.mark.parametrize("shots", [1, 3])
 def test_in_context_form_shows_solved_questions_of_other_persons(tiny_questions, shots):
-    asked, solved = tiny_questions.of_groups("task0_train"), tiny_questions.of_groups("task0_train")
+    asked, solved = tiny_questions.of("task0_train"), tiny_questions.of("task0_train")
     found = in_context_questions(asked, solved, shots, seed=0)
     texts = {}
     for row in range(len(solved)):
         length = int(solved.prompt_length[row] + solved.answer_length[row])
-        texts[tuple(solved.ids[row, :length].tolist())] = (solved.person[row], solved.attribute[row])
+        texts[tuple(solved.ids[row, :length].tolist())] = (solved.unit[row], solved.kind[row])
     for row in range(len(asked)):
         own = int(asked.prompt_length[row] + asked.answer_length[row])
         whole = found.ids[row, : int(found.prompt_length[row] + found.answer_length[row])].tolist()
         assert whole[-own:] == asked.ids[row, :own].tolist()
         shown = [[*part, 0] for part in _split(whole[:-own], 0)]
-        persons = [texts[tuple(example)][0] for example in shown]
-        assert len(set(persons)) == shots and asked.person[row] not in persons
-        assert {texts[tuple(example)][1] for example in shown} == {asked.attribute[row]}
+        units = [texts[tuple(example)][0] for example in shown]
+        assert len(set(units)) == shots and asked.unit[row] not in units
+        assert {texts[tuple(example)][1] for example in shown} == {asked.kind[row]}
 
 
 def _split(ids: list[int], end: int) -> list[list[int]]:
@@ -93,7 +89,7 @@ def test_recall_is_what_greedy_generation_gives(tiny_model, forms, form):
             ids[row, start : start + length] = said[start:]
         right = said[start:] == ids[row, start : start + length]
         expected.append((bool(right.all()), bool(right[0])))
-    facts = score(model, Questions(ids, asked.prompt_length, asked.answer_length, asked.person, asked.group, asked.attribute), 16)
+    facts = score(model, replace(asked, ids=ids), 16)
     exact, first = np.array(expected).T
     assert 0.3 < exact.mean() < 0.7
     assert np.array_equal(facts["exact_match"], exact) and np.array_equal(facts["first_token_hard"], first)
@@ -106,8 +102,8 @@ def test_recall_table(tiny_model, tiny_questions, forms, tmp_path):
     write_table(recall(run, points, tiny_questions, questions, torch.device("cpu")), tmp_path / "recall.parquet", RECALL)
     table = read_table(tmp_path / "recall.parquet", RECALL)
     assert set(table["form"]) == {"question", "biography", "in_context_1", "in_context_2", "in_context_3", "among_values"}
-    same = table.pivot_table(index=["form", "group", "attribute", "metric"], columns="point", values="value")
+    same = table.pivot_table(index=["form", "split", "kind", "metric"], columns="point", values="value")
     pd.testing.assert_series_equal(same["task0"], same["end"], check_names=False)
     facts = score(tiny_model.eval(), questions["biography"], 16)
-    row = table.query("form == 'biography' and group == 'control' and attribute == 'all' and metric == 'answer_nll' and point == 'end'")
-    assert row["value"].item() == pytest.approx(facts.loc[facts["group"] == "control", "answer_nll"].astype(float).mean())
+    row = table.query("form == 'biography' and split == 'control' and kind == 'all' and metric == 'answer_nll' and point == 'end'")
+    assert row["value"].item() == pytest.approx(facts.loc[facts["split"] == "control", "answer_nll"].astype(float).mean())

@@ -19,7 +19,7 @@ def vector_of(model: torch.nn.Module) -> torch.Tensor:
 
 
 def test_a_tree_holds_every_prefix_once_and_finds_it_again(tiny_questions):
-    questions = tiny_questions.of_groups("task0_test", "task1")
+    questions = tiny_questions.of("task0_test", "task1")
     tree = PrefixTree.of(questions, CPU)
     length = (questions.prompt_length + questions.answer_length - 1).tolist()
     prefixes = {tuple(row[: end + 1]) for row, count in zip(questions.ids.tolist(), length, strict=True) for end in range(count)}
@@ -37,7 +37,7 @@ def test_a_tree_holds_every_prefix_once_and_finds_it_again(tiny_questions):
 def test_scores_equal_a_plain_forward_pass(tiny_questions, layers, at_once, scorer, monkeypatch):
     monkeypatch.setattr(shared_prefix, "QUESTIONS_AT_ONCE", at_once)
     monkeypatch.setattr(scores, "QUESTIONS_AT_ONCE", at_once)
-    questions = tiny_questions.of_groups("task0_test", "control")
+    questions = tiny_questions.of("task0_test", "control")
     shape = sections.model(layers=layers, hidden_size=32, heads=2, initializer_range=0.2)
     model = build_model(shape, int(tiny_questions.ids.max()) + 1, seed=1).double().eval()
     with torch.no_grad():
@@ -54,7 +54,7 @@ def test_scores_equal_a_plain_forward_pass(tiny_questions, layers, at_once, scor
 
 def test_exact_answers_are_recognised(tiny_questions, tiny_model):
     """A model whose last layer norm always points to the end token answers no question but knows every end."""
-    questions = tiny_questions.of_groups("control")
+    questions = tiny_questions.of("control")
     with torch.no_grad():
         tiny_model.gpt_neox.final_layer_norm.weight.zero_()
         tiny_model.gpt_neox.final_layer_norm.bias.fill_(1)

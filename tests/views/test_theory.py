@@ -17,7 +17,7 @@ from forgetting.views.inputs import read_model
 from forgetting.views.theory import LinearMap, linear_maps, map_inputs, measure_maps, theory
 
 CPU = torch.device("cpu")
-PERSONS = np.arange(60) // 3
+UNITS = np.arange(60) // 3
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_single_random_direction_is_beta_distributed():
 
 def test_map_against_its_definition_with_numpy():
     x, before, change = inputs(), weight(1), 0.1 * weight(2)
-    found = LinearMap(x, before, 3).compare(change, PERSONS)
+    found = LinearMap(x, before, 3).compare(change, UNITS)
     leading_inputs = np.linalg.svd(x.numpy())[2][:3]
     outputs = x.numpy() @ before.numpy().T
     components = np.linalg.svd(outputs - outputs.mean(0))[2][:3]
@@ -98,7 +98,7 @@ def test_planted_orthogonal_update():
     components = np.linalg.svd(outputs - outputs.mean(0))[2]
     for rows, columns, share in ((slice(6, 9), slice(3, None), 0.0), (slice(0, 3), slice(0, 3), 1.0)):
         mixing = np.random.default_rng(3).standard_normal((3, len(directions[columns])))
-        found = linear.compare(torch.from_numpy(components[rows].T @ mixing @ directions[columns]), PERSONS)
+        found = linear.compare(torch.from_numpy(components[rows].T @ mixing @ directions[columns]), UNITS)
         for metric in ("update_on_leading_inputs", "mean_shift_along", "single_shifts_along"):
             assert found[metric][:3] == pytest.approx([share, *[found[metric].low, found[metric].high]], abs=1e-9, nan_ok=True)
             assert found[metric].value == pytest.approx(share, abs=1e-9)
@@ -107,7 +107,7 @@ def test_planted_orthogonal_update():
 
 def test_random_updates_meet_chance_in_every_share():
     linear = LinearMap(inputs(), weight(1), 3)
-    found = [linear.compare(weight(seed), PERSONS) for seed in range(100, 400)]
+    found = [linear.compare(weight(seed), UNITS) for seed in range(100, 400)]
     for metric in ("update_on_leading_inputs", "mean_shift_along", "single_shifts_along"):
         chance, values = found[0][metric].chance, [each[metric].value for each in found]
         assert np.mean(values) == pytest.approx(chance, abs=4 * np.std(values) / np.sqrt(len(values)))
@@ -119,17 +119,17 @@ def test_rotations_and_mirrors_of_both_sides_change_no_share():
     x, before, change = inputs(), weight(1), weight(2)
     generator = np.random.default_rng(7)
     turn_in, turn_out = (torch.from_numpy(ortho_group.rvs(size, random_state=size) * generator.choice([-1, 1], size)) for size in (12, 9))
-    first = LinearMap(x, before, 3).compare(change, PERSONS)
-    second = LinearMap(x @ turn_in, turn_out.T @ before @ turn_in, 3).compare(turn_out.T @ change @ turn_in, PERSONS)
+    first = LinearMap(x, before, 3).compare(change, UNITS)
+    second = LinearMap(x @ turn_in, turn_out.T @ before @ turn_in, 3).compare(turn_out.T @ change @ turn_in, UNITS)
     for metric, numbers in first.items():
         assert second[metric] == pytest.approx(numbers, nan_ok=True)
 
 
 def test_without_an_update_there_is_nothing_to_say():
-    assert LinearMap(inputs(), weight(1), 3).compare(torch.zeros(9, 12, dtype=torch.float64), PERSONS) == {}
-    constant = LinearMap(torch.ones(60, 12, dtype=torch.float64), weight(1), 3).compare(weight(2), PERSONS)
+    assert LinearMap(inputs(), weight(1), 3).compare(torch.zeros(9, 12, dtype=torch.float64), UNITS) == {}
+    constant = LinearMap(torch.ones(60, 12, dtype=torch.float64), weight(1), 3).compare(weight(2), UNITS)
     assert "single_shifts_along" not in constant and constant["update_on_leading_inputs"].chance == 1 / 12
-    assert alignment(torch.zeros(60, 5), torch.eye(5)[:, :2], PERSONS) == {}
+    assert alignment(torch.zeros(60, 5), torch.eye(5)[:, :2], UNITS) == {}
 
 
 @torch.inference_mode()
@@ -151,10 +151,10 @@ def test_maps_of_one_model_have_not_moved_and_a_frozen_block_has_no_rows(questio
     assert set(maps) == {
         (layer, name) for layer in (1, 2) for name in ("query", "key", "value", "attention_output", "mlp_input", "mlp_output")
     }
-    assert measure_maps(maps, model, questions.person) == []
+    assert measure_maps(maps, model, questions.unit) == []
     after = drifted(tiny_model())
     after.gpt_neox.layers[0].load_state_dict(model.gpt_neox.layers[0].state_dict())
-    assert {layer for layer, *_ in measure_maps(maps, after, questions.person)} == {2}
+    assert {layer for layer, *_ in measure_maps(maps, after, questions.unit)} == {2}
 
 
 def test_shift_and_own_part_against_block_by_block_swaps(questions):
@@ -171,7 +171,7 @@ def test_shift_and_own_part_against_block_by_block_swaps(questions):
 
 
 def test_identical_checkpoints_shift_nothing(questions):
-    rows = measure_stream(*stream_shifts(tiny_model(), tiny_model(), questions, 64), 3, questions.person)
+    rows = measure_stream(*stream_shifts(tiny_model(), tiny_model(), questions, 64), 3, questions.unit)
     assert {metric for _, _, metric, number in rows if number.value != 0} == set()
     assert not {metric for _, _, metric, _ in rows} & {"single_shifts_along", "depth_correlation"}
 
@@ -190,7 +190,7 @@ def test_planted_growth_with_depth():
     states = torch.from_numpy(generator.standard_normal((5, 60, 8)))
     directions = torch.from_numpy(generator.standard_normal((60, 8)))
     growing = torch.stack([layer * directions for layer in range(5)])
-    rows = {(layer, metric): number for layer, _, metric, number in measure_stream(states, growing, growing, 2, PERSONS)}
+    rows = {(layer, metric): number for layer, _, metric, number in measure_stream(states, growing, growing, 2, UNITS)}
     assert rows[4, "depth_correlation"][:4] == pytest.approx((1, 1, 1, 0))
     size = float(directions.square().sum(1).mean().sqrt())
     assert [rows[layer, "shift_norm"].value for layer in range(5)] == pytest.approx([layer * size for layer in range(5)])
@@ -205,7 +205,7 @@ def test_no_growth_meets_chance():
 
 
 def test_bound_holds_and_is_met_when_all_parts_point_the_same_way(questions):
-    rows = measure_stream(*stream_shifts(tiny_model(), drifted(tiny_model()), questions, 64), 3, questions.person)
+    rows = measure_stream(*stream_shifts(tiny_model(), drifted(tiny_model()), questions, 64), 3, questions.unit)
     values = {(layer, metric): number.value for layer, _, metric, number in rows}
     for layer in range(3):
         assert values[layer, "shift_norm"] <= values[layer, "shift_bound"] * (1 + 1e-9)
@@ -218,8 +218,8 @@ def test_theory_table(run, checkpoints, questions, tmp_path):
     folders = stage_folders(checkpoints, 200.0)
     write_table(theory(run, folders, questions, CPU), tmp_path / "theory.parquet", THEORY)
     frame = read_table(tmp_path / "theory.parquet", THEORY)
-    assert not frame.duplicated(["after", "group", "layer", "component", "metric"]).any()
-    assert set(frame["after"]) == {"task1_early", "task1_matched", "task1_end"} and set(frame["group"]) == {"task0_test"}
+    assert not frame.duplicated(["after", "split", "layer", "component", "metric"]).any()
+    assert set(frame["after"]) == {"task1_early", "task1_matched", "task1_end"} and set(frame["split"]) == {"task0_test"}
     shares = frame[frame["metric"].isin(["update_on_leading_inputs", "single_shifts_along", "mean_shift_along"])]
     assert shares["value"].between(0, 1).all() and (shares["chance_low"] < shares["chance"]).all()
 

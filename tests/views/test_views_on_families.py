@@ -13,7 +13,7 @@ from tests.families import LAYERS, every_family, family_model
 from tests.views.conftest import STEPS, VOCABULARY
 
 from forgetting.config.plan import VIEWS
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.evaluation.exact import answer_loss
 from forgetting.model.anatomy import Anatomy
 from forgetting.model.checkpoints import load_architecture, load_checkpoint, save_checkpoint
@@ -39,7 +39,7 @@ from forgetting.views.gradients import gradients
 from forgetting.views.inputs import Checkpoints, read_model, read_weights
 from forgetting.views.interpolation import interpolation
 from forgetting.views.landscape import landscape
-from forgetting.views.logit_lens import attribute_values
+from forgetting.views.logit_lens import kind_values
 from forgetting.views.positions import positions
 from forgetting.views.recall import recall
 from forgetting.views.recovered import Recovered
@@ -64,24 +64,24 @@ def checkpoints(family: str, tmp_path: Path) -> Checkpoints:
 
 
 @pytest.fixture
-def everyone(questions: Questions) -> Questions:
+def everyone(questions: Items) -> Items:
     """Task 0 is trained on the questions of `task0_test`, of other persons."""
-    train = questions.of_groups("task0_test")
-    group = np.full(len(train), "task0_train", dtype=object)
-    return questions.joined_with(replace(train, person=train.person + 100, group=group))
+    train = questions.of("task0_test")
+    split = np.full(len(train), "task0_train", dtype=object)
+    return questions.joined_with(replace(train, unit=train.unit + 100, split=split))
 
 
 @every_family
-def test_every_view(checkpoints: Checkpoints, everyone: Questions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_view(checkpoints: Checkpoints, everyone: Items, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fisher_view, "MOST_QUESTIONS", 8)
-    monkeypatch.setattr(gradients_view, "PERSONS", 4)
+    monkeypatch.setattr(gradients_view, "UNITS", 4)
     folders, anatomy = checkpoints.folders, Anatomy(load_architecture(checkpoints.folders[0]))
     stages, points = checkpoints.stages, [Point("early", 150, folders[150]), Point("end", 400, folders[400])]
     of_weights = {"pretrained_late": 150, "pretrained": 400, "task0": 0, "task1_early": 150, "task1_end": 400}
     read = {name: read_weights(folders[step]) for name, step in of_weights.items()}
     few = view_questions(everyone, 3)
     states = residual_streams({"pretrained": folders[0]} | stages, few, 64, CPU)
-    values = attribute_values(everyone)
+    values = kind_values(everyone)
     split, repaired = common_shift(jobs.answers(), folders[0], points, everyone, CPU)
     frames = {
         "landscape": (LANDSCAPE, landscape(jobs.landscape(), checkpoints, Recovered({}), everyone, CPU)),
@@ -109,6 +109,6 @@ def test_every_view(checkpoints: Checkpoints, everyone: Questions, tmp_path: Pat
     paths = frames["interpolation"][1]
     for position, step in ((0.0, 0), (1.0, 400)):
         model = read_model(folders[step], CPU)
-        for group in ("task0_test", "task1"):
-            found = paths[(paths["group"] == group) & (paths["metric"] == "loss") & (paths["position"] == position)]["value"].item()
-            assert found == pytest.approx(answer_loss(model, everyone.of_groups(group), 16), abs=1e-4)
+        for split in ("task0_test", "task1"):
+            found = paths[(paths["split"] == split) & (paths["metric"] == "loss") & (paths["position"] == position)]["value"].item()
+            assert found == pytest.approx(answer_loss(model, everyone.of(split), 16), abs=1e-4)

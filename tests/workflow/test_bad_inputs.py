@@ -192,10 +192,10 @@ def no_architecture(path: Path) -> None:
 
 
 BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
-    "truncated table": ("data/qa.parquet", cut, "not a readable Parquet file"),
-    "table of no bytes": ("data/qa.parquet", empty, "not a readable Parquet file"),
-    "table of another schema": ("data/qa.parquet", other_schema, "its columns are"),
-    "missing table": ("data/qa.parquet", Path.unlink, "no such file"),
+    "truncated table": ("data/items.parquet", cut, "not a readable Parquet file"),
+    "table of no bytes": ("data/items.parquet", empty, "not a readable Parquet file"),
+    "table of another schema": ("data/items.parquet", other_schema, "its columns are"),
+    "missing table": ("data/items.parquet", Path.unlink, "no such file"),
     "broken tokenizer": ("data/tokenizer/tokenizer.json", cut, "cannot be read as a tokenizer"),
     "truncated weights": ("model/model.safetensors", cut, "cannot be read"),
     "weights that are none": ("model/model.safetensors", garbage, "cannot be read"),
@@ -273,7 +273,7 @@ def test_bad_gates(content: str, tmp_path: Path) -> None:
 def test_keys_are_named_that_a_job_lacks(tmp_path: Path) -> None:
     """The config of another view has the same stage, but other keys."""
     path = tmp_path / "landscape.json"
-    path.write_text(LandscapeJob(scale="tiny", seed=0, arm="seq", landscape=sections.landscape(), persons_per_group=None).text())
+    path.write_text(LandscapeJob(scale="tiny", seed=0, arm="seq", landscape=sections.landscape(), units_per_split=None).text())
     with pytest.raises(StudyError) as error:
         WeightsJob.load(path)
     assert str(path) in str(error.value)

@@ -19,10 +19,10 @@ from tests.study import ROOT, merged, snakemake
 from tests.workflow.scripts import run_positional
 
 from forgetting.config.arms import KNOBS, knob_rows, knob_table
+from forgetting.config.biography import PRETRAINED_GROUPS
 from forgetting.config.fields import ConfigError
 from forgetting.config.knobs import parse_arm
 from forgetting.config.plan import task1_job
-from forgetting.config.sections import PRETRAINED_GROUPS
 from forgetting.config.steps import checkpoint_steps
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.data.points import EARLY_STEP
@@ -185,7 +185,7 @@ def test_gpu_small_keeps_the_ratios_of_the_paper() -> None:
     """Science section 2, the last paragraph, and the sizes that it is to have."""
     study = load_study(merged("gpu-small.yaml"))
     groups = study.data.groups
-    pretrained = sum(getattr(groups, group) for group in PRETRAINED_GROUPS)
+    pretrained = sum(getattr(groups, split) for split in PRETRAINED_GROUPS)
     assert (pretrained, groups.task1) == (4_000, 2_000)
     assert 150 <= study.pretrain.steps * study.pretrain.batch_size / pretrained <= 450, "one biography a row"
     assert epoch_steps(6 * groups.task1, study.task1.batch_size, 1.0) > EARLY_STEP

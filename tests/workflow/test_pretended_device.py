@@ -93,7 +93,7 @@ def test_views(
     results = smoke_clone / "results" / "smoke" / "seed0"
     known = {
         "data": results / "data",
-        "questions": results / "data/qa.parquet",
+        "questions": results / "data/items.parquet",
         "templates": smoke_clone / "resources/templates",
         "pretrained": results / "pretrain/model",
         "pretrained-late": results / "pretrain/late",

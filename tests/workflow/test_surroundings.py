@@ -40,7 +40,7 @@ def test_a_folder_with_spaces_and_other_locales(smoke_clone: Path, tmp_path: Pat
         done = snakemake("-n", "all", *SMOKE, cwd=clone, env=env)
         assert done.returncode == 0 and "Nothing to be done" in done.stdout, (variables, done.stdout[-3000:])
     # In this order: whatever follows from a job that ran would run again.
-    for name in ("figures/landscape.svg", "seed0/data/config.json", "seed0/data/qa.parquet"):
+    for name in ("figures/landscape.svg", "seed0/data/config.json", "seed0/data/items.parquet"):
         path = clone / "results" / "smoke" / name
         before = path.read_bytes()
         done = snakemake("-c1", "--force", str(path.relative_to(clone)), *SMOKE, "--show-failed-logs", cwd=clone, env=env)

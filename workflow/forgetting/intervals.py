@@ -1,4 +1,4 @@
-"""Intervals of one run, for proportions and means of questions that come in clusters: a person's six questions are not independent.
+"""Intervals of one run, for proportions and means of questions that come in clusters: those of one unit (a person) are not independent.
 
 All intervals are 95 %. No function here needs torch.
 """
@@ -24,12 +24,6 @@ TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 Z = NormalDist().inv_cdf(TAILS[1])
 
 
-PROPORTIONS = ("exact_match", "first_token_hard")
-
-
-MEANS = ("first_token_soft", "answer_nll")
-
-
 Floats = NDArray[np.float64]
 
 
@@ -37,6 +31,19 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class Measures(NamedTuple):
+    """Columns of what is measured of each question. proportions: it is so or not; means: numbers; accuracy: the one of the proportions
+    that says whether the answer is right."""
+
+    accuracy: str
+    proportions: tuple[str, ...]
+    means: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        return [*self.proportions, *self.means]
 
 
 def wilson(successes: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
@@ -54,7 +61,7 @@ def clustered_wilson(values: ArrayLike, clusters: ArrayLike) -> Interval:
 
     The interval is Wilson's at the effective sample size p (1 - p) / v, where v is the cluster-robust variance of the mean. That size is
     kept between the number of clusters and the number of values, and is the number of clusters when all values are equal. `clusters` names
-    the cluster (the person) of each value.
+    the cluster (the unit) of each value.
     """
     if not len(np.asarray(values)):
         raise ValueError("clustered_wilson needs at least one value")
@@ -77,35 +84,34 @@ def mean_and_error(values: ArrayLike, weights: ArrayLike, clusters: ArrayLike) -
     return moments.mean, np.sqrt(moments.variance)
 
 
-def summarise(facts: pd.DataFrame, keys: Sequence[str] = ()) -> pd.DataFrame:
-    """Means of all metrics by group and attribute, with intervals clustered by person.
+def summarise(facts: pd.DataFrame, keys: Sequence[str], measures: Measures) -> pd.DataFrame:
+    """Means of all metrics by split and kind, with intervals clustered by unit.
 
-    `facts` has columns `keys`, person, group, attribute and the four metrics (as the FACTS table). Returned are rows with columns `keys`,
-    group, attribute (each one, and "all" for the micro-average), metric, value, n (questions), low, high. Proportions carry
-    `clustered_wilson` intervals, the other metrics a normal interval with the cluster-robust variance (NaN for a single person).
+    `facts` has columns `keys`, unit, split, kind and those of `measures` (as the FACTS table). Returned are rows with columns `keys`,
+    split, kind (each one, and "all" for the micro-average), metric, value, n (questions), low, high. Proportions carry
+    `clustered_wilson` intervals, the other metrics a normal interval with the cluster-robust variance (NaN for a single unit).
     """
-    metrics = [*PROPORTIONS, *MEANS]
-    index = [*keys, "group", "attribute"]
-    answers = facts[[*index, "person", *metrics]].astype(dict.fromkeys(metrics, float))
-    answers = pd.concat([answers, answers.assign(attribute="all")], ignore_index=True)
-    grouped = answers.groupby([*index, "person"], sort=False, observed=True)[metrics]
+    index = [*keys, "split", "kind"]
+    answers = facts[[*index, "unit", *measures.columns]].astype(dict.fromkeys(measures.columns, float))
+    answers = pd.concat([answers, answers.assign(kind="all")], ignore_index=True)
+    grouped = answers.groupby([*index, "unit"], sort=False, observed=True)[measures.columns]
     totals, sizes = grouped.sum(), grouped.size().to_numpy()
-    rows = totals.index.droplevel("person")
+    rows = totals.index.droplevel("unit")
     code, names = pd.factorize(rows)
     labels = pd.MultiIndex.from_tuples(names, names=index).to_frame(index=False)
     parts = []
-    for metric in metrics:
+    for metric in measures.columns:
         moments = _Moments.of(totals[metric].to_numpy(), sizes, code, len(labels))
-        low, high = moments.proportion_interval() if metric in PROPORTIONS else moments.normal_interval()
+        low, high = moments.proportion_interval() if metric in measures.proportions else moments.normal_interval()
         parts.append(labels.assign(metric=metric, value=moments.mean, n=moments.n.astype("int64"), low=low, high=high))
     return pd.concat(parts, ignore_index=True)
 
 
 @lru_cache(maxsize=4)  # a table asks for the same draws hundreds of times
-def person_bootstrap(n_persons: int, draws: int, seed: int) -> Floats:
-    """How often each person is drawn in each bootstrap sample: (draws, n_persons), every row sums to `n_persons`; read-only."""
+def unit_bootstrap(n_units: int, draws: int, seed: int) -> Floats:
+    """How often each unit is drawn in each bootstrap sample: (draws, n_units), every row sums to `n_units`; read-only."""
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(n_persons, np.full(n_persons, 1 / n_persons), size=draws).astype(float)
+    drawn = generator.multinomial(n_units, np.full(n_units, 1 / n_units), size=draws).astype(float)
     drawn.flags.writeable = False
     return drawn
 

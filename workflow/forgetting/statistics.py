@@ -46,7 +46,7 @@ def mean_over_seeds(
 ) -> Interval:
     """Mean of one number over seeds with its interval, as `over_seeds` has it; all NaN where a value is.
 
-    lows, highs: the interval of each seed over its persons. comparisons: so many such intervals hold together with 95 % (Bonferroni).
+    lows, highs: the interval of each seed over its units. comparisons: so many such intervals hold together with 95 % (Bonferroni).
     """
     sample = np.asarray(values, dtype=float)
     if not sample.size or np.isnan(sample).any():
@@ -55,8 +55,8 @@ def mean_over_seeds(
     # Summing equal numbers rounds, and what varies by rounding does not vary.
     spread = 0.0 if np.ptp(sample) == 0 else (float(sample.std(ddof=1)) if sample.size > 1 else np.nan)
     mean = float(sample[0]) if spread == 0 else float(sample.mean())
-    persons = _of_persons(sample - below), _of_persons(above - sample)
-    low, high = _ends(np.array([mean]), np.array([spread]), np.array([sample.size]), *persons, kind, comparisons)
+    units = _of_units(sample - below), _of_units(above - sample)
+    low, high = _ends(np.array([mean]), np.array([spread]), np.array([sample.size]), *units, kind, comparisons)
     return Interval(mean, float(low[0]), float(high[0]))
 
 
@@ -64,13 +64,13 @@ def over_seeds(frame: pd.DataFrame, by: Sequence[str], seeds: int | None = None,
     """One row for each combination of `by`, with columns `by`, value, low, high.
 
     With several values in column `seed`: mean over the seeds and its interval, for the combinations that every seed has; NaN where the
-    value of a seed is, since those that are left are no sample of all. With one seed the rows keep their interval (that of the persons).
+    value of a seed is, since those that are left are no sample of all. With one seed the rows keep their interval (that of the units).
     `seeds`: how many there are in the study, for a frame from which rows were taken out, since what is left may know of fewer.
 
     The interval is Student's t, on the scale on which a number of this `kind` has no bounds: the logit of a proportion, Fisher's z of a
     correlation or a difference of proportions, the logarithm of a ratio. The standard error goes there by its derivative at the mean
     (delta method), so that the interval is one of the mean, and a seed at a bound does no harm. It is at least as wide as the intervals of
-    the seeds over their persons (low, high) make the mean of them, as if all seeds had the same truth (MOVER, Zou and Donner 2008): few
+    the seeds over their units (low, high) make the mean of them, as if all seeds had the same truth (MOVER, Zou and Donner 2008): few
     seeds may agree by chance, at a bound above all, and a mean is no surer for it. Seeds that all agree without intervals get none.
     """
     by = list(by)
@@ -81,8 +81,8 @@ def over_seeds(frame: pd.DataFrame, by: Sequence[str], seeds: int | None = None,
     squares = frame[[*by, "value"]].assign(below=below**2, above=above**2)
     grouped = squares.groupby(by, observed=True)
     rows = grouped["value"].agg(["mean", "std", "count", "size", "min", "max"]).reset_index()
-    persons = {end: np.sqrt(grouped[end].sum(min_count=seeds).to_numpy(dtype=float)) / seeds for end in ("below", "above")}
-    rows = rows.assign(**persons)
+    units = {end: np.sqrt(grouped[end].sum(min_count=seeds).to_numpy(dtype=float)) / seeds for end in ("below", "above")}
+    rows = rows.assign(**units)
     rows = rows[rows["size"] == seeds]
     equal = (rows["min"] == rows["max"]).to_numpy()
     known = (rows["count"] == seeds).to_numpy()
@@ -100,17 +100,17 @@ def normal_interval(value: ArrayLike, error: ArrayLike, kind: Kind) -> tuple[Flo
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike, answers: int) -> Interval:
-    """Mean of `first` minus mean of `second`, shares of right answers of the same persons (each (persons,), of so many `answers` a person).
+    """Mean of `first` minus mean of `second`, shares of right answers of the same units (each (units,), of so many `answers` a unit).
 
-    The interval is normal, on the scale of Fisher's z. Its variance is that between persons with two more of them, who differ by one
-    answer, one each way (after Agresti and Min 2005): where nobody differs, so many persons still do not show that nobody would. Where
+    The interval is normal, on the scale of Fisher's z. Its variance is that between units with two more of them, who differ by one
+    answer, one each way (after Agresti and Min 2005): where nobody differs, so many units still do not show that nobody would. Where
     everybody differs in everything, it comes from the Wilson intervals of both.
     """
     both = [np.asarray(values, dtype=float) for values in (first, second)]
     differences = both[0] - both[1]
     value = float(differences.mean())
     if abs(value) == 1:
-        low, high = difference_ends(share_of_persons(both[0]), share_of_persons(both[1]))
+        low, high = difference_ends(share_of_units(both[0]), share_of_units(both[1]))
     else:
         more = np.append(differences, [1 / answers, -1 / answers])
         low, high = map(float, normal_interval(value, more.std(ddof=1) / np.sqrt(len(more)), DIFFERENCE))
@@ -120,7 +120,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike, answers: int) -> Inte
 def difference_ends(first: Interval, second: Interval) -> tuple[float, float]:
     """Ends of an interval of the difference of two independent numbers, from theirs (MOVER, Zou and Donner 2008); NaN where theirs are.
 
-    Too wide where the numbers rise and fall together, as those of the same persons do.
+    Too wide where the numbers rise and fall together, as those of the same units do.
     """
     difference = first.value - second.value
     below = float(np.hypot(first.value - first.low, second.high - second.value))
@@ -128,8 +128,8 @@ def difference_ends(first: Interval, second: Interval) -> tuple[float, float]:
     return difference - below, difference + above
 
 
-def share_of_persons(shares: Floats) -> Interval:
-    """Mean of the persons' shares (persons,), with Wilson's interval at the size that their variance gives, at least their number."""
+def share_of_units(shares: Floats) -> Interval:
+    """Mean of the units' shares (units,), with Wilson's interval at the size that their variance gives, at least their number."""
     mean = float(shares.mean())
     variance = float(shares.var(ddof=1)) / len(shares) if len(shares) > 1 else np.nan
     effective = mean * (1 - mean) / variance if variance > 0 else np.nan
@@ -138,15 +138,15 @@ def share_of_persons(shares: Floats) -> Interval:
     return Interval(mean, float(low), float(high))
 
 
-def _of_persons(beyond: Floats) -> Floats:
-    """How far the mean of seeds reaches on one side by their persons alone, (1,), given how far each seed does."""
+def _of_units(beyond: Floats) -> Floats:
+    """How far the mean of seeds reaches on one side by their units alone, (1,), given how far each seed does."""
     return np.array([np.sqrt(np.square(beyond).sum()) / len(beyond)])
 
 
 def _ends(
     mean: Floats, spread: Floats, seeds: NDArray[np.integer], below: Floats, above: Floats, kind: Kind, comparisons: int = 1
 ) -> tuple[Floats, Floats]:
-    """Ends of intervals of means over seeds, all (n,): their means and standard deviations, and how far they reach by the persons alone
+    """Ends of intervals of means over seeds, all (n,): their means and standard deviations, and how far they reach by the units alone
     (NaN: not known). A spread of 0 is none that is known. Raises ValueError for a mean beyond the bounds of `kind`."""
     if len(outside := mean[(mean < kind.low - _ROUNDING) | (mean > kind.high + _ROUNDING)]):
         raise ValueError(f"a mean over seeds of {outside[0]:g} is no number from {kind.low:g} to {kind.high:g}")

@@ -10,7 +10,7 @@ rule make_data:
         resources=RESOURCES,
     output:
         people=f"{SEED}/data/people.parquet",
-        questions=f"{SEED}/data/qa.parquet",
+        questions=f"{SEED}/data/items.parquet",
         biographies=f"{SEED}/data/biographies.arrow",
         controls=[f"{SEED}/data/other_wordings.parquet", f"{SEED}/data/probe_biographies.arrow"],
         floors=f"{SEED}/data/floors.parquet",

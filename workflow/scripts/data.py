@@ -1,4 +1,4 @@
-"""Persons, biographies, questions, tokenizer, floors and the dataset card of one seed."""
+"""Units, biographies, questions, tokenizer, floors and the dataset card of one seed."""
 
 from __future__ import annotations
 

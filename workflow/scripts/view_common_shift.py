@@ -6,15 +6,13 @@ import argparse
 from pathlib import Path
 
 from forgetting.config.jobs.views.answers import AnswersJob
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.data.points import matched_step
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
-from forgetting.scenarios.biography.rendering import read_templates
-from forgetting.scenarios.biography.tokenizer import encode, load_tokenizer
+from forgetting.scenarios.biography.recall import in_sentences
 from forgetting.schemas.common_shift import COMMON_SHIFT, COMMON_SHIFT_REPAIR
 from forgetting.schemas.metrics import METRICS
-from forgetting.schemas.people import PEOPLE
 from forgetting.schemas.recall import RECALL
 from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import Point, compared_points
@@ -26,7 +24,7 @@ from forgetting.views.recall import recall, recall_forms
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
-    parser.add_argument("--data", type=Path, required=True, help="folder of qa.parquet, people.parquet and tokenizer/")
+    parser.add_argument("--data", type=Path, required=True, help="folder of items.parquet, people.parquet and tokenizer/")
     parser.add_argument("--templates", type=Path, required=True, help="folder of the sentence templates")
     parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
     parser.add_argument("--task1", type=Path, required=True, help="folder of metrics.parquet and checkpoints/ of the arm")
@@ -36,17 +34,14 @@ def main() -> None:
     arguments = parser.parse_args()
 
     job, device = AnswersJob.load(arguments.config), pick_device()
-    questions = Questions.load(arguments.data / "qa.parquet")
+    questions = Items.load(arguments.data / "items.parquet")
     metrics = read_table(arguments.task1 / "metrics.parquet", METRICS)
     points = compared_points(Checkpoints.find(arguments.task0, arguments.task1 / "checkpoints"), matched_step(metrics))
     split, repaired = common_shift(job, arguments.task0, points, questions, device)
     write_table(split, arguments.output, COMMON_SHIFT)
     write_table(repaired, arguments.output_repair, COMMON_SHIFT_REPAIR)
 
-    people = read_table(arguments.data / "people.parquet", PEOPLE)
-    tokenizer = load_tokenizer(arguments.data / "tokenizer")
-    names = dict(zip(people["person"], people["full_name"], strict=True))
-    forms = recall_forms(job, questions, names, read_templates(arguments.templates), lambda strings: encode(tokenizer, strings))
+    forms = recall_forms(job, questions, lambda asked: in_sentences(asked, arguments.data, arguments.templates, job.seed))
     before = Point("task0", 0, arguments.task0)
     write_table(recall(job, [before, *points], questions, forms, device), arguments.output_recall, RECALL)
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from forgetting.config.jobs.views.gradients import GradientsJob
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
 from forgetting.schemas.gradients import GRADIENTS
@@ -20,12 +20,12 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
     parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
-    parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
+    parser.add_argument("--questions", type=Path, required=True, help="items.parquet")
     parser.add_argument("--output", type=Path, required=True, help="gradients.parquet")
     arguments = parser.parse_args()
 
     checkpoints = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    table = gradients(GradientsJob.load(arguments.config), checkpoints, Questions.load(arguments.questions), pick_device())
+    table = gradients(GradientsJob.load(arguments.config), checkpoints, Items.load(arguments.questions), pick_device())
     write_table(table, arguments.output, GRADIENTS)
 
 

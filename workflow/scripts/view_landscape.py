@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from forgetting.config.jobs.views.landscape import LandscapeJob
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.data.points import trough_step
 from forgetting.model.checkpoints import pick_device
 from forgetting.pipeline.command import run_command
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.parquet of the arm")
     parser.add_argument("--recovered", type=Path, help="folder of the recovered weights, of an arm that has a recovery curve")
-    parser.add_argument("--questions", type=Path, required=True, help="qa.parquet")
+    parser.add_argument("--questions", type=Path, required=True, help="items.parquet")
     parser.add_argument("--output", type=Path, required=True, help="landscape.parquet")
     parser.add_argument("--output-interpolation", type=Path, required=True, help="interpolation.parquet")
     arguments = parser.parse_args()
@@ -35,7 +35,7 @@ def main() -> None:
     job = LandscapeJob.load(arguments.config)
     checkpoints = Checkpoints.find(arguments.task0, arguments.checkpoints)
     trough = trough_step(read_table(arguments.metrics, METRICS), checkpoints.steps[1:])
-    inputs = (job, checkpoints, Recovered.find(arguments.recovered, trough), Questions.load(arguments.questions), pick_device())
+    inputs = (job, checkpoints, Recovered.find(arguments.recovered, trough), Items.load(arguments.questions), pick_device())
     write_table(landscape(*inputs), arguments.output, LANDSCAPE)
     write_table(interpolation(*inputs), arguments.output_interpolation, INTERPOLATION)
 

@@ -12,7 +12,8 @@ from tests.conftest import RESOURCES, TINY_GROUPS
 from tests.study import merged
 from transformers import AutoTokenizer
 
-from forgetting.config.sections import ATTRIBUTES, PRETRAINED_GROUPS, Data, Pools, Tokenizer
+from forgetting.config.biography import ATTRIBUTES, PRETRAINED_GROUPS, Data, Pools
+from forgetting.config.sections import Tokenizer
 from forgetting.scenarios.biography.dataset import build_data
 from forgetting.schemas.metrics import METRICS
 from forgetting.tables import read_table
@@ -22,7 +23,7 @@ FEW = sections.pools(first_names=5, middle_names=5, last_names=5, birth_years=3,
 
 def coverage_of(folder: Path) -> dict[tuple[str, str], float]:
     rows = read_table(folder / "coverage.parquet", METRICS)
-    return rows.set_index(["group", "metric"])["value"].to_dict()
+    return rows.set_index(["split", "metric"])["value"].to_dict()
 
 
 def build(folder: Path, pools: Pools) -> Path:

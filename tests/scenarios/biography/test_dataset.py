@@ -11,19 +11,19 @@ from tests import jobs, sections
 from tests.conftest import RESOURCES, TINY_GROUPS
 from transformers import AutoTokenizer
 
-from forgetting.config.sections import ATTRIBUTES, PRETRAINED_GROUPS
+from forgetting.config.biography import ATTRIBUTES, PRETRAINED_GROUPS
 from forgetting.data.ragged import Ragged
 from forgetting.scenarios.biography.dataset import build_data
 from forgetting.scenarios.biography.floors import modal_answer_floors
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT
+from forgetting.schemas.items import ITEMS
 from forgetting.schemas.metrics import METRICS
-from forgetting.schemas.questions import QUESTIONS
 from forgetting.tables import read_table
 
 
 def test_every_row_keeps_the_token_boundary_rule(tiny_data: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_data / "tokenizer")
-    for row in read_table(tiny_data / "qa.parquet", QUESTIONS).itertuples():
+    for row in read_table(tiny_data / "items.parquet", ITEMS).itertuples():
         assert row.answer.startswith(" ")
         joined = tokenizer(row.prompt + row.answer + END_OF_TEXT)["input_ids"]
         assert joined == [*row.prompt_ids, *row.answer_ids]
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(tiny_data: P
     run = jobs.data(data=sections.data(groups=TINY_GROUPS))
     build_data(run, RESOURCES, tmp_path / "same")
     build_data(run.model_copy(update={"seed": 1}), RESOURCES, tmp_path / "other")
-    for name in ("people.parquet", "qa.parquet", "biographies.arrow", "tokenizer/tokenizer.json"):
+    for name in ("people.parquet", "items.parquet", "biographies.arrow", "tokenizer/tokenizer.json"):
         assert (tmp_path / "same" / name).read_bytes() == (tiny_data / name).read_bytes()
     assert (tmp_path / "other" / "people.parquet").read_bytes() != (tiny_data / "people.parquet").read_bytes()
 
@@ -67,7 +67,7 @@ def test_a_vocabulary_that_is_too_small_is_an_error(tmp_path: Path) -> None:
     run = jobs.data(data=sections.data(groups=TINY_GROUPS), tokenizer=sections.tokenizer(vocabulary_size=100))
     with pytest.raises(ValueError, match=r"raise tokenizer\.vocabulary_size"):
         build_data(run, RESOURCES, tmp_path)
-    assert not (tmp_path / "qa.parquet").exists()
+    assert not (tmp_path / "items.parquet").exists()
 
 
 def test_floors_against_closed_form(tmp_path: Path) -> None:
@@ -76,10 +76,10 @@ def test_floors_against_closed_form(tmp_path: Path) -> None:
     run = jobs.data(data=sections.data(groups=groups, biographies_per_person=1))
     build_data(run, RESOURCES, tmp_path)
     floors = read_table(tmp_path / "floors.parquet", METRICS)
-    test = floors[(floors["group"] == "task0_test") & (floors["metric"] == "exact_match")].set_index("attribute")
+    test = floors[(floors["split"] == "task0_test") & (floors["metric"] == "exact_match")].set_index("kind")
     for attribute, values in (("birth_city", 200), ("university", 300), ("major", 100), ("company_name", 263)):
         assert test.loc[attribute, "low"] <= 1 / values <= test.loc[attribute, "high"]
-    first = floors[(floors["group"] == "task0_test") & (floors["metric"] == "first_token_hard")].set_index("attribute")
+    first = floors[(floors["split"] == "task0_test") & (floors["metric"] == "first_token_hard")].set_index("kind")
     assert first.loc["birthday", "value"] == pytest.approx(1 / 12, abs=0.02)
     names = sections.pools()
     universities = (RESOURCES / "pools" / "universities.txt").read_text().splitlines()[: names.universities]
@@ -91,7 +91,7 @@ def test_floors_by_hand() -> None:
     groups = ["task0_train"] * 3 + ["control"] * 2 + ["task0_val", "task0_test", "task1"]
     people = pd.DataFrame({"group": groups} | {name: list("aababbbb") for name in ATTRIBUTES})
     answers = Ragged.from_lists([[1] if value == "a" else [2] for value in "aababbbb" for _ in ATTRIBUTES])
-    floors = modal_answer_floors(people, answers).set_index(["group", "attribute", "metric"])["value"]
+    floors = modal_answer_floors(people, answers).set_index(["split", "kind", "metric"])["value"]
     assert floors["task0_train", "major", "exact_match"] == pytest.approx(2 / 3)
     assert floors["control", "all", "first_token_hard"] == pytest.approx(1 / 2)
 
@@ -106,17 +106,17 @@ def test_the_card_counts_what_is_there(tiny_data: Path) -> None:
 
 def test_other_wordings_share_no_token_with_the_questions_but_the_name(tiny_data: Path) -> None:
     """And ask the same of the same persons, who are those of task0_train: the answers are equal, token by token."""
-    asked, other = (read_table(tiny_data / name, QUESTIONS) for name in ("qa.parquet", "other_wordings.parquet"))
-    asked = asked[asked["group"] == "task0_train"]
+    asked, other = (read_table(tiny_data / name, ITEMS) for name in ("items.parquet", "other_wordings.parquet"))
+    asked = asked[asked["split"] == "task0_train"]
     tokenizer = AutoTokenizer.from_pretrained(tiny_data / "tokenizer")
     people = pd.read_parquet(tiny_data / "people.parquet").set_index("person")["full_name"]
-    assert other[["person", "attribute", "answer"]].to_numpy().tolist() == asked[["person", "attribute", "answer"]].to_numpy().tolist()
+    assert other[["unit", "kind", "answer"]].to_numpy().tolist() == asked[["unit", "kind", "answer"]].to_numpy().tolist()
     assert [list(row) for row in other["answer_ids"]] == [list(row) for row in asked["answer_ids"]]
     names = {person: set(tokenizer(" " + name)["input_ids"]) for person, name in people.items()}
-    words = {token for row in asked.itertuples() for token in set(row.prompt_ids) - names[row.person]}
+    words = {token for row in asked.itertuples() for token in set(row.prompt_ids) - names[row.unit]}
     for row in other.itertuples():
-        assert set(row.prompt_ids) & names[row.person] == names[row.person]
-        assert not (set(row.prompt_ids) - names[row.person]) & words
+        assert set(row.prompt_ids) & names[row.unit] == names[row.unit]
+        assert not (set(row.prompt_ids) - names[row.unit]) & words
 
 
 def test_probe_persons_are_in_no_stage_and_change_no_other_person(tiny_data: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from tests import sections
 
-from forgetting.config.sections import ATTRIBUTES, GROUPS
+from forgetting.config.biography import ATTRIBUTES, GROUPS
 from forgetting.scenarios.biography.people import ResourceError, ValueTables, draw_people
 
 POOLS = Path(__file__).parents[3] / "resources" / "pools"

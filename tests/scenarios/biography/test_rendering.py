@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from tests import sections
 
-from forgetting.config.sections import ATTRIBUTES
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.data.ragged import Ragged
 from forgetting.scenarios.biography.questions import read_questions
 from forgetting.scenarios.biography.rendering import Renderer, Template, disjoint_templates, read_templates, sentence_orders

@@ -59,4 +59,4 @@ def _at_matched(run: pd.DataFrame, matched_accuracy: float) -> float:
 
 
 def _at_end(run: pd.DataFrame, matched_accuracy: float) -> float:
-    return float(np.mean([curve(run, group)["value"].iloc[-1] for group in (CHOSEN_ON, "task1")]))
+    return float(np.mean([curve(run, split)["value"].iloc[-1] for split in (CHOSEN_ON, "task1")]))

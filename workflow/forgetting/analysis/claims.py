@@ -21,7 +21,7 @@ FIRST_STEPS = 50
 """The steps of Task 1 that count as its first ones, for the opposition of gradients: most of the collapse lies within them."""
 _Row = tuple[str, str, Interval, float]
 """Statistic, what it is in words, number, reference."""
-_GROUP = "task0_test"
+_SPLIT = "task0_test"
 _EMBEDDINGS = ("embedding", "output_embedding")
 _UNKNOWN = (np.nan, np.nan)
 
@@ -53,7 +53,7 @@ def shifts(features: pd.DataFrame) -> Iterator[_Row]:
     150 steps, over all of Task 1, and the second over the first. Were what comes after 150 steps unrelated to the first shift (at right
     angles to it), the ratio would be at least 1, its reference; below 1 the two cancel in part. Of one seed, the ends of the ratio are
     those that the two intervals leave."""
-    rows = features[(features["metric"] == "relative_shift") & (features["group"] == _GROUP) & (features["attribute"] == "all")]
+    rows = features[(features["metric"] == "relative_shift") & (features["split"] == _SPLIT) & (features["kind"] == "all")]
     last = rows[(rows["before"] == "task0") & (rows["layer"] == rows["layer"].max())].set_index("after")
     if not {TASK1_EARLY, TASK1_END} <= set(last.index):
         return

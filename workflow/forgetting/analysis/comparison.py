@@ -81,7 +81,7 @@ def costs(metrics: pd.DataFrame) -> pd.DataFrame:
     extra_passes: how many questions went through the model beyond those that `seq` with the same seed sees in as many steps, as a share of
     these; preparation counts, 0 is as many.
     """
-    train = metrics[(metrics["group"] == "train") & metrics["metric"].isin(_COSTS)]
+    train = metrics[(metrics["split"] == "train") & metrics["metric"].isin(_COSTS)]
     found = train.pivot_table("value", ["seed", "arm"], "metric", aggfunc="last").reindex(columns=_COSTS)
     steps = metrics.groupby(["seed", "arm"])["step"].max()
     found = found.reindex(steps.index)
@@ -147,7 +147,7 @@ def _accuracies(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
     """Rows of `method_summary` without early stop; `stopped` is Task 0 with it, `halfway` Task 0 where Task 1 first reaches 50 %, `common`
     where it first reaches `compared_at`.
 
-    halfway_gain, matched_gain, common_gain: what the arm has there beyond `seq` with the same seed, with the ends that the persons of both
+    halfway_gain, matched_gain, common_gain: what the arm has there beyond `seq` with the same seed, with the ends that the units of both
     give. Both start from the same weights, but for LAMOL, which has a Task 0 training of its own: its gain is to be read beside the
     `before` of both.
     """
@@ -228,7 +228,7 @@ def _published(paper: dict[str, Any]) -> pd.DataFrame:
 
 
 def _floor_rows(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) -> pd.DataFrame:
-    modal = {group: task0_rows(floors, group)["value"].mean() for group in ("task0_test", "task1")}
+    modal = {split: task0_rows(floors, split)["value"].mean() for split in ("task0_test", "task1")}
     controls = [curve(run, "control")["value"].iloc[-1] for _, run in metrics[metrics["arm"] == "seq"].groupby("seed")]
     pretrained = task0_rows(recovery[(recovery["start"] == "pretrained") & np.isclose(recovery["epochs"], 1)])
     rows = [

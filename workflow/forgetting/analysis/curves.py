@@ -122,8 +122,8 @@ def accuracies_at(metrics: pd.DataFrame, step: float) -> pd.DataFrame:
     rows = []
     for (seed, arm), run in metrics.groupby(["seed", "arm"], sort=False):
         row = {"seed": seed, "arm": arm}
-        for name, group in (("task0", "task0_test"), ("task1", "task1")):
-            point = at_step(curve(run, group), step)
+        for name, split in (("task0", "task0_test"), ("task1", "task1")):
+            point = at_step(curve(run, split), step)
             row |= {name: point.value, f"{name}_low": point.low, f"{name}_high": point.high}
         rows.append(row)
     return pd.DataFrame(rows)

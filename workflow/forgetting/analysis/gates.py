@@ -14,6 +14,7 @@ from forgetting.config.sections import GateThresholds
 from forgetting.data.points import EARLY_STEP, early_step
 from forgetting.errors import StudyError
 from forgetting.scenarios.biography.coverage import ANSWERS, NAMES
+from forgetting.schemas.facts import ACCURACY
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY
 from forgetting.tables import atomic, read_table
@@ -65,18 +66,18 @@ class Gate:
 
 
 def task0_gates(job: GatesJob, floors: Path, coverage: Path, pretrain: Path, task0: Path) -> list[Gate]:
-    """The gates before Task 1: names and answers made of pretrained tokens, knowledge in biographies, Task 0 accuracy of held-out persons,
-    control persons at chance."""
+    """The gates before Task 1: names and answers made of pretrained tokens, knowledge in biographies, Task 0 accuracy of held-out units,
+    control units at chance."""
     limits = job.gate_thresholds
     floor, before, after = (read_table(path, METRICS) for path in (floors, pretrain, task0))
     biography = _row(before, "pretrained", "first_token_hard")
-    accuracy = _row(after, "task0_test", "exact_match")
-    exact_floor = _row(floor, "task0_test", "exact_match")["value"]
+    accuracy = _row(after, "task0_test", ACCURACY)
+    exact_floor = _row(floor, "task0_test", ACCURACY)["value"]
     seen = read_table(coverage, METRICS)
     covered = [
-        _gate(f"coverage of {what} of {group}", _row(seen, group, metric), ">=", limits.token_coverage, None)
+        _gate(f"coverage of {what} of {split}", _row(seen, split, metric), ">=", limits.token_coverage, None)
         for what, metric in (("names", NAMES), ("answers", ANSWERS))
-        for group in ("task1", "control")
+        for split in ("task1", "control")
     ]
     return [
         *covered,
@@ -87,32 +88,32 @@ def task0_gates(job: GatesJob, floors: Path, coverage: Path, pretrain: Path, tas
 
 
 def task1_gates(job: GatesJob, floors: Path, task1: Path, recovery: Path, controls: Path) -> list[Gate]:
-    """The gates on `seq`: collapse, Task 1 learned, recovery from the early point, control persons at chance in Task 1 and in every probe.
+    """The gates on `seq`: collapse, Task 1 learned, recovery from the early point, control units at chance in Task 1 and in every probe.
 
     Collapse and recovery apply only if Task 0 was known at step 0.
     """
     limits = job.gate_thresholds
     floor, curve = (read_table(path, METRICS) for path in (floors, task1))
     probes = pd.concat([read_table(path, RECOVERY) for path in (recovery, controls)], ignore_index=True)
-    exact_floor = _row(floor, "task0_test", "exact_match")["value"]
+    exact_floor = _row(floor, "task0_test", ACCURACY)["value"]
     early = curve[curve["step"] <= min(EARLY_STEP, job.task1_epoch_steps)]
-    of_task0 = early[_where(early, "task0_test", "exact_match")]
+    of_task0 = early[_where(early, "task0_test", ACCURACY)]
     trough = of_task0.loc[of_task0["value"].idxmin()]
     known = bool(of_task0.loc[of_task0["step"].idxmin(), "value"] >= limits.task0_before)
     right = probes[(probes["training"] == "right") & (probes["epochs"] == 1.0)]
     one_epoch = right[right["start"] == "task1"]
     checkpoint = early_step(one_epoch["checkpoint"].unique().tolist())
-    pretrained = _row(right[right["start"] == "pretrained"], "task0_test", "exact_match")["value"]
-    recovered = _row(one_epoch[one_epoch["checkpoint"] == checkpoint], "task0_test", "exact_match")
+    pretrained = _row(right[right["start"] == "pretrained"], "task0_test", ACCURACY)["value"]
+    recovered = _row(one_epoch[one_epoch["checkpoint"] == checkpoint], "task0_test", ACCURACY)
     recovery_gate = _gate("recovery_from_150", recovered, ">=", limits.recovery_from_150, exact_floor)
     gates = [
         replace(_gate("sequential_trough", trough, "<=", limits.sequential_trough, exact_floor), applies=known),
         _gate(
             "sequential_task1_end",
-            _row(curve, "task1", "exact_match"),
+            _row(curve, "task1", ACCURACY),
             ">=",
             limits.sequential_task1_end,
-            _row(floor, "task1", "exact_match")["value"],
+            _row(floor, "task1", ACCURACY)["value"],
         ),
         replace(recovery_gate, step=checkpoint, control=float(pretrained), applies=known),
     ]
@@ -121,18 +122,18 @@ def task1_gates(job: GatesJob, floors: Path, task1: Path, recovery: Path, contro
     return gates
 
 
-def _where(frame: pd.DataFrame, group: str, metric: str) -> pd.Series:
-    return (frame["group"] == group) & (frame["attribute"] == "all") & (frame["metric"] == metric)
+def _where(frame: pd.DataFrame, split: str, metric: str) -> pd.Series:
+    return (frame["split"] == split) & (frame["kind"] == "all") & (frame["metric"] == metric)
 
 
 def _controls(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the control persons, by step."""
-    return frame[_where(frame, "control", "exact_match")].sort_values("step")
+    """Rows of the control units, by step."""
+    return frame[_where(frame, "control", ACCURACY)].sort_values("step")
 
 
-def _row(frame: pd.DataFrame, group: str, metric: str) -> pd.Series:
-    """The row of the last step of a group's micro-average."""
-    rows = frame[_where(frame, group, metric)]
+def _row(frame: pd.DataFrame, split: str, metric: str) -> pd.Series:
+    """The row of the last step of a split's micro-average."""
+    rows = frame[_where(frame, split, metric)]
     return rows.loc[rows["step"].idxmax()]
 
 
@@ -143,13 +144,13 @@ def _gate(name: str, row: pd.Series, comparison: str, threshold: float, floor: f
 
 
 def _control_gate(name: str, rows: pd.DataFrame, floors: pd.DataFrame, limits: GateThresholds) -> Gate:
-    """The highest of `rows`, accuracies of control persons, against what the highest of as many by chance stays below.
+    """The highest of `rows`, accuracies of control units, against what the highest of as many by chance stays below.
 
-    Chance is always giving the most frequent answer, at the upper end of its interval: it is known from few persons, and a model that
+    Chance is always giving the most frequent answer, at the upper end of its interval: it is known from few units, and a model that
     draws from all values is a little better. With probability `control_false_alarm` one of the evaluations would be higher by chance
     (binomial, after Bonferroni, which repeated questions make too wide rather than too narrow).
     """
-    floor = _row(floors, "control", "exact_match")
+    floor = _row(floors, "control", ACCURACY)
     highest = rows.loc[rows["value"].idxmax()]
     n = int(highest["n"])
     threshold = binom.isf(limits.control_false_alarm / len(rows), n, floor["high"]) / n

@@ -1,7 +1,7 @@
 """Do the data support the paper's propositions? One verdict an arm, checkpoint and statistic, by rules written beside it. (No torch.)
 
 All statistics are about `task0_test` questions. With several seeds the interval is Student's t over seeds; with one it is over layers,
-maps or persons, as each statistic says. Layers and maps of one model are no independent sample of anything, and persons asked of one run
+maps or units, as each statistic says. Layers and maps of one model are no independent sample of anything, and units asked of one run
 say nothing of the next, which differs more than they do: of one seed it is told on which side of chance it is, and no proposition is
 supported or refuted.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from forgetting.intervals import Interval, Z
 from forgetting.statistics import CORRELATION, RATIO, UNBOUNDED, Kind, normal_interval, over_seeds, t_interval
 
-GROUP = "task0_test"
+SPLIT = "task0_test"
 STREAM = "stream"
 """Component of the rows on the residual stream."""
 NO_FREEZE = "seq"
@@ -73,7 +73,7 @@ _Row = tuple[str, Statistic, Interval, float]
 def theory_verdicts(theory: pd.DataFrame) -> pd.DataFrame:
     """Rows of THEORY_VERDICTS from rows of THEORY of any arms and seeds. Proposition 3 needs `seq`, its slopes two freeze arms besides."""
     rows = []
-    for (scale, seed, after), frame in theory[theory["group"] == GROUP].groupby(["scale", "seed", "after"], sort=False):
+    for (scale, seed, after), frame in theory[theory["split"] == SPLIT].groupby(["scale", "seed", "after"], sort=False):
         measured = [*_of_arms(frame), *_of_freezing(frame)]
         rows += [(scale, seed, arm, after, statistic, *number, chance) for arm, statistic, number, chance in measured]
     named = pd.DataFrame(rows, columns=["scale", "seed", "arm", "after", "of", "value", "low", "high", "chance"])

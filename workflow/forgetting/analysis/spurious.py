@@ -1,7 +1,7 @@
-"""Is the forgetting spurious? Numbers from the recovery probe (docs/definitions.md), with intervals from a bootstrap over persons.
+"""Is the forgetting spurious? Numbers from the recovery probe (docs/definitions.md), with intervals from a bootstrap over units.
 
 `facts` are rows of RECOVERY_FACTS. *Before* is the model after Task 0 (checkpoint 0), *dropped* a later Task 1 checkpoint, *recovered* that
-checkpoint after one epoch on `task0_train`. All are scored on `task0_test`: persons whose questions no task was trained on.
+checkpoint after one epoch on `task0_train`. All are scored on `task0_test`: units whose questions no task was trained on.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import pandas as pd
 
 from forgetting.analysis.curves import crossings
 from forgetting.data.points import END, MATCHED, TROUGH, floor_of, matched_step, trough_step
-from forgetting.intervals import CONFIDENCE, TAILS, Interval, person_bootstrap
-from forgetting.statistics import share_of_persons
+from forgetting.intervals import CONFIDENCE, TAILS, Interval, unit_bootstrap
+from forgetting.schemas.facts import ACCURACY
+from forgetting.statistics import share_of_units
 
 DRAWS = 2000
 SMALLEST_DROP = 0.02
 """With a smaller drop than this (in exact match) there was nothing to recover, and the share is undefined."""
-ENOUGH_PERSONS = 5
-"""With fewer persons who have a wrong (or a right) answer, resampling them does not show how sure an accuracy is."""
+ENOUGH_UNITS = 5
+"""With fewer units who have a wrong (or a right) answer, resampling them does not show how sure an accuracy is."""
 RELEARNED = 0.9
 """The accuracy at which savings are measured."""
 EARLY_STEPS = 20
@@ -70,52 +71,52 @@ def probe_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "arm", "point", "checkpoint", "learned"])
 
 
-def task0_rows(metrics: pd.DataFrame, group: str = "task0_test", metric: str = "exact_match", training: str = "right") -> pd.DataFrame:
-    """The micro-averages of one group and metric. Of RECOVERY: those of the probe itself, unless `training` names a control."""
-    rows = metrics[(metrics["group"] == group) & (metrics["metric"] == metric) & (metrics["attribute"] == "all")]
+def task0_rows(metrics: pd.DataFrame, split: str = "task0_test", metric: str = ACCURACY, training: str = "right") -> pd.DataFrame:
+    """The micro-averages of one split and metric. Of RECOVERY: those of the probe itself, unless `training` names a control."""
+    rows = metrics[(metrics["split"] == split) & (metrics["metric"] == metric) & (metrics["kind"] == "all")]
     return rows[rows["training"] == training] if "training" in rows else rows
 
 
 def probe_facts(facts: pd.DataFrame) -> pd.DataFrame:
-    """RECOVERY_FACTS of `task0_test` after training on the right answers of all persons: the probe itself, without its controls."""
-    return facts[(facts["group"] == "task0_test") & (facts["training"] == "right")]
+    """RECOVERY_FACTS of `task0_test` after training on the right answers of all units: the probe itself, without its controls."""
+    return facts[(facts["split"] == "task0_test") & (facts["training"] == "right")]
 
 
 def spurious_share(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFrame, seed: int = 0) -> Interval:
-    """(recovered - dropped) / (before - dropped) of the exact match, with a person-bootstrap interval; NaN when nothing dropped.
+    """(recovered - dropped) / (before - dropped) of the exact match, with a unit-bootstrap interval; NaN when nothing dropped.
 
-    Each argument holds the facts of one evaluation (columns person, exact_match) of the same persons. Where hardly any person has a wrong
+    Each argument holds the facts of one evaluation (columns unit, exact_match) of the same units. Where hardly any unit has a wrong
     answer after recovery, or hardly any a right one, or all draws are alike, the interval is at least as wide as Wilson's of the recovered
-    accuracy makes it, the other two held: resampling the persons cannot say how sure that is, and would leave no width at all.
+    accuracy makes it, the other two held: resampling the units cannot say how sure that is, and would leave no width at all.
     """
-    stages = np.stack([accuracy_by_person(facts) for facts in (before, dropped, recovered)], axis=1)
-    weights = person_bootstrap(len(stages), DRAWS, seed) / len(stages)
+    stages = np.stack([accuracy_by_unit(facts) for facts in (before, dropped, recovered)], axis=1)
+    weights = unit_bootstrap(len(stages), DRAWS, seed) / len(stages)
     found = _with_percentiles(_share(stages.mean(axis=0)[None]), _share(weights @ stages))
     apart = min((stages[:, 2] < 1).sum(), (stages[:, 2] > 0).sum())
-    if np.isnan(found.low) or (apart >= ENOUGH_PERSONS and found.low < found.high):
+    if np.isnan(found.low) or (apart >= ENOUGH_UNITS and found.low < found.high):
         return found
-    again = share_of_persons(stages[:, 2])
+    again = share_of_units(stages[:, 2])
     at_ends = stages.mean(axis=0) + np.array([[0, 0, end - again.value] for end in again[1:]])
     low, high = _share(at_ends)
     return Interval(found.value, min(found.low, float(low)), max(found.high, float(high)))
 
 
 def savings(pretrained: pd.DataFrame, task1: pd.DataFrame, seed: int = 0) -> Savings:
-    """Steps that the pretrained model needs to reach 90 % exact match, divided by the steps that the Task 1 model needs; person bootstrap.
+    """Steps that the pretrained model needs to reach 90 % exact match, divided by the steps that the Task 1 model needs; unit bootstrap.
 
-    Each argument holds the facts of one recovery (columns person, step, exact_match). Crossings are linear between evaluations. Infinite
+    Each argument holds the facts of one recovery (columns unit, step, exact_match). Crossings are linear between evaluations. Infinite
     where the Task 1 model starts above 90 %; 0 where it never gets there in as many steps as the pretrained one needs; NaN where that one
     never does, or only after more steps than the Task 1 model was given.
 
     All that is known of a crossing is between which two evaluations it lies. The bounds take the ends of these brackets that make the
     ratio smallest and largest; where 1 is between them the evaluations do not resolve which model was sooner, and there is no ratio.
     """
-    curves = [accuracy_by_person_and_step(facts) for facts in (pretrained, task1)]
-    persons = curves[0].index
-    weights = person_bootstrap(len(persons), DRAWS, seed) / len(persons)
-    uniform = np.full((1, len(persons)), 1 / len(persons))
+    curves = [accuracy_by_unit_and_step(facts) for facts in (pretrained, task1)]
+    units = curves[0].index
+    weights = unit_bootstrap(len(units), DRAWS, seed) / len(units)
+    uniform = np.full((1, len(units)), 1 / len(units))
     of_pretrained, of_task1 = (
-        [crossings(frame.columns, rows @ frame.loc[persons].to_numpy(), RELEARNED) for rows in (uniform, weights)] for frame in curves
+        [crossings(frame.columns, rows @ frame.loc[units].to_numpy(), RELEARNED) for rows in (uniform, weights)] for frame in curves
     )
     given = float(curves[1].columns.max())
     point, draws = (_ratio(*both, given) for both in zip(of_pretrained, of_task1, strict=True))
@@ -125,12 +126,12 @@ def savings(pretrained: pd.DataFrame, task1: pd.DataFrame, seed: int = 0) -> Sav
 
 
 def early_area(facts: pd.DataFrame, until: int = EARLY_STEPS) -> np.ndarray:
-    """Mean exact match of each person from the first evaluated step of recovery after 0 to step `until` (trapezoids), (persons,) in the
-    order of their numbers. NaN where the recovery is not evaluated twice by then. Columns person, step, exact_match.
+    """Mean exact match of each unit from the first evaluated step of recovery after 0 to step `until` (trapezoids), (units,) in the
+    order of their numbers. NaN where the recovery is not evaluated twice by then. Columns unit, step, exact_match.
 
     Step 0 is left out: what is there without recovery is told by itself, and so 1 is the most that any model can have.
     """
-    curves = accuracy_by_person_and_step(facts)
+    curves = accuracy_by_unit_and_step(facts)
     steps = curves.columns.to_numpy(dtype=float)
     early = (steps > 0) & (steps <= until)
     if early.sum() < 2:
@@ -139,13 +140,13 @@ def early_area(facts: pd.DataFrame, until: int = EARLY_STEPS) -> np.ndarray:
     return np.trapezoid(curves.to_numpy()[:, early], at, axis=1) / (at[-1] - at[0])
 
 
-def mean_interval(by_person: np.ndarray, seed: int = 0) -> Interval:
-    """Mean over persons with the percentile interval of the person bootstrap; NaN where a person has none. (persons,)"""
-    if np.isnan(by_person).any():
+def mean_interval(by_unit: np.ndarray, seed: int = 0) -> Interval:
+    """Mean over units with the percentile interval of the unit bootstrap; NaN where a unit has none. (units,)"""
+    if np.isnan(by_unit).any():
         return Interval(np.nan, np.nan, np.nan)
-    draws = person_bootstrap(len(by_person), DRAWS, seed) @ by_person / len(by_person)
+    draws = unit_bootstrap(len(by_unit), DRAWS, seed) @ by_unit / len(by_unit)
     low, high = np.quantile(draws, TAILS, method="inverted_cdf")
-    return Interval(float(by_person.mean()), float(low), float(high))
+    return Interval(float(by_unit.mean()), float(low), float(high))
 
 
 def probes_by_checkpoint(facts: pd.DataFrame) -> Probes:
@@ -176,8 +177,8 @@ def transitions(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataF
 
 
 def fact_fates(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.DataFrame) -> pd.DataFrame:
-    """For each fact answered right before Task 1 (index: person, attribute), which of the three it is: columns as in Transitions."""
-    known, still, again = (facts.set_index(["person", "attribute"])["exact_match"] for facts in (before, dropped, recovered))
+    """For each fact answered right before Task 1 (index: unit, kind), which of the three it is: columns as in Transitions."""
+    known, still, again = (facts.set_index(["unit", "kind"])[ACCURACY] for facts in (before, dropped, recovered))
     still, again = (answers.loc[known[known].index] for answers in (still, again))
     return pd.DataFrame({"kept": still, "lost_and_recovered": ~still & again, "not_back_after_one_epoch": ~still & ~again})
 
@@ -188,14 +189,14 @@ def probe_stages(run: pd.DataFrame, checkpoint: int) -> tuple[pd.DataFrame, pd.D
     return untrained[untrained["checkpoint"] == 0], untrained[untrained["checkpoint"] == checkpoint], probe[np.isclose(probe["epochs"], 1)]
 
 
-def accuracy_by_person(facts: pd.DataFrame) -> np.ndarray:
-    """Exact match of each person, (persons,), in the order of the persons' numbers; every person has as many questions."""
-    return facts.groupby("person")["exact_match"].mean().to_numpy(dtype=float)
+def accuracy_by_unit(facts: pd.DataFrame) -> np.ndarray:
+    """Exact match of each unit, (units,), in the order of the units' numbers; every unit has as many questions."""
+    return facts.groupby("unit")[ACCURACY].mean().to_numpy(dtype=float)
 
 
-def accuracy_by_person_and_step(facts: pd.DataFrame) -> pd.DataFrame:
-    """Exact match, one row a person and one column a step, both in ascending order."""
-    return facts.groupby(["person", "step"])["exact_match"].mean().unstack("step").astype(float)
+def accuracy_by_unit_and_step(facts: pd.DataFrame) -> pd.DataFrame:
+    """Exact match, one row a unit and one column a step, both in ascending order."""
+    return facts.groupby(["unit", "step"])[ACCURACY].mean().unstack("step").astype(float)
 
 
 def recovery_summary(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
@@ -245,7 +246,7 @@ def _ratio(pretrained: np.ndarray, task1: np.ndarray, given: float) -> np.ndarra
 
 
 def _bracket(curves: pd.DataFrame) -> tuple[float, float]:
-    """The last evaluated step before, and the first at which, the mean of (persons, steps) is at 90 %; infinite ends where it never is."""
+    """The last evaluated step before, and the first at which, the mean of (units, steps) is at 90 %; infinite ends where it never is."""
     steps, reached = curves.columns.to_numpy(dtype=float), curves.to_numpy().mean(axis=0) >= RELEARNED
     if not reached.any():
         return np.inf, np.inf

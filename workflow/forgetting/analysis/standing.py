@@ -1,6 +1,6 @@
-"""Recovery against its controls, person by person: the pretrained model, the model that never had Task 0, other form and other content.
+"""Recovery against its controls, unit by unit: the pretrained model, the model that never had Task 0, other form and other content.
 
-Every difference is between answers of the same `task0_test` persons in the same seed, with an interval from a bootstrap over persons.
+Every difference is between answers of the same `task0_test` units in the same seed, with an interval from a bootstrap over units.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import pandas as pd
 
 from forgetting.analysis.spurious import (
     EARLY_STEPS,
-    accuracy_by_person,
+    accuracy_by_unit,
     early_area,
     floor_probe,
     mean_interval,
     probe_facts,
     probes_by_checkpoint,
 )
-from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.points import END, TROUGH
 from forgetting.intervals import Interval, clustered_wilson
+from forgetting.schemas.facts import ACCURACY
 from forgetting.statistics import paired_difference
 
 _KEYS = ["seed", "arm", "point"]
@@ -40,14 +40,14 @@ def against_controls(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
     for point in points.to_dict("records"):
         before, probe = (probes[point["seed"], point["arm"], checkpoint] for checkpoint in (0, point["checkpoint"]))
         pretrained, floor = controls.get(point["seed"]), floor_probe(probes, points, point)
-        area = early_area(probe, early_steps)
-        found = {"drop": _mean_difference(_at(before, 0), _at(probe, 0)), "early_area": mean_interval(area)}
-        found["kept_beyond_floor"] = _mean_difference(_at(probe, 0), None if floor is None else _at(floor, 0))
+        area, answers = early_area(probe, early_steps), _answers_of_a_unit(before)
+        found = {"drop": _mean_difference(_at(before, 0), _at(probe, 0), answers), "early_area": mean_interval(area)}
+        found["kept_beyond_floor"] = _mean_difference(_at(probe, 0), None if floor is None else _at(floor, 0), answers)
         for name, control in (("pretrained", pretrained), ("floor", floor)):
             after, of_control = (None, None) if control is None else (_at(control, 1), early_area(control, early_steps))
-            found[f"beyond_{name}"] = _mean_difference(_at(probe, 1), after)
+            found[f"beyond_{name}"] = _mean_difference(_at(probe, 1), after, answers)
             found[f"area_{name}"] = _UNDEFINED if of_control is None else mean_interval(of_control)
-            found[f"area_beyond_{name}"] = _mean_difference(area, of_control)
+            found[f"area_beyond_{name}"] = _mean_difference(area, of_control, answers)
         found["floor"] = _UNDEFINED if floor is None else _accuracy(floor[np.isclose(floor["epochs"], 1)])
         rows.append({key: point[key] for key in _KEYS} | with_ends(found))
     return pd.DataFrame(rows)
@@ -58,7 +58,7 @@ def content_and_form(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
     of the right answers, and first of `none`, the checkpoint itself; columns seed, arm, point, training, units and, with ends,
 
     task0: exact match of `task0_test`; early_area; task0_nll: mean negative log-likelihood of the old answers, nats a token;
-    control_probability: how likely the model finds the answers of persons that no stage saw, the mean over their questions of the
+    control_probability: how likely the model finds the answers of units that no stage saw, the mean over their questions of the
     geometric mean over answer tokens: what it says of the unknown, not what it knows.
     """
     rows = []
@@ -71,15 +71,15 @@ def content_and_form(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
             ("none", 0, here[(here["training"] == "right") & (here["epochs"] == 0)], None)
         ]
         for (training, units), probe in here.groupby(["training", "units"], sort=False):
-            learned = early_area(probe[probe["group"] == "task0_test"], early_steps)
+            learned = early_area(probe[probe["split"] == "task0_test"], early_steps)
             found.append((training, units, probe[np.isclose(probe["epochs"], 1)], learned))
         for training, units, after, area in found:
-            test, control = (after[after["group"] == group] for group in ("task0_test", "control"))
-            probability = control.assign(value=np.exp(-control["answer_nll"].astype(float))).groupby("person")["value"].mean()
+            test, control = (after[after["split"] == split] for split in ("task0_test", "control"))
+            probability = control.assign(value=np.exp(-control["answer_nll"].astype(float))).groupby("unit")["value"].mean()
             numbers = {
                 "task0": _accuracy(test),
                 "early_area": _UNDEFINED if area is None else mean_interval(area),
-                "task0_nll": mean_interval(test.groupby("person")["answer_nll"].mean().to_numpy(dtype=float)),
+                "task0_nll": mean_interval(test.groupby("unit")["answer_nll"].mean().to_numpy(dtype=float)),
                 "control_probability": mean_interval(probability.to_numpy(dtype=float)),
             }
             rows.append({key: point[key] for key in _KEYS} | {"training": training, "units": units} | with_ends(numbers))
@@ -95,12 +95,17 @@ _UNDEFINED = Interval(np.nan, np.nan, np.nan)
 
 
 def _at(probe: pd.DataFrame, epochs: float) -> np.ndarray:
-    return accuracy_by_person(probe[np.isclose(probe["epochs"], epochs)])
+    return accuracy_by_unit(probe[np.isclose(probe["epochs"], epochs)])
 
 
-def _mean_difference(by_person: np.ndarray, control: np.ndarray | None) -> Interval:
-    return _UNDEFINED if control is None else paired_difference(by_person, control, len(ATTRIBUTES))
+def _answers_of_a_unit(probe: pd.DataFrame) -> int:
+    """How many questions each unit is asked at one evaluation."""
+    return int(probe.groupby(["unit", "step"]).size().iloc[0])
+
+
+def _mean_difference(by_unit: np.ndarray, control: np.ndarray | None, answers: int) -> Interval:
+    return _UNDEFINED if control is None else paired_difference(by_unit, control, answers)
 
 
 def _accuracy(facts: pd.DataFrame) -> Interval:
-    return Interval(*map(float, clustered_wilson(facts["exact_match"].to_numpy(), facts["person"].to_numpy())))
+    return Interval(*map(float, clustered_wilson(facts[ACCURACY].to_numpy(), facts["unit"].to_numpy())))

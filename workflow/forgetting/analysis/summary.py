@@ -141,7 +141,7 @@ def recovery_table(
 def recovery_controls_table(
     metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame, early_steps: int = EARLY_STEPS
 ) -> pd.DataFrame:
-    """Where as many steps on other form, other content or fewer persons bring Task 0, from trough and end: see `content_and_form`."""
+    """Where as many steps on other form, other content or fewer units bring Task 0, from trough and end: see `content_and_form`."""
     runs = content_and_form(recovery_facts, probe_points(metrics, recovery), early_steps)
     keys, values = ["arm", "point", "training", "units"], ["task0", "early_area", "task0_nll", "control_probability"]
     return combine_seeds(runs, keys, values) if len(runs) else pd.DataFrame(columns=[*keys, "seeds", *values])
@@ -336,7 +336,7 @@ def _named(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def probe_accuracies(recovery: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
-    """For each seed, arm and point: exact match before, dropped, recovered, of control persons, and after one epoch from each control."""
+    """For each seed, arm and point: exact match before, dropped, recovered, of control units, and after one epoch from each control."""
     test, control = task0_rows(recovery), task0_rows(recovery, "control")
     shuffled = task0_rows(recovery, training="shuffled")
     one_epoch, from_task1 = np.isclose(test["epochs"], 1), test["start"] == "task1"

@@ -31,9 +31,9 @@ from forgetting.analysis.words import conclusion
 from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED, TIMES, WORDS, never_had_task0, point_of
 from forgetting.intervals import Interval
 
-GROUP = "task0_test"
-SPACE, GROUPING = "logits", "attribute_position"
-"""What counts as common in the verdict: a change of the logits that is the same for all persons at an attribute and place in the answer."""
+SPLIT = "task0_test"
+SPACE, GROUPING = "logits", "kind_position"
+"""What counts as common in the verdict: a change of the logits that is the same for all units at a kind and place in the answer."""
 _RUN, _POINT = ["seed", "arm"], ["seed", "arm", "point"]
 _OF_RUN = ["learned", "before", "pretrained", "random", "probe_before", "probe_chance"]
 _OF_TIME = ["checkpoint", "drop", "recovered", "floor", "control_persons", "shuffled", "kept_beyond_floor", "beyond_pretrained"]
@@ -55,7 +55,7 @@ def verdict_table(
     """One row an arm that was recovered and had Task 0: its conclusion, then the numbers that it follows from, with their intervals.
 
     Frames: METRICS, RECOVERY and RECOVERY_FACTS (the last two with the controls), COMMON_SHIFT, FEATURES; what the last two do not hold of
-    an arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over persons, and
+    an arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over units, and
     then the conclusion is one on this run.
     recovered: after one epoch from there, control_persons and shuffled likewise; drop, floor, kept_beyond_floor, early_area and what stands
     against the controls: see `against_controls`; spurious_share, floor_share, savings: see `recovery_summary`;
@@ -96,8 +96,8 @@ def theory_table(theory: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:
-    """seed, arm, point (early, late) and common_share, restored_share with their ends, of all attributes."""
-    chosen = (common_shift["space"] == SPACE) & (common_shift["grouping"] == GROUPING) & (common_shift["attribute"] == "all")
+    """seed, arm, point (early, late) and common_share, restored_share with their ends, of all kinds."""
+    chosen = (common_shift["space"] == SPACE) & (common_shift["grouping"] == GROUPING) & (common_shift["kind"] == "all")
     rows = common_shift[chosen].assign(point=common_shift["point"].map(TIMES))
     shares = [_renamed(rows[rows["metric"] == name], name) for name in ("common_share", "restored_share")]
     return shares[0].merge(shares[1], on=_POINT, how="outer")
@@ -106,9 +106,9 @@ def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:
 def _probes(features: pd.DataFrame) -> pd.DataFrame:
     """seed, arm, point (early, late) and probe, probe_before, probe_change with their ends, and probe_chance; last layer.
 
-    The answers of single persons are not known here, so the ends of a seed's change are those that two disjoint intervals leave.
+    The answers of single units are not known here, so the ends of a seed's change are those that two disjoint intervals leave.
     """
-    last = features[(features["group"] == GROUP) & (features["layer"] == features["layer"].max())]
+    last = features[(features["split"] == SPLIT) & (features["layer"] == features["layer"].max())]
     rows = probe_over_ceiling(last)
     rows = rows.assign(point=rows["after"].map(point_of).map(TIMES))
     before = _renamed(rows[rows["after"] == "task0"], "probe_before", _RUN)

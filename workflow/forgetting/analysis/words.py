@@ -27,7 +27,7 @@ _MEANING = {
     "cannot tell": " (control at the ceiling)",
 }
 """What it means where recovery stands against the pretrained model, which never saw a question. Task 1 taught their format about other
-persons: what is left of Task 0 is told from that only by the model that never had Task 0."""
+units: what is left of Task 0 is told from that only by the model that never had Task 0."""
 
 
 def conclusion(numbers: Numbers) -> str:
@@ -100,10 +100,10 @@ def standing(found: Numbers, control: str) -> str:
 
     Two differences count, each against 0: accuracy after one epoch (`beyond_<control>`) and the mean over the first steps of recovery
     (`area_beyond_<control>`). `perhaps at the floor` (pretrained only): neither is above, and the interval of `recovered` meets that of
-    random weights or of persons that no stage has seen, which also happens where it is merely wide. `ahead`: one is above, none below;
+    random weights or of units that no stage has seen, which also happens where it is merely wide. `ahead`: one is above, none below;
     `behind`: one is below, none above; `undecided`: one of each. With neither the answer is `not ahead`, but only as far as the control
     left room for one: `cannot tell` if the control itself is at the ceiling in all that was measured (its interval reaches within the
-    smallest difference that counts of 1), and `not resolved` if nothing else has an interval. Answers shuffled between persons are no rule:
+    smallest difference that counts of 1), and `not resolved` if nothing else has an interval. Answers shuffled between units are no rule:
     they teach wrong facts with the format, so a low number after them can be read in two ways.
     """
     differences = (found[f"beyond_{control}"], found[f"area_beyond_{control}"])

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forgetting.config.sections import ATTRIBUTES, Stride
+from forgetting.config.sections import Stride
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps
 from forgetting.data.points import EARLY_STEP
 
@@ -112,7 +112,7 @@ def _checkpoints(study: StudyConfig) -> Iterator[str]:
 
 
 def _recovery(study: StudyConfig) -> Iterator[str]:
-    questions, epochs = len(ATTRIBUTES) * study.data.groups.task0_train, [0.0, *sorted(study.recovery.epochs)]
+    questions, epochs = study.data.items("task0_train"), [0.0, *sorted(study.recovery.epochs)]
     if any((later - earlier) * questions < study.recovery.batch_size for earlier, later in pairwise(epochs)):
         yield (
             f"recovery.epochs {study.recovery.epochs} must be at least one batch apart: an epoch has {questions} questions, "

@@ -67,7 +67,7 @@ class Arm(Strict):
         return 0
 
     def added_questions(self, task0_train: int, task1: int) -> float:
-        """How many questions a batch has beside those of Task 1, as a multiple of these, for its size. Given are persons."""
+        """How many questions a batch has beside those of Task 1, as a multiple of these, for its size. Given are units."""
         return 0.0
 
     def problems(self, layers: int, batch_size: int) -> Iterator[str]:

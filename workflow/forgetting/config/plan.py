@@ -23,7 +23,7 @@ from forgetting.config.jobs.views.landscape import LandscapeJob
 from forgetting.config.jobs.views.shared import DriftJob, FisherJob
 from forgetting.config.jobs.views.states import StatesJob
 from forgetting.config.jobs.views.weights import WeightsJob
-from forgetting.config.sections import ATTRIBUTES, RecoveryTraining
+from forgetting.config.sections import RecoveryTraining
 from forgetting.config.study import StudyConfig
 
 CONTROLS = "controls"
@@ -98,13 +98,13 @@ def gates_job(study: StudyConfig, seed: int) -> GatesJob:
         seed=seed,
         gates=study.gates,
         gate_thresholds=study.gate_thresholds,
-        task1_epoch_steps=ceil(len(ATTRIBUTES) * study.data.groups.task1 / study.task1.batch_size),
+        task1_epoch_steps=ceil(study.data.items("task1") / study.task1.batch_size),
     )
 
 
 def landscape_job(study: StudyConfig, seed: int, arm: str) -> LandscapeJob:
-    persons = study.evaluation.persons_per_group
-    return LandscapeJob(scale=study.scale, seed=seed, arm=arm, landscape=study.views.landscape, persons_per_group=persons)
+    units = study.evaluation.units_per_split
+    return LandscapeJob(scale=study.scale, seed=seed, arm=arm, landscape=study.views.landscape, units_per_split=units)
 
 
 def weights_job(study: StudyConfig, seed: int, arm: str) -> WeightsJob:

@@ -14,67 +14,6 @@ from forgetting.config.fields import Count, Fraction, NotNegative, Positive, Str
 
 Stride = tuple[Annotated[int, Field(ge=0)], Count]
 
-ATTRIBUTES = ("birthday", "birth_city", "university", "major", "company_name", "company_city")
-MEASURED_GROUPS = ("task0_train", "task0_val", "task0_test", "task1", "control")
-GROUPS = (*MEASURED_GROUPS, "probe")
-"""In the order in which persons are drawn; `probe` comes last, so that its size changes no other person."""
-PRETRAINED_GROUPS = ("task0_train", "task0_val", "task0_test")
-TEMPLATES_PER_ATTRIBUTE = 50
-
-
-class Groups(Strict):
-    task0_train: Count = Field(description="persons with biographies, whose questions Task 0, replay and recovery train on")
-    task0_val: Count = Field(description="persons with biographies for choosing hyper-parameters; their questions are never trained on")
-    task0_test: Count = Field(
-        description="persons with biographies on whom Task 0 accuracy is measured; their questions are never trained on"
-    )
-    task1: Count = Field(description="persons without biographies, learned in Task 1")
-    control: Count = Field(description="persons in no training at all, who must stay at chance")
-    probe: Count = Field(
-        description="persons that no stage sees, either: recovery's controls train on questions about them and on their biographies. "
-        "Drawn last, so their number changes no other person"
-    )
-
-    @property
-    def total(self) -> int:
-        return sum(getattr(self, group) for group in GROUPS)
-
-
-class Pools(Strict):
-    first_names: Annotated[int, Field(ge=1, le=400)] = Field(
-        description="how many first names of the pool are in use. The product of all names must be at least twice the number of persons"
-    )
-    middle_names: Annotated[int, Field(ge=1, le=400)] = Field(description="how many middle names")
-    last_names: Annotated[int, Field(ge=1, le=1000)] = Field(description="how many last names")
-    birth_years: Annotated[int, Field(ge=1, le=200)] = Field(description="years of birth; times 12 months times 28 days")
-    cities: Annotated[int, Field(ge=2, le=200)] = Field(description="how many cities of birth")
-    universities: Annotated[int, Field(ge=2, le=300)] = Field(description="how many universities")
-    majors: Annotated[int, Field(ge=2, le=100)] = Field(description="how many majors")
-    companies: Annotated[int, Field(ge=2, le=263)] = Field(description="how many companies, each with its city")
-
-    @property
-    def full_names(self) -> int:
-        return self.first_names * self.middle_names * self.last_names
-
-
-class Data(Strict):
-    groups: Groups
-    pools: Pools
-    biographies_per_person: Annotated[int, Field(ge=1, le=TEMPLATES_PER_ATTRIBUTE)] = Field(
-        description="biographies of a person, with disjoint templates"
-    )
-    permute: bool = Field(description="shuffle the order of the six sentences")
-    full_name: bool = Field(description="the full name in every sentence; otherwise in the first")
-
-    @model_validator(mode="after")
-    def _names_suffice(self) -> Data:
-        if self.groups.total * 2 > self.pools.full_names:
-            raise ValueError(
-                f"groups ask for {self.groups.total} persons, but pools.first_names x middle_names x last_names give only "
-                f"{self.pools.full_names} full names (at least twice as many are needed to draw unique ones)"
-            )
-        return self
-
 
 class Tokenizer(Strict):
     kind: Literal["word", "bpe", "path"] = Field(
@@ -245,9 +184,9 @@ class Recovery(RecoveryTraining):
 
 class Evaluation(Strict):
     batch_size: Count = Field(description="questions a forward pass")
-    persons_per_group: Count | None = Field(
-        description="evaluate the first so many persons of each group; `null`: all. Of Task 1 all are asked once these have reached three "
-        "quarters of `task1.early_stop_accuracy`. Not for the floors (all persons) or the feature view (up to 2,000 a group)"
+    units_per_split: Count | None = Field(
+        description="evaluate the first so many units (persons) of each split; `null`: all. Of Task 1 all are asked once these have "
+        "reached three quarters of `task1.early_stop_accuracy`. Not for the floors (all units) or the feature view (up to 2,000 a split)"
     )
 
 

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from forgetting.config.arms import AnyArm, check_name
+from forgetting.config.biography import Data
 from forgetting.config.checks import problems
 from forgetting.config.fields import ConfigError, Count, Positive, Precision, Strict, one_line_each
 from forgetting.config.sections import (
     Comparison,
-    Data,
     Evaluation,
     GateThresholds,
     Model,

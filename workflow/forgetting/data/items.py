@@ -1,21 +1,24 @@
-"""Questions and biographies as tensors."""
+"""Questions as tensors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
+from torch.nn.functional import pad as pad_columns
 
 from forgetting.data.ragged import Ragged
-from forgetting.schemas.questions import QUESTIONS
-from forgetting.tables import TableError, read_table
+from forgetting.schemas.items import ITEMS
+from forgetting.tables import read_table
 
 PADDING = 0
+TENSORS, LABELS = ("ids", "prompt_length", "answer_length"), ("task", "split", "unit", "kind", "measured")
+TEXTS = ("task", "split", "kind")
 
 
 def pad(rows: Ragged, index: np.ndarray) -> Tensor:
@@ -30,106 +33,97 @@ def pad(rows: Ragged, index: np.ndarray) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Questions:
-    """n questions with their answers.
+class Items:
+    """n questions with their answers, and what they are about (ITEMS says it of each column).
 
     ids: (n, T) prompt + answer + end token, right-padded. prompt_length, answer_length: (n,), the answer with its end token.
-    person, group, attribute: (n,) numpy arrays.
+    task, split, unit, kind, measured: (n,) numpy arrays. kinds: all there are in the data, in its order, whichever of them are here.
     """
 
     ids: Tensor
     prompt_length: Tensor
     answer_length: Tensor
-    person: np.ndarray
-    group: np.ndarray
-    attribute: np.ndarray
+    task: np.ndarray
+    split: np.ndarray
+    unit: np.ndarray
+    kind: np.ndarray
+    measured: np.ndarray
+    kinds: tuple[str, ...]
 
     @classmethod
-    def load(cls, path: str | Path) -> Questions:
-        """Read `qa.parquet`. Raises TableError that names a missing or broken file."""
-        frame = read_table(path, QUESTIONS, ["person", "group", "attribute", "prompt_ids", "answer_ids"])
+    def load(cls, path: str | Path) -> Items:
+        """Read `items.parquet`. Raises TableError that names a missing or broken file."""
+        frame = read_table(path, ITEMS, [*LABELS, "prompt_ids", "answer_ids"])
         prompts, answers = Ragged.from_lists(frame["prompt_ids"]), Ragged.from_lists(frame["answer_ids"])
         whole = Ragged.interleave(prompts, answers)
         return cls(
-            pad(whole, np.arange(len(whole))),
-            torch.from_numpy(prompts.lengths),
-            torch.from_numpy(answers.lengths),
-            frame["person"].to_numpy(),
-            frame["group"].to_numpy(dtype=object),
-            frame["attribute"].to_numpy(dtype=object),
+            ids=pad(whole, np.arange(len(whole))),
+            prompt_length=torch.from_numpy(prompts.lengths),
+            answer_length=torch.from_numpy(answers.lengths),
+            kinds=tuple(frame["kind"].unique()),
+            **{name: frame[name].to_numpy(dtype=object if name in TEXTS else None) for name in LABELS},
         )
 
     def __len__(self) -> int:
-        return len(self.person)
+        return len(self.unit)
 
     def select(self, rows: np.ndarray) -> Self:
         """The questions at `rows`, an index or a boolean mask, in that order."""
         index = np.flatnonzero(rows) if rows.dtype == bool else rows
-        tensor_index = torch.from_numpy(index)
-        kept = (getattr(self, field.name) for field in fields(self))
-        return type(self)(*(column[tensor_index if isinstance(column, Tensor) else index] for column in kept))
+        tensors = {name: getattr(self, name)[torch.from_numpy(index)] for name in TENSORS}
+        return replace(self, **tensors, **{name: getattr(self, name)[index] for name in LABELS})
 
-    def of_groups(self, *groups: str) -> Self:
-        return self.select(np.isin(self.group, groups))
+    def of(self, *splits: str) -> Self:
+        """Those of some splits, by their names."""
+        return self.select(np.isin(self.split, splits))
 
-    def of_persons(self, persons: np.ndarray) -> Self:
-        return self.select(np.isin(self.person, persons))
+    def of_units(self, units: np.ndarray) -> Self:
+        """Those of some units, by their numbers."""
+        return self.select(np.isin(self.unit, units))
 
-    def joined_with(self, other: Questions) -> Questions:
+    def joined_with(self, other: Items) -> Self:
         """The questions of both, ours first."""
         width = max(self.ids.shape[1], other.ids.shape[1])
-        ids = [torch.nn.functional.pad(each.ids, (0, width - each.ids.shape[1]), value=PADDING) for each in (self, other)]
-        return Questions(
-            torch.cat(ids),
-            torch.cat([self.prompt_length, other.prompt_length]),
-            torch.cat([self.answer_length, other.answer_length]),
-            np.concatenate([self.person, other.person]),
-            np.concatenate([self.group, other.group]),
-            np.concatenate([self.attribute, other.attribute]),
+        ids = [pad_columns(each.ids, (0, width - each.ids.shape[1]), value=PADDING) for each in (self, other)]
+        return replace(
+            self,
+            ids=torch.cat(ids),
+            prompt_length=torch.cat([self.prompt_length, other.prompt_length]),
+            answer_length=torch.cat([self.answer_length, other.answer_length]),
+            kinds=tuple(dict.fromkeys([*self.kinds, *other.kinds])),
+            **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in LABELS},
         )
 
-    def first_persons(self, count: int | None) -> Self:
-        """The questions about the first `count` persons of each group (all when None)."""
+    def first_units(self, count: int | None) -> Self:
+        """The questions about the first `count` units of each split (all when None)."""
         if count is None:
             return self
-        kept = [np.unique(self.person[self.group == group])[:count] for group in np.unique(self.group)]
-        return self.of_persons(np.concatenate(kept))
+        kept = [np.unique(self.unit[self.split == split])[:count] for split in np.unique(self.split)]
+        return self.of_units(np.concatenate(kept))
+
+    def with_prompts(self, rows: np.ndarray, prompts: Sequence[Sequence[int]], ended: bool = True) -> Self:
+        """For each of `rows` its answer after another prompt, given as tokens; without the end token unless `ended`."""
+        starts, lengths = self.prompt_length.numpy()[rows], self.answer_length.numpy()[rows] - (not ended)
+        whole = [
+            [*prompt, *self.ids[row, start : start + length].tolist()]
+            for prompt, row, start, length in zip(prompts, rows, starts, lengths, strict=True)
+        ]
+        ids, prompt_length = pad(Ragged.from_lists(whole), np.arange(len(whole))), torch.tensor([len(prompt) for prompt in prompts])
+        return replace(self.select(rows), ids=ids, prompt_length=prompt_length, answer_length=torch.from_numpy(lengths))
 
     def with_shuffled_answers(self, seed: int) -> Self:
-        """Every answer replaced by that of another person, a random derangement within each attribute."""
+        """Every answer replaced by that of another unit, a random derangement within each kind."""
         generator = np.random.default_rng([seed, 7])
         source = np.arange(len(self))
-        for attribute in np.unique(self.attribute):
-            rows = generator.permutation(np.flatnonzero(self.attribute == attribute))
+        for kind in np.unique(self.kind):
+            rows = generator.permutation(np.flatnonzero(self.kind == kind))
             source[rows] = np.roll(rows, 1)
         sequences = [
             torch.cat([self.ids[row, : self.prompt_length[row]], self.ids[other, self.prompt_length[other] :][: self.answer_length[other]]])
             for row, other in enumerate(source)
         ]
         ids = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=PADDING)
-        return type(self)(ids, self.prompt_length, self.answer_length[torch.from_numpy(source)], self.person, self.group, self.attribute)
-
-
-@dataclass(frozen=True)
-class Biographies:
-    """Rendered biographies: token rows, the person of each, and (m, 6) where the first token of each attribute's value is."""
-
-    rows: Ragged
-    person: np.ndarray
-    value_starts: np.ndarray
-
-    @classmethod
-    def load(cls, path: str | Path) -> Biographies:
-        """Read `biographies.arrow`. Raises TableError that names a missing or truncated file."""
-        try:
-            with pa.memory_map(str(path)) as source:
-                table = pa.ipc.open_stream(source).read_all().combine_chunks()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise TableError(f"{path}: not a readable Arrow file ({error}); delete it and run again") from None
-        ids = table["input_ids"].chunk(0)
-        starts = table["value_starts"].chunk(0).flatten().to_numpy().reshape(len(ids), -1)
-        rows = Ragged(ids.values.to_numpy(), ids.offsets.to_numpy().astype(np.int64))
-        return cls(rows, table["person"].to_numpy(), starts)
+        return replace(self, ids=ids, answer_length=self.answer_length[torch.from_numpy(source)])
 
 
 def answer_positions(prompt_length: Tensor, answer_length: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,8 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from forgetting.schemas.facts import ACCURACY
+
 TROUGH, EARLY, MATCHED, END = "trough", "early", "matched", "end"
 TASK1_EARLY, TASK1_MATCHED, TASK1_END = "task1_early", "task1_matched", "task1_end"
 
@@ -42,12 +44,12 @@ def point_of(name: str) -> str:
     return name.removeprefix("task1_")
 
 
-def curve(metrics: pd.DataFrame, group: str, metric: str = "exact_match", attribute: str = "all") -> pd.DataFrame:
-    """The rows of one group and metric, by step. `metrics` holds one run (one seed, one arm). Raises ValueError when there are none."""
-    chosen = (metrics["group"] == group) & (metrics["metric"] == metric) & (metrics["attribute"] == attribute)
+def curve(metrics: pd.DataFrame, split: str, metric: str = ACCURACY, kind: str = "all") -> pd.DataFrame:
+    """The rows of one split and metric, by step. `metrics` holds one run (one seed, one arm). Raises ValueError when there are none."""
+    chosen = (metrics["split"] == split) & (metrics["metric"] == metric) & (metrics["kind"] == kind)
     rows = metrics.loc[chosen, ["step", "value", "low", "high"]]
     if rows.empty:
-        raise ValueError(f"the metrics have no row of group {group!r}, metric {metric!r}, attribute {attribute!r}")
+        raise ValueError(f"the metrics have no row of split {split!r}, metric {metric!r}, kind {kind!r}")
     return rows.sort_values("step", ignore_index=True)
 
 

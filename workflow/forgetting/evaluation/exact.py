@@ -15,15 +15,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from forgetting.config.sections import ATTRIBUTES, PRETRAINED_GROUPS
-from forgetting.data.items import Biographies, Questions, answer_positions, pad
+from forgetting.data.items import Items, answer_positions
 from forgetting.errors import StudyError
 from forgetting.model.anatomy import output_weight
 
 
 @torch.inference_mode()
 def _answer_log_probabilities(
-    model: PreTrainedModel, questions: Questions, batch_size: int
+    model: PreTrainedModel, questions: Items, batch_size: int
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor, Tensor]]:
     """For batches of questions of like length: their rows, and for each answer token its question (within the batch), log-probability, and
     whether it is the argmax. Logits are computed at answer positions only. Raises StudyError when the model knows fewer tokens."""
@@ -45,8 +44,8 @@ def _answer_log_probabilities(
         yield rows, question, log_probability, logits.argmax(1) == target
 
 
-def score(model: PreTrainedModel, questions: Questions, batch_size: int) -> pd.DataFrame:
-    """One row a question: person, group, attribute, exact_match, first_token_hard, first_token_soft (probability), answer_nll (mean
+def score(model: PreTrainedModel, questions: Items, batch_size: int) -> pd.DataFrame:
+    """One row a question: unit, split, kind, exact_match, first_token_hard, first_token_soft (probability), answer_nll (mean
     nats a token)."""
     count = len(questions)
     exact, first_hard = np.empty(count, dtype=bool), np.empty(count, dtype=bool)
@@ -62,9 +61,9 @@ def score(model: PreTrainedModel, questions: Questions, batch_size: int) -> pd.D
         first_soft[rows] = log_probability.cpu()[starts].exp().numpy()
     return pd.DataFrame(
         {
-            "person": questions.person,
-            "group": questions.group,
-            "attribute": questions.attribute,
+            "unit": questions.unit,
+            "split": questions.split,
+            "kind": questions.kind,
             "exact_match": exact,
             "first_token_hard": first_hard,
             "first_token_soft": first_soft,
@@ -73,40 +72,10 @@ def score(model: PreTrainedModel, questions: Questions, batch_size: int) -> pd.D
     )
 
 
-def answer_loss(model: PreTrainedModel, questions: Questions, batch_size: int) -> float:
+def answer_loss(model: PreTrainedModel, questions: Items, batch_size: int) -> float:
     """Mean negative log-likelihood of all answer tokens, nats a token: the loss that fine-tuning minimises."""
     total, tokens = 0.0, 0
     for _, _, log_probability, _ in _answer_log_probabilities(model, questions, batch_size):
         total -= log_probability.double().sum().item()
         tokens += len(log_probability)
     return total / tokens
-
-
-@torch.inference_mode()
-def biography_first_token(model: PreTrainedModel, biographies: Biographies, group_of_person: np.ndarray, batch_size: int) -> pd.DataFrame:
-    """Is the first token of each attribute's value the argmax when the biography up to there is read? One biography a person.
-
-    Columns person, group, attribute, first_token_hard.
-    """
-    device = next(model.parameters()).device
-    output = output_weight(model)
-    persons, first_row = np.unique(biographies.person, return_index=True)
-    pretrained = np.isin(group_of_person[persons], PRETRAINED_GROUPS)
-    persons, first_row = persons[pretrained], first_row[pretrained]
-    right = np.empty((len(persons), len(ATTRIBUTES)), dtype=bool)
-    for start in range(0, len(persons), batch_size):
-        rows = first_row[start : start + batch_size]
-        ids = pad(biographies.rows, rows).to(device)
-        starts = torch.from_numpy(biographies.value_starts[rows].astype(np.int64)).to(device)
-        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        at = torch.arange(len(rows), device=device)[:, None]
-        guess = (hidden[at, starts - 1] @ output.T).argmax(-1)
-        right[start : start + batch_size] = (guess == ids[at, starts]).cpu().numpy()
-    return pd.DataFrame(
-        {
-            "person": np.repeat(persons, len(ATTRIBUTES)),
-            "group": np.repeat(group_of_person[persons], len(ATTRIBUTES)),
-            "attribute": np.tile(np.array(ATTRIBUTES), len(persons)),
-            "first_token_hard": right.ravel(),
-        }
-    )

@@ -35,7 +35,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from forgetting.analysis.spurious import fact_fates, probe_facts, probe_points, probe_stages, task0_rows
-from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.points import EARLY, EARLY_STEP, END, TROUGH, WORDS
 from forgetting.figures import style
 from forgetting.intervals import clustered_wilson
@@ -71,12 +70,10 @@ def draw(
 ) -> Figure:
     """Frames: METRICS of the task1 runs, RECOVERY and RECOVERY_FACTS of the same arms, METRICS floors, POSITIONS."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if not style.is_rate_arm(arm)]
-    tokens = _tokens_drawn(positions)
+    tokens, kinds = _tokens_drawn(positions), [kind for kind in metrics["kind"].unique() if kind != "all"]
     figure, rows = style.new_figure(3, 1, height=5.6 + 0.45 * len(arms), height_ratios=[1, 1, 0.3 + 0.25 * len(arms)])
-    first, second, third = (
-        _split(figure, row, columns) for row, columns in zip(rows[:, 0], (len(ATTRIBUTES), len(tokens), 2), strict=True)
-    )
-    _by_attribute(first, metrics, floors, arms)
+    first, second, third = (_split(figure, row, columns) for row, columns in zip(rows[:, 0], (len(kinds), len(tokens), 2), strict=True))
+    _by_kind(first, metrics, floors, arms, kinds)
     _by_token(second, positions, list(tokens), arms)
     points = probe_points(metrics, recovery)
     points = points[points["point"].isin(_POINTS) & points["arm"].isin(arms)]
@@ -116,19 +113,19 @@ def _tokens_drawn(positions: pd.DataFrame) -> dict[int, float]:
     return {int(position): float(counts[position]) for position in [*sorted(common.index)[:_MOST_TOKENS], _END]}
 
 
-def _tokens(positions: pd.DataFrame, group: str, metric: str) -> pd.DataFrame:
-    return positions[(positions["group"] == group) & (positions["metric"] == metric) & (positions["attribute"] == "all")]
+def _tokens(positions: pd.DataFrame, split: str, metric: str) -> pd.DataFrame:
+    return positions[(positions["split"] == split) & (positions["metric"] == metric) & (positions["kind"] == "all")]
 
 
-def _by_attribute(panels: list[Axes], metrics: pd.DataFrame, floors: pd.DataFrame, arms: list[str]) -> None:
+def _by_kind(panels: list[Axes], metrics: pd.DataFrame, floors: pd.DataFrame, arms: list[str], kinds: list[str]) -> None:
     rows = metrics[metrics["metric"] == "exact_match"]
-    for panel, attribute in zip(panels, ATTRIBUTES, strict=True):
-        of_attribute = rows[rows["attribute"] == attribute]
-        task0, control = (of_attribute[of_attribute["group"] == group] for group in ("task0_test", "control"))
+    for panel, kind in zip(panels, kinds, strict=True):
+        of_kind = rows[rows["kind"] == kind]
+        task0, control = (of_kind[of_kind["split"] == split] for split in ("task0_test", "control"))
         _curves(panel, task0, arms)
         style.draw_curve(panel, control[control["arm"] == arms[0]], "step", style.CONTROLS["control"], **_CONTROL)
-        panel.axhline(_floor(floors, attribute), **_FLOOR)
-    _finish(panels, "a", [name.removesuffix("_name").replace("_", " ") for name in ATTRIBUTES], "Task 0 exact match\n(share of answers)")
+        panel.axhline(_floor(floors, kind), **_FLOOR)
+    _finish(panels, "a", [name.removesuffix("_name").replace("_", " ") for name in kinds], "Task 0 exact match\n(share of answers)")
 
 
 def _by_token(panels: list[Axes], positions: pd.DataFrame, tokens: list[int], arms: list[str]) -> None:
@@ -163,9 +160,9 @@ def _finish(panels: list[Axes], letter: str, names: list[str], label: str) -> No
     style.accuracy_axis(panels[0], label)
 
 
-def _floor(floors: pd.DataFrame, attribute: str) -> float:
+def _floor(floors: pd.DataFrame, kind: str) -> float:
     """Exact match of always giving the most frequent answer; NaN when the floors do not have the attribute."""
-    chosen = (floors["group"] == "task0_test") & (floors["metric"] == "exact_match") & (floors["attribute"] == attribute)
+    chosen = (floors["split"] == "task0_test") & (floors["metric"] == "exact_match") & (floors["kind"] == kind)
     return float(floors.loc[chosen, "value"].mean())
 
 
@@ -197,7 +194,7 @@ def fates(facts: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
         known = fact_fates(*probe_stages(run, point.checkpoint))
         for part, fate in (("filled", "kept"), ("open", "not_back_after_one_epoch")):
             if len(known):
-                interval = clustered_wilson(known[fate], known.index.get_level_values("person"))
+                interval = clustered_wilson(known[fate], known.index.get_level_values("unit"))
                 rows.append((point.seed, point.arm, point.point, part, *interval))
     return pd.DataFrame(rows, columns=["seed", "arm", "point", "part", "value", "low", "high"])
 

@@ -49,7 +49,7 @@ def draw(metrics: pd.DataFrame, pretrained: pd.DataFrame, floors: pd.DataFrame) 
     for frame, look in zip((metrics, pretrained), NAMES.values(), strict=True):
         for arm, line in ARMS.items():
             run = frame[frame["arm"] == arm]
-            rows = run[(run["group"] == "task0_test") & (run["metric"] == "exact_match") & (run["attribute"] == "all")]
+            rows = run[(run["split"] == "task0_test") & (run["metric"] == "exact_match") & (run["kind"] == "all")]
             style.draw_curve(time, rows, "step", look, linestyle=line, markers=6, band=arm == "seq")
             style.draw_path(plane, run, look.color, linestyle=line)
     for panel in (time, plane):

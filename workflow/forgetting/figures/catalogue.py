@@ -27,7 +27,7 @@ Question = Literal[
     "What do the features show?",
     "Can I trust it?",
 ]
-QUESTIONS: Sequence[str] = get_args(Question)
+ITEMS: Sequence[str] = get_args(Question)
 """The sections of a report, in order."""
 FORMATS = {"figure": ("png", "pdf", "svg"), "table": ("csv", "md", "tex")}
 """Files of each kind; the first is what its rule is known by."""
@@ -85,7 +85,7 @@ def read_catalogue(folder: Path = FOLDER) -> dict[str, Shown]:
     """
     found = [shown for path in sorted(folder.glob("*.py")) if (shown := _read(path, "figure"))]
     found += [shown for path in sorted(folder.glob("tables/*.py")) if (shown := _read(path, "table"))]
-    found.sort(key=lambda shown: (QUESTIONS.index(shown.question), shown.kind, shown.order, shown.name))
+    found.sort(key=lambda shown: (ITEMS.index(shown.question), shown.kind, shown.order, shown.name))
     return {shown.rule: shown for shown in found}
 
 

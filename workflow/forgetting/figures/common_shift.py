@@ -41,7 +41,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.analysis.spurious import task0_rows
-from forgetting.config.sections import ATTRIBUTES
 from forgetting.data.points import EARLY, END, MATCHED, WORDS
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, UNBOUNDED, over_seeds
@@ -60,19 +59,19 @@ SHOWS = {
 
 _POINTS = {EARLY: ("^", WORDS[EARLY]), MATCHED: ("D", WORDS[MATCHED]), END: ("s", WORDS[END])}
 _VARIANTS = {
-    ("logits", "attribute_position"): "logits",
-    ("residual_stream", "attribute_position"): "residual stream",
+    ("logits", "kind_position"): "logits",
+    ("residual_stream", "kind_position"): "residual stream",
     ("logits", "one_shift"): "one vector for all",
 }
-_BY_PERSONS = {"grouping": "attribute_position", "unit": "persons"}
+_BY_UNITS = {"grouping": "kind_position", "counted": "units"}
 _REPAIRS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
-    "logits, whole persons": ({"space": "logits"} | _BY_PERSONS, {"linewidth": 1.3}),
+    "logits, whole persons": ({"space": "logits"} | _BY_UNITS, {"linewidth": 1.3}),
     "logits, single facts": (
-        {"space": "logits", "grouping": "attribute_position", "unit": "facts"},
+        {"space": "logits", "grouping": "kind_position", "counted": "facts"},
         {"linestyle": (0, (1, 1)), "linewidth": 1.0},
     ),
     "residual stream, whole persons": (
-        {"space": "residual_stream"} | _BY_PERSONS,
+        {"space": "residual_stream"} | _BY_UNITS,
         {"linestyle": "--", "linewidth": 0.9, "markerfacecolor": "white"},
     ),
 }
@@ -81,7 +80,7 @@ _NOTHING_KNOWN, _TRAINED = 0.35, 1500.0
 """Places on the axis of known facts: the checkpoint as it is, and after one epoch of recovery."""
 _BEFORE: dict[str, Any] = {"color": "#1A1A1A", "linewidth": 0.9, "linestyle": (0, (4, 1.5))}
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linewidth": 4.5, "alpha": 0.4}
-_CONTROL: dict[str, Any] = {"color": style.CONTROL_PERSONS, "linewidth": 0.9, "linestyle": ":"}
+_CONTROL: dict[str, Any] = {"color": style.CONTROL_LABEL, "linewidth": 0.9, "linestyle": ":"}
 _SOLID: dict[str, Any] = {"linestyle": "-", "linewidth": 1.1}
 _DASHED: dict[str, Any] = {"linestyle": "--", "linewidth": 0.9, "markerfacecolor": "white"}
 _ASKED = {
@@ -98,7 +97,7 @@ def draw(common_shift: pd.DataFrame, repair: pd.DataFrame, recall: pd.DataFrame,
     arms = style.arm_order(common_shift["arm"])
     first = 0.5 + 0.4 * len(arms)
     figure, axes = style.new_figure(3, 2, height=5.9 + first, height_ratios=[first, 1.9, 1.7], gridspec_kw={"hspace": 0.08})
-    split = common_shift[common_shift["attribute"] == "all"]
+    split = common_shift[common_shift["kind"] == "all"]
     for panel, metric, label in (
         (axes[0, 0], "common_share", "share of the squared change"),
         (axes[0, 1], "restored_share", "restored share of the accuracy lost"),
@@ -132,7 +131,7 @@ def _titles_and_keys(axes: np.ndarray, forms: Sequence[str]) -> None:
         style.title(panel, letter, text)
     marks = [style.line_handle(text, marker=marker, linestyle="none") for marker, text in _POINTS.values()]
     variants = [style.line_handle(text, linestyle="none", **_mark(key, "#444444", "o")) for key, text in _VARIANTS.items()]
-    lines = [style.line_handle(text, marker="o" if rows["unit"] == "persons" else "", **line) for text, (rows, line) in _REPAIRS.items()]
+    lines = [style.line_handle(text, marker="o" if rows["counted"] == "units" else "", **line) for text, (rows, line) in _REPAIRS.items()]
     floor = style.line_handle("control persons", **_CONTROL)
     shots = [form.removeprefix("in_context_") for form in dict.fromkeys((forms[0], forms[-1]))]
     shown = [style.line_handle(f"after {n} solved", marker="o", **line) for n, line in zip(shots, (_SOLID, _DASHED), strict=False)]
@@ -185,16 +184,17 @@ def _dots(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:
 def _repairs(panel: Axes, split: pd.DataFrame, repair: pd.DataFrame, recovery: pd.DataFrame, arms: list[str]) -> None:
     """One checkpoint of every arm: `split` and `repair` hold its rows, `recovery` those of all."""
     seeds = split["seed"].nunique()
-    shown = task0_rows(repair.assign(group="task0_test"))
-    shown = shown.assign(facts=shown["known"] * np.where(shown["unit"] == "persons", len(ATTRIBUTES), 1))
-    whole = split[(split["metric"] == "exact_match") & (split["space"] == "logits") & (split["grouping"] == "attribute_position")]
+    shown = task0_rows(repair.assign(split="task0_test"))
+    facts_a_unit = repair.loc[repair["kind"] != "all", "kind"].nunique()
+    shown = shown.assign(facts=shown["known"] * np.where(shown["counted"] == "units", facts_a_unit, 1))
+    whole = split[(split["metric"] == "exact_match") & (split["space"] == "logits") & (split["grouping"] == "kind_position")]
     trained = _trained(split, recovery)
     for index, arm in enumerate(arms):
         look, beside = style.arm_look(arm), 1.15 ** (index - (len(arms) - 1) / 2)
         for chosen, line in _REPAIRS.values():
             curve = shown[(shown["arm"] == arm) & (shown[list(chosen)] == pd.Series(chosen)).all(axis=1)]
-            persons = chosen["unit"] == "persons"
-            style.draw_curve(panel, curve, "facts", look, markers=10 if persons else 0, band=persons, **({"markersize": 3.0} | line))
+            units = chosen["counted"] == "units"
+            style.draw_curve(panel, curve, "facts", look, markers=10 if units else 0, band=units, **({"markersize": 3.0} | line))
         ends = ((_NOTHING_KNOWN, whole[whole["removed"] == "nothing"]), (_TRAINED, trained))
         for place, rows in ends:
             point = over_seeds(rows[rows["arm"] == arm], ["arm"], seeds, kind=PROPORTION).assign(place=place * beside)
@@ -224,10 +224,10 @@ def _forms(panel: Axes, recall: pd.DataFrame, forms: dict[str, dict[str, Any]], 
         of_form = recall[recall["form"] == form]
         for index, arm in enumerate(arms):
             of_arm = of_form[of_form["arm"] == arm]
-            for group, look in (("control", style.CONTROLS["control"]), ("task0_test", style.arm_look(arm))):
-                curve = over_seeds(task0_rows(of_arm, group), ["point"], seeds, kind=PROPORTION)
+            for split, look in (("control", style.CONTROLS["control"]), ("task0_test", style.arm_look(arm))):
+                curve = over_seeds(task0_rows(of_arm, split), ["point"], seeds, kind=PROPORTION)
                 curve = curve.assign(place=curve["point"].map(places) + 0.06 * (index - (len(arms) - 1) / 2)).sort_values("place")
-                if group == "control":
+                if split == "control":
                     panel.plot(curve["place"], curve["value"], **_CONTROL)
                 else:
                     style.error_bars(panel, curve, "place", look, markersize=3.5, **line)

@@ -82,7 +82,7 @@ def draw(drift: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
 def forgetting_against_drift(drift: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     """One row an arm, point and direction (`metric`), over the seeds: KL on `task1` questions as value, low, high and the exact match lost
     on `task0_test` at the same step as lost, lost_low, lost_high. Raises ValueError where the metrics lack such a step."""
-    rows = drift[(drift["group"] == "task1") & (drift["attribute"] == "all")]
+    rows = drift[(drift["split"] == "task1") & (drift["kind"] == "all")]
     known = task0_rows(metrics)[["seed", "arm", "step", *_ENDS]]
     before = known[known["step"] == 0].set_index(["seed", "arm"])["value"].rename("before")
     both = rows.merge(known, on=["seed", "arm", "step"], how="left", suffixes=("", "_after")).join(before, on=["seed", "arm"])

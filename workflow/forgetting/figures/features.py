@@ -50,7 +50,7 @@ SHOWS = {
     },
 }
 
-_GROUP, _CONTROL = "task0_test", "control"
+_SPLIT, _CONTROL = "task0_test", "control"
 _STAGES: dict[str, dict[str, Any]] = {TASK1_EARLY: {"linestyle": "-"}, TASK1_END: {"linestyle": "--"}}
 _REFERENCE = style.Look("#1A1A1A", "P", "Task 0 training itself (d, e, f: after Task 0)")
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": ":", "linewidth": 1.0}
@@ -74,9 +74,9 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     measured = pd.concat([features[features["metric"] != "probe_accuracy"], probe_over_ceiling(features)])
     panels = [*axes[0, :3], *axes[1, :3]]
     for letter, panel, (metric, (text, label, kind)) in zip("abcdef", panels, _PANELS.items(), strict=True):
-        rows = measured[(measured["metric"] == metric) & (measured["attribute"] == "all")]
-        _by_layer(panel, rows[rows["group"] == _GROUP], arms, kind)
-        _control(panel, rows[rows["group"] == _CONTROL], arms, kind)
+        rows = measured[(measured["metric"] == metric) & (measured["kind"] == "all")]
+        _by_layer(panel, rows[rows["split"] == _SPLIT], arms, kind)
+        _control(panel, rows[rows["split"] == _CONTROL], arms, kind)
         style.title(panel, letter, text)
         panel.set(xlabel="layer", ylabel=label)
     panels[-1].set_yscale("log")
@@ -93,7 +93,7 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     ]
     marks = [
         style.line_handle(_REFERENCE.label, _REFERENCE.color, marker=_REFERENCE.marker, linewidth=1.0),
-        style.line_handle("control persons at the end (d, e, f)", style.CONTROL_PERSONS, **_CONTROL_LINE),
+        style.line_handle("control persons at the end (d, e, f)", style.CONTROL_LABEL, **_CONTROL_LINE),
         style.line_handle("chance", **_CHANCE),
     ]
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *stages, *marks], columns=3)

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
-from forgetting.intervals import CONFIDENCE, Interval, person_bootstrap
+from forgetting.intervals import CONFIDENCE, Interval, unit_bootstrap
 
 SHOWS = {
     "question": "Where do weights move?",
@@ -117,7 +117,7 @@ def correlation(x: Sequence[float] | NDArray[np.float64], y: Sequence[float] | N
     pairs = pairs[:, ~np.isnan(pairs).any(axis=0)]
     if pairs.shape[1] < 3:
         return Interval(np.nan, np.nan, np.nan)
-    weights = person_bootstrap(pairs.shape[1], DRAWS, seed) / pairs.shape[1]
+    weights = unit_bootstrap(pairs.shape[1], DRAWS, seed) / pairs.shape[1]
     uniform = np.full((1, pairs.shape[1]), 1 / pairs.shape[1])
     draws = _weighted(pairs, weights)
     tail = (1 - CONFIDENCE) / 2

@@ -14,7 +14,7 @@ class Input(NamedTuple):
     columns: tuple[str, ...] | None = None
 
 
-_FACTS = ("seed", "arm", "step", "start", "training", "units", "checkpoint", "epochs", "person", "group", "attribute")
+_FACTS = ("seed", "arm", "step", "start", "training", "units", "checkpoint", "epochs", "unit", "split", "kind")
 _TASK1, _RECOVERY, _VIEWS = "seed{seed}/task1/{arm}", "seed{seed}/recovery/{arm}", "seed{seed}/views/{arm}"
 _OTHERS = {
     "metrics": Input(f"{_TASK1}/metrics.parquet", "schemas.metrics.METRICS"),

@@ -61,9 +61,9 @@ def draw(interpolation: pd.DataFrame) -> Figure:
     segments = [name for name in SEGMENTS if name in set(frame["segment"])]
     arms = style.arm_order(frame["arm"])
     figure, panels = style.new_figure(len(_ROWS), len(segments), height=6.8, sharex="col", sharey="row")
-    for row, ((metric, group), label) in zip(panels, _ROWS.items(), strict=True):
+    for row, ((metric, split), label) in zip(panels, _ROWS.items(), strict=True):
         for panel, segment in zip(row, segments, strict=True):
-            of_panel = frame[(frame["segment"] == segment) & (frame["group"] == group)]
+            of_panel = frame[(frame["segment"] == segment) & (frame["split"] == split)]
             for arm in arms:
                 rows = of_panel[(of_panel["arm"] == arm) & (of_panel["metric"] == metric)]
                 style.draw_curve(panel, rows, "position", style.arm_look(arm), kind=_KINDS[metric], markers=4, markersize=3.5)

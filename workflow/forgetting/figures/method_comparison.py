@@ -53,7 +53,7 @@ SHOWS = {
 
 _BEFORE: dict[str, Any] = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 1.5))}
 _PRETRAINED: dict[str, Any] = {"color": style.CONTROLS["pretrained"].color, "linewidth": 0.9, "linestyle": (0, (5, 2))}
-_CONTROL: dict[str, Any] = {"color": style.CONTROL_PERSONS, "linewidth": 1.0, "linestyle": ":"}
+_CONTROL: dict[str, Any] = {"color": style.CONTROL_LABEL, "linewidth": 1.0, "linestyle": ":"}
 _FAINT_PATH: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.2, "zorder": 1.5}
 _FAINT: dict[str, Any] = {"markersize": 3, "alpha": 0.45, "linestyle": "none", "markeredgewidth": 0, "clip_on": False}
 _ROW = 0.27

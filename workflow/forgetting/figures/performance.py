@@ -59,10 +59,10 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
             probes = _window(recovery[_is_recovered(recovery)], metric, "checkpoint", until)
             style.draw_curve(panel, probes, "checkpoint", style.arm_look("seq"), markers=len(probes), band=False, **_RECOVERED)
             for arm in without_task0:
-                run = rows[(rows["arm"] == arm) & (rows["group"] == "task0_test")]
+                run = rows[(rows["arm"] == arm) & (rows["split"] == "task0_test")]
                 style.draw_curve(panel, run, "step", style.arm_look(arm), **_NO_TASK0)
             style.draw_floor(panel, floors, "task0_test", metric)
-            control = rows[(rows["group"] == "control") & (rows["arm"] == "seq")]
+            control = rows[(rows["split"] == "control") & (rows["arm"] == "seq")]
             style.draw_curve(panel, control, "step", style.CONTROLS["control"], linestyle=":", linewidth=1.0, band=False)
         style.accuracy_axis(row[0], f"{label}\n(share of answers)")
     for letter, panel, text in zip("ab", axes[0], (f"first {EARLY_STEP} steps", "whole run"), strict=True):
@@ -83,18 +83,18 @@ def _is_recovered(recovery: pd.DataFrame) -> pd.Series:
         & (recovery["training"] == "right")
         & (recovery["arm"] == "seq")
         & np.isclose(recovery["epochs"], 1)
-        & (recovery["group"] == "task0_test")
+        & (recovery["split"] == "task0_test")
     )
 
 
 def _window(rows: pd.DataFrame, metric: str, by: str, until: float) -> pd.DataFrame:
-    return rows[(rows["metric"] == metric) & (rows["attribute"] == "all") & (rows[by] <= until)]
+    return rows[(rows["metric"] == metric) & (rows["kind"] == "all") & (rows[by] <= until)]
 
 
 def _draw_arms(panel: Axes, rows: pd.DataFrame, arms: list[str], main: list[str]) -> None:
     for arm in sorted(arms, key=main.__contains__):
         look, run = style.arm_look(arm), rows[rows["arm"] == arm]
-        task0, task1 = (run[run["group"] == group] for group in ("task0_test", "task1"))
+        task0, task1 = (run[run["split"] == split] for split in ("task0_test", "task1"))
         if arm in main:
             style.draw_curve(panel, task0, "step", look, markers=7)
             style.draw_curve(panel, task1, "step", look, linestyle="--", linewidth=1.0, band=False)

@@ -82,7 +82,7 @@ def yields(metrics: pd.DataFrame) -> pd.DataFrame:
     """Rows seed, arm, check, value, low, high: the share of the generated examples that passes the check, with its Wilson interval.
 
     Checks that a run does not report, and runs that generated nothing, are left out."""
-    counts = metrics[(metrics["group"] == "train") & metrics["metric"].str.startswith("pseudo_")]
+    counts = metrics[(metrics["split"] == "train") & metrics["metric"].str.startswith("pseudo_")]
     counts = counts.assign(check=counts["metric"].str.removeprefix("pseudo_"))[["seed", "arm", "check", "value"]]
     generated = counts.loc[(counts["check"] == "generated") & (counts["value"] > 0), ["seed", "arm", "value"]]
     rows = counts[counts["check"].isin(list(_CHECKS))].merge(generated.rename(columns={"value": "n"}), on=["seed", "arm"])

@@ -43,7 +43,7 @@ _SEED_LINE: dict[str, Any] = {"linewidth": 0.4, "alpha": 0.45, "marker": "", "zo
 _SEED_DOT: dict[str, Any] = {"marker": "o", "markersize": 2.2, "alpha": 0.45, "markeredgewidth": 0, "zorder": 1.4, "clip_on": False}
 SEQUENTIAL = "#D55E00"
 MODAL_ANSWER = "#8C8C8C"
-CONTROL_PERSONS = "#5A5A5A"
+CONTROL_LABEL = "#5A5A5A"
 
 
 class Look(NamedTuple):
@@ -58,7 +58,7 @@ CONTROLS = {
     "pretrained": Look("#1A1A1A", "P", "pretrained only"),
     "random": Look("#A6A6A6", "X", "random weights"),
     "shuffled": Look("#6E6E6E", "*", "shuffled answers"),
-    "control": Look(CONTROL_PERSONS, ".", "control persons"),
+    "control": Look(CONTROL_LABEL, ".", "control persons"),
     "modal_answer": Look(MODAL_ANSWER, "", "modal answer"),
 }
 
@@ -156,15 +156,15 @@ def draw_curve(
 
 def draw_path(axes: Axes, run: pd.DataFrame, color: str, **line: Any) -> None:
     """Task 0 against Task 1 exact match of one arm over time, from its METRICS rows (mean over seeds)."""
-    rows = run[(run["metric"] == "exact_match") & (run["attribute"] == "all")]
-    task0, task1 = (over_seeds(rows[rows["group"] == group], ["step"], kind=PROPORTION) for group in ("task0_test", "task1"))
+    rows = run[(run["metric"] == "exact_match") & (run["kind"] == "all")]
+    task0, task1 = (over_seeds(rows[rows["split"] == split], ["step"], kind=PROPORTION) for split in ("task0_test", "task1"))
     both = task0.merge(task1, on="step", suffixes=("_0", "_1")).sort_values("step")
     axes.plot(both["value_1"], both["value_0"], color=color, **({"linewidth": 1.0} | line))
 
 
-def draw_floor(axes: Axes, floors: pd.DataFrame, group: str, metric: str) -> None:
+def draw_floor(axes: Axes, floors: pd.DataFrame, split: str, metric: str) -> None:
     """Horizontal line: the accuracy of always giving the most frequent answer."""
-    rows = floors[(floors["group"] == group) & (floors["metric"] == metric) & (floors["attribute"] == "all")]
+    rows = floors[(floors["split"] == split) & (floors["metric"] == metric) & (floors["kind"] == "all")]
     if len(rows):
         axes.axhline(float(rows["value"].mean()), color=MODAL_ANSWER, linewidth=1.0, linestyle=(0, (6, 2, 1, 2)), zorder=1)
 
@@ -206,7 +206,7 @@ def line_handle(label: str, color: str = "#444444", **line: Any) -> Line2D:
 
 
 FLOOR_HANDLE = line_handle("floor: modal answer", MODAL_ANSWER, linewidth=1.0, linestyle=(0, (6, 2, 1, 2)))
-CONTROL_HANDLE = line_handle("floor: control persons", CONTROL_PERSONS, linewidth=1.0, linestyle=":")
+CONTROL_HANDLE = line_handle("floor: control persons", CONTROL_LABEL, linewidth=1.0, linestyle=":")
 
 
 def arm_handles(arms: Sequence[str], **line: Any) -> list[Line2D]:

@@ -28,7 +28,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from forgetting.analysis.propositions import GROUP, NO_FREEZE, STREAM, dose_pairs, freeze_depth
+from forgetting.analysis.propositions import NO_FREEZE, SPLIT, STREAM, dose_pairs, freeze_depth
 from forgetting.data.points import EARLY, END, TASK1_EARLY, TASK1_END, WORDS
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, RATIO, Kind, over_seeds
@@ -51,7 +51,7 @@ _BOUND = style.Look("#1A1A1A", "", "bound from seq's own parts (d)")
 def draw(theory: pd.DataFrame) -> Figure:
     """a: every linear map, where the update acts against where it shifts the output; b, c: the residual stream by layer; d: its last layer
     against the number of frozen layers. Frame: THEORY, of any arms."""
-    rows = theory[theory["group"] == GROUP]
+    rows = theory[theory["split"] == SPLIT]
     arms = style.arm_order(rows["arm"])
     figure, axes = style.new_figure(2, 2, height=5.6)
     _maps(axes[0, 0], rows, arms)

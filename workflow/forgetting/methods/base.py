@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from forgetting.config.knobs import Arm
 from forgetting.config.sections import Task1
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.training.batches import Batches, QuestionBatches
 from forgetting.training.step import Hooks
 
@@ -24,12 +24,12 @@ class Setting:
     """What there is before Task 1.
 
     model: holds theta*, the weights after Task 0, and is the one that will be trained. task0_train: the only questions of Task 0 that a
-    method may store or learn from. task1: the batches of Task 1, which every arm sees in the same order. held_out: full names of the
-    persons whom no buffer may hold (all but those of task0_train).
+    method may store or learn from. task1: the batches of Task 1, which every arm sees in the same order. held_out: texts that no
+    buffer may hold, such as the names of all units but those of task0_train.
     """
 
     model: PreTrainedModel
-    task0_train: Questions
+    task0_train: Items
     task1: QuestionBatches
     training: Task1
     precision: str

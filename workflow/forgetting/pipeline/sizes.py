@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from forgetting.config.sections import ATTRIBUTES, MEASURED_GROUPS, PRETRAINED_GROUPS
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
 from forgetting.config.study import StudyConfig
 
 TOKENS_PER_QUESTION, TOKENS_PER_ANSWER = 20, 4
 """Prompt, answer and EOS with the padding of a batch (18 with a tokenizer trained on the data); and of these answer and EOS, which alone
 need logits."""
-TOKENS_PER_BIOGRAPHY = 100
+TOKENS_PER_TEXT = 100
 """Six sentences; 91 with a tokenizer trained on the data."""
 VOCABULARY = {"word": 3600, "bpe": 7200, "path": 50304}
 """Entries at which a tokenizer of each kind ends, however many are allowed: all words of the data; those of Pythia."""
@@ -32,8 +31,8 @@ STEP_SECONDS = {0: 0.02, 1: 0.01}
 assumption for one."""
 INTERPRETER_MB = {0: 2000, 1: 6000}
 """Of a torch process, by GPUs of the job; assumption for one."""
-PERSON_BYTES, PERSON_SECONDS = 5000, 2e-4
-"""On disk, and to make, for one person with five biographies and six questions."""
+UNIT_BYTES, UNIT_SECONDS = 5000, 2e-4
+"""On disk, and to make, for one unit with five biographies and six questions."""
 FACT_BYTES_ON_DISK, FACT_BYTES_IN_MEMORY = 12, 100
 """Of one question measured at one step."""
 TABLE_BYTES = 50_000
@@ -71,10 +70,10 @@ class Sizes:
         self.parameters = self.blocks + 2 * self.embedding
         self.model_bytes = BYTES_PER_WEIGHT * self.parameters
         self.kept_bytes = KEPT_BYTES[study.storage.checkpoint_precision] * self.parameters
-        limit = study.evaluation.persons_per_group or study.data.groups.total
-        self.asked = {group: len(ATTRIBUTES) * min(getattr(study.data.groups, group), limit) for group in MEASURED_GROUPS}
+        limit = study.evaluation.units_per_split or study.data.units
+        self.asked = {split: study.data.items_per_unit * min(units, limit) for split, units in study.data.measured_units.items()}
         self.asked_everywhere = sum(self.asked.values())
-        self.task0_questions = len(ATTRIBUTES) * study.data.groups.task0_train
+        self.task0_questions = study.data.items("task0_train")
 
     def of(self, rule: str, arm: str | None = None) -> Size:
         """Of one job of the rule. Raises KeyError."""
@@ -124,7 +123,7 @@ class Sizes:
         processes, units = max(1, gpus), gpus or threads
         logits = 0 if gpus else 4 * tokens_per_batch * self.vocabulary * BYTES_PER_WEIGHT
         working = steps * STEP_SECONDS[min(gpus, 1)] + operations / (units * study.operations_per_second)
-        held = 6 * self.model_bytes + logits + study.data.groups.total * PERSON_BYTES + facts * FACT_BYTES_IN_MEMORY + more
+        held = 6 * self.model_bytes + logits + study.data.units * UNIT_BYTES + facts * FACT_BYTES_IN_MEMORY + more
         return Size(
             seconds=START_SECONDS + working,
             memory=processes * (INTERPRETER_MB[min(gpus, 1)] + ceil(held / 1e6)),
@@ -152,14 +151,13 @@ class Sizes:
     # The stages.
 
     def _data(self) -> Size:
-        persons = self.study.data.groups.total
-        return Size(START_SECONDS + persons * PERSON_SECONDS, 1000 + persons // 50, persons * PERSON_BYTES + TABLE_BYTES)
+        units = self.study.data.units
+        return Size(START_SECONDS + units * UNIT_SECONDS, 1000 + units // 50, units * UNIT_BYTES + TABLE_BYTES)
 
     def _pretrain(self) -> Size:
         study, config = self.study, self.study.pretrain
         batch = config.batch_size * config.sequence_length
-        persons = sum(getattr(study.data.groups, group) for group in PRETRAINED_GROUPS)
-        read = 9 * persons * study.data.biographies_per_person * TOKENS_PER_BIOGRAPHY  # evaluations of every biography
+        read = 9 * study.data.pretraining_texts * TOKENS_PER_TEXT  # evaluations of every text
         operations = self._texts(config.steps * batch, TRAIN) + self._texts(read)
         return self._job("pretrain", operations, 0, 2 * self.model_bytes, batch, steps=config.steps)
 
@@ -174,20 +172,20 @@ class Sizes:
         study, method = self.study, self.study.methods[arm]
         steps = arm_steps(study.task1, method)
         facts = len(evaluation_steps(study.task1, steps)) * self.asked_everywhere + self._asked_late(steps)
-        groups = study.data.groups
+        units = study.data.measured_units
         work = method.work * steps + method.steps_before
-        added = method.added_questions(groups.task0_train, groups.task1)
+        added = method.added_questions(units["task0_train"], units["task1"])
         trained = work * arm_training(study.task1, method).batch_size * (1 + added)
         operations = self._questions(trained, TRAIN) + self._questions(facts)
         models = len(self._kept(arm)) + 1  # and the match
         return self._job("task1", operations, facts, models * self.kept_bytes, self._evaluation_batch, steps=work)
 
     def _asked_late(self, steps: int) -> int:
-        """Questions about the Task 1 persons beyond the limit, asked once most of Task 1 is learned: taken to be so after the strides."""
+        """Questions about the Task 1 units beyond the limit, asked once most of Task 1 is learned: taken to be so after the strides."""
         task1 = self.study.task1
         start = max((until for until, _ in task1.evaluate), default=0)
         late = sum(step > start for step in evaluation_steps(task1, steps))
-        return late * (len(ATTRIBUTES) * self.study.data.groups.task1 - self.asked["task1"])
+        return late * (self.study.data.items("task1") - self.asked["task1"])
 
     def _task_vector(self) -> Size:
         """Every checkpoint of `seq` is scored, and as many weights are kept as of an arm without a curve."""

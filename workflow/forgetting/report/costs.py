@@ -12,7 +12,7 @@ from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY
 from forgetting.tables import read_table
 
-_GROUP, _TRAINED = "train", "trained_tokens"
+_SPLIT, _TRAINED = "train", "trained_tokens"
 HOUR, KILOWATT_HOUR = 3600, 3.6e6
 
 
@@ -43,8 +43,8 @@ def read_training(results: Path) -> dict[str, list[dict[str, float]]]:
     found: dict[str, list[dict[str, float]]] = {}
     for path in sorted(results.glob("seed*/**/metrics.parquet")):
         seed, stage = path.relative_to(results).parts[:2]
-        table = read_table(path, RECOVERY if stage == "recovery" else METRICS, ["group", "metric", "value"])
-        values = table[table["group"] == _GROUP].groupby("metric")["value"].last().to_dict()
+        table = read_table(path, RECOVERY if stage == "recovery" else METRICS, ["split", "metric", "value"])
+        values = table[table["split"] == _SPLIT].groupby("metric")["value"].last().to_dict()
         if _TRAINED in values:
             found.setdefault(stage, []).append(values | {"seed": int(seed.removeprefix("seed"))})
     return found

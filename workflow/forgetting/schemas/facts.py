@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from forgetting.intervals import Measures
 from forgetting.schemas.metrics import RUN
 
+EXACT = Measures(accuracy="exact_match", proportions=("exact_match", "first_token_hard"), means=("first_token_soft", "answer_nll"))
+"""What teacher-forced scoring measures (docs/definitions.md)."""
+ACCURACY = EXACT.accuracy
+"""The accuracy that stages, analysis and figures speak of."""
 FACT = [
-    ("person", pa.int32()),
-    ("group", pa.string()),
-    ("attribute", pa.string()),
-    ("exact_match", pa.bool_()),
-    ("first_token_hard", pa.bool_()),
-    ("first_token_soft", pa.float32()),
-    ("answer_nll", pa.float32()),
+    *[("unit", pa.int32()), ("split", pa.string()), ("kind", pa.string())],
+    *[(name, pa.bool_()) for name in EXACT.proportions],
+    *[(name, pa.float32()) for name in EXACT.means],
 ]
 FACTS = pa.schema(RUN + FACT)
 """One question at one evaluation: whether and how well the model answered it."""

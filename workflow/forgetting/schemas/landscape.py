@@ -15,4 +15,4 @@ recovery_trough and recovery_end (weights after `epochs` of recovery from the ch
 is the share of the norm of a displacement that lies in the plane, NaN where there is none: from the origin, in the recovery kinds from the
 checkpoint recovered from. Of a grid point `step` is -1 and `epochs` NaN; losses of
 the other kinds are NaN. alpha, beta: L2 distance from the origin (orthogonal axes) or units of the two displacements (axes: reference).
-Losses: nats per answer token; `_error`: their standard error, as far as it comes from the choice of persons."""
+Losses: nats per answer token; `_error`: their standard error, as far as it comes from the choice of units."""

@@ -6,8 +6,8 @@ import pyarrow as pa
 
 RUN = [("scale", pa.string()), ("seed", pa.int32()), ("stage", pa.string()), ("arm", pa.string()), ("step", pa.int32())]
 METRIC = [
-    ("group", pa.string()),
-    ("attribute", pa.string()),
+    ("split", pa.string()),
+    ("kind", pa.string()),
     ("metric", pa.string()),
     ("value", pa.float64()),
     ("n", pa.int64()),

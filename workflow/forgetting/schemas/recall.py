@@ -9,7 +9,7 @@ from forgetting.schemas.points import POINT
 
 RECALL = pa.schema(POINT + [("form", pa.string())] + METRIC)
 """Facts asked in other forms. point: task0 (step 0), early, matched, end. form: question; biography (the value in a sentence about the
-person; its tokens without an end token); in_context_1 to in_context_3 (the question after so many solved ones of other persons);
-among_values (the question, of fewer persons, answered by the likeliest value of its attribute), which has two metrics of its own:
+unit; its tokens without an end token); in_context_1 to in_context_3 (the question after so many solved ones of other units);
+among_values (the question, of fewer units, answered by the likeliest value of its kind), which has two metrics of its own:
 own_pool_rank, the rank of the right value (1 is the top), and own_pool_percentile, the share of the other values that are likelier.
-Facts of `control` persons were never in a biography: the floor."""
+Facts of `control` units were never in a biography: the floor."""

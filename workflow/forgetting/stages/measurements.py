@@ -11,8 +11,8 @@ import torch
 from transformers import PreTrainedModel
 
 from forgetting.config.jobs.base import Job
-from forgetting.data.items import Questions
-from forgetting.evaluation.exact import score
+from forgetting.data.items import Items
+from forgetting.evaluation.scorers import Scorer
 from forgetting.intervals import summarise
 from forgetting.schemas.facts import FACTS
 from forgetting.schemas.metrics import METRICS
@@ -20,67 +20,69 @@ from forgetting.tables import write_table
 from forgetting.training.accounting import usage_metrics
 from forgetting.training.loop import History
 
-FACT_COLUMNS = ("exact_match", "first_token_hard", "first_token_soft", "answer_nll")
 ASK_ALL_FROM = 0.75
-"""Share of the early-stop accuracy from which on an evaluation asks about all persons of Task 1."""
+"""Share of the early-stop accuracy from which on an evaluation asks about all units of Task 1."""
 
 
 class Task1Exam:
-    """What a Task 1 run is asked at its evaluations: `few`, the first persons of each group; and, once these have learned most of Task 1,
-    all other persons of Task 1 as well.
+    """What a Task 1 run is asked at its evaluations: `few`, the first units of each split; and, once these have learned most of Task 1,
+    all other units of Task 1 as well.
 
-    Whether Task 1 was learned is thus decided on every person that it trains on, not on a subset that stays the same for all arms, at the
+    Whether Task 1 was learned is thus decided on every unit that it trains on, not on a subset that stays the same for all arms, at the
     cost of a few evaluations a run. Each evaluation decides for itself, so a run that was interrupted asks the same.
     """
 
-    def __init__(self, questions: Questions, persons_per_group: int | None, early_stop_accuracy: float, batch_size: int) -> None:
-        self.few = questions.first_persons(persons_per_group)
-        self.others = questions.select((questions.group == "task1") & ~np.isin(questions.person, self.few.person))
+    def __init__(self, scorer: Scorer, questions: Items, units_per_split: int | None, early_stop_accuracy: float, batch_size: int) -> None:
+        self.scorer = scorer
+        self.few = questions.first_units(units_per_split)
+        self.others = questions.select((questions.task == "task1") & ~np.isin(questions.unit, self.few.unit))
         self.questions = self.few.joined_with(self.others)
         """In the order of the facts: an evaluation holds those of `few`, or those of all."""
         self.early_stop_accuracy, self.batch_size = early_stop_accuracy, batch_size
 
     def facts(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
-        facts = evaluate_facts(model, self.few, self.batch_size)
+        facts = evaluate_facts(self.scorer, model, self.few, self.batch_size)
         if not len(self.others) or self._accuracy(facts) < ASK_ALL_FROM * self.early_stop_accuracy:
             return facts
-        more = evaluate_facts(model, self.others, self.batch_size)
-        return {name: torch.cat([facts[name], more[name]]) for name in FACT_COLUMNS}
+        more = evaluate_facts(self.scorer, model, self.others, self.batch_size)
+        return {name: torch.cat([facts[name], more[name]]) for name in facts}
 
     def learned(self, facts: Mapping[str, torch.Tensor]) -> bool:
         """Whether Task 1 has reached the early-stop accuracy."""
         return self._accuracy(facts) >= self.early_stop_accuracy
 
     def _accuracy(self, facts: Mapping[str, torch.Tensor]) -> float:
-        exact = facts["exact_match"].double().numpy()
-        return float(exact[self.questions.group[: len(exact)] == "task1"].mean())
+        right = facts[self.scorer.measures.accuracy].double().numpy()
+        return float(right[self.questions.task[: len(right)] == "task1"].mean())
 
 
-def evaluate_facts(model: PreTrainedModel, questions: Questions, batch_size: int) -> dict[str, torch.Tensor]:
-    """The four metrics of every question as tensors, which a saved state can hold."""
-    facts = score(model, questions, batch_size)
-    return {name: torch.from_numpy(facts[name].to_numpy(copy=True)) for name in FACT_COLUMNS}
+def evaluate_facts(scorer: Scorer, model: PreTrainedModel, questions: Items, batch_size: int) -> dict[str, torch.Tensor]:
+    """What the scorer measures of every question, as tensors, which a saved state can hold."""
+    facts = scorer(model, questions, batch_size)
+    return {name: torch.from_numpy(facts[name].to_numpy(copy=True)) for name in scorer.measures.columns}
 
 
-def print_accuracy(step: int, evaluation: Mapping[str, torch.Tensor], questions: Questions) -> None:
-    """A line for the log: exact match of every group of persons. `evaluation`: of the first so many of the questions."""
-    exact = evaluation["exact_match"].double().numpy()
-    groups = questions.group[: len(exact)]
-    means = "  ".join(f"{group} {exact[groups == group].mean():.3f}" for group in dict.fromkeys(groups))
-    print(f"step {step}  exact match  {means}", flush=True)
+def print_accuracy(step: int, evaluation: Mapping[str, torch.Tensor], questions: Items, scorer: Scorer) -> None:
+    """A line for the log: the accuracy of every split. `evaluation`: of the first so many of the questions."""
+    name = scorer.measures.accuracy
+    right = evaluation[name].double().numpy()
+    splits = questions.split[: len(right)]
+    means = "  ".join(f"{split} {right[splits == split].mean():.3f}" for split in dict.fromkeys(splits))
+    print(f"step {step}  {name.replace('_', ' ')}  {means}", flush=True)
 
 
-def facts_frame(evaluation: dict[str, torch.Tensor], questions: Questions) -> pd.DataFrame:
-    """One row a question asked, the first so many of `questions`: person, group, attribute and the metrics of `evaluate_facts`."""
+def facts_frame(evaluation: dict[str, torch.Tensor], questions: Items) -> pd.DataFrame:
+    """One row a question asked, the first so many of `questions`: unit, split, kind and the metrics of `evaluate_facts`."""
     measured = {name: values.numpy() for name, values in evaluation.items()}
-    asked = slice(len(measured["exact_match"]))
-    of_question = {"person": questions.person[asked], "group": questions.group[asked], "attribute": questions.attribute[asked]}
+    asked = slice(len(next(iter(measured.values()))))
+    of_question = {"unit": questions.unit[asked], "split": questions.split[asked], "kind": questions.kind[asked]}
     return pd.DataFrame(of_question | measured)
 
 
 def write_measurements(
     evaluations: Mapping[str, dict[str, torch.Tensor]],
-    questions: Questions,
+    questions: Items,
+    scorer: Scorer,
     job: Job,
     output: Path,
     of_whole_run: Callable[[pd.DataFrame], pd.DataFrame],
@@ -89,14 +91,14 @@ def write_measurements(
     `of_whole_run` makes the rows that concern the whole run, from the metrics of all evaluations."""
     frames = [facts_frame(found, questions).assign(step=int(step)) for step, found in evaluations.items()]
     facts = pd.concat(frames, ignore_index=True)
-    metrics = summarise(facts, ["step"])
+    metrics = summarise(facts, ["step"], scorer.measures)
     metrics = pd.concat([metrics, of_whole_run(metrics)], ignore_index=True)
     write_table(of_run(facts, job), output / "facts.parquet", FACTS)
     write_table(of_run(metrics, job), output / "metrics.parquet", METRICS)
 
 
 def training_metrics(history: History, model: PreTrainedModel, held: int = 0) -> pd.DataFrame:
-    """Loss and learning rate over the steps; size and costs at the end. Group "train".
+    """Loss and learning rate over the steps; size and costs at the end. Split "train".
 
     trained_parameters: how many can move, which is `held` fewer than are in the optimizer.
     """
@@ -110,9 +112,9 @@ def training_metrics(history: History, model: PreTrainedModel, held: int = 0) ->
 
 
 def run_metrics(step: int, values: Mapping[str, float]) -> pd.DataFrame:
-    """METRICS rows of numbers that concern a whole run, by name. Group "train"."""
+    """METRICS rows of numbers that concern a whole run, by name. Split "train"."""
     frame = pd.DataFrame({"metric": list(values), "value": [float(value) for value in values.values()]})
-    return frame.assign(step=step, group="train", attribute="all", n=1, low=float("nan"), high=float("nan"))
+    return frame.assign(step=step, split="train", kind="all", n=1, low=float("nan"), high=float("nan"))
 
 
 def of_run(frame: pd.DataFrame, job: Job) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.steps import checkpoint_steps
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.methods.task_vector import Knobs
 from forgetting.model.checkpoints import CHECKPOINTS, load_checkpoint, pick_device
 from forgetting.schemas.metrics import METRICS
@@ -40,7 +40,7 @@ def apply_task_vector(job: Task1Job, data: Path, start: Path, base: Path, output
     arm = Knobs.model_validate(job.method)
     device = pick_device()
     model = load_checkpoint(start).to(device)
-    exam = exam_of(job, config, Questions.load(data / "qa.parquet"))
+    exam = exam_of(job, config, Items.load(data / "items.parquet"))
 
     def weights_at(step: int) -> Weights:
         folder = base / CHECKPOINTS / step_name(step) if step else start

@@ -15,8 +15,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from forgetting.config.jobs.recovery import RecoveryJob
-from forgetting.data.items import Biographies, Questions
+from forgetting.data.items import Items
 from forgetting.data.points import END, MATCHED, TROUGH, matched_step, never_had_task0, trough_step
+from forgetting.evaluation.scorers import SCORERS
 from forgetting.intervals import summarise
 from forgetting.model.checkpoints import (
     CHECKPOINTS,
@@ -29,6 +30,7 @@ from forgetting.model.checkpoints import (
     save_checkpoint,
 )
 from forgetting.model.manifest import MANIFEST, step_folders
+from forgetting.scenarios.biography.texts import Biographies
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
 from forgetting.stages.measurements import evaluate_facts, facts_frame, of_run, run_metrics
@@ -38,7 +40,7 @@ from forgetting.training.batches import RECOVERY_ORDER, Batches, QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.resume import Scratch
 
-PROBED_GROUPS = ("task0_test", "control")
+PROBED_SPLITS = ("task0_test", "control")
 OTHER_WORDINGS, UNSEEN_TEXT = "other_wordings.parquet", "probe_biographies.arrow"
 _DOSE_STREAM = 16
 CODE = (Path(__file__),)
@@ -82,18 +84,18 @@ class Prober:
 
     def __init__(self, job: RecoveryJob, data: Path, start: Path, scratch_folder: Path) -> None:
         self.job = job
-        self.config = job.recovery
-        questions = Questions.load(data / "qa.parquet")
-        self.train_questions = questions.of_groups("task0_train")
+        self.config, self.scorer = job.recovery, SCORERS[job.scorer]
+        questions = Items.load(data / "items.parquet")
+        self.train_questions = questions.of("task0_train")
         if not len(self.train_questions):
-            raise TableError(f"{data / 'qa.parquet'}: has no task0_train persons to recover with")
-        self.measured = questions.of_groups(*PROBED_GROUPS).first_persons(job.evaluation.persons_per_group)
-        self.unseen_questions = questions.of_groups("probe")
-        self.inputs = [data / "qa.parquet", start]
+            raise TableError(f"{data / 'items.parquet'}: has no task0_train questions to recover with")
+        self.measured = questions.of(*PROBED_SPLITS).first_units(job.evaluation.units_per_split)
+        self.unseen_questions = questions.of("probe")
+        self.inputs = [data / "items.parquet", start]
         self.data = data
         if job.controls:
             self.inputs += [data / name for name in (OTHER_WORDINGS, UNSEEN_TEXT)]
-        self.persons = np.unique(self.train_questions.person)
+        self.units = np.unique(self.train_questions.unit)
         self.scratch = Scratch(scratch_folder, job, self.inputs, CODE)
         self.kept = self.scratch.folder / "checkpoints"
 
@@ -122,7 +124,7 @@ class Prober:
             if steps[step] in self.config.epochs and steps[step] <= 1:
                 for name in probe.keep:
                     save_checkpoint(model, self.kept / f"{name}-{steps[step]:g}", self.job.checkpoint_precision)
-            return evaluate_facts(model, self.measured, self.job.evaluation.batch_size)
+            return evaluate_facts(self.scorer, model, self.measured, self.job.evaluation.batch_size)
 
         plan = Plan(
             max(steps),
@@ -152,21 +154,21 @@ class Prober:
         )
 
     def _trained_on(self, probe: Probe) -> tuple[Batches, int]:
-        """The batches of a probe, and how many persons they are about. Their order is not that of Task 0."""
+        """The batches of a probe, and how many units they are about. Their order is not that of Task 0."""
         size, seed = self.config.batch_size, self.job.seed
         if probe.training == "text":
             texts = Biographies.load(self.data / UNSEEN_TEXT)
-            return TextBatches(texts.rows, size, seed, RECOVERY_ORDER), len(np.unique(texts.person))
+            return TextBatches(texts.rows, size, seed, RECOVERY_ORDER), texts.units
         questions = {
             "right": lambda: self.train_questions,
             "shuffled": lambda: self.train_questions.with_shuffled_answers(seed),
-            "reworded": lambda: Questions.load(self.data / OTHER_WORDINGS),
-            "dose": lambda: self.train_questions.of_persons(
-                np.random.default_rng([seed, _DOSE_STREAM]).permutation(self.persons)[: probe.units]
+            "reworded": lambda: Items.load(self.data / OTHER_WORDINGS),
+            "dose": lambda: self.train_questions.of_units(
+                np.random.default_rng([seed, _DOSE_STREAM]).permutation(self.units)[: probe.units]
             ),
             "unseen": lambda: self.unseen_questions,
         }[probe.training]()
-        return QuestionBatches(questions, size, seed, RECOVERY_ORDER), len(np.unique(questions.person))
+        return QuestionBatches(questions, size, seed, RECOVERY_ORDER), len(np.unique(questions.unit))
 
     def _steps(self, epochs: float) -> int:
         """Optimizer steps in passes over `task0_train`, for every probe, whatever it trains on."""
@@ -185,11 +187,11 @@ class Prober:
         return dict(sorted((early | {self._steps(epochs): epochs for epochs in sorted(reported)}).items()))
 
     def control_probes(self, step: int, folder: Path) -> list[Probe]:
-        """The controls of form and content from one Task 1 checkpoint, and doses of the right answers. One dose is of as many persons as
+        """The controls of form and content from one Task 1 checkpoint, and doses of the right answers. One dose is of as many units as
         the unseen ones are."""
-        doses = {*self.config.doses, len(np.unique(self.unseen_questions.person))}
+        doses = {*self.config.doses, len(np.unique(self.unseen_questions.unit))}
         probes = [Probe("task1", step, folder, 1.0, "fine", training) for training in ("reworded", "unseen", "text")]
-        return probes + [Probe("task1", step, folder, 1.0, "fine", "dose", units) for units in sorted(doses) if units < len(self.persons)]
+        return probes + [Probe("task1", step, folder, 1.0, "fine", "dose", units) for units in sorted(doses) if units < len(self.units)]
 
     def _model(self, probe: Probe) -> PreTrainedModel:
         if probe.start != "random":
@@ -202,12 +204,16 @@ class Prober:
         facts = pd.concat([self.facts(probe) for probe in probes], ignore_index=True)
         keys = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
         write_table(facts, output / "facts.parquet", RECOVERY_FACTS)
-        write_table(pd.concat([summarise(facts, keys), self._costs(probes)], ignore_index=True), output / "metrics.parquet", RECOVERY)
+        write_table(
+            pd.concat([summarise(facts, keys, self.scorer.measures), self._costs(probes)], ignore_index=True),
+            output / "metrics.parquet",
+            RECOVERY,
+        )
         publish_all({folder.name: folder for folder in self.kept.glob("*-*")}, output)
         self.scratch.remove()
 
     def _costs(self, probes: list[Probe]) -> pd.DataFrame:
-        """RECOVERY rows of what all probes together cost to train: group train, start and training all, and how many epochs they were."""
+        """RECOVERY rows of what all probes together cost to train: split train, start and training all, and how many epochs they were."""
         trained = [probe for probe in probes if probe.epochs]
         values = usage_metrics(json.loads(self._cost_path(probe).read_text(encoding="utf-8")) for probe in trained)
         costs = of_run(run_metrics(0, values), self.job)
@@ -219,7 +225,7 @@ class Prober:
         for number, probe in enumerate(probes, start=1):
             frame = self.facts(probe)
             done += probe.epochs
-            final = frame[(frame["step"] == frame["step"].max()) & (frame["group"] == "task0_test")]["exact_match"].mean()
+            final = frame[(frame["step"] == frame["step"].max()) & (frame["split"] == "task0_test")][self.scorer.measures.accuracy].mean()
             rate = (time.perf_counter() - started) / done if done else float("nan")
             print(
                 f"probe {number}/{len(probes)} ({probe.start}, {probe.training}, from step {probe.checkpoint}, {probe.epochs:g} epochs)  "

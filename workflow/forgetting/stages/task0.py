@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from forgetting.config.jobs.task0 import Task0Job
-from forgetting.config.sections import MEASURED_GROUPS
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
+from forgetting.evaluation.scorers import SCORERS
 from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
 from forgetting.model.manifest import withdraw_manifest, write_manifest
 from forgetting.stages.measurements import evaluate_facts, print_accuracy, training_metrics, write_measurements
@@ -34,20 +34,20 @@ def finetune_task0(
 
     `extended` makes what is trained on from the batches of questions, for a method that needs more than these.
     """
-    config = job.task0
-    questions = Questions.load(data / "qa.parquet")
-    batches = QuestionBatches(questions.of_groups("task0_train"), config.batch_size, job.seed)
+    config, scorer = job.task0, SCORERS[job.scorer]
+    questions = Items.load(data / "items.parquet")
+    batches = QuestionBatches(questions.of("task0_train"), config.batch_size, job.seed)
     steps = epoch_steps(len(batches.questions), config.batch_size, config.epochs)
     evaluate_at = frozenset(np.linspace(0, steps, max(2, round(config.epochs)) + 1).round().astype(int).tolist())
 
     model = load_checkpoint(start).to(pick_device())
     code = [Path(__file__), Path(inspect.getfile(extended))]
-    scratch = Scratch(scratch_folder, job, [data / "qa.parquet", start / WEIGHTS], code)
-    measured = questions.of_groups(*MEASURED_GROUPS).first_persons(job.evaluation.persons_per_group)
+    scratch = Scratch(scratch_folder, job, [data / "items.parquet", start / WEIGHTS], code)
+    measured = questions.select(questions.measured).first_units(job.evaluation.units_per_split)
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:
-        facts = evaluate_facts(model, measured, job.evaluation.batch_size)
-        print_accuracy(step, facts, measured)
+        facts = evaluate_facts(scorer, model, measured, job.evaluation.batch_size)
+        print_accuracy(step, facts, measured, scorer)
         return facts
 
     plan = Plan(
@@ -62,7 +62,7 @@ def finetune_task0(
     )
     withdraw_manifest(output)
     history = train(model, plan, scratch)
-    write_measurements(history.evaluations, measured, job, output, lambda metrics: training_metrics(history, model))
+    write_measurements(history.evaluations, measured, scorer, job, output, lambda metrics: training_metrics(history, model))
     save_checkpoint(model, output / "model")
     write_manifest(output, ["model"])
     scratch.remove()

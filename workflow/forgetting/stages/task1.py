@@ -13,17 +13,17 @@ from transformers import PreTrainedModel
 
 from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.knobs import parse_arm
-from forgetting.config.sections import MEASURED_GROUPS, Task1
+from forgetting.config.sections import Task1
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.data.points import EARLY_STOP
+from forgetting.evaluation.scorers import SCORERS
 from forgetting.methods.base import Setting, build_method
 from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device
+from forgetting.scenarios.biography.people import held_out_names
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
-from forgetting.schemas.people import PEOPLE
 from forgetting.stages.keeper import Keeper
 from forgetting.stages.measurements import Task1Exam, print_accuracy, run_metrics, training_metrics, write_measurements
-from forgetting.tables import read_table
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 from forgetting.training.moments import MOMENTS
@@ -40,11 +40,11 @@ def finetune_task1(job: Task1Job, data: Path, start: Path, scratch_folder: Path,
     arm = parse_arm(job.method)
     config = arm_training(job.task1, arm)
     steps = arm_steps(config, arm)
-    questions = Questions.load(data / "qa.parquet")
+    questions = Items.load(data / "items.parquet")
     model = load_checkpoint(start).to(pick_device())
     carried = start / MOMENTS if arm.carried_state else None
     method = build_method(arm)
-    inputs = [data / "qa.parquet", start / WEIGHTS, *([carried] if carried else [])]
+    inputs = [data / "items.parquet", start / WEIGHTS, *([carried] if carried else [])]
     scratch = Scratch(scratch_folder, job, inputs, [Path(__file__), Path(inspect.getfile(type(method)))])
     keeper = Keeper(scratch.folder, checkpoint_steps(config, steps, job.every_checkpoint), job.checkpoint_precision)
 
@@ -56,7 +56,7 @@ def finetune_task1(job: Task1Job, data: Path, start: Path, scratch_folder: Path,
     def evaluate(step: int) -> dict[str, torch.Tensor]:
         keeper.keep(model, step)
         facts = exam.facts(model)
-        print_accuracy(step, facts, exam.questions)
+        print_accuracy(step, facts, exam.questions, exam.scorer)
         keeper.match(model, step, exam.learned(facts))
         return facts
 
@@ -81,11 +81,11 @@ def finetune_task1(job: Task1Job, data: Path, start: Path, scratch_folder: Path,
     scratch.remove()
 
 
-def _setting(job: Task1Job, config: Task1, model: PreTrainedModel, questions: Questions, data: Path) -> Setting:
+def _setting(job: Task1Job, config: Task1, model: PreTrainedModel, questions: Items, data: Path) -> Setting:
     return Setting(
         model=model,
-        task0_train=questions.of_groups("task0_train"),
-        task1=QuestionBatches(questions.of_groups("task1"), config.batch_size, job.seed),
+        task0_train=questions.of("task0_train"),
+        task1=QuestionBatches(questions.of("task1"), config.batch_size, job.seed),
         training=config,
         precision=job.precision,
         seed=job.seed,
@@ -94,37 +94,34 @@ def _setting(job: Task1Job, config: Task1, model: PreTrainedModel, questions: Qu
     )
 
 
-def held_out_names(data: Path) -> frozenset[str]:
-    """Full names of all persons but those of `task0_train`."""
-    people = read_table(data / "people.parquet", PEOPLE, ["group", "full_name"])
-    return frozenset(people.loc[people["group"] != "task0_train", "full_name"])
-
-
-def exam_of(job: Task1Job, config: Task1, questions: Questions) -> Task1Exam:
+def exam_of(job: Task1Job, config: Task1, questions: Items) -> Task1Exam:
     """What an arm that `config` trains is asked."""
-    asked = questions.of_groups(*MEASURED_GROUPS)
-    return Task1Exam(asked, job.evaluation.persons_per_group, config.early_stop_accuracy, job.evaluation.batch_size)
+    asked = questions.select(questions.measured)
+    return Task1Exam(SCORERS[job.scorer], asked, job.evaluation.units_per_split, config.early_stop_accuracy, job.evaluation.batch_size)
 
 
 def write_task1(
     evaluations: Mapping[str, dict[str, torch.Tensor]], exam: Task1Exam, job: Task1Job, output: Path, of_run: pd.DataFrame
 ) -> None:
     """Write metrics.parquet and facts.parquet of an arm, given what was measured by step and the rows that concern the whole run."""
-    accuracy = exam.early_stop_accuracy
-    write_measurements(evaluations, exam.questions, job, output, lambda metrics: pd.concat([early_stop_metric(metrics, accuracy), of_run]))
+
+    def of_whole_run(metrics: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([early_stop_metric(metrics, exam.early_stop_accuracy, exam.scorer.measures.accuracy), of_run])
+
+    write_measurements(evaluations, exam.questions, exam.scorer, job, output, of_whole_run)
 
 
-def early_stop_metric(metrics: pd.DataFrame, accuracy: float) -> pd.DataFrame:
-    """One row: the first step at which Task 1 exact match is at least `accuracy`, NaN when it never is; n: how many questions were asked.
+def early_stop_metric(metrics: pd.DataFrame, accuracy: float, measure: str) -> pd.DataFrame:
+    """One row: the first step at which `measure` of Task 1 is at least `accuracy`, NaN when it never is; n: how many questions were asked.
 
-    From `ASK_ALL_FROM` of that accuracy on these are the questions of all persons of Task 1.
+    From `ASK_ALL_FROM` of that accuracy on these are the questions of all units of Task 1.
     """
-    rows = metrics[(metrics["group"] == "task1") & (metrics["attribute"] == "all") & (metrics["metric"] == "exact_match")]
+    rows = metrics[(metrics["split"] == "task1") & (metrics["kind"] == "all") & (metrics["metric"] == measure)]
     rows = rows.sort_values("step")
     reached = rows[rows["value"] >= accuracy]
     value = float(reached["step"].iloc[0]) if len(reached) else float("nan")
     asked = (reached if len(reached) else rows.tail(1))["n"].iloc[0]
     return pd.DataFrame(
         [(int(rows["step"].max()), "task1", "all", EARLY_STOP, value, asked, float("nan"), float("nan"))],
-        columns=["step", "group", "attribute", "metric", "value", "n", "low", "high"],
+        columns=["step", "split", "kind", "metric", "value", "n", "low", "high"],
     )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forgetting.data.items import Questions, answer_positions, pad
+from forgetting.data.items import Items, answer_positions, pad
 from forgetting.data.ragged import Ragged
 
 TRAINING_ORDER, RECOVERY_ORDER = 2, 14
@@ -61,7 +61,7 @@ class EpochOrder:
 class QuestionBatches(Batches):
     """Questions in a new random order every epoch, with the loss on answer and end token."""
 
-    def __init__(self, questions: Questions, batch_size: int, seed: int, stream: int = TRAINING_ORDER) -> None:
+    def __init__(self, questions: Items, batch_size: int, seed: int, stream: int = TRAINING_ORDER) -> None:
         self.questions = questions
         self.order = EpochOrder(len(questions), batch_size, seed, stream)
 
@@ -73,7 +73,7 @@ class QuestionBatches(Batches):
         return self.order.at(step)
 
 
-def question_batch(questions: Questions, rows: np.ndarray) -> Batch:
+def question_batch(questions: Items, rows: np.ndarray) -> Batch:
     """The questions at `rows`, cut to the longest of them."""
     index = torch.from_numpy(rows)
     prompt, answer = questions.prompt_length[index], questions.answer_length[index]

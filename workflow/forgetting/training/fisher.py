@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.errors import StudyError
 from forgetting.training.batches import question_batch
 from forgetting.training.step import BatchLoss
 
 
-def sample_questions(questions: Questions, count: int, seed: int) -> Questions:
+def sample_questions(questions: Items, count: int, seed: int) -> Items:
     """`count` of the questions (all, when there are fewer), drawn without replacement, in random order."""
     return questions.select(np.random.default_rng([seed, 8]).permutation(len(questions))[:count])
 
 
 def diagonal_fisher(
-    model: PreTrainedModel, questions: Questions, kind: Literal["example", "batch"] = "example", batch_size: int = 1
+    model: PreTrainedModel, questions: Items, kind: Literal["example", "batch"] = "example", batch_size: int = 1
 ) -> dict[str, Tensor]:
     """Mean squared gradient of each weight that requires one, by the name of its parameter, in the weights' own shapes.
 

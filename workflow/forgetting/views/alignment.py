@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forgetting.subspaces import dimensions, leading_directions
-from forgetting.views.measured import Measured, percentiles, person_means, with_interval
+from forgetting.views.measured import Measured, percentiles, unit_means, with_interval
 
 NULL_DRAWS = 200
 _NULL_SEED = 0
@@ -54,16 +54,16 @@ def with_random_update(measured: Measured, energies: Tensor, rank: int, dimensio
     return measured._replace(chance=rank / dimension, chance_low=low, chance_high=high)
 
 
-def alignment(shifts: Tensor, leading: Tensor, persons: NDArray[np.integer]) -> dict[str, Measured]:
+def alignment(shifts: Tensor, leading: Tensor, units: NDArray[np.integer]) -> dict[str, Measured]:
     """Shares of the squared length of `shifts` (n, d) along `leading` (d, k), that is squared cosines: of their mean, and over all of them.
 
-    Intervals resample persons and hold `leading`. Chance: the same shifts turned by a random rotation. Empty when nothing shifted.
+    Intervals resample units and hold `leading`. Chance: the same shifts turned by a random rotation. Empty when nothing shifted.
     """
     width, rank = leading.shape
     if not shifts.any():
         return {}
-    means = person_means(shifts, persons)
-    squares = person_means(torch.stack([(shifts @ leading).square().sum(1), shifts.square().sum(1)], dim=1), persons)
+    means = unit_means(shifts, units)
+    squares = unit_means(torch.stack([(shifts @ leading).square().sum(1), shifts.square().sum(1)], dim=1), units)
     energies = torch.linalg.svdvals(shifts).square()
     return {
         "mean_shift_along": with_random_update(

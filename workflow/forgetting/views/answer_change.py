@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from forgetting.config.sections import ATTRIBUTES
-from forgetting.data.items import Questions, answer_positions
+from forgetting.data.items import Items, answer_positions
 from forgetting.data.points import EARLY, END, MATCHED
 from forgetting.model.anatomy import Anatomy, output_weight
 from forgetting.views.inputs import Checkpoints
 
-GROUPINGS = ("attribute_position", "one_shift")
+GROUPINGS = ("kind_position", "one_shift")
 ROWS_AT_ONCE = 1024
 """Answer tokens whose logits are in memory at a time."""
 
@@ -51,27 +50,27 @@ class AnswerTokens:
     question (R,): row of the question; position (R,): place within the answer, from 0; target (R,): the right token.
     """
 
-    questions: Questions
+    questions: Items
     question: Tensor
     position: Tensor
     target: Tensor
 
     @classmethod
-    def of(cls, questions: Questions) -> Self:
+    def of(cls, questions: Items) -> Self:
         question, place = answer_positions(questions.prompt_length, questions.answer_length)
         return cls(questions, question, place + 1 - questions.prompt_length[question], questions.ids[question, place + 1])
 
     @property
-    def person(self) -> NDArray[np.int64]:
-        """(R,) numbers 0, 1, ... of the persons asked, in ascending order."""
-        return np.unique(self.questions.person, return_inverse=True)[1][self.question.numpy()]
+    def unit(self) -> NDArray[np.int64]:
+        """(R,) numbers 0, 1, ... of the units asked, in ascending order."""
+        return np.unique(self.questions.unit, return_inverse=True)[1][self.question.numpy()]
 
     def groups(self, grouping: str) -> Tensor:
-        """(R,) number of the group in which a token's change is averaged: its attribute and position, or one group for all tokens."""
+        """(R,) number of the group in which a token's change is averaged: its kind and position, or one group for all tokens."""
         if grouping == "one_shift":
             return torch.zeros_like(self.position)
-        attribute = torch.from_numpy(pd.Index(ATTRIBUTES).get_indexer(self.questions.attribute))
-        return self.position * len(ATTRIBUTES) + attribute[self.question]
+        kinds = pd.Index(self.questions.kinds)
+        return self.position * len(kinds) + torch.from_numpy(kinds.get_indexer(self.questions.kind))[self.question]
 
     def question_right(self, right: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """From (R,) right tokens: (n,) questions of which every token is right, and (n,) of which the first is."""

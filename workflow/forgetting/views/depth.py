@@ -13,11 +13,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from forgetting.analysis.propositions import STREAM
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.model.anatomy import Anatomy
 from forgetting.views.alignment import alignment, row_directions
 from forgetting.views.features import recorded_outputs
-from forgetting.views.measured import Measured, is_constant, person_means, with_interval
+from forgetting.views.measured import Measured, is_constant, unit_means, with_interval
 
 Row = tuple[int, str, str, Measured]
 """Layer, component, metric, number."""
@@ -38,7 +38,7 @@ def _given_inputs(model: PreTrainedModel, stream: list[Tensor]) -> Iterator[None
 
 
 @torch.inference_mode()
-def stream_shifts(before: PreTrainedModel, after: PreTrainedModel, questions: Questions, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
+def stream_shifts(before: PreTrainedModel, after: PreTrainedModel, questions: Items, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
     """(states, shift, own), each (layers + 1, n, d) on the CPU: the residual stream before, its whole shift, and each layer's own
     part of it, which is what block i after the update makes of the stream before the update, less what it made of it before.
 
@@ -63,7 +63,7 @@ def stream_shifts(before: PreTrainedModel, after: PreTrainedModel, questions: Qu
     return states, shift, own
 
 
-def measure_stream(states: Tensor, shift: Tensor, own: Tensor, components: int, persons: NDArray[np.integer]) -> list[Row]:
+def measure_stream(states: Tensor, shift: Tensor, own: Tensor, components: int, units: NDArray[np.integer]) -> list[Row]:
     """Rows on the residual stream, from the results of `stream_shifts`.
 
     shift_norm: root mean square length of the shift over the questions. relative_shift_norm: over the root mean squared deviation of the
@@ -77,21 +77,21 @@ def measure_stream(states: Tensor, shift: Tensor, own: Tensor, components: int, 
     norms, spreads = shift.double().norm(dim=2), [(row.double() - row.double().mean(0)).square().sum(1).mean().sqrt() for row in states]
     relative = norms / torch.stack(spreads)[:, None]
     for layer, (before, whole, part) in enumerate(zip(states.double(), shift.double(), own.double(), strict=True)):
-        length = person_means(norms[layer].square(), persons).sqrt()
+        length = unit_means(norms[layer].square(), units).sqrt()
         rows.append((layer, STREAM, "shift_norm", with_interval(length)))
         rows += [(layer, STREAM, name, Measured(_size(rest))) for name, rest in (("own_norm", part), ("inherited_norm", whole - part))]
         if is_constant(before):
             continue
         rows.append((layer, STREAM, "relative_shift_norm", with_interval(length / spreads[layer])))
         leading = row_directions(before - before.mean(0), components)
-        rows += [(layer, STREAM, metric, numbers) for metric, numbers in alignment(whole, leading, persons).items()]
-        rows += [(layer, STREAM, f"own_{metric}", numbers) for metric, numbers in alignment(part, leading, persons).items()]
+        rows += [(layer, STREAM, metric, numbers) for metric, numbers in alignment(whole, leading, units).items()]
+        rows += [(layer, STREAM, f"own_{metric}", numbers) for metric, numbers in alignment(part, leading, units).items()]
     depth = len(states) - 1
     for metric, lengths in (("depth_correlation", norms[1:]), ("relative_depth_correlation", relative[1:])):
         found = depth_correlations(lengths)
         moved = ~found.isnan().numpy()
         if moved.any():
-            rows.append((depth, STREAM, metric, with_interval(person_means(found[moved], persons[moved]), chance=0.0)))
+            rows.append((depth, STREAM, metric, with_interval(unit_means(found[moved], units[moved]), chance=0.0)))
     bounds, frozen = shift_bounds(
         [_size(layer) for layer in shift], [_size(layer) for layer in own], [_size(s - o) for s, o in zip(shift, own, strict=True)]
     )

@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 
 from forgetting.config.jobs.views.shared import DriftJob
-from forgetting.config.sections import ATTRIBUTES
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.intervals import clustered_mean
 from forgetting.views.answer_change import ROWS_AT_ONCE, AnswerTokens, Head, Point, answer_states
-from forgetting.views.inputs import evenly_spaced_persons, read_model
+from forgetting.views.inputs import evenly_spaced_units, read_model
 
-GROUPS = ("task1", "task0_test")
-MOST_PERSONS = 512
+SPLITS = ("task1", "task0_test")
+MOST_UNITS = 512
 METRICS = ("kl_from_theta_star", "kl_to_theta_star")
 
 
@@ -34,30 +33,30 @@ def divergences(before: Head, after: Head, states: Tensor, states_after: Tensor)
     return torch.cat(parts, dim=1)
 
 
-def drift(job: DriftJob, task0: Path, points: Iterable[Point], questions: Questions, device: torch.device) -> pd.DataFrame:
+def drift(job: DriftJob, task0: Path, points: Iterable[Point], questions: Items, device: torch.device) -> pd.DataFrame:
     """Rows of DRIFT for each checkpoint in `points` against the model in `task0`; one model is in memory at a time.
 
-    Questions of the persons of the evaluation (at most MOST_PERSONS a group, evenly spaced), by attribute and over all of them.
+    Questions of the units of the evaluation (at most MOST_UNITS a split, evenly spaced), by kind and over all of them.
     """
     tokens = {}
-    for group in GROUPS:
-        asked = questions.of_groups(group).first_persons(job.evaluation.persons_per_group)
-        tokens[group] = AnswerTokens.of(evenly_spaced_persons(asked, MOST_PERSONS))
+    for split in SPLITS:
+        asked = questions.of(split).first_units(job.evaluation.units_per_split)
+        tokens[split] = AnswerTokens.of(evenly_spaced_units(asked, MOST_UNITS))
 
     def measured(folder: Path) -> tuple[Head, dict[str, Tensor]]:
         model = read_model(folder, device)
-        return Head.of(model), {group: answer_states(model, each, job.evaluation.batch_size) for group, each in tokens.items()}
+        return Head.of(model), {split: answer_states(model, each, job.evaluation.batch_size) for split, each in tokens.items()}
 
     head, states = measured(task0)
     rows: list[tuple[object, ...]] = []
     for point in points:
         head_after, states_after = measured(point.folder)
-        for group, each in tokens.items():
-            of_token = each.questions.attribute[each.question.numpy()]
-            for metric, values in zip(METRICS, divergences(head, head_after, states[group], states_after[group]).numpy(), strict=True):
-                for attribute in ("all", *ATTRIBUTES):
-                    some = slice(None) if attribute == "all" else of_token == attribute
-                    interval = clustered_mean(values[some], each.person[some])
-                    rows.append((point.name, point.step, group, attribute, metric, len(values[some]), *interval))
-    columns = ["point", "step", "group", "attribute", "metric", "n", "value", "low", "high"]
+        for split, each in tokens.items():
+            of_token = each.questions.kind[each.question.numpy()]
+            for metric, values in zip(METRICS, divergences(head, head_after, states[split], states_after[split]).numpy(), strict=True):
+                for kind in ("all", *questions.kinds):
+                    some = slice(None) if kind == "all" else of_token == kind
+                    interval = clustered_mean(values[some], each.unit[some])
+                    rows.append((point.name, point.step, split, kind, metric, len(values[some]), *interval))
+    columns = ["point", "step", "split", "kind", "metric", "n", "value", "low", "high"]
     return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm)

@@ -21,14 +21,14 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from forgetting.config.jobs.views.states import StatesJob
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED
 from forgetting.model.anatomy import Anatomy
 from forgetting.subspaces import chance_principal_angle, leading_directions, principal_angle
 from forgetting.views.answer_change import compared_points
-from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model
+from forgetting.views.inputs import Checkpoints, evenly_spaced_units, read_model
 from forgetting.views.logit_lens import Ranks, Values, lens_ranks, measure_lens
-from forgetting.views.measured import NOT_A_NUMBER, Measured, is_constant, person_means, with_interval
+from forgetting.views.measured import NOT_A_NUMBER, Measured, is_constant, unit_means, with_interval
 from forgetting.views.probe import Guesses, answer_labels, probe
 
 PAIRS = (
@@ -39,15 +39,15 @@ PAIRS = (
     (TASK1_EARLY, TASK1_END),
 )
 """(before, after) checkpoints that are compared."""
-GROUPS = ("task0_test", "task1")
-READ_GROUPS = (*GROUPS, "control")
-"""Groups whose values are read off by a probe and the logit lens: of `control` persons nothing can be known."""
-POINTS_GROUP, POINTS_ATTRIBUTE = "task0_test", "university"
+SPLITS = ("task0_test", "task1")
+READ_SPLITS = (*SPLITS, "control")
+"""Splits whose values are read off by a probe and the logit lens: of `control` units nothing can be known."""
+POINTS_SPLIT, POINTS_KIND = "task0_test", "university"
 POINTS_CHECKPOINTS = ("task0", TASK1_EARLY, TASK1_END)
-MOST_PERSONS = 2000
-"""Of a group: the states of every layer at a checkpoint are held in memory (0.5 GB a group with twelve layers of width 768)."""
-MOST_LENS_PERSONS = 200
-"""Of a group, for the logit lens, which meets the whole vocabulary at every layer."""
+MOST_UNITS = 2000
+"""Of a split: the states of every layer at a checkpoint are held in memory (0.5 GB a split with twelve layers of width 768)."""
+MOST_LENS_UNITS = 200
+"""Of a split, for the logit lens, which meets the whole vocabulary at every layer."""
 
 
 def stage_folders(task1: Checkpoints, matched: float) -> dict[str, Path]:
@@ -77,7 +77,7 @@ def recorded_outputs(model: PreTrainedModel) -> Iterator[list[Tensor]]:
 
 
 @torch.inference_mode()
-def residual_stream(model: PreTrainedModel, questions: Questions, batch_size: int) -> Tensor:
+def residual_stream(model: PreTrainedModel, questions: Items, batch_size: int) -> Tensor:
     """States at the last prompt token: (layers + 1, n, d) on the CPU, in the order of `questions` and the precision of the model."""
     device = next(model.parameters()).device
     states = torch.empty(Anatomy(model.config).layers + 1, len(questions), model.config.hidden_size, dtype=model.dtype)
@@ -90,28 +90,28 @@ def residual_stream(model: PreTrainedModel, questions: Questions, batch_size: in
     return states
 
 
-def residual_streams(folders: Mapping[str, Path], questions: Questions, batch_size: int, device: torch.device) -> dict[str, Tensor]:
+def residual_streams(folders: Mapping[str, Path], questions: Items, batch_size: int, device: torch.device) -> dict[str, Tensor]:
     """`residual_stream` of each saved model, one model in memory at a time."""
     return {name: residual_stream(read_model(folder, device), questions, batch_size) for name, folder in folders.items()}
 
 
-def view_questions(questions: Questions, most_persons: int = MOST_PERSONS) -> Questions:
-    """Those of READ_GROUPS, about all persons of each, or about `most_persons` evenly spaced ones.
+def view_questions(questions: Items, most_units: int = MOST_UNITS) -> Items:
+    """Those of READ_SPLITS, about all units of each, or about `most_units` evenly spaced ones.
 
-    `evaluation.persons_per_group` is no limit here: a probe can only name values that occur in its fitted half, so few persons bound it.
+    `evaluation.units_per_split` is no limit here: a probe can only name values that occur in its fitted half, so few units bound it.
     """
-    groups = [evenly_spaced_persons(questions.of_groups(group), most_persons) for group in READ_GROUPS]
-    return questions.of_persons(np.concatenate([group.person for group in groups]))
+    kept = [evenly_spaced_units(questions.of(split), most_units).unit for split in READ_SPLITS]
+    return questions.of_units(np.concatenate(kept))
 
 
-def compare_states(before: Tensor, after: Tensor, components: int, persons: NDArray[np.integer]) -> dict[str, Measured]:
+def compare_states(before: Tensor, after: Tensor, components: int, units: NDArray[np.integer]) -> dict[str, Measured]:
     """The same n questions at two checkpoints, (n, d) each.
 
     relative_shift: norm of the mean's shift over the root mean squared deviation of the states before. relative_shift_along and
     relative_shift_across: its parts along and across the `components` leading principal components of the states before.
     shift_along_leading: the share of its squared norm that goes along them (chance k / d). subspace_angle: mean principal angle between
     the leading components before and after. cka: linear centred kernel alignment (its chance level is the exact mean over permutations of
-    the questions). Intervals resample `persons` (n,) for the shifts, holding components and deviation; angle and alignment have none. NaN
+    the questions). Intervals resample `units` (n,) for the shifts, holding components and deviation; angle and alignment have none. NaN
     where states do not vary, or where nothing shifted.
     """
     before, after = before.double(), after.double()
@@ -124,7 +124,7 @@ def compare_states(before: Tensor, after: Tensor, components: int, persons: NDAr
     kept = min(components, count - 1, width)
     leading, leading_after = leading_directions(scatter)[0][:, :kept], leading_directions(scatter_after)[0][:, :kept]
     spread = (float(scatter.trace()) / count) ** 0.5
-    shifts = person_means(after - before, persons)
+    shifts = unit_means(after - before, units)
     norm, along = shifts.norm(dim=1), (shifts @ leading).norm(dim=1)
     across = (norm.square() - along.square()).clamp_min(0).sqrt()
     alignment_scale = float(scatter.norm() * scatter_after.norm())
@@ -140,58 +140,58 @@ def compare_states(before: Tensor, after: Tensor, components: int, persons: NDAr
     return dict(zip(names, measured, strict=True))
 
 
-def features(job: StatesJob, states: Mapping[str, Tensor], questions: Questions) -> pd.DataFrame:
+def features(job: StatesJob, states: Mapping[str, Tensor], questions: Items) -> pd.DataFrame:
     """Every comparison of two checkpoints and every probe: rows of FEATURES.
 
     `states`: the (layers + 1, n, d) states of `questions` at `pretrained` and the stages of `stage_folders`; pairs with one that
     is missing are left out.
     """
-    attributes = np.unique(questions.attribute)
+    kinds = np.unique(questions.kind)
     rows: list[tuple[object, ...]] = []
-    for group, attribute in product(GROUPS, ("all", *attributes)):
-        index = np.flatnonzero((questions.group == group) & ((questions.attribute == attribute) | (attribute == "all")))
+    for split, kind in product(SPLITS, ("all", *kinds)):
+        index = np.flatnonzero((questions.split == split) & ((questions.kind == kind) | (kind == "all")))
         for before, after in (pair for pair in PAIRS if set(pair) <= set(states)):
             for layer, (here, there) in enumerate(zip(states[before][:, index], states[after][:, index], strict=True)):
-                measured = compare_states(here, there, job.components, questions.person[index])
-                rows += [(before, after, layer, group, attribute, metric, *numbers[:4]) for metric, numbers in measured.items()]
-    for group, (checkpoint, stack) in product(READ_GROUPS, states.items()):
+                measured = compare_states(here, there, job.components, questions.unit[index])
+                rows += [(before, after, layer, split, kind, metric, *numbers[:4]) for metric, numbers in measured.items()]
+    for split, (checkpoint, stack) in product(READ_SPLITS, states.items()):
         for layer, stream in enumerate(stack):
-            guesses = {name: _probe_attribute(stream, questions, group, name) for name in attributes}
-            for attribute, of_probe in (guesses | {"all": Guesses.joined(list(guesses.values()))}).items():
+            guesses = {name: _probe_kind(stream, questions, split, name) for name in kinds}
+            for kind, of_probe in (guesses | {"all": Guesses.joined(list(guesses.values()))}).items():
                 measured = of_probe.measured()
-                rows += [(checkpoint, checkpoint, layer, group, attribute, metric, *numbers[:4]) for metric, numbers in measured.items()]
+                rows += [(checkpoint, checkpoint, layer, split, kind, metric, *numbers[:4]) for metric, numbers in measured.items()]
     return _table(job, rows)
 
 
-def _probe_attribute(stream: Tensor, questions: Questions, group: str, attribute: str) -> Guesses:
-    index = np.flatnonzero((questions.group == group) & (questions.attribute == attribute))
-    return probe(stream[index], questions.person[index], answer_labels(questions.select(index), attribute))
+def _probe_kind(stream: Tensor, questions: Items, split: str, kind: str) -> Guesses:
+    index = np.flatnonzero((questions.split == split) & (questions.kind == kind))
+    return probe(stream[index], questions.unit[index], answer_labels(questions.select(index), kind))
 
 
-def lens_features(job: StatesJob, ranks: Mapping[str, Ranks], questions: Questions, values: Values) -> pd.DataFrame:
-    """The logit lens at every checkpoint, for each group, attribute and all attributes together: rows of FEATURES.
+def lens_features(job: StatesJob, ranks: Mapping[str, Ranks], questions: Items, values: Values) -> pd.DataFrame:
+    """The logit lens at every checkpoint, for each split, kind and all kinds together: rows of FEATURES.
 
     `ranks`: of `questions`, by checkpoint.
     """
     rows: list[tuple[object, ...]] = []
-    for group, attribute in product(READ_GROUPS, ("all", *np.unique(questions.attribute))):
-        index = np.flatnonzero((questions.group == group) & ((questions.attribute == attribute) | (attribute == "all")))
+    for split, kind in product(READ_SPLITS, ("all", *np.unique(questions.kind))):
+        index = np.flatnonzero((questions.split == split) & ((questions.kind == kind) | (kind == "all")))
         for checkpoint, found in ranks.items():
             chosen = Ranks(found.among_values[:, index], found.among_vocabulary[:, index])
             for layer, metric, numbers in measure_lens(chosen, questions.select(index), values):
-                rows.append((checkpoint, checkpoint, layer, group, attribute, metric, *numbers[:4]))
+                rows.append((checkpoint, checkpoint, layer, split, kind, metric, *numbers[:4]))
     return _table(job, rows)
 
 
 def lens(
-    job: StatesJob, folders: Mapping[str, Path], states: Mapping[str, Tensor], questions: Questions, values: Values, device: torch.device
+    job: StatesJob, folders: Mapping[str, Path], states: Mapping[str, Tensor], questions: Items, values: Values, device: torch.device
 ) -> pd.DataFrame:
-    """`lens_features` of the saved models in `folders`, one in memory at a time, about at most MOST_LENS_PERSONS persons of a group.
+    """`lens_features` of the saved models in `folders`, one in memory at a time, about at most MOST_LENS_UNITS units of a split.
 
-    `states`: those of `questions` by checkpoint. `values`: `attribute_values` of all persons there are.
+    `states`: those of `questions` by checkpoint. `values`: `kind_values` of all units there are.
     """
-    few = view_questions(questions, MOST_LENS_PERSONS)
-    index = np.flatnonzero(np.isin(questions.person, few.person))
+    few = view_questions(questions, MOST_LENS_UNITS)
+    index = np.flatnonzero(np.isin(questions.unit, few.unit))
     ranks = {
         name: lens_ranks(read_model(folder, device), states[name][:, index], few, values, job.evaluation_batch_size)
         for name, folder in folders.items()
@@ -200,7 +200,7 @@ def lens(
 
 
 def _table(job: StatesJob, rows: list[tuple[object, ...]]) -> pd.DataFrame:
-    columns = ["before", "after", "layer", "group", "attribute", "metric", "value", "low", "high", "chance"]
+    columns = ["before", "after", "layer", "split", "kind", "metric", "value", "low", "high", "chance"]
     return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm)
 
 
@@ -214,13 +214,13 @@ def shift_plane(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
     return origin, torch.stack([leading, across / across.norm().clamp_min(torch.finfo(across.dtype).tiny)], dim=1)
 
 
-def feature_points(job: StatesJob, states: Mapping[str, Tensor], steps: Mapping[str, int], questions: Questions) -> pd.DataFrame:
+def feature_points(job: StatesJob, states: Mapping[str, Tensor], steps: Mapping[str, int], questions: Items) -> pd.DataFrame:
     """Where single questions (university, `task0_test`) stand in the plane of `shift_plane` from task0 to task1_early: rows of
     FEATURE_POINTS.
 
     For the layer at three quarters of the depth and the last one. `steps`: the Task 1 step of each checkpoint.
     """
-    shown = (questions.group == POINTS_GROUP) & (questions.attribute == POINTS_ATTRIBUTE)
+    shown = (questions.split == POINTS_SPLIT) & (questions.kind == POINTS_KIND)
     index = torch.from_numpy(np.flatnonzero(shown))
     depth = len(states["task0"]) - 1
     frames = []
@@ -230,6 +230,6 @@ def feature_points(job: StatesJob, states: Mapping[str, Tensor], steps: Mapping[
         for name, points in here.items():
             coordinates: NDArray[np.float64] = ((points - origin) @ axes).numpy()
             frame = pd.DataFrame(coordinates, columns=["leading_component", "mean_shift"])
-            frames.append(frame.assign(step=steps[name], layer=layer, person=questions.person[shown]))
+            frames.append(frame.assign(step=steps[name], layer=layer, unit=questions.unit[shown]))
     run_columns = {"scale": job.scale, "seed": job.seed, "arm": job.arm}
-    return pd.concat(frames, ignore_index=True).assign(group=POINTS_GROUP, attribute=POINTS_ATTRIBUTE, **run_columns)
+    return pd.concat(frames, ignore_index=True).assign(split=POINTS_SPLIT, kind=POINTS_KIND, **run_columns)

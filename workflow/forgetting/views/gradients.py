@@ -1,9 +1,9 @@
 """Do the two tasks pull the weights in opposed directions while Task 1 is learned? The cosine of their gradients at each checkpoint.
 
 A gradient is that of the mean loss over the answer tokens (with the end token) of some questions, in evaluation mode and float32. Every
-cosine here is between gradients of equally many questions, about half of the sampled persons of each task, so that what the choice of
-persons takes from a cosine is taken from all alike: two halves of one task show the most that any two gradients could have in common (the
-ceiling), Task 0 and Task 1 with other persons' answers what the mere form of questions and answers gives (the floor).
+cosine here is between gradients of equally many questions, about half of the sampled units of each task, so that what the choice of
+units takes from a cosine is taken from all alike: two halves of one task show the most that any two gradients could have in common (the
+ceiling), Task 0 and Task 1 with other units' answers what the mere form of questions and answers gives (the floor).
 """
 
 from __future__ import annotations
@@ -18,47 +18,47 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from forgetting.config.jobs.views.gradients import GradientsJob
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.model.anatomy import OUTPUT_EMBEDDING as OUTPUT_WEIGHT
 from forgetting.model.anatomy import Anatomy, uniform_name
 from forgetting.training.batches import question_batch
 from forgetting.training.step import BatchLoss
-from forgetting.views.inputs import Checkpoints, evenly_spaced_persons, read_model
+from forgetting.views.inputs import Checkpoints, evenly_spaced_units, read_model
 
 LATEST = 200
 """The last of the early steps at which gradients are compared; of the later checkpoints only the end is."""
-PERSONS = 30
-"""Of each task, evenly spaced over those that it trains on: 180 questions, in two halves of 15 persons."""
+UNITS = 30
+"""Of each task, evenly spaced over those that it trains on: 180 questions, in two halves of 15 units."""
 TASKS = {"task0": "task0_train", "task1": "task1"}
-"""The groups of persons whose questions make the gradient of each task."""
+"""The splits whose questions make the gradient of each task."""
 COMPARISONS = {
     "task0_task1": ("task0", "task1"),
     "task0_shuffled": ("task0", "shuffled"),
     "task0_halves": ("task0", "task0"),
     "task1_halves": ("task1", "task1"),
 }
-"""Name of a cosine: the two gradients. shuffled: of Task 1 questions whose answers are those of other persons."""
+"""Name of a cosine: the two gradients. shuffled: of Task 1 questions whose answers are those of other units."""
 ALL, BLOCKS, BLOCK, EMBEDDING, OUTPUT_EMBEDDING = "all", "blocks", "block", "embedding", "output_embedding"
 _WHOLE = -1
 """`layer` of what is no single layer."""
-Halves = tuple[Questions, Questions]
+Halves = tuple[Items, Items]
 
 
-def halves(questions: Questions, persons: int = PERSONS) -> Halves:
-    """The questions of every other one of `persons` evenly spaced persons, and those of the persons between them."""
-    asked = evenly_spaced_persons(questions, persons)
-    everyone = np.unique(asked.person)
-    return asked.of_persons(everyone[::2]), asked.of_persons(everyone[1::2])
+def halves(questions: Items, units: int = UNITS) -> Halves:
+    """The questions of every other one of `units` evenly spaced units, and those of the units between them."""
+    asked = evenly_spaced_units(questions, units)
+    everyone = np.unique(asked.unit)
+    return asked.of_units(everyone[::2]), asked.of_units(everyone[1::2])
 
 
-def sampled(questions: Questions, seed: int) -> dict[str, Halves]:
+def sampled(questions: Items, seed: int) -> dict[str, Halves]:
     """The two halves of the questions of task0, task1 and shuffled."""
-    found = {task: halves(questions.of_groups(group)) for task, group in TASKS.items()}
+    found = {task: halves(questions.of(split)) for task, split in TASKS.items()}
     first, second = (half.with_shuffled_answers(seed) for half in found["task1"])
     return found | {"shuffled": (first, second)}
 
 
-def gradient(model: PreTrainedModel, questions: Questions, batch_size: int) -> dict[str, Tensor]:
+def gradient(model: PreTrainedModel, questions: Items, batch_size: int) -> dict[str, Tensor]:
     """Gradient of the mean loss (nats an answer token) over all of the questions by parameter name, in the shapes of the parameters.
 
     Leaves the weights, their `grad` and the mode of the model as they were; a model in training mode would drop units at random.
@@ -116,7 +116,7 @@ def compared_steps(checkpoints: Checkpoints) -> list[int]:
     return [step for step in checkpoints.steps if step <= LATEST or step == checkpoints.last]
 
 
-def gradients(job: GradientsJob, checkpoints: Checkpoints, questions: Questions, device: torch.device) -> pd.DataFrame:
+def gradients(job: GradientsJob, checkpoints: Checkpoints, questions: Items, device: torch.device) -> pd.DataFrame:
     """Rows of GRADIENTS for each of `compared_steps`; one model is in memory at a time."""
     asked = sampled(questions, job.seed)
     rows: list[tuple[object, ...]] = []

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.data.points import TASK1_EARLY, TASK1_END, early_step
 from forgetting.errors import StudyError
 from forgetting.model.anatomy import uniform_name
@@ -87,13 +87,13 @@ def parameter_vector(weights: Mapping[str, Tensor], names: Iterable[str]) -> Ten
         raise StudyError(f"a checkpoint has no weight {error.args[0]!r}; it has {sorted(weights)[:3]} and so on") from None
 
 
-def evenly_spaced_persons(questions: Questions, persons: int) -> Questions:
-    """All questions of at most `persons` persons (at least one), evenly spaced over those there are.
+def evenly_spaced_units(questions: Items, units: int) -> Items:
+    """All questions of at most `units` units (at least one), evenly spaced over those there are.
 
-    Whole persons, because every n-th question may belong to the same few attributes.
+    Whole units, because every n-th question may belong to the same few kinds.
     """
-    everyone = np.unique(questions.person)
-    if persons >= len(everyone):
+    everyone = np.unique(questions.unit)
+    if units >= len(everyone):
         return questions
-    chosen = np.linspace(0, len(everyone) - 1, max(1, persons)).round().astype(int)
-    return questions.of_persons(everyone[chosen])
+    chosen = np.linspace(0, len(everyone) - 1, max(1, units)).round().astype(int)
+    return questions.of_units(everyone[chosen])

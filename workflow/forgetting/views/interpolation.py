@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 
 from forgetting.config.jobs.views.landscape import LandscapeJob
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights
-from forgetting.views.landscape import GROUPS, Layout
+from forgetting.views.landscape import SPLITS, Layout
 from forgetting.views.recovered import Recovered
 from forgetting.views.scores import Floats, Scores, one_thread_each
 from forgetting.views.shared_prefix import answer_scorer
@@ -28,7 +28,7 @@ def segments(checkpoints: Checkpoints, recovered: Recovered) -> dict[str, tuple[
 
 
 def interpolation(
-    job: LandscapeJob, checkpoints: Checkpoints, recovered: Recovered, questions: Questions, device: torch.device
+    job: LandscapeJob, checkpoints: Checkpoints, recovered: Recovered, questions: Items, device: torch.device
 ) -> pd.DataFrame:
     """Both losses and accuracies along every segment, and its barriers: rows of INTERPOLATION.
 
@@ -36,7 +36,7 @@ def interpolation(
     """
     model = read_model(checkpoints.folders[0], torch.device("cpu"))
     layout = Layout.of(model)
-    asked = questions.of_groups(*GROUPS.values()).first_persons(job.persons_per_group)
+    asked = questions.of(*SPLITS.values()).first_units(job.units_per_split)
     scorer = answer_scorer(model, asked, device)
     frames = []
     for name, (start, end) in segments(checkpoints, recovered).items():
@@ -50,18 +50,18 @@ def interpolation(
 
 
 def segment_frame(scores: Scores, positions: Floats) -> pd.DataFrame:
-    """Loss and accuracy of each group at each position, and its two barriers: columns group, metric, position, value, error."""
+    """Loss and accuracy of each split at each position, and its two barriers: columns split, metric, position, value, error."""
     rows = []
-    for group in GROUPS.values():
-        (loss, loss_error), (accuracy, accuracy_error) = scores.loss(group), scores.exact_match(group)
-        rows += [(group, "loss", *row) for row in zip(positions, loss, loss_error, strict=True)]
-        rows += [(group, "exact_match", *row) for row in zip(positions, accuracy, accuracy_error, strict=True)]
+    for split in SPLITS.values():
+        (loss, loss_error), (accuracy, accuracy_error) = scores.loss(split), scores.exact_match(split)
+        rows += [(split, "loss", *row) for row in zip(positions, loss, loss_error, strict=True)]
+        rows += [(split, "exact_match", *row) for row in zip(positions, accuracy, accuracy_error, strict=True)]
         for metric, weights in zip(("barrier", "barrier_above_line"), barrier_weights(loss, positions), strict=True):
             top = int(weights.argmax())
-            value, error = scores.combined(weights).loss(group)
+            value, error = scores.combined(weights).loss(split)
             inside = 0 < top < len(positions) - 1
-            rows.append((group, metric, positions[top], value, error) if inside else (group, metric, np.nan, 0.0, np.nan))
-    return pd.DataFrame(rows, columns=["group", "metric", "position", "value", "error"])
+            rows.append((split, metric, positions[top], value, error) if inside else (split, metric, np.nan, 0.0, np.nan))
+    return pd.DataFrame(rows, columns=["split", "metric", "position", "value", "error"])
 
 
 def barrier_weights(loss: Floats, positions: Floats) -> tuple[Floats, Floats]:

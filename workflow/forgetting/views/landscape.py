@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from forgetting.config.jobs.views.landscape import LandscapeJob
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.data.points import REFERENCE_ORIGIN
 from forgetting.errors import StudyError
 from forgetting.model.anatomy import uniform_name
@@ -29,7 +29,7 @@ from forgetting.views.recovered import Recovered
 from forgetting.views.scores import AnswerScorer, Scores, Weights, one_thread_each
 from forgetting.views.shared_prefix import answer_scorer
 
-GROUPS = {"task0": "task0_test", "task1": "task1"}
+SPLITS = {"task0": "task0_test", "task1": "task1"}
 """Which questions each loss is about."""
 _CHUNK = 1 << 22
 _DEGENERATE = 1e-5
@@ -152,24 +152,22 @@ def plane_through(checkpoints: Checkpoints, axes: str, read: Callable[[int], Ten
     return Plane.reference(read(start), read(bend), read(checkpoints.last))
 
 
-def spread_questions(questions: Questions, count: int) -> Questions:
-    """At most `count` questions about as many persons as possible, evenly spaced, with every attribute equally often.
+def spread_questions(questions: Items, count: int) -> Items:
+    """At most `count` questions about as many units as possible, evenly spaced, with every kind equally often.
 
-    The questions of one person are not independent, so one question each of many persons tells more than all six of a few.
+    The questions of one unit are not independent, so one question each of many units tells more than all six of a few.
     """
-    persons, of_person = np.unique(questions.person, return_inverse=True)
-    attributes, of_attribute = np.unique(questions.attribute, return_inverse=True)
-    chosen = np.unique(np.linspace(0, len(persons) - 1, min(count, len(persons))).round().astype(int))
-    rank = np.full(len(persons), -1)
+    units, of_unit = np.unique(questions.unit, return_inverse=True)
+    kinds, of_kind = np.unique(questions.kind, return_inverse=True)
+    chosen = np.unique(np.linspace(0, len(units) - 1, min(count, len(units))).round().astype(int))
+    rank = np.full(len(units), -1)
     rank[chosen] = np.arange(len(chosen))
-    rows = np.flatnonzero(rank[of_person] >= 0)
-    turn = (of_attribute[rows] - rank[of_person[rows]]) % len(attributes)
-    return questions.select(np.sort(rows[np.lexsort((rank[of_person[rows]], turn))][:count]))
+    rows = np.flatnonzero(rank[of_unit] >= 0)
+    turn = (of_kind[rows] - rank[of_unit[rows]]) % len(kinds)
+    return questions.select(np.sort(rows[np.lexsort((rank[of_unit[rows]], turn))][:count]))
 
 
-def landscape(
-    job: LandscapeJob, checkpoints: Checkpoints, recovered: Recovered, questions: Questions, device: torch.device
-) -> pd.DataFrame:
+def landscape(job: LandscapeJob, checkpoints: Checkpoints, recovered: Recovered, questions: Items, device: torch.device) -> pd.DataFrame:
     """Losses of `task0_test`, `task1` and their mean on the plane, and every checkpoint of Task 1 and of the recovery from it projected
     onto it: rows of LANDSCAPE."""
     settings = job.landscape
@@ -187,7 +185,7 @@ def landscape(
         path.append((kind, step, epochs, alpha, beta, plane.measure(weights.sub_(vector(checkpoints.weights(step))))[2]))
     paths = pd.DataFrame(path, columns=["kind", "step", "epochs", "alpha", "beta", "in_plane"])
 
-    chosen = [spread_questions(questions.of_groups(group), settings.questions) for group in GROUPS.values()]
+    chosen = [spread_questions(questions.of(split), settings.questions) for split in SPLITS.values()]
     scorer = answer_scorer(model, chosen[0].joined_with(chosen[1]), device)
     alphas, betas = (grid_axis(paths[axis].to_numpy(), settings.margin, settings.grid) for axis in ("alpha", "beta"))
     grid = grid_frame(scores_on_plane(scorer, layout, plane, alphas, betas), alphas, betas)
@@ -198,7 +196,7 @@ def grid_frame(scores: Scores, alphas: NDArray[np.float64], betas: NDArray[np.fl
     """One row a point of the grid: coordinates, losses and their standard errors."""
     alpha, beta = np.meshgrid(alphas, betas)
     frame = pd.DataFrame({"kind": "grid", "step": -1, "alpha": alpha.ravel(), "beta": beta.ravel()})
-    for task, group in GROUPS.items():
-        loss, error = scores.loss(group)
+    for task, split in SPLITS.items():
+        loss, error = scores.loss(split)
         frame[f"{task}_loss"], frame[f"{task}_error"] = loss.ravel(), error.ravel()
     return frame.assign(mean_loss=(frame["task0_loss"] + frame["task1_loss"]) / 2)

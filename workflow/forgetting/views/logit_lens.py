@@ -1,7 +1,7 @@
 """Logit lens: at which depth does the right answer lead, if the model had to answer there? (docs/views.md)
 
 The residual stream of every layer at the last prompt token goes through the final norm and the output embedding, and the right value's
-first token is ranked among the first tokens of the attribute's values and among the whole vocabulary.
+first token is ranked among the first tokens of the kind's values and among the whole vocabulary.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.intervals import clustered_wilson
 from forgetting.model.anatomy import Anatomy, output_weight
-from forgetting.views.measured import Measured, person_means, with_interval
+from forgetting.views.measured import Measured, unit_means, with_interval
 
 Values = Mapping[str, Tensor]
-"""First answer tokens of each attribute's values, ascending."""
+"""First answer tokens of each kind's values, ascending."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,24 @@ class Ranks:
     among_vocabulary: Tensor
 
 
-def first_answer_tokens(questions: Questions) -> Tensor:
+def first_answer_tokens(questions: Items) -> Tensor:
     """(n,)"""
     return questions.ids[torch.arange(len(questions)), questions.prompt_length]
 
 
-def attribute_values(questions: Questions) -> dict[str, Tensor]:
-    """First tokens of the answers that occur, by attribute. To miss no value, `questions` are to be those of all persons of the data."""
+def kind_values(questions: Items) -> dict[str, Tensor]:
+    """First tokens of the answers that occur, by kind. To miss no value, `questions` are to be those of all units of the data."""
     first = first_answer_tokens(questions)
-    return {name: first[torch.from_numpy(questions.attribute == name)].unique() for name in np.unique(questions.attribute)}
+    return {name: first[torch.from_numpy(questions.kind == name)].unique() for name in np.unique(questions.kind)}
 
 
 @torch.inference_mode()
-def lens_ranks(model: PreTrainedModel, states: Tensor, questions: Questions, values: Values, batch_size: int) -> Ranks:
+def lens_ranks(model: PreTrainedModel, states: Tensor, questions: Items, values: Values, batch_size: int) -> Ranks:
     """`states`: (layers + 1, n, d) of `questions`, before the final norm. `batch_size` questions at a time meet the vocabulary."""
     norm, output = Anatomy(model.config).final_norm(model), output_weight(model)
     right = first_answer_tokens(questions)
     ranks = torch.empty(2, *states.shape[:2])
-    members = [(torch.from_numpy(np.flatnonzero(questions.attribute == name)), values[name]) for name in np.unique(questions.attribute)]
+    members = [(torch.from_numpy(np.flatnonzero(questions.kind == name)), values[name]) for name in np.unique(questions.kind)]
     for layer, stream in enumerate(states):
         for asked, candidates in members:
             for rows in asked.split(batch_size):
@@ -73,33 +73,33 @@ def lens_depth(leads: Tensor) -> Tensor:
     return len(leads) - leads.flip(0).long().cumprod(0).sum(0)
 
 
-def measure_lens(ranks: Ranks, questions: Questions, values: Values) -> list[tuple[int, str, Measured]]:
+def measure_lens(ranks: Ranks, questions: Items, values: Values) -> list[tuple[int, str, Measured]]:
     """(layer, metric, number) for the questions.
 
-    lens_rank and lens_lead: mean rank among the values of the attribute, and the share of questions whose right token has rank 1 there;
+    lens_rank and lens_lead: mean rank among the values of the kind, and the share of questions whose right token has rank 1 there;
     lens_vocabulary_rank and lens_vocabulary_lead: the same among all tokens. Chance of lens_rank: the mean rank in a random order of the
-    values. Chance of lens_lead: always the most frequent first token of each attribute of these questions. lens_depth: the mean of
+    values. Chance of lens_lead: always the most frequent first token of each kind of these questions. lens_depth: the mean of
     `lens_depth` among the values, where a question that the last layer does not answer counts as one layer beyond the last; filed under
-    the last layer. Intervals are over persons.
+    the last layer. Intervals are over units.
     """
-    sizes = np.array([len(values[name]) for name in questions.attribute])
-    persons = questions.person
+    sizes = np.array([len(values[name]) for name in questions.kind])
+    units = questions.unit
     rows: list[tuple[int, str, Measured]] = []
     for prefix, found, chance_rank, chance_lead in (
         ("lens", ranks.among_values, float((sizes.mean() + 1) / 2), modal_share(questions)),
         ("lens_vocabulary", ranks.among_vocabulary, float("nan"), float("nan")),
     ):
-        draws = person_means(found.T, persons)
+        draws = unit_means(found.T, units)
         for layer, of_layer in enumerate(found):
             rows.append((layer, f"{prefix}_rank", with_interval(draws[:, layer], chance_rank)))
-            rows.append((layer, f"{prefix}_lead", Measured(*clustered_wilson((of_layer == 1).numpy(), persons), chance_lead)))
+            rows.append((layer, f"{prefix}_lead", Measured(*clustered_wilson((of_layer == 1).numpy(), units), chance_lead)))
     depth = lens_depth(ranks.among_values == 1)
-    rows.append((len(ranks.among_values) - 1, "lens_depth", with_interval(person_means(depth, persons))))
+    rows.append((len(ranks.among_values) - 1, "lens_depth", with_interval(unit_means(depth, units))))
     return rows
 
 
-def modal_share(questions: Questions) -> float:
-    """How often the most frequent first answer token of its attribute is right, over all the questions."""
+def modal_share(questions: Items) -> float:
+    """How often the most frequent first answer token of its kind is right, over all the questions."""
     first = first_answer_tokens(questions).numpy()
-    modal: NDArray[np.intp] = np.array([np.bincount(first[questions.attribute == name]).max() for name in np.unique(questions.attribute)])
+    modal: NDArray[np.intp] = np.array([np.bincount(first[questions.kind == name]).max() for name in np.unique(questions.kind)])
     return float(modal.sum() / len(questions))

@@ -1,6 +1,6 @@
-"""Numbers with an interval over persons and a chance level, as the views of hidden states report them.
+"""Numbers with an interval over units and a chance level, as the views of hidden states report them.
 
-A person's questions are not independent, so every interval resamples whole persons: percentiles of a seeded bootstrap, 95 %.
+A unit's questions are not independent, so every interval resamples whole units: percentiles of a seeded bootstrap, 95 %.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forgetting.intervals import TAILS, person_bootstrap
+from forgetting.intervals import TAILS, unit_bootstrap
 
 DRAWS = 400
 NOT_A_NUMBER = float("nan")
@@ -23,7 +23,7 @@ _CONSTANT = 1e-6
 
 
 class Measured(NamedTuple):
-    """A number, the interval that its persons give, the level that chance gives, and the 95 % range of chance (NaN where none applies)."""
+    """A number, the interval that its units give, the level that chance gives, and the 95 % range of chance (NaN where none applies)."""
 
     value: float
     low: float = NOT_A_NUMBER
@@ -33,9 +33,9 @@ class Measured(NamedTuple):
     chance_high: float = NOT_A_NUMBER
 
 
-def person_means(values: Tensor, persons: NDArray[np.integer]) -> Tensor:
-    """Means of `values` (n, ...) over all rows and over DRAWS resamples of the persons (n,): (1 + DRAWS, ...), float64, the data first."""
-    everyone, member = np.unique(persons, return_inverse=True)
+def unit_means(values: Tensor, units: NDArray[np.integer]) -> Tensor:
+    """Means of `values` (n, ...) over all rows and over DRAWS resamples of the units (n,): (1 + DRAWS, ...), float64, the data first."""
+    everyone, member = np.unique(units, return_inverse=True)
     index = torch.from_numpy(member.reshape(-1))
     rows = values.double().flatten(1) if values.dim() > 1 else values.double()[:, None]
     sums = torch.zeros(len(everyone), rows.shape[1], dtype=torch.float64).index_add_(0, index, rows)
@@ -45,9 +45,9 @@ def person_means(values: Tensor, persons: NDArray[np.integer]) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _resamples(persons: int) -> Tensor:
-    """How often each person counts, (1 + DRAWS, persons): once in the data, as often as drawn in a resample."""
-    return torch.cat([torch.ones(1, persons, dtype=torch.float64), torch.from_numpy(person_bootstrap(persons, DRAWS, _SEED))])
+def _resamples(units: int) -> Tensor:
+    """How often each unit counts, (1 + DRAWS, units): once in the data, as often as drawn in a resample."""
+    return torch.cat([torch.ones(1, units, dtype=torch.float64), torch.from_numpy(unit_bootstrap(units, DRAWS, _SEED))])
 
 
 def with_interval(draws: Tensor, chance: float = NOT_A_NUMBER, chance_range: tuple[float, float] | None = None) -> Measured:

@@ -1,4 +1,4 @@
-"""Among all values of its attribute, how likely is the right answer? (own_pool_rank of docs/definitions.md)
+"""Among all values of its kind, how likely is the right answer? (own_pool_rank of docs/definitions.md)
 
 Exact match asks that the right tokens lead the whole vocabulary. A model that has lost the form of an answer can fail that and still
 prefer the right value to every other value: then the fact is there, and no training was needed to see it.
@@ -17,15 +17,14 @@ from torch import Tensor
 from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
-from forgetting.config.sections import ATTRIBUTES
-from forgetting.data.items import PADDING, Questions
+from forgetting.data.items import PADDING, Items
 from forgetting.intervals import clustered_mean, clustered_wilson
 from forgetting.model.anatomy import output_weight
 
 
 @dataclass(frozen=True)
 class ValuePool:
-    """The V values of an attribute as a tree of tokens: N beginnings of values, found on M paths of at most L tokens.
+    """The V values of a kind as a tree of tokens: N beginnings of values, found on M paths of at most L tokens.
 
     paths (M, L): the longest beginnings, padded on the right. path, length (N,): the path that each beginning is on, and its length.
     beginning, token (V, K): for each token of a value the beginning that predicts it, and its id; `there` (V, K) is false in padding.
@@ -40,7 +39,7 @@ class ValuePool:
     values: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, questions: Questions) -> Self:
+    def of(cls, questions: Items) -> Self:
         """The distinct answers of `questions`, without their end tokens."""
         values = sorted({_value(questions, row) for row in range(len(questions))})
         beginnings = {value[:size] for value in values for size in range(len(value))}
@@ -78,7 +77,7 @@ class ValuePool:
         return each.where(self.there.to(device), 0).double().sum(1).cpu()
 
 
-def _value(questions: Questions, row: int) -> tuple[int, ...]:
+def _value(questions: Items, row: int) -> tuple[int, ...]:
     start, length = int(questions.prompt_length[row]), int(questions.answer_length[row])
     return tuple(questions.ids[row, start : start + length - 1].tolist())
 
@@ -89,35 +88,35 @@ def _padded(rows: list[tuple[int, ...]] | list[list[int]]) -> Tensor:
     return torch.tensor([[*row, *[PADDING] * (columns - len(row))] for row in rows], dtype=torch.long).reshape(len(rows), columns)
 
 
-def value_pools(questions: Questions) -> dict[str, ValuePool]:
-    """The values of each attribute that occur. To miss none, `questions` are to be those of all persons of the data."""
-    return {name: ValuePool.of(questions.select(questions.attribute == name)) for name in np.unique(questions.attribute)}
+def value_pools(questions: Items) -> dict[str, ValuePool]:
+    """The values of each kind that occur. To miss none, `questions` are to be those of all units of the data."""
+    return {name: ValuePool.of(questions.select(questions.kind == name)) for name in np.unique(questions.kind)}
 
 
-def own_pool_ranks(model: PreTrainedModel, questions: Questions, pools: Mapping[str, ValuePool]) -> np.ndarray:
-    """(n,) rank of the right answer among the values of its attribute, by likelihood: 1 is the top, ties share the mean of their ranks.
+def own_pool_ranks(model: PreTrainedModel, questions: Items, pools: Mapping[str, ValuePool]) -> np.ndarray:
+    """(n,) rank of the right answer among the values of its kind, by likelihood: 1 is the top, ties share the mean of their ranks.
 
     The end token is left out: the probability is that of an answer which begins with the value.
     """
     device, ranks = next(model.parameters()).device, np.empty(len(questions))
     for row in range(len(questions)):
-        pool = pools[questions.attribute[row]]
+        pool = pools[questions.kind[row]]
         likelihood = pool.log_likelihoods(model, questions.ids[row, : questions.prompt_length[row]].to(device))
         own = likelihood[pool.values.index(_value(questions, row))]
         ranks[row] = 1 + (likelihood > own).sum() + ((likelihood == own).sum() - 1) / 2
     return ranks
 
 
-def pool_rank_rows(questions: Questions, ranks: np.ndarray, pools: Mapping[str, ValuePool]) -> pd.DataFrame:
-    """Columns group, attribute, metric, value, n, low, high: exact_match (the right value is the likeliest of the attribute),
+def pool_rank_rows(questions: Items, ranks: np.ndarray, pools: Mapping[str, ValuePool]) -> pd.DataFrame:
+    """Columns split, kind, metric, value, n, low, high: exact_match (the right value is the likeliest of the kind),
     own_pool_rank (1 is the top), and own_pool_percentile (share of the other values that are likelier; chance 0.5)."""
-    sizes = np.array([len(pools[name].values) for name in questions.attribute])
-    frame = pd.DataFrame({"group": questions.group, "attribute": questions.attribute, "person": questions.person})
+    sizes = np.array([len(pools[name].values) for name in questions.kind])
+    frame = pd.DataFrame({"split": questions.split, "kind": questions.kind, "unit": questions.unit})
     frame = frame.assign(exact_match=ranks == 1, own_pool_rank=ranks, own_pool_percentile=(ranks - 1) / (sizes - 1))
     rows: list[tuple[object, ...]] = []
-    for attribute in ("all", *ATTRIBUTES):
-        for group, cell in frame[(frame["attribute"] == attribute) | (attribute == "all")].groupby("group"):
+    for kind in ("all", *questions.kinds):
+        for split, cell in frame[(frame["kind"] == kind) | (kind == "all")].groupby("split"):
             for metric in ("exact_match", "own_pool_rank", "own_pool_percentile"):
-                interval = (clustered_wilson if metric == "exact_match" else clustered_mean)(cell[metric].astype(float), cell["person"])
-                rows.append((group, attribute, metric, interval.value, len(cell), interval.low, interval.high))
-    return pd.DataFrame(rows, columns=["group", "attribute", "metric", "value", "n", "low", "high"])
+                interval = (clustered_wilson if metric == "exact_match" else clustered_mean)(cell[metric].astype(float), cell["unit"])
+                rows.append((split, kind, metric, interval.value, len(cell), interval.low, interval.high))
+    return pd.DataFrame(rows, columns=["split", "kind", "metric", "value", "n", "low", "high"])

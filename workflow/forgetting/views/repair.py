@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forgetting.config.sections import ATTRIBUTES
-from forgetting.data.items import Questions
-from forgetting.intervals import PROPORTIONS, TAILS, Interval, person_bootstrap, wilson
+from forgetting.data.items import Items
+from forgetting.intervals import TAILS, Interval, unit_bootstrap, wilson
+from forgetting.schemas.facts import EXACT
 from forgetting.views.answer_change import GROUPINGS, ROWS_AT_ONCE, Change, Space, leading
 
 KNOWN = (1, 2, 4, 8, 16, 32, 64)
-"""From how many facts, or persons with all their facts, the shift is estimated."""
-UNITS = ("facts", "persons")
-CASES = {"logits": list(product(GROUPINGS, UNITS)), "residual_stream": [("attribute_position", "persons")]}
-"""(grouping, unit) by space. In the residual stream every draw costs a product with the output embedding, so only one case is measured."""
-POOL_PERSONS = 128
+"""From how many facts, or units with all their facts, the shift is estimated."""
+COUNTED = ("facts", "units")
+CASES = {"logits": list(product(GROUPINGS, COUNTED)), "residual_stream": [("kind_position", "units")]}
+"""(grouping, counted) by space. In the residual stream every draw costs a product with the output embedding, so there is one case."""
+POOL_UNITS = 128
 """Of `task0_train`, from which the facts are drawn."""
 REPAIR_DRAWS = 10
 BOOTSTRAP_DRAWS = 1000
@@ -30,7 +30,7 @@ BOOTSTRAP_DRAWS = 1000
 def repaired(space: Space, known: Change, asked: Change, grouping: str, draws: Iterable[NDArray[np.integer]]) -> Tensor:
     """Right tokens (C, R) of `asked` after subtracting the mean change of some questions of `known`.
 
-    draws: C arrays of question numbers of `known`. Groups in which a draw has no token (other attributes, longer answers) stay as they are.
+    draws: C arrays of question numbers of `known`. Groups in which a draw has no token (other kinds, longer answers) stay as they are.
     """
     group, asked_group = known.tokens.groups(grouping), asked.tokens.groups(grouping)
     groups = int(torch.cat([group, asked_group]).max()) + 1
@@ -52,44 +52,44 @@ def repaired(space: Space, known: Change, asked: Change, grouping: str, draws: I
     return right
 
 
-def random_draws(questions: Questions, unit: str, known: int, seed: int) -> list[NDArray[np.integer]]:
-    """Question numbers of REPAIR_DRAWS random choices of `known` facts, or of `known` persons with all their facts."""
-    generator = np.random.default_rng([seed, known, UNITS.index(unit)])
-    if unit == "facts":
+def random_draws(questions: Items, counted: str, known: int, seed: int) -> list[NDArray[np.integer]]:
+    """Question numbers of REPAIR_DRAWS random choices of `known` facts, or of `known` units with all their facts."""
+    generator = np.random.default_rng([seed, known, COUNTED.index(counted)])
+    if counted == "facts":
         return [generator.choice(len(questions), known, replace=False) for _ in range(REPAIR_DRAWS)]
-    everyone = np.unique(questions.person)
+    everyone = np.unique(questions.unit)
     chosen = [generator.choice(everyone, known, replace=False) for _ in range(REPAIR_DRAWS)]
-    return [np.flatnonzero(np.isin(questions.person, persons)) for persons in chosen]
+    return [np.flatnonzero(np.isin(questions.unit, units)) for units in chosen]
 
 
-def drawn_accuracy(right: NDArray[np.bool_], person: NDArray[np.int64], weights: NDArray[np.float64]) -> Interval:
-    """Mean of (C, n) answers over draws and questions; the interval is that of one random draw, for a bootstrap sample of persons.
+def drawn_accuracy(right: NDArray[np.bool_], unit: NDArray[np.int64], weights: NDArray[np.float64]) -> Interval:
+    """Mean of (C, n) answers over draws and questions; the interval is that of one random draw, for a bootstrap sample of units.
 
-    person (n,): numbers 0 to P - 1; weights (bootstrap samples, P): how often each person is in each.
+    unit (n,): numbers 0 to P - 1; weights (bootstrap samples, P): how often each unit is in each.
     """
-    sizes = np.bincount(person)
-    totals = np.stack([np.bincount(person, answers, len(sizes)) for answers in right.astype(float)], axis=1)
+    sizes = np.bincount(unit)
+    totals = np.stack([np.bincount(unit, answers, len(sizes)) for answers in right.astype(float)], axis=1)
     low, high = np.quantile(weights @ totals / (weights @ sizes)[:, None], TAILS)
-    if low == high:  # all answers alike: resampled persons cannot say how sure that is
+    if low == high:  # all answers alike: resampled units cannot say how sure that is
         low, high = wilson(right.mean() * len(sizes), len(sizes))
     return Interval(float(right.mean()), float(low), float(high))
 
 
 def repair_rows(space: Space, known: Change, asked: Change, seed: int) -> pd.DataFrame:
-    """Rows of COMMON_SHIFT_REPAIR for one checkpoint and space; numbers of facts or persons that `known` does not have are left out."""
+    """Rows of COMMON_SHIFT_REPAIR for one checkpoint and space; numbers of facts or units that `known` does not have are left out."""
     questions, of = known.tokens.questions, asked.tokens.questions
-    available = {"facts": len(questions), "persons": len(np.unique(questions.person))}
-    person = np.unique(of.person, return_inverse=True)[1]
-    weights = person_bootstrap(int(person.max()) + 1, BOOTSTRAP_DRAWS, seed)
+    available = {"facts": len(questions), "units": len(np.unique(questions.unit))}
+    unit = np.unique(of.unit, return_inverse=True)[1]
+    weights = unit_bootstrap(int(unit.max()) + 1, BOOTSTRAP_DRAWS, seed)
     rows: list[tuple[object, ...]] = []
-    for grouping, unit in CASES[space.name]:
-        counts = [count for count in KNOWN if count <= available[unit]]
-        draws = [draw for count in counts for draw in random_draws(questions, unit, count, seed)]
+    for grouping, counted in CASES[space.name]:
+        counts = [count for count in KNOWN if count <= available[counted]]
+        draws = [draw for count in counts for draw in random_draws(questions, counted, count, seed)]
         answers = [asked.tokens.question_right(tokens) for tokens in repaired(space, known, asked, grouping, draws)]
-        for (number, count), (which, metric) in product(enumerate(counts), enumerate(PROPORTIONS)):
+        for (number, count), (which, metric) in product(enumerate(counts), enumerate(EXACT.proportions)):
             scored = np.stack([pair[which] for pair in answers[number * REPAIR_DRAWS :][:REPAIR_DRAWS]])
-            for attribute in ("all", *ATTRIBUTES):
-                some = slice(None) if attribute == "all" else of.attribute == attribute
-                rows.append((attribute, grouping, unit, count, metric, *drawn_accuracy(scored[:, some], person[some], weights)))
-    columns = ["attribute", "grouping", "unit", "known", "metric", *Interval._fields]
+            for kind in ("all", *of.kinds):
+                some = slice(None) if kind == "all" else of.kind == kind
+                rows.append((kind, grouping, counted, count, metric, *drawn_accuracy(scored[:, some], unit[some], weights)))
+    columns = ["kind", "grouping", "counted", "known", "metric", *Interval._fields]
     return pd.DataFrame(rows, columns=columns).assign(space=space.name, draws=REPAIR_DRAWS)

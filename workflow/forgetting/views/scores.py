@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
-from forgetting.data.items import Questions, answer_positions
+from forgetting.data.items import Items, answer_positions
 from forgetting.intervals import Floats, mean_and_error
 from forgetting.model.anatomy import output_weight, uniform_name
 from forgetting.training.loss import ROWS_AT_ONCE
@@ -38,19 +38,19 @@ class Scores:
 
     nats: Floats
     exact: Floats
-    questions: Questions
+    questions: Items
 
-    def loss(self, group: str) -> tuple[Floats, Floats]:
-        """Nats per answer token over the questions of a group at each point, and the standard error of it."""
-        return self._mean(self.nats, self.questions.answer_length.numpy(), group)
+    def loss(self, split: str) -> tuple[Floats, Floats]:
+        """Nats per answer token over the questions of a split at each point, and the standard error of it."""
+        return self._mean(self.nats, self.questions.answer_length.numpy(), split)
 
-    def exact_match(self, group: str) -> tuple[Floats, Floats]:
-        """Share of questions of a group with an exact answer at each point, and the standard error of it."""
-        return self._mean(self.exact, np.ones(len(self.questions)), group)
+    def exact_match(self, split: str) -> tuple[Floats, Floats]:
+        """Share of questions of a split with an exact answer at each point, and the standard error of it."""
+        return self._mean(self.exact, np.ones(len(self.questions)), split)
 
-    def _mean(self, values: Floats, weights: NDArray, group: str) -> tuple[Floats, Floats]:
-        rows = self.questions.group == group
-        return mean_and_error(values[..., rows], weights[rows], self.questions.person[rows])
+    def _mean(self, values: Floats, weights: NDArray, split: str) -> tuple[Floats, Floats]:
+        rows = self.questions.split == split
+        return mean_and_error(values[..., rows], weights[rows], self.questions.unit[rows])
 
     def combined(self, weights: Floats) -> Scores:
         """The scores summed over the first axis of points with these weights, so that its mean has an error too."""
@@ -60,7 +60,7 @@ class Scores:
 class AnswerScorer(Protocol):
     """Scores fixed questions with the architecture of a model and any weights."""
 
-    questions: Questions
+    questions: Items
 
     def __call__(self, weights: Weights) -> tuple[Floats, Floats]:
         """Of each question (Q,): summed nats of its answer tokens, and 1 where every answer token is the most likely one."""
@@ -70,7 +70,7 @@ class AnswerScorer(Protocol):
 class PlainScorer:
     """By plain forward passes, of a model of any family; its own weights are not used."""
 
-    def __init__(self, model: PreTrainedModel, questions: Questions, device: torch.device) -> None:
+    def __init__(self, model: PreTrainedModel, questions: Items, device: torch.device) -> None:
         self.questions, self.model, self.device = questions, model, device
         names = {id(parameter): uniform_name(name) for name, parameter in model.named_parameters()}
         self.names = {name: names[id(parameter)] for name, parameter in model.base_model.named_parameters()}

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 from transformers import PreTrainedModel
 
-from forgetting.data.items import Questions, answer_positions
+from forgetting.data.items import Items, answer_positions
 from forgetting.intervals import Floats
 from forgetting.model.anatomy import OUTPUT_EMBEDDING
 from forgetting.views.scores import AnswerScorer, PlainScorer, Weights, score_states
@@ -46,7 +46,7 @@ class PrefixTree:
     question: Tensor
 
     @classmethod
-    def of(cls, questions: Questions, device: torch.device) -> Self:
+    def of(cls, questions: Items, device: torch.device) -> Self:
         length = (questions.prompt_length + questions.answer_length - 1).numpy()
         ids, width = questions.ids.numpy(), int(length.max())
         prefix, place, count = np.zeros((len(questions), width), dtype=np.int64), [], 0
@@ -67,7 +67,7 @@ class PrefixTree:
         return cls(*(tensor.to(device) for tensor in (*arrays, answer, target, question)))
 
 
-def answer_scorer(model: PreTrainedModel, questions: Questions, device: torch.device) -> AnswerScorer:
+def answer_scorer(model: PreTrainedModel, questions: Items, device: torch.device) -> AnswerScorer:
     """The faster of the two scorers for this model."""
     return (PrefixScorer if PrefixScorer.fits(model) else PlainScorer)(model, questions, device)
 
@@ -75,7 +75,7 @@ def answer_scorer(model: PreTrainedModel, questions: Questions, device: torch.de
 class PrefixScorer:
     """Scores fixed questions with the architecture of `model`, one that `fits`, and any weights; its own weights are not used."""
 
-    def __init__(self, model: PreTrainedModel, questions: Questions, device: torch.device) -> None:
+    def __init__(self, model: PreTrainedModel, questions: Items, device: torch.device) -> None:
         self.config, self.questions = model.config, questions
         self.activation = model.gpt_neox.layers[0].mlp.act
         rows = np.arange(len(questions))

@@ -24,19 +24,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from forgetting.analysis.propositions import GROUP
+from forgetting.analysis.propositions import SPLIT
 from forgetting.config.jobs.views.states import StatesJob
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED
 from forgetting.model.anatomy import Anatomy
 from forgetting.views.alignment import alignment, row_directions, with_random_update
 from forgetting.views.depth import Row, measure_stream, stream_shifts
-from forgetting.views.inputs import evenly_spaced_persons, read_model
+from forgetting.views.inputs import evenly_spaced_units, read_model
 from forgetting.views.measured import Measured, is_constant
 
 STAGES = (TASK1_EARLY, TASK1_MATCHED, TASK1_END)
 """Checkpoints whose shift from `task0` is measured."""
-MOST_PERSONS = 100
+MOST_UNITS = 100
 """The inputs of every linear map are held in memory: 0.2 GB with twelve layers of width 768."""
 
 
@@ -59,7 +59,7 @@ class LinearMap:
         outputs = self.inputs @ self.weight.T
         return None if is_constant(outputs) else row_directions(outputs - outputs.mean(0), self.components)
 
-    def compare(self, change: Tensor, persons: NDArray[np.integer]) -> dict[str, Measured]:
+    def compare(self, change: Tensor, units: NDArray[np.integer]) -> dict[str, Measured]:
         """What the update `change` (d_out, d_in) does. Empty for a map that was not updated.
 
         update_on_leading_inputs: share of its squared norm that acts on the leading input directions. input_energy: share of the inputs'
@@ -77,7 +77,7 @@ class LinearMap:
             "input_energy": Measured(float((self.inputs @ inputs).square().sum() / self.inputs.square().sum())),
         }
         if self.leading_outputs is not None:
-            measured |= alignment(self.inputs @ change.T, self.leading_outputs, persons)
+            measured |= alignment(self.inputs @ change.T, self.leading_outputs, units)
         return measured
 
 
@@ -97,7 +97,7 @@ def _recorded_inputs(model: PreTrainedModel) -> Iterator[dict[str, Tensor]]:
 
 
 @torch.inference_mode()
-def map_inputs(model: PreTrainedModel, questions: Questions, batch_size: int) -> dict[str, Tensor]:
+def map_inputs(model: PreTrainedModel, questions: Items, batch_size: int) -> dict[str, Tensor]:
     """Inputs (n, d_in) of the linear maps at the last prompt token, by the name of the map's weight, on the CPU."""
     device = next(model.parameters()).device
     parts: dict[str, list[Tensor]] = {}
@@ -120,33 +120,33 @@ def map_weights(model: PreTrainedModel) -> Iterator[tuple[str, int, str, Tensor]
             yield name, layer + 1, component, part
 
 
-def linear_maps(model: PreTrainedModel, questions: Questions, components: int, batch_size: int) -> dict[tuple[int, str], LinearMap]:
+def linear_maps(model: PreTrainedModel, questions: Items, components: int, batch_size: int) -> dict[tuple[int, str], LinearMap]:
     """The maps of every block with their inputs, by block (1 is the first) and component."""
     inputs = {name: given.double() for name, given in map_inputs(model, questions, batch_size).items()}
     return {(layer, component): LinearMap(inputs[name], weight, components) for name, layer, component, weight in map_weights(model)}
 
 
-def measure_maps(maps: Mapping[tuple[int, str], LinearMap], after: PreTrainedModel, persons: NDArray[np.integer]) -> list[Row]:
+def measure_maps(maps: Mapping[tuple[int, str], LinearMap], after: PreTrainedModel, units: NDArray[np.integer]) -> list[Row]:
     """Rows on every linear map that the training up to `after` has updated."""
     rows: list[Row] = []
     for _, layer, component, weight in map_weights(after):
-        found = maps[layer, component].compare(weight - maps[layer, component].weight, persons)
+        found = maps[layer, component].compare(weight - maps[layer, component].weight, units)
         rows += [(layer, component, metric, numbers) for metric, numbers in found.items()]
     return rows
 
 
-def theory(job: StatesJob, folders: Mapping[str, Path], questions: Questions, device: torch.device) -> pd.DataFrame:
+def theory(job: StatesJob, folders: Mapping[str, Path], questions: Items, device: torch.device) -> pd.DataFrame:
     """What the propositions say something about, for every stage that `folders` (saved models by name, `task0` among them) has: rows of
     THEORY. Two models are in memory at a time."""
     components, batch_size = job.components, job.evaluation_batch_size
     before = read_model(folders["task0"], device)
-    asked = evenly_spaced_persons(questions.of_groups(GROUP), MOST_PERSONS)
+    asked = evenly_spaced_units(questions.of(SPLIT), MOST_UNITS)
     maps = linear_maps(before, asked, components, batch_size)
     rows: list[tuple[object, ...]] = []
     for stage in (stage for stage in STAGES if stage in folders):
         after = read_model(folders[stage], device)
-        found = measure_maps(maps, after, asked.person)
-        found += measure_stream(*stream_shifts(before, after, asked, batch_size), components, asked.person)
+        found = measure_maps(maps, after, asked.unit)
+        found += measure_stream(*stream_shifts(before, after, asked, batch_size), components, asked.unit)
         rows += [(stage, layer, component, metric, *numbers) for layer, component, metric, numbers in found]
     columns = ["after", "layer", "component", "metric", *Measured._fields]
-    return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm, group=GROUP)
+    return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm, split=SPLIT)

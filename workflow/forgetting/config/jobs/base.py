@@ -19,6 +19,7 @@ class Job(Strict):
     """The part of the study's configuration that the result of one job depends on. Subclasses add their sections.
 
     stage: the kind of job, as a column of its tables. arm: "none" for jobs that belong to no arm of Task 1.
+    Where a job scores answers, `scorer` names how (`evaluation/scorers.py`).
     """
 
     stage: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from forgetting.config.biography import Data
 from forgetting.config.jobs.base import Job
-from forgetting.config.sections import Data, Tokenizer
+from forgetting.config.sections import Tokenizer
 
 
 class DataJob(Job):

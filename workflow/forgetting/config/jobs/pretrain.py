@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from forgetting.config.biography import Data
 from forgetting.config.fields import Count, Precision
 from forgetting.config.jobs.base import Job
-from forgetting.config.sections import Data, Model, Pretrain
+from forgetting.config.sections import Model, Pretrain
 
 
 class PretrainJob(Job):

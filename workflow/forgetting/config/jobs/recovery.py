@@ -13,7 +13,7 @@ Probe = Literal["curve", "long", "short"]
 
 class RecoveryJob(Job):
     """probe: from which checkpoints the arm is recovered and for how long, see `recover_arm`. controls: whether it is trained on other
-    content, other form and fewer persons, too. Of the pretrained model and random weights the arm is `controls`."""
+    content, other form and fewer units, too. Of the pretrained model and random weights the arm is `controls`."""
 
     stage: Literal["recovery"] = "recovery"
     arm: str
@@ -21,5 +21,6 @@ class RecoveryJob(Job):
     probe: Probe
     controls: bool
     evaluation: Evaluation
+    scorer: str = "exact"
     precision: Precision
     checkpoint_precision: CheckpointPrecision

@@ -13,6 +13,7 @@ class Task0Job(Job):
     stage: Literal["task0"] = "task0"
     task0: Task0
     evaluation: Evaluation
+    scorer: str = "exact"
     precision: Precision
 
 

@@ -19,6 +19,7 @@ class Task1Job(Job):
     method: dict[str, Any]
     task1: Task1
     evaluation: Evaluation
+    scorer: str = "exact"
     precision: Precision
     every_checkpoint: bool
     checkpoint_precision: CheckpointPrecision

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.methods.base import Method, Setting
 from forgetting.methods.gradient_projection import WINDOW, Knobs
 from forgetting.methods.gradient_projection.projection import Subspace, remove_along_, unit_rows
@@ -213,7 +213,7 @@ def window_ends(setting: Setting, seed: int) -> tuple[dict[str, Tensor], dict[st
 
 
 @torch.no_grad()
-def input_moments(model: PreTrainedModel, questions: Questions) -> dict[str, Tensor]:
+def input_moments(model: PreTrainedModel, questions: Items) -> dict[str, Tensor]:
     """X^T X (in, in), float64, of the inputs X of every linear map, by the name of its weight: all tokens of prompts and answers."""
     maps = {name: module for _, name, module in Anatomy(model.config).maps(model)}
     output = next(name for name, weight in model.named_parameters() if weight is model.get_output_embeddings().weight)
@@ -242,13 +242,13 @@ def input_moments(model: PreTrainedModel, questions: Questions) -> dict[str, Ten
     return moments
 
 
-def seen_rows(questions: Questions) -> tuple[Tensor, Tensor]:
+def seen_rows(questions: Items) -> tuple[Tensor, Tensor]:
     """The tokens that occur in the questions, and their positions: rows of embeddings that Task 0 reads."""
     real = real_tokens(questions)
     return questions.ids[real].unique(), torch.arange(int(real.sum(1).max()))
 
 
-def real_tokens(questions: Questions) -> Tensor:
+def real_tokens(questions: Items) -> Tensor:
     """(n, T) bool: prompt, answer and end token, not the padding."""
     return torch.arange(questions.ids.shape[1]) < (questions.prompt_length + questions.answer_length)[:, None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.methods.base import Method, Setting
 from forgetting.methods.lamol import Knobs
 from forgetting.methods.lamol.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
@@ -19,7 +19,7 @@ class Lamol(Method):
     """Mixes questions that the model wrote itself into Task 1: `pseudo_share` (gamma) of them for each Task 1 question.
 
     Before Task 1 it samples gamma times as many texts as Task 1 has questions. The well-formed ones are trained on, right or wrong, and
-    with `duplicates` as often as they were sampled, but for those that name a person of `held_out`, whom no buffer may hold. However
+    with `duplicates` as often as they were sampled, but for those that hold a text of `held_out`, whom no buffer may hold. However
     many are left, a pass over Task 1 meets gamma times as many examples as questions: fewer are drawn more often. Without any, as from a
     model that never learned to write questions, Task 1 is plain. Task 1 has no language-modelling loss, because nothing is sampled after
     it. `stored_bytes` is 0: the model is the store, nothing of Task 0 is kept for the samples.
@@ -37,7 +37,7 @@ class Lamol(Method):
         distinct = list(dict.fromkeys(parsed))
         allowed = without_names(distinct, setting.held_out)
         usable = tokenise(allowed, setting.tokenizer)
-        self.pseudo: Questions = tokenise(without_names(parsed, setting.held_out), setting.tokenizer) if self.arm.duplicates else usable
+        self.pseudo: Items = tokenise(without_names(parsed, setting.held_out), setting.tokenizer) if self.arm.duplicates else usable
         self.prepared_rows = len(texts)
         self.counts = {
             "pseudo_generated": len(texts),
@@ -55,7 +55,7 @@ class Lamol(Method):
         return MixedBatches(task1, self.pseudo, self.proportion, self.setting.seed)
 
     def after_task(self) -> dict[str, float]:
-        """The yield, in texts: generated; of them parsed; of these distinct; and of the distinct ones, how many name a person of
+        """The yield, in texts: generated; of them parsed; of these distinct; and of the distinct ones, how many hold a text of
         `held_out`, ask a question of `task0_train`, also answer it right, and were used (neither held out nor unwritable). `pseudo_buffer`
         counts the used ones as often as they are in the buffer."""
         return dict(self.counts)

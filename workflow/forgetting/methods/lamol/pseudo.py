@@ -12,12 +12,12 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
-from forgetting.data.items import Questions, pad
+from forgetting.data.items import Items, pad
 from forgetting.data.ragged import Ragged
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, end_token
 
 PSEUDO = "pseudo"
-"""Group and attribute of a pseudo example."""
+"""Task, split and kind of a pseudo example."""
 NOBODY = -1
 SEPARATOR = "\nAnswer:"
 SEQUENCES_AT_ONCE = 128
@@ -71,7 +71,7 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\w+", text))
 
 
-def examples_of(questions: Questions, tokenizer: Tokenizer) -> list[Example]:
+def examples_of(questions: Items, tokenizer: Tokenizer) -> list[Example]:
     """The texts of tokenised questions, in their order."""
     lengths = zip(questions.prompt_length.tolist(), questions.answer_length.tolist(), strict=True)
     parts = [(ids[:prompt], ids[prompt : prompt + answer]) for ids, (prompt, answer) in zip(questions.ids.tolist(), lengths, strict=True)]
@@ -79,7 +79,7 @@ def examples_of(questions: Questions, tokenizer: Tokenizer) -> list[Example]:
     return [Example(*texts) for texts in zip(prompts, answers, strict=True)]
 
 
-def tokenise(examples: list[Example], tokenizer: Tokenizer) -> Questions:
+def tokenise(examples: list[Example], tokenizer: Tokenizer) -> Items:
     """The examples as questions of nobody, without those that the tokenizer cannot write: whose tokens are not those of the same text."""
     prompts, answers = [], []
     for example in examples:
@@ -89,6 +89,7 @@ def tokenise(examples: list[Example], tokenizer: Tokenizer) -> Questions:
             prompts.append(prompt)
             answers.append([*answer, end_token(tokenizer)])
     whole = Ragged.from_lists([prompt + answer for prompt, answer in zip(prompts, answers, strict=True)])
-    label = np.full(len(whole), PSEUDO, dtype=object)
+    label, nobody = np.full(len(whole), PSEUDO, dtype=object), np.full(len(whole), NOBODY)
     prompt_length, answer_length = (torch.tensor([len(row) for row in rows], dtype=torch.int64) for rows in (prompts, answers))
-    return Questions(pad(whole, np.arange(len(whole))), prompt_length, answer_length, np.full(len(whole), NOBODY), label, label)
+    ids, measured = pad(whole, np.arange(len(whole))), np.zeros(len(whole), dtype=bool)
+    return Items(ids, prompt_length, answer_length, label, label, nobody, label, measured, (PSEUDO,))

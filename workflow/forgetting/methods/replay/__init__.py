@@ -1,4 +1,4 @@
-"""Experience replay: questions of some stored Task 0 persons are mixed into Task 1."""
+"""Experience replay: questions of some stored Task 0 units are mixed into Task 1."""
 
 from __future__ import annotations
 

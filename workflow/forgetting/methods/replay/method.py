@@ -1,4 +1,4 @@
-"""Experience replay: questions of some stored Task 0 persons are mixed into Task 1."""
+"""Experience replay: questions of some stored Task 0 units are mixed into Task 1."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from forgetting.data.items import Questions
+from forgetting.data.items import Items
 from forgetting.methods.base import Method, Setting
 from forgetting.methods.replay import Knobs
 from forgetting.training.batches import Batch, Batches, EpochOrder, QuestionBatches, question_batch
@@ -15,7 +15,7 @@ BYTES_PER_TOKEN = 4
 
 
 class Replay(Method):
-    """Stores the questions of `share` of the Task 0 training persons.
+    """Stores the questions of `share` of the Task 0 training units.
 
     `mix: half` keeps the size of a batch, half of which is stored questions, as in the reference: a run needs twice the steps to see as
     many Task 1 questions. Otherwise each batch holds the same Task 1 questions as that of every other arm and stored ones beside them:
@@ -26,7 +26,7 @@ class Replay(Method):
 
     def before_task(self, setting: Setting) -> None:
         super().before_task(setting)
-        self.store = setting.task0_train.of_persons(stored_persons(setting.task0_train, self.arm.share, setting.seed))
+        self.store = setting.task0_train.of_units(stored_units(setting.task0_train, self.arm.share, setting.seed))
         self.stored_bytes = question_bytes(self.store)
 
     def batches(self) -> Batches:
@@ -38,14 +38,14 @@ class Replay(Method):
         return MixedBatches(task1, self.store, proportion, self.setting.seed)
 
 
-def stored_persons(task0_train: Questions, share: float, seed: int) -> np.ndarray:
-    """A random `share` of the persons (rounded, at least one), ascending. A larger share contains every smaller one."""
-    persons = np.unique(task0_train.person)
-    count = max(1, round(share * len(persons)))
-    return np.sort(np.random.default_rng([seed, 4]).permutation(persons)[:count])
+def stored_units(task0_train: Items, share: float, seed: int) -> np.ndarray:
+    """A random `share` of the units (rounded, at least one), ascending. A larger share contains every smaller one."""
+    units = np.unique(task0_train.unit)
+    count = max(1, round(share * len(units)))
+    return np.sort(np.random.default_rng([seed, 4]).permutation(units)[:count])
 
 
-def question_bytes(questions: Questions) -> int:
+def question_bytes(questions: Items) -> int:
     """What it takes to store the tokens of the questions and their answers."""
     return BYTES_PER_TOKEN * int((questions.prompt_length + questions.answer_length).sum())
 
@@ -53,7 +53,7 @@ def question_bytes(questions: Questions) -> int:
 class MixedBatches(Batches):
     """Task 1 batches with `proportion` times as many other questions added; a fraction is made up for over the steps."""
 
-    def __init__(self, task1: QuestionBatches, added: Questions, proportion: Fraction, seed: int) -> None:
+    def __init__(self, task1: QuestionBatches, added: Items, proportion: Fraction, seed: int) -> None:
         self.task1, self.per_step = task1, proportion * task1.order.batch_size
         self.both = task1.questions.joined_with(added)
         self.order = EpochOrder(len(added), 1, seed + 1)

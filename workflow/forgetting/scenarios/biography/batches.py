@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from forgetting.config.sections import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE, Data, Pretrain
+from forgetting.config.biography import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE, Data
+from forgetting.config.sections import Pretrain
 from forgetting.data.ragged import Ragged
 from forgetting.errors import StudyError
 from forgetting.scenarios.biography.rendering import Renderer, sentence_orders

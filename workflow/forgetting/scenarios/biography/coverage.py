@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from forgetting.config.sections import ATTRIBUTES, GROUPS
+from forgetting.config.biography import ATTRIBUTES, GROUPS
 from forgetting.data.ragged import Ragged
 
 NAMES, ANSWERS = "pretrained_name_tokens", "pretrained_answer_tokens"
@@ -17,7 +17,7 @@ NAMES, ANSWERS = "pretrained_name_tokens", "pretrained_answer_tokens"
 
 
 def token_coverage(group: np.ndarray, names: Ragged, answers: Ragged, pretrained: np.ndarray) -> pd.DataFrame:
-    """Rows group, attribute ("all"), metric, value, n (tokens), low, high (equal to value: every token is counted) for every group.
+    """Rows split (the group), kind ("all"), metric, value, n (tokens), low, high (equal to value: every token is counted) for every group.
 
     group: (persons,) names of groups. names: one row a person. answers: one row a (person, attribute), person by person, each ended by
     the end token. pretrained: (vocabulary,) bool, the tokens that pretraining predicts at least once.
@@ -35,4 +35,4 @@ def token_coverage(group: np.ndarray, names: Ragged, answers: Ragged, pretrained
             hits = pretrained[tokens[group[owner] == name]]
             share = float(hits.mean()) if len(hits) else float("nan")
             rows.append((name, "all", metric, share, len(hits), share, share))
-    return pd.DataFrame(rows, columns=["group", "attribute", "metric", "value", "n", "low", "high"])
+    return pd.DataFrame(rows, columns=["split", "kind", "metric", "value", "n", "low", "high"])

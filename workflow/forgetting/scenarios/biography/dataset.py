@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer as FastTokenizer
 
+from forgetting.config.biography import ATTRIBUTES, GROUPS, MEASURED_GROUPS, PRETRAINED_GROUPS, TASK_OF_GROUP, Data
 from forgetting.config.jobs.data import DataJob
-from forgetting.config.sections import ATTRIBUTES, GROUPS, PRETRAINED_GROUPS, Data
 from forgetting.data.ragged import Ragged
 from forgetting.errors import StudyError
 from forgetting.scenarios.biography.coverage import ANSWERS, NAMES, token_coverage
@@ -22,9 +22,9 @@ from forgetting.scenarios.biography.people import ValueTables, draw_people
 from forgetting.scenarios.biography.questions import CUE, read_other_wordings, read_questions
 from forgetting.scenarios.biography.rendering import Renderer, Template, disjoint_templates, read_templates, sentence_orders
 from forgetting.scenarios.biography.tokenizer import encode, end_token, save_tokenizer, train_tokenizer
+from forgetting.schemas.items import ITEMS
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.people import PEOPLE
-from forgetting.schemas.questions import QUESTIONS
 from forgetting.tables import atomic, write_table
 
 PERSONS_PER_CHUNK = 10_000
@@ -32,7 +32,7 @@ WORDS_OF_COVERAGE = {NAMES: "names", ANSWERS: "answers"}
 
 
 def build_data(job: DataJob, resources: Path, output: Path) -> None:
-    """Write people.parquet, qa.parquet, biographies.arrow, tokenizer/, floors.parquet, coverage.parquet, card.json and card.md into
+    """Write people.parquet, items.parquet, biographies.arrow, tokenizer/, floors.parquet, coverage.parquet, card.json and card.md into
     `output`; and what only controls of recovery train on: other_wordings.parquet (the questions of `task0_train`) and
     probe_biographies.arrow."""
     data = job.data
@@ -47,7 +47,7 @@ def build_data(job: DataJob, resources: Path, output: Path) -> None:
     renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
     write_table(people, output / "people.parquet", PEOPLE)
     save_tokenizer(tokenizer, output / "tokenizer")
-    _write_questions(people, prompts, renderer, tokenizer, output / "qa.parquet")
+    _write_questions(people, prompts, renderer, tokenizer, output / "items.parquet")
     trained = people[people["group"] == "task0_train"].reset_index(drop=True)
     reworded = Renderer(trained, templates, other, lambda strings: encode(tokenizer, strings), end, cue="")
     _write_questions(trained, other, reworded, tokenizer, output / "other_wordings.parquet")
@@ -76,10 +76,10 @@ def _training_text(people: pd.DataFrame, templates: dict[str, list[Template]], p
 
 
 def _write_questions(people: pd.DataFrame, texts: dict[str, str], renderer: Renderer, tokenizer: FastTokenizer, path: Path) -> None:
-    """Prompts and answers as QUESTIONS, streamed in chunks; checks that tok(prompt + answer) == tok(prompt) + tok(answer) for every row."""
+    """Prompts and answers as ITEMS, streamed in chunks; checks that tok(prompt + answer) == tok(prompt) + tok(answer) for every row."""
     prompts, answers = renderer.prompts(), renderer.answers()
     per_person = len(ATTRIBUTES)
-    with atomic(path) as part, pq.ParquetWriter(part, QUESTIONS, compression="zstd") as writer:
+    with atomic(path) as part, pq.ParquetWriter(part, ITEMS, compression="zstd") as writer:
         for start in range(0, len(people), PERSONS_PER_CHUNK):
             chunk = people.iloc[start : start + PERSONS_PER_CHUNK]
             rows = slice(start * per_person, (start + len(chunk)) * per_person)
@@ -88,15 +88,17 @@ def _write_questions(people: pd.DataFrame, texts: dict[str, str], renderer: Rend
             chunk_prompts, chunk_answers = prompts.slice(rows), answers.slice(rows)
             _check_boundaries(prompt, answer, chunk_prompts, chunk_answers, tokenizer)
             columns = [
-                np.repeat(chunk["person"].to_numpy(np.int32), per_person),
+                np.repeat(chunk["group"].map(TASK_OF_GROUP).to_numpy(), per_person),
                 np.repeat(chunk["group"].to_numpy(), per_person),
+                np.repeat(chunk["person"].to_numpy(np.int32), per_person),
                 np.tile(np.array(ATTRIBUTES), len(chunk)),
+                np.repeat(chunk["group"].isin(MEASURED_GROUPS).to_numpy(), per_person),
                 prompt,
                 answer,
                 _list_array(chunk_prompts),
                 _list_array(chunk_answers),
             ]
-            writer.write_table(pa.table(columns, schema=QUESTIONS))
+            writer.write_table(pa.table(columns, schema=ITEMS))
 
 
 def _check_boundaries(prompt: list[str], answer: list[str], prompts: Ragged, answers: Ragged, tokenizer: FastTokenizer) -> None:
@@ -157,7 +159,7 @@ def _write_card(
 ) -> None:
     """What the data holds, for machines (card.json) and for readers (card.md)."""
     prompts, answers = renderer.prompts().lengths, renderer.answers().lengths
-    overall = floors[(floors["group"] == "task0_test")]
+    overall = floors[(floors["split"] == "task0_test")]
     card = {
         "scale": job.scale,
         "seed": job.seed,
@@ -171,11 +173,9 @@ def _write_card(
         "tokens a prompt (mean, max)": [round(float(prompts.mean()), 1), int(prompts.max())],
         "tokens an answer with end token (mean, max)": [round(float(answers.mean()), 1), int(answers.max())],
         "share of tokens that pretraining has seen": {
-            f"{row.group} {WORDS_OF_COVERAGE[row.metric]}": round(row.value, 4) for row in coverage.itertuples(index=False)
+            f"{row.split} {WORDS_OF_COVERAGE[row.metric]}": round(row.value, 4) for row in coverage.itertuples(index=False)
         },
-        "modal-answer floor on task0_test": {
-            f"{row.attribute} {row.metric}": round(row.value, 4) for row in overall.itertuples(index=False)
-        },
+        "modal-answer floor on task0_test": {f"{row.kind} {row.metric}": round(row.value, 4) for row in overall.itertuples(index=False)},
     }
     with atomic(output / "card.json") as part:
         part.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from forgetting.config.sections import ATTRIBUTES, MEASURED_GROUPS
+from forgetting.config.biography import ATTRIBUTES, MEASURED_GROUPS
 from forgetting.data.ragged import Ragged
 from forgetting.intervals import wilson
 
@@ -16,8 +16,8 @@ def modal_answer_floors(people: pd.DataFrame, answers: Ragged) -> pd.DataFrame:
     The training persons are `task0_train`, and `task1` for the group `task1` itself.
 
     `answers` holds the answer tokens of every (person, attribute), person by person. `exact_match`: the modal value is right;
-    `first_token_hard`:
-    the modal first token of the answers is right. Columns group, attribute, metric, value, n, low, high (Wilson, 95 %).
+    `first_token_hard`: the modal first token of the answers is right. Columns split (the group), kind (the attribute), metric, value, n,
+    low, high (Wilson, 95 %).
     """
     members = {group: (people["group"] == group).to_numpy() for group in MEASURED_GROUPS}
     first = answers.tokens[answers.offsets[:-1]].reshape(len(people), len(ATTRIBUTES))
@@ -30,4 +30,4 @@ def modal_answer_floors(people: pd.DataFrame, answers: Ragged) -> pd.DataFrame:
             for name, hits in [*zip(ATTRIBUTES, of_group.T, strict=True), ("all", of_group.ravel())]:
                 low, high = wilson(hits.sum(), len(hits))
                 rows.append((group, name, metric, hits.mean(), len(hits), low, high))
-    return pd.DataFrame(rows, columns=["group", "attribute", "metric", "value", "n", "low", "high"])
+    return pd.DataFrame(rows, columns=["split", "kind", "metric", "value", "n", "low", "high"])

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forgetting.config.sections import ATTRIBUTES, GROUPS, Groups, Pools
+from forgetting.config.biography import ATTRIBUTES, GROUPS, Groups, Pools
 from forgetting.errors import StudyError
+from forgetting.schemas.people import PEOPLE
+from forgetting.tables import read_table
 
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
 FIRST_BIRTH_YEAR = 1900
@@ -126,3 +128,9 @@ def draw_people(groups: Groups, tables: ValueTables, seed: int) -> People:
     attributes = np.column_stack([chosen[:, 3:], tables.city_of_company[chosen[:, 7]]])
     group = np.repeat(np.arange(len(GROUPS)), [getattr(groups, name) for name in GROUPS])
     return People(chosen[:, :3], attributes, group)
+
+
+def held_out_names(data: Path) -> frozenset[str]:
+    """What no buffer of a method may hold: the full names of all persons but those of `task0_train`, from the data in this folder."""
+    people = read_table(data / "people.parquet", PEOPLE, ["group", "full_name"])
+    return frozenset(people.loc[people["group"] != "task0_train", "full_name"])

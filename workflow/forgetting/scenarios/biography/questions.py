@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from forgetting.config.sections import ATTRIBUTES
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.scenarios.biography.people import ResourceError, resource_text
 
 CUE = "\nAnswer:"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forgetting.config.sections import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE
+from forgetting.config.biography import ATTRIBUTES, TEMPLATES_PER_ATTRIBUTE
 from forgetting.data.ragged import Ragged
 from forgetting.scenarios.biography.people import ResourceError, resource_text
 from forgetting.scenarios.biography.questions import CUE

@@ -9,4 +9,4 @@ from forgetting.config.sections import Landscape
 
 class LandscapeJob(ViewJob):
     landscape: Landscape
-    persons_per_group: Count | None
+    units_per_split: Count | None
