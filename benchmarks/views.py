@@ -46,7 +46,14 @@ def main() -> None:
 
     weights.PAIRS = (PAIR,)  # of the four
     first, second, third = ({uniform_name(name): value for name, value in model.state_dict().items()} for model in models)
-    checkpoints = {"pretrained_late": first, "pretrained": first, "task0": second, "task1_early": third, "task1_end": third}
+    checkpoints = {
+        "pretrained_earlier": third,
+        "pretrained_late": first,
+        "pretrained": first,
+        "task0": second,
+        "task1_early": third,
+        "task1_end": third,
+    }
 
     def feature_view() -> None:
         batch_size = configured.evaluation.batch_size

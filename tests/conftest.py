@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests import jobs, sections
 from tests.study import SMOKE, clone_to, snakemake
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the cores: more threads than cores would only wait for each other
 
 RESOURCES = Path(__file__).parent.parent / "resources"
 TINY_GROUPS = sections.groups(task0_train=12, task0_val=4, task0_test=8, task1=16, control=4, probe=3)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker a core that may be used; at most four, as each holds a gigabyte and its own copy of the smoke study."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(4, cores)
+
+
 @pytest.fixture(scope="session")
-def smoke_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository in which the whole study was run at smoke scale. Tests leave it as they found it."""
-    clone = clone_to(tmp_path_factory.mktemp("smoke") / "clone")
-    done = snakemake("--cores", "2", "all", *SMOKE, "--show-failed-logs", cwd=clone)
-    assert done.returncode == 0, done.stdout[-6000:]
+def smoke_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository in which the whole study was run at smoke scale, by the first worker of pytest-xdist that asks for it."""
+    several_workers = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent if several_workers else tmp_path_factory.mktemp("study")
+    clone, finished = folder / "smoke", folder / "smoke-finished"
+    with FileLock(folder / "smoke.lock"):
+        if not finished.exists():
+            shutil.rmtree(clone, ignore_errors=True)
+            done = snakemake("--cores", "2", "all", *SMOKE, "--show-failed-logs", cwd=clone_to(clone))
+            assert done.returncode == 0, done.stdout[-6000:]
+            finished.touch()
     return clone
+
+
+@pytest.fixture(scope="session")
+def smoke_clone(smoke_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This worker's own copy of the smoke study. Tests leave it as they found it."""
+    return Path(shutil.copytree(smoke_study, tmp_path_factory.mktemp("smoke") / "clone", symlinks=True))
 
 
 @pytest.fixture(scope="session")

@@ -55,12 +55,12 @@ def schedule(**said: Any) -> Schedule:
 
 
 def pretrain(**said: Any) -> Pretrain:
-    given = {"packing": "document", "attention": "document", "fresh": True, "late_fraction": 0.75, "schedule": schedule()}
+    given = {"packing": "document", "attention": "document", "fresh": True, "kept_fractions": [0.5, 0.75], "schedule": schedule()}
     return Pretrain(**given | said)
 
 
 def task0(**said: Any) -> Task0:
-    return Task0(**{"schedule": schedule()} | said)
+    return Task0(**{"schedule": schedule(), "kept_fractions": []} | said)
 
 
 def task1(**said: Any) -> Task1:

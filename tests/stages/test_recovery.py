@@ -15,6 +15,7 @@ from forgetting.data.items import Items
 from forgetting.data.points import trough_step
 from forgetting.evaluation.exact import score
 from forgetting.model.checkpoints import load_checkpoint, load_weights, save_checkpoint
+from forgetting.model.manifest import write_manifest
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
 from forgetting.stages.measurements import evaluate_facts
@@ -36,6 +37,7 @@ def run_of(arm: str = "seq", probe: str = "curve", controls: bool = False) -> Re
 def task1(tiny_model, tiny_data: Path, tmp_path: Path) -> Path:
     """A short Task 1 run beside the model it started from (task0/model)."""
     save_checkpoint(tiny_model, tmp_path / "task0" / "model")
+    write_manifest(tmp_path / "task0", ["model"])
     config = sections.task1(
         steps=20, batch_size=8, optimizer=OPTIMIZER, evaluate=[(10, 5)], evaluate_later=10, checkpoints=[(10, 5)], later_checkpoints=1
     )
@@ -166,14 +168,23 @@ def test_an_interrupted_recovery_keeps_identical_weights(
         assert all(torch.equal(weight, again[name][key]) for key, weight in weights.items())
 
 
-def test_controls_start_from_pretrained_and_random_weights(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
-    recover_controls(run_of("controls"), tiny_data, task1.parent / "task0" / "model", tmp_path / "scratch", tmp_path / "out")
+def test_controls_start_from_pretrained_and_random_weights_and_within_the_stages_before(
+    task1: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    start = task1.parent / "task0"
+    task0 = jobs.task0(sections.task0(epochs=2.0, batch_size=8, optimizer=OPTIMIZER, kept_fractions=[0.25, 0.5]))
+    finetune_task0(task0, tiny_data, start / "model", tmp_path / "a", tmp_path / "trained")
+    recover_controls(run_of("controls"), tiny_data, start, tmp_path / "trained", tmp_path / "scratch", tmp_path / "out")
     metrics = read_table(tmp_path / "out" / "metrics.parquet", RECOVERY)
-    assert set(metrics["start"]) == {"pretrained", "random", "all"}
-    assert metrics.groupby("start")["epochs"].max().to_dict() == {"pretrained": 2.0, "random": 2.0, "all": 4.0}
+    longest = metrics.groupby(["start", "checkpoint"])["epochs"].max().to_dict()
+    within = {("task0", step): 1.0 for step in (4, 9)}  # of 18 steps
+    assert longest == {("pretrained", 0): 2.0, ("random", 0): 2.0, ("all", -1): 6.0} | within
+    untouched = metrics[(metrics["epochs"] == 0) & (metrics["metric"] == "answer_nll") & (metrics["split"] == "task0_test")]
+    nll = untouched[untouched["kind"] == "all"].set_index(["start", "checkpoint"])["value"]
+    assert nll["task0", 9] < nll["task0", 4] < nll["pretrained", 0], "each from its own weights"
     cost = metrics[metrics["start"] == "all"].set_index("metric")["value"]
     steps = cost["seconds"] / cost["step_seconds"]
-    assert steps == pytest.approx(metrics.loc[metrics["start"] != "all"].groupby("start")["step"].max().sum())
+    assert steps == pytest.approx(metrics.loc[metrics["start"] != "all"].groupby(["start", "checkpoint"])["step"].max().sum())
 
 
 def test_recovery_from_the_pretrained_model_is_not_task_0_again(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
@@ -181,7 +192,7 @@ def test_recovery_from_the_pretrained_model_is_not_task_0_again(task1: Path, tin
     start = task1.parent / "task0" / "model"
     config = sections.task0(epochs=1.0, batch_size=8, optimizer=OPTIMIZER)
     finetune_task0(jobs.task0(config), tiny_data, start, tmp_path / "a", tmp_path / "again")
-    recover_controls(run_of("controls"), tiny_data, start, tmp_path / "b", tmp_path / "out")
+    recover_controls(run_of("controls"), tiny_data, start.parent, start.parent, tmp_path / "b", tmp_path / "out")
     of_task0, facts = (pd.read_parquet(tmp_path / name / "facts.parquet") for name in ("again", "out"))
     facts = facts[(facts["start"] == "pretrained") & (facts["epochs"] == 1.0) & (facts["split"] == "task0_test")]
     of_task0 = of_task0[(of_task0["step"] == of_task0["step"].max()) & (of_task0["split"] == "task0_test")]

@@ -40,9 +40,9 @@ def with_gpus(gpus: int | None) -> StudyConfig:
 
 
 @pytest.fixture(scope="module")
-def shared(smoke_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(smoke_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the smoke study, pretrained again by the rule, in two processes."""
-    clone = Path(shutil.copytree(smoke_clone, tmp_path_factory.mktemp("two") / "clone"))
+    clone = Path(shutil.copytree(smoke_study, tmp_path_factory.mktemp("two") / "clone"))
     done = snakemake("--cores", "2", "--forcerun", "pretrain", "--until", "pretrain", "-p", *SMOKE, *TWO_GPUS, cwd=clone)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "python -m forgetting.pipeline.launch 2 workflow/scripts/pretrain.py" in done.stdout

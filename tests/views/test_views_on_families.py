@@ -77,7 +77,7 @@ def test_every_view(checkpoints: Checkpoints, everyone: Items, tmp_path: Path, m
     monkeypatch.setattr(gradients_view, "UNITS", 4)
     folders, anatomy = checkpoints.folders, Anatomy(load_architecture(checkpoints.folders[0]))
     stages, points = checkpoints.stages, [Point("early", 150, folders[150]), Point("end", 400, folders[400])]
-    of_weights = {"pretrained_late": 150, "pretrained": 400, "task0": 0, "task1_early": 150, "task1_end": 400}
+    of_weights = {"pretrained_earlier": 0, "pretrained_late": 150, "pretrained": 400, "task0": 0, "task1_early": 150, "task1_end": 400}
     read = {name: read_weights(folders[step]) for name, step in of_weights.items()}
     few = view_questions(everyone, 3)
     states = residual_streams({"pretrained": folders[0]} | stages, few, 64, CPU)

@@ -154,7 +154,7 @@ def test_updates_with_too_few_directions_have_no_principal_angle():
 
 
 def test_weights_table(checkpoints, run, tmp_path):
-    read = {"pretrained_late": 50, "pretrained": 100, "task0": 0, "task1_early": 150, "task1_end": 400}
+    read = {"pretrained_earlier": 200, "pretrained_late": 50, "pretrained": 100, "task0": 0, "task1_early": 150, "task1_end": 400}
     weights = {name: read_weights(checkpoints.folders[step]) for name, step in read.items()}
     frozen = "gpt_neox.layers.0.attention.dense.weight"
     weights["task1_early"][frozen] = weights["task0"][frozen]

@@ -83,7 +83,7 @@ def test_stages(smoke_clone: Path, tmp_path: Path, pretended: PretendedDevice) -
         ("features", "views/seq/features.json", "pretrained task0 checkpoints metrics questions", "output output-points"),
         ("landscape", "views/seq/landscape.json", "task0 checkpoints metrics recovered questions", "output output-interpolation"),
         ("positions", "views/seq/positions.json", "task0 checkpoints questions", "output"),
-        ("weights", "views/seq/weights.json", "pretrained pretrained-late task0 checkpoints", "output"),
+        ("weights", "views/seq/weights.json", "pretrain task0 checkpoints", "output"),
         ("common_shift", "views/seq/common_shift.json", "data templates task0 task1", "output output-repair output-recall"),
     ],
 )
@@ -96,7 +96,7 @@ def test_views(
         "questions": results / "data/items.parquet",
         "templates": smoke_clone / "resources/templates",
         "pretrained": results / "pretrain/model",
-        "pretrained-late": results / "pretrain/late",
+        "pretrain": results / "pretrain",
         "task0": results / "task0/model",
         "task1": results / "task1/seq",
         "checkpoints": results / "task1/seq/checkpoints",

@@ -40,13 +40,14 @@ rule recovery:
 
 
 rule recovery_controls:
-    """The same probe from the pretrained model that never saw a question, and from random weights."""
+    """The same probe from the pretrained model that never saw a question, from random weights, and within the stages before Task 1."""
     input:
         script="workflow/scripts/recovery_controls.py",
         library=code("workflow/scripts/recovery_controls.py"),
         config=f"{SEED}/recovery/controls/config.json",
         data=rules.make_data.output,
-        start=rules.pretrain.output.weights,
+        pretrain=rules.pretrain.output.weights,
+        task0=rules.task0.output.weights,
     output:
         weights=f"{SEED}/recovery/controls/{MANIFEST}",
         metrics=f"{SEED}/recovery/controls/metrics.parquet",
@@ -62,11 +63,12 @@ rule recovery_controls:
         **needs("recovery_controls"),
     params:
         data=of_seed("data"),
-        start=of_seed("pretrain/model"),
+        pretrain=of_seed("pretrain"),
+        task0=of_seed("task0"),
         scratch=of_seed("scratch/recovery/controls"),
         folder=of_seed("recovery/controls"),
     shell:
-        "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
+        "python {input.script} --config {input.config} --data {params.data} --pretrain {params.pretrain} --task0 {params.task0} "
         "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
 
 

@@ -59,7 +59,7 @@ rule view_weights:
         task0=start_model,
         checkpoints=of_seed("task1/{arm}/checkpoints"),
     shell:
-        "python {input.script} --config {input.config} --pretrained-late {params.pretrain}/late --pretrained {params.pretrain}/model "
+        "python {input.script} --config {input.config} --pretrain {params.pretrain} "
         "--task0 {params.task0} --checkpoints {params.checkpoints} "
         "--output {output} > {log} 2>&1"
 

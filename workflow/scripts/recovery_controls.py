@@ -1,4 +1,4 @@
-"""The recovery probe from the pretrained model and from random weights."""
+"""The recovery probe from the pretrained model, from random weights, and from the stages before Task 1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ if __name__ == "__main__":
         RecoveryJob,
         recover_controls,
         data="folder of the data stage",
-        start="folder of the pretrained model",
+        pretrain="folder of the pretraining",
+        task0="folder of Task 0",
         scratch="folder for finished probes",
         output="folder to write to",
     )

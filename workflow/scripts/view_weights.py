@@ -7,7 +7,8 @@ from pathlib import Path
 
 from forgetting.config.jobs.views.weights import WeightsJob
 from forgetting.model.anatomy import Anatomy
-from forgetting.model.checkpoints import load_architecture, pick_device
+from forgetting.model.checkpoints import CHECKPOINTS, load_architecture, pick_device
+from forgetting.model.manifest import step_folders
 from forgetting.pipeline.command import run_command
 from forgetting.schemas.weights import WEIGHTS
 from forgetting.tables import write_table
@@ -18,8 +19,7 @@ from forgetting.views.weights import weight_updates
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
-    parser.add_argument("--pretrained-late", type=Path, required=True, help="folder of the model late in pretraining")
-    parser.add_argument("--pretrained", type=Path, required=True, help="folder of the pretrained model")
+    parser.add_argument("--pretrain", type=Path, required=True, help="folder of the pretraining")
     parser.add_argument("--task0", type=Path, required=True, help="folder of the model after Task 0")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the Task 1 checkpoints")
     parser.add_argument("--output", type=Path, required=True, help="weights.parquet")
@@ -27,7 +27,8 @@ def main() -> None:
 
     job = WeightsJob.load(arguments.config)
     task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    folders = {"pretrained_late": arguments.pretrained_late, "pretrained": arguments.pretrained} | task1.stages
+    *_, earlier, late = step_folders(arguments.pretrain / CHECKPOINTS).values()
+    folders = {"pretrained_earlier": earlier, "pretrained_late": late, "pretrained": arguments.pretrain / "model"} | task1.stages
     weights = {name: read_weights(folder) for name, folder in folders.items()}
     table = weight_updates(job, weights, Anatomy(load_architecture(arguments.task0)), pick_device())
     write_table(table, arguments.output, WEIGHTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from forgetting.config.fields import Count, Fraction, NotNegative, Positive, Strict
 
@@ -76,6 +76,15 @@ class Schedule(Strict):
     final_fraction: Fraction = Field(description="where the cosine ends, as a share of the peak; 1.0 is a constant rate")
 
 
+def _ascending(fractions: list[float]) -> list[float]:
+    if fractions != sorted(set(fractions)) or not all(0 < fraction < 1 for fraction in fractions):
+        raise ValueError("must be above 0, below 1 and ascending")
+    return fractions
+
+
+KeptFractions = Annotated[list[float], AfterValidator(_ascending)]
+
+
 class Pretrain(Strict):
     steps: Count = Field(description="optimizer steps")
     batch_size: Count = Field(description="sequences a step")
@@ -87,8 +96,9 @@ class Pretrain(Strict):
         description="`document`: within one biography; `packed`: across those in a sequence, as the reference does"
     )
     fresh: bool = Field(description="render biographies anew in each epoch; otherwise the `data.biographies_per_person` stored ones")
-    late_fraction: Fraction = Field(
-        description="share of the steps after which the weights are saved for the weight view's update of late pretraining"
+    kept_fractions: Annotated[KeptFractions, Field(min_length=2)] = Field(
+        description="shares of the steps after which the weights are kept too: recovery starts from each, and between the last two and the "
+        "end lie the updates of pretraining that the weight view compares"
     )
     optimizer: Optimizer
     schedule: Schedule
@@ -97,6 +107,7 @@ class Pretrain(Strict):
 class Task0(Strict):
     epochs: Positive = Field(description="passes over the questions of `task0_train`")
     batch_size: Count = Field(description="questions a step")
+    kept_fractions: KeptFractions = Field(description="shares of the steps after which the weights are kept too: recovery starts from each")
     optimizer: Optimizer
     schedule: Schedule
 

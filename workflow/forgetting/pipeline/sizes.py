@@ -84,7 +84,7 @@ class Sizes:
             "pretrain": self._pretrain,
             "task0": lambda: self._task0(1),
             "task0_lamol": lambda: self._task0(2),  # the same tokens are trained as text, too
-            "recovery_controls": lambda: self._recovery([max(self.study.recovery.epochs)] * 2, 0),
+            "recovery_controls": self._recovery_controls,
         }[rule]()
 
     def gpus(self, rule: str) -> int:
@@ -159,14 +159,16 @@ class Sizes:
         batch = config.batch_size * config.sequence_length
         read = 9 * study.data.pretraining_texts * TOKENS_PER_TEXT  # evaluations of every text
         operations = self._texts(config.steps * batch, TRAIN) + self._texts(read)
-        return self._job("pretrain", operations, 0, 2 * self.model_bytes, batch, steps=config.steps)
+        models = (1 + len(config.kept_fractions)) * self.model_bytes
+        return self._job("pretrain", operations, 0, models, batch, steps=config.steps)
 
     def _task0(self, work: float) -> Size:
         epochs = self.study.task0.epochs
         facts = (max(2, round(epochs)) + 1) * self.asked_everywhere
         operations = work * self._questions(epochs * self.task0_questions, TRAIN) + self._questions(facts)
         steps = epochs * self.task0_questions / self.study.task0.batch_size
-        return self._job("task0", operations, facts, 3 * self.model_bytes, self._evaluation_batch, steps=steps)  # with both moments
+        models = (3 + len(self.study.task0.kept_fractions)) * self.model_bytes  # with both moments
+        return self._job("task0", operations, facts, models, self._evaluation_batch, steps=steps)
 
     def _task1(self, arm: str) -> Size:
         study, method = self.study, self.study.methods[arm]
@@ -205,6 +207,10 @@ class Sizes:
     def _recovered_models(self, arm: str) -> int:
         """Models kept of the recovery from trough and end."""
         return 2 * sum(epochs <= 1 for epochs in self.study.recovery.epochs) if self.study.probe(arm) == "curve" else 0
+
+    def _recovery_controls(self) -> Size:
+        kept = len(self.study.pretrain.kept_fractions) + len(self.study.task0.kept_fractions)
+        return self._recovery([max(self.study.recovery.epochs)] * 2 + [1.0] * kept, 0)
 
     def _recovery(self, probes: list[float], models: int) -> Size:
         config = self.study.recovery

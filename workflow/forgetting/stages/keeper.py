@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from transformers import PreTrainedModel
 
 from forgetting.config.sections import CheckpointPrecision
 from forgetting.data.points import MATCHED
-from forgetting.model.checkpoints import publish_all, save_checkpoint
+from forgetting.model.checkpoints import CHECKPOINTS, publish, publish_all, save_checkpoint
+from forgetting.model.manifest import withdraw_manifest, write_manifest
 
 _STEPS = "step-??????"
 
@@ -18,6 +19,22 @@ _STEPS = "step-??????"
 def step_name(step: int) -> str:
     """The folder of the checkpoint of a step."""
     return f"step-{step:06d}"
+
+
+def kept_steps(fractions: Iterable[float], steps: int) -> list[int]:
+    """The steps after these shares of a training."""
+    return [round(fraction * steps) for fraction in fractions]
+
+
+def publish_end(model: PreTrainedModel, kept: Path, output: Path) -> None:
+    """Publish the checkpoints below `kept`, if any, as `output/checkpoints`, save the trained model as `output/model`, and list all."""
+    withdraw_manifest(output)
+    shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)  # another config may have left other steps there
+    names = [folder.name for folder in sorted(kept.glob(_STEPS))]
+    for name in names:
+        publish(kept / name, output / CHECKPOINTS / name)
+    save_checkpoint(model, output / "model")
+    write_manifest(output, ["model", *(f"{CHECKPOINTS}/{name}" for name in names)])
 
 
 class Keeper:

@@ -10,10 +10,10 @@ import torch
 
 from forgetting.config.jobs.pretrain import PretrainJob
 from forgetting.intervals import clustered_wilson
-from forgetting.model.checkpoints import build_model, publish, save_checkpoint
-from forgetting.model.manifest import withdraw_manifest, write_manifest
+from forgetting.model.checkpoints import CHECKPOINTS, build_model, save_checkpoint
 from forgetting.scenarios.biography.pretraining import Corpus
 from forgetting.schemas.metrics import METRICS
+from forgetting.stages.keeper import kept_steps, publish_end, step_name
 from forgetting.stages.measurements import of_run, training_metrics
 from forgetting.tables import write_table
 from forgetting.training.distributed import World, join
@@ -24,8 +24,8 @@ EVALUATIONS = 8
 
 
 def pretrain(job: PretrainJob, data: Path, resources: Path, scratch_folder: Path, output: Path) -> None:
-    """Train a model from random weights on the texts of the data; writes model/, late/, their manifest and metrics.parquet. Processes
-    that the launcher started share each batch."""
+    """Train a model from random weights on the texts of the data; writes model/, checkpoints/, their manifest and metrics.parquet.
+    Processes that the launcher started share each batch."""
     with join() as (world, device):
         _pretrain(job, data, resources, scratch_folder, output, world, device)
 
@@ -38,11 +38,11 @@ def _pretrain(
     with world.leader_first():
         scratch = Scratch(scratch_folder, job, corpus.inputs, [Path(__file__)])
     model = build_model(job.model, corpus.vocabulary, job.seed).to(device)
-    late = round(config.late_fraction * config.steps)
+    kept = kept_steps(config.kept_fractions, config.steps)
 
     def evaluate(step: int) -> dict[str, Any]:
-        if step == late:
-            save_checkpoint(model, scratch.folder / "late")
+        if step in kept:
+            save_checkpoint(model, scratch.folder / CHECKPOINTS / step_name(step))
         facts = corpus.score(model, job.evaluation_batch_size)
         by_kind = [(name, rows) for name, rows in facts.groupby("kind")] + [("all", facts)]
         print(f"step {step}  first token in the texts {facts['first_token_hard'].mean():.3f}", flush=True)
@@ -52,7 +52,7 @@ def _pretrain(
         }
 
     evaluate_at = frozenset(round(config.steps * part / EVALUATIONS) for part in range(EVALUATIONS + 1))
-    plan = Plan(config.steps, corpus.batches, config.optimizer, config.schedule, evaluate_at | {late}, evaluate, job.precision)
+    plan = Plan(config.steps, corpus.batches, config.optimizer, config.schedule, evaluate_at | set(kept), evaluate, job.precision)
     history = train(model, plan, scratch, world)
     if not world.leads:
         return
@@ -65,8 +65,5 @@ def _pretrain(
     columns = ["step", "split", "kind", "metric", "value", "n", "low", "high"]
     metrics = pd.concat([pd.DataFrame(rows, columns=columns), training_metrics(history, model)], ignore_index=True)
     write_table(of_run(metrics, job), output / "metrics.parquet", METRICS)
-    withdraw_manifest(output)
-    publish(scratch.folder / "late", output / "late")
-    save_checkpoint(model, output / "model")
-    write_manifest(output, ["late", "model"])
+    publish_end(model, scratch.folder / CHECKPOINTS, output)
     scratch.remove()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,6 @@ from forgetting.evaluation.scorers import SCORERS
 from forgetting.intervals import summarise
 from forgetting.model.checkpoints import (
     CHECKPOINTS,
-    WEIGHTS,
     load_architecture,
     load_checkpoint,
     pick_device,
@@ -53,9 +53,9 @@ RANDOM_START_SEED = 1_000_003
 class Probe:
     """One recovery run: from which weights, on what, for how many epochs.
 
-    start: task1, pretrained, or random weights. training, units: see RECOVERY; `units` is asked for by a dose alone. grid: when it is
-    evaluated: ends (before and after), fine (also at `recovery.evaluate_steps`), or full (also at the reported epochs, and evenly after
-    the first). keep: the names (trough, end) under which the recovered weights of the first epoch are kept, at every reported share of it.
+    start, training, units: see RECOVERY; `units` is asked for by a dose alone. grid: when it is evaluated: ends (before and after), fine
+    (also at `recovery.evaluate_steps`), or full (also at the reported epochs, and evenly after the first). keep: the names (trough, end)
+    under which the recovered weights of the first epoch are kept, at every reported share of it.
     """
 
     start: str
@@ -77,12 +77,11 @@ class Prober:
     """Trains one epoch or more on `task0_train`, or as many steps on what a control has in its place, and measures `task0_test` and
     `control`.
 
-    Finished probes are kept in the scratch folder, and read back as long as the file `start`, which stands for the weights they
-    begin with, is the same.
-    There, too, is the state of the one that runs.
+    Finished probes are kept in the scratch folder, and read back as long as the files `starts`, which stand for the weights they
+    begin with, are the same. There, too, is the state of the one that runs.
     """
 
-    def __init__(self, job: RecoveryJob, data: Path, start: Path, scratch_folder: Path) -> None:
+    def __init__(self, job: RecoveryJob, data: Path, starts: Sequence[Path], scratch_folder: Path) -> None:
         self.job = job
         self.config, self.scorer = job.recovery, SCORERS[job.scorer]
         questions = Items.load(data / "items.parquet")
@@ -91,7 +90,7 @@ class Prober:
             raise TableError(f"{data / 'items.parquet'}: has no task0_train questions to recover with")
         self.measured = questions.of(*PROBED_SPLITS).first_units(job.evaluation.units_per_split)
         self.unseen_questions = questions.of("probe")
-        self.inputs = [data / "items.parquet", start]
+        self.inputs = [data / "items.parquet", *starts]
         self.data = data
         if job.controls:
             self.inputs += [data / name for name in (OTHER_WORDINGS, UNSEEN_TEXT)]
@@ -246,7 +245,7 @@ def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, scratch_
     at any of its checkpoints another arm may have the trough that it is held against.
     """
     metrics = read_table(task1 / "metrics.parquet", METRICS)
-    prober = Prober(job, data, task1 / MANIFEST, scratch_folder)
+    prober = Prober(job, data, [task1 / MANIFEST], scratch_folder)
     kind = job.probe
     folders = step_folders(task1 / CHECKPOINTS)
     trough, end = trough_step(metrics, list(folders)), max(folders)
@@ -269,8 +268,12 @@ def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, scratch_
     prober.write(probes, output)
 
 
-def recover_controls(job: RecoveryJob, data: Path, start: Path, scratch_folder: Path, output: Path) -> None:
-    """The same probe from the pretrained model, which never saw a question, and from random weights."""
-    prober = Prober(job, data, start / WEIGHTS, scratch_folder)
-    longest = max(prober.config.epochs)
-    prober.write([Probe("pretrained", 0, start, longest), Probe("random", 0, start, longest)], output)
+def recover_controls(job: RecoveryJob, data: Path, pretrain: Path, task0: Path, scratch_folder: Path, output: Path) -> None:
+    """The same probe from the pretrained model, which never saw a question, and from random weights; and from the checkpoints within
+    pretraining and Task 0, the two stages before Task 1, for one epoch. `pretrain` and `task0` are the folders of their jobs."""
+    prober = Prober(job, data, [pretrain / MANIFEST, task0 / MANIFEST], scratch_folder)
+    model, longest = pretrain / "model", max(prober.config.epochs)
+    probes = [Probe("pretrained", 0, model, longest), Probe("random", 0, model, longest)]
+    for stage, folder in (("pretraining", pretrain), ("task0", task0)):
+        probes += [Probe(stage, step, checkpoint, 1.0, "fine") for step, checkpoint in step_folders(folder / CHECKPOINTS).items()]
+    prober.write(probes, output)

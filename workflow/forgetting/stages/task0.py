@@ -12,8 +12,9 @@ import torch
 from forgetting.config.jobs.task0 import Task0Job
 from forgetting.data.items import Items
 from forgetting.evaluation.scorers import SCORERS
-from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device, save_checkpoint
-from forgetting.model.manifest import withdraw_manifest, write_manifest
+from forgetting.model.checkpoints import CHECKPOINTS, WEIGHTS, load_checkpoint, pick_device, save_checkpoint
+from forgetting.model.manifest import withdraw_manifest
+from forgetting.stages.keeper import kept_steps, publish_end, step_name
 from forgetting.stages.measurements import evaluate_facts, print_accuracy, training_metrics, write_measurements
 from forgetting.training.batches import Batches, QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train
@@ -30,7 +31,7 @@ def finetune_task0(
     extended: Callable[[QuestionBatches], Batches] = lambda batches: batches,
 ) -> None:
     """Teach the pretrained model to answer questions about `task0_train`; writes model/ with the last state of AdamW beside its weights,
-    its manifest, metrics.parquet and facts.parquet.
+    checkpoints/, their manifest, metrics.parquet and facts.parquet.
 
     `extended` makes what is trained on from the batches of questions, for a method that needs more than these.
     """
@@ -38,7 +39,8 @@ def finetune_task0(
     questions = Items.load(data / "items.parquet")
     batches = QuestionBatches(questions.of("task0_train"), config.batch_size, job.seed)
     steps = epoch_steps(len(batches.questions), config.batch_size, config.epochs)
-    evaluate_at = frozenset(np.linspace(0, steps, max(2, round(config.epochs)) + 1).round().astype(int).tolist())
+    kept = kept_steps(config.kept_fractions, steps)
+    evaluate_at = frozenset(np.linspace(0, steps, max(2, round(config.epochs)) + 1).round().astype(int).tolist()) | set(kept)
 
     model = load_checkpoint(start).to(pick_device())
     code = [Path(__file__), Path(inspect.getfile(extended))]
@@ -46,6 +48,8 @@ def finetune_task0(
     measured = questions.select(questions.measured).first_units(job.evaluation.units_per_split)
 
     def evaluate(step: int) -> dict[str, torch.Tensor]:
+        if step in kept:
+            save_checkpoint(model, scratch.folder / CHECKPOINTS / step_name(step))
         facts = evaluate_facts(scorer, model, measured, job.evaluation.batch_size)
         print_accuracy(step, facts, measured, scorer)
         return facts
@@ -63,6 +67,5 @@ def finetune_task0(
     withdraw_manifest(output)
     history = train(model, plan, scratch)
     write_measurements(history.evaluations, measured, scorer, job, output, lambda metrics: training_metrics(history, model))
-    save_checkpoint(model, output / "model")
-    write_manifest(output, ["model"])
+    publish_end(model, scratch.folder / CHECKPOINTS, output)
     scratch.remove()

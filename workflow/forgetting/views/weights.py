@@ -39,6 +39,7 @@ from forgetting.subspaces import (
 from forgetting.views.measured import NOT_A_NUMBER, Measured, percentiles
 
 UPDATES = {
+    "pretraining_earlier": ("pretrained_earlier", "pretrained_late"),
     "pretraining": ("pretrained_late", "pretrained"),
     "task0": ("pretrained", "task0"),
     "task1": ("task0", TASK1_END),
@@ -46,7 +47,13 @@ UPDATES = {
     "task1_late": (TASK1_EARLY, TASK1_END),
 }
 """Name of an update: the checkpoints before and after it."""
-PAIRS = (("pretraining", "task0"), ("pretraining", "task1"), ("task0", "task1_early"), ("task1_early", "task1_late"))
+PAIRS = (
+    ("pretraining_earlier", "pretraining"),
+    ("pretraining", "task0"),
+    ("pretraining", "task1"),
+    ("task0", "task1_early"),
+    ("task1_early", "task1_late"),
+)
 """(former, latter) updates that are compared."""
 
 ANGLES = ("mean_angle", "weighted_angle", "principal_angle")
@@ -177,8 +184,7 @@ def weight_updates(
 ) -> pd.DataFrame:
     """Every pair of updates of every matrix: rows of WEIGHTS.
 
-    `checkpoints` are the weights of pretrained_late, pretrained, task0, task1_early and task1_end. One component at a time goes to
-    `device`.
+    `checkpoints`: the weights of every name in UPDATES. One component at a time goes to `device`.
     """
     rows = []
     for component, layers in places(anatomy).items():
