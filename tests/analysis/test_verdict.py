@@ -16,7 +16,6 @@ from forgetting.figures.present import present
 from forgetting.intervals import summarise
 from forgetting.schemas.common_shift import COMMON_SHIFT
 from forgetting.schemas.facts import EXACT
-from forgetting.schemas.features import FEATURES
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
 from forgetting.schemas.theory import THEORY
@@ -31,7 +30,6 @@ PLANTED = {
 }
 """Exact match at the checkpoints, and after one epoch of recovery from there."""
 SHIFTS = {"early": 0.05, "matched": 0.2, "end": 0.8}
-PROBES = {"pretrained": 0.1, "task0": 0.6, "task1_early": 0.55, "task1_matched": 0.4, "task1_end": 0.2}
 Frames = dict[str, pd.DataFrame]
 
 
@@ -90,18 +88,6 @@ def common_shift(seed: int) -> pd.DataFrame:
     return frame.assign(chance=0.0, chance_low=-0.01, chance_high=0.01)
 
 
-def features(seed: int) -> pd.DataFrame:
-    """Probes of arm `spurious` at the last layer and, at chance, at the one before."""
-    rows = []
-    for checkpoint, accuracy in PROBES.items():
-        for layer, value in ((3, 0.1), (4, accuracy)):
-            for kind in (*ATTRIBUTES, "all"):
-                rows.append((checkpoint, layer, kind, "probe_accuracy", 0.8 * value, 0.8 * (value - 0.08), 0.8 * (value + 0.08), 0.08))
-                rows.append((checkpoint, layer, kind, "probe_ceiling", 0.8, np.nan, np.nan, np.nan))
-    frame = pd.DataFrame(rows, columns=["before", "layer", "kind", "metric", "value", "low", "high", "chance"])
-    return frame.assign(scale="tiny", seed=seed, arm="spurious", after=frame["before"], split="task0_test")
-
-
 def frames(seeds: int) -> Frames:
     jitters = (0.0, 0.02, -0.02)[:seeds]
     facts = pd.concat([recovery_facts(seed, jitter) for seed, jitter in enumerate(jitters)], ignore_index=True)
@@ -112,7 +98,6 @@ def frames(seeds: int) -> Frames:
         ),
         "recovery_facts": facts,
         "common_shift": pd.concat([common_shift(seed) for seed in range(seeds)], ignore_index=True),
-        "features": pd.concat([features(seed) for seed in range(seeds)], ignore_index=True),
     }
 
 
@@ -134,15 +119,13 @@ def test_one_seed_with_planted_losses() -> None:
     planted |= {"early_drop": 0.86, "late_drop": 0.46, "early_recovered": 0.94, "late_recovered": 0.7, "early_shuffled": 0.1}
     planted |= {"early_beyond_pretrained": 0, "late_beyond_pretrained": -0.24, "early_spurious_share": 0.84 / 0.86}
     planted |= {"late_spurious_share": 0.2 / 0.46, "early_common_share": 0.7, "early_restored_share": 0.05, "late_restored_share": 0.8}
-    planted |= {"probe_before": 0.6, "probe_chance": 0.1, "early_probe": 0.55, "late_probe": 0.2, "late_probe_change": -0.4}
     assert {name: row[name] for name in planted} == pytest.approx(planted)
-    assert (row["late_probe_change_low"], row["late_probe_change_high"]) == pytest.approx((-0.56, -0.24))  # 0.12 - 0.68, 0.28 - 0.52
-    for name in ("early_drop", "late_spurious_share", "late_beyond_pretrained", "early_restored_share", "late_probe"):
+    for name in ("early_drop", "late_spurious_share", "late_beyond_pretrained", "early_restored_share"):
         assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
     said = row["conclusion"]
     assert said.startswith("In this run: Early loss spurious (98 % [") and "back); late loss " in said
     assert "not ahead early (perhaps only format relearned), behind late (more than format lost)" in said
-    assert said.endswith("Common-shift part: little early, most late. Probe accuracy: no clear change early, lower late.")
+    assert said.endswith("Common-shift part: little early, most late.")
     assert table.loc["kept", "conclusion"] == "In this run: Nothing forgotten, early or late."
     assert np.isnan(table.loc["kept", "early_common_share"]) and np.isnan(table.loc["kept", "early_spurious_share"])
 
@@ -179,7 +162,6 @@ def test_the_command_reads_exact_schemas_and_writes_three_formats(tmp_path: Path
         "recovery": RECOVERY,
         "recovery_facts": RECOVERY_FACTS,
         "common_shift": COMMON_SHIFT,
-        "features": FEATURES,
     }
     given, flags = frames(1), []
     for name, schema in schemas.items():

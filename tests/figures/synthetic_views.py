@@ -118,12 +118,6 @@ def features(seed: int, arm: str) -> pd.DataFrame:
                 known = layer / LAYERS * (1 - loss) if split == "task0_test" else 0.01
                 rows.append((checkpoint, checkpoint, layer, split, "all", "lens_lead", known, 0.03))
                 rows.append((checkpoint, checkpoint, layer, split, "all", "lens_rank", 100 - 99 * known, 60.0))
-        for split in ("task0_test", "task1"):
-            for kind in ATTRIBUTES:
-                for layer in range(LAYERS + 1):
-                    accuracy = 0.1 + 0.8 * layer / LAYERS * (1 - loss)
-                    rows.append((checkpoint, checkpoint, layer, split, kind, "probe_accuracy", accuracy, 0.03))
-                    rows.append((checkpoint, checkpoint, layer, split, kind, "probe_ceiling", 0.9, np.nan))
     frame = pd.DataFrame(rows, columns=["before", "after", "layer", "split", "kind", "metric", "value", "chance"])
     return frame.assign(scale=SCALE, seed=seed, arm=arm, low=np.nan, high=np.nan)
 

@@ -7,21 +7,15 @@ residual stream at the last token of the question, layer by layer.
 end; the black line is the change that Task 0 training itself made. *a*: how far the mean moved, in units of
 the spread before. *b*: the share of that shift within the leading principal components; the dotted line is
 the share of a random direction. *c*: linear CKA, 1 where the geometry is the same up to rotation and scale.
-*d*: how well a linear probe reads the attributes from persons it was not fitted on, divided by the best that
-it could do: it can only name values that some person of the fitted half has, and with hundreds of
-universities and few persons most values occur once. The quotient is the share of right answers where an
-answer was possible. *e*, *f*: the logit lens: each layer is read by the final norm and the output embedding
+*d*, *e*: the logit lens: each layer is read by the final norm and the output embedding
 as if the model had to answer there; the share of questions whose right value leads, and its mean rank among
-all values of the attribute. Thin lines: control persons. *g*: single questions after Task 0, at step 150 and
+all values of the attribute. Thin lines: control persons. *f*: single questions after Task 0, at step 150 and
 at the end, in the plane of the leading component and of the shift.
 
-**What to look for.** A large common shift with a CKA and a probe that hardly fall: the representation was
-moved, not destroyed. Shifts that grow with depth, and less under freezing. Compare the probe with itself
-before Task 1: a few persons a value do not teach a probe well, so a low level is no evidence of lost
-knowledge, only a fall is.
+**What to look for.** A large common shift with a CKA that hardly falls: the representation was
+moved, not destroyed. Shifts that grow with depth, and less under freezing.
 
-**What would contradict the claim.** A probe that falls as far as the accuracy does: then the knowledge is
-gone from the representation, and no realignment can bring it back. A shift mostly along the leading
+**What would contradict the claim.** A shift mostly along the leading
 components contradicts the theory, in which it is nearly orthogonal to them.
 """
 
@@ -35,10 +29,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from forgetting.analysis.probe_share import probe_over_ceiling
 from forgetting.data.points import EARLY, EARLY_STEP, END, TASK1_EARLY, TASK1_END, WORDS
 from forgetting.figures import style
-from forgetting.statistics import PROPORTION, RATIO, UNBOUNDED, Kind, over_seeds
+from forgetting.statistics import PROPORTION, RATIO, Kind, over_seeds
 
 SHOWS = {
     "question": "What do the features show?",
@@ -52,18 +45,17 @@ SHOWS = {
 
 _SPLIT, _CONTROL = "task0_test", "control"
 _STAGES: dict[str, dict[str, Any]] = {TASK1_EARLY: {"linestyle": "-"}, TASK1_END: {"linestyle": "--"}}
-_REFERENCE = style.Look("#1A1A1A", "P", "Task 0 training itself (d, e, f: after Task 0)")
+_REFERENCE = style.Look("#1A1A1A", "P", "Task 0 training itself (d, e: after Task 0)")
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": ":", "linewidth": 1.0}
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.8}
 _PANELS = {
     "relative_shift": ("size of the shift", "shift / spread before", RATIO),
     "shift_along_leading": ("its direction", "share along\nleading components", PROPORTION),
     "cka": ("similarity", "linear CKA", PROPORTION),
-    "probe_accuracy": ("linear probe", "probe accuracy /\nbest possible", UNBOUNDED),
     "lens_lead": ("logit lens", "share where right\nvalue leads", PROPORTION),
     "lens_rank": ("logit lens, rank", "mean rank of right\nvalue among all", RATIO),
 }
-"""Titles, labels and the kind of number. Accuracy over the best possible may pass 1, since both are measured."""
+"""Titles, labels and the kind of number."""
 
 
 def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
@@ -71,10 +63,9 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     arms = style.arm_order(features["arm"])
     columns = max(3, len(arms))
     figure, axes = style.new_figure(3, columns, height=6.9, height_ratios=[1, 1, 1.15])
-    measured = pd.concat([features[features["metric"] != "probe_accuracy"], probe_over_ceiling(features)])
-    panels = [*axes[0, :3], *axes[1, :3]]
-    for letter, panel, (metric, (text, label, kind)) in zip("abcdef", panels, _PANELS.items(), strict=True):
-        rows = measured[(measured["metric"] == metric) & (measured["kind"] == "all")]
+    panels = [*axes[0, :3], *axes[1, :2]]
+    for letter, panel, (metric, (text, label, kind)) in zip("abcde", panels, _PANELS.items(), strict=True):
+        rows = features[(features["metric"] == metric) & (features["kind"] == "all")]
         _by_layer(panel, rows[rows["split"] == _SPLIT], arms, kind)
         _control(panel, rows[rows["split"] == _CONTROL], arms, kind)
         style.title(panel, letter, text)
@@ -85,15 +76,15 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     for panel in panels[2:-1]:
         panel.set_ylim(-0.03, 1.03)
     _scatters(axes[2], points[points["seed"] == points["seed"].min()], arms)
-    for panel in [*axes[0, 3:], *axes[1, 3:], *axes[2, len(arms) :]]:
+    for panel in [*axes[0, 3:], *axes[1, 2:], *axes[2, len(arms) :]]:
         panel.set_axis_off()
     stages = [
-        style.line_handle(f"after Task 0 to {WORDS[EARLY]} (d, e, f: at {EARLY_STEP})"),
-        style.line_handle("after Task 0 to the end (d, e, f: at the end)", linestyle="--"),
+        style.line_handle(f"after Task 0 to {WORDS[EARLY]} (d, e: at {EARLY_STEP})"),
+        style.line_handle("after Task 0 to the end (d, e: at the end)", linestyle="--"),
     ]
     marks = [
         style.line_handle(_REFERENCE.label, _REFERENCE.color, marker=_REFERENCE.marker, linewidth=1.0),
-        style.line_handle("control persons at the end (d, e, f)", style.CONTROL_LABEL, **_CONTROL_LINE),
+        style.line_handle("control persons at the end (d, e)", style.CONTROL_LABEL, **_CONTROL_LINE),
         style.line_handle("chance", **_CHANCE),
     ]
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *stages, *marks], columns=3)
@@ -101,15 +92,14 @@ def draw(features: pd.DataFrame, points: pd.DataFrame) -> Figure:
     style.note(
         figure,
         features,
-        "Layer 0: embedding. c has no interval with one seed. d: all attributes; best possible: share of the tested values that the "
-        "fitted half has. e, f: first token of the right value among those of its attribute; chance of e: always the most frequent one. "
-        "Panels g: first seed, last layer, one question a person.",
+        "Layer 0: embedding. c has no interval with one seed. d, e: first token of the right value among those of its attribute; chance of d: always the most frequent one. "
+        "Panels f: first seed, last layer, one question a person.",
     )
     return figure
 
 
 def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str], kind: Kind) -> None:
-    """Lines over the layers; for the probe, `before` and `after` name the same checkpoint."""
+    """Lines over the layers; for the lens, `before` and `after` name the same checkpoint."""
     own = rows["before"] == rows["after"]
     reference = rows[(rows["arm"] == arms[0]) & (rows["after"] == "task0") & ((rows["before"] == "pretrained") | own)]
     style.draw_curve(panel, reference, "layer", _REFERENCE, kind=kind, markers=20, linewidth=1.0)
@@ -148,7 +138,7 @@ def _scatters(row: np.ndarray, points: pd.DataFrame, arms: list[str]) -> None:
         panel.set_xlabel("leading component")
         panel.set_title(look.label, loc="left")
     row[0].set_ylabel(f"along the shift of the mean\n(first {EARLY_STEP} steps)")
-    row[0].set_title(f"g  {row[0].get_title(loc='left')}", loc="left")
+    row[0].set_title(f"f  {row[0].get_title(loc='left')}", loc="left")
 
 
 _POINTS = (("after Task 0", "o", "full"), (WORDS[EARLY], "^", "white"), (WORDS[END], "s", "full"))
@@ -157,6 +147,6 @@ _POINTS = (("after Task 0", "o", "full"), (WORDS[EARLY], "^", "white"), (WORDS[E
 def _point_handles() -> list[Line2D]:
     colors = (style.MODAL_ANSWER, "#444444", "#444444")
     return [
-        style.line_handle(f"{label} (g)", color, marker=marker, linestyle="none", markerfacecolor="white" if fill == "white" else color)
+        style.line_handle(f"{label} (f)", color, marker=marker, linestyle="none", markerfacecolor="white" if fill == "white" else color)
         for (label, marker, fill), color in zip(_POINTS, colors, strict=True)
     ]
