@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import t as student
+from tests.analysis.test_propositions import table as theory
 
 from forgetting.analysis.propositions import theory_verdicts
 from forgetting.analysis.spurious import accuracy_by_unit
-from forgetting.analysis.summary import formatted
-from forgetting.analysis.verdict import theory_table, verdict_table
+from forgetting.analysis.verdict import freezing_table, theory_table, verdict_table
 from forgetting.config.biography import ATTRIBUTES
 from forgetting.figures.present import present
 from forgetting.intervals import summarise
@@ -174,32 +174,18 @@ def test_the_command_reads_exact_schemas_and_writes_three_formats(tmp_path: Path
     assert r"98 \% [" in (tmp_path / "verdict.tex").read_text()
 
 
-def theory(arm: str, seed: int, shift: float) -> pd.DataFrame:
-    """Two checkpoints of an arm whose last layer shifts by `shift`, and the share of a map's update at twice chance."""
-    rows = []
-    for after in ("task1_end", "task1_early"):
-        rows += [
-            (after, layer, "query", "update_on_leading_inputs", 0.1 + 0.01 * layer + 0.001 * seed, np.nan, np.nan, 0.05)
-            for layer in (1, 2, 3)
-        ]
-        rows += [(after, 3, "stream", "shift_norm", shift, 0.9 * shift, 1.1 * shift, np.nan)]
-        rows += [(after, 3, "stream", "depth_correlation", 0.9, 0.8, 1.0, 0.0)]
-    frame = pd.DataFrame(rows, columns=["after", "layer", "component", "metric", "value", "low", "high", "chance"])
-    return frame.assign(scale="tiny", seed=seed, arm=arm, split="task0_test", chance_low=np.nan, chance_high=np.nan)
-
-
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_theory_is_told_in_the_order_of_the_propositions(tmp_path: Path, seeds: int) -> None:
-    parts = [theory(arm, seed, shift) for seed in range(seeds) for arm, shift in (("seq", 10.0), ("freeze-1", 3.0 + 0.1 * seed))]
-    given = pd.concat(parts, ignore_index=True)
+    parts = [theory(arm, seed, last=last) for seed in range(seeds) for arm, last in (("seq", 10.0), ("freeze-1", 3.0 + 0.1 * seed))]
+    given = pd.concat([pd.concat(parts).assign(after=after) for after in ("task1_end", "task1_early")], ignore_index=True)
     table = theory_table(given)
-    assert table["proposition"].tolist() == ["1"] * 4 + ["2"] * 4 + ["3"] * 2
-    assert table["arm"].tolist() == ["seq", "seq", "freeze-1", "freeze-1"] * 2 + ["freeze-1"] * 2
-    assert table["after"].tolist() == ["step 150", "end"] * 5
-    above, below = ("in this run: above", "in this run: below") if seeds == 1 else ("no", "yes")
-    assert table["supported"].tolist() == [above] * 4 + ["not tested"] * 4 + [below] * 2
+    assert table["proposition"].is_monotonic_increasing and table["after"].tolist() == ["step 150", "end"] * (len(table) // 2)
+    first = table[table["statistic"] == table["statistic"][0]]
+    assert first["arm"].tolist() == ["seq", "seq", "freeze-1", "freeze-1"] and set(first["asks"]) == {"premise met?"}
+    assert set(first["verdict"]) == {"in this run: premise met" if seeds == 1 else "premise met"}
     assert len(table) == len(theory_verdicts(given)) and not table.drop(columns=["low", "high"]).isna().any(axis=None)
-    assert formatted(table).loc[4, "value"] == ("0.900 [0.800, 1.000]" if seeds == 1 else "0.900 [0.842, 0.958]")
+    assert set(freezing_table(given)["proposition"]) == {"3"}
     write_table(given, tmp_path / "theory.parquet", THEORY)
-    present(["table_theory_table", "--theory", str(tmp_path / "theory.parquet"), "--output", str(tmp_path / "theory_table")])
-    assert len(pd.read_csv(tmp_path / "theory_table.csv")) == len(table)
+    for name, expected in (("theory_table", table), ("theory_freezing", freezing_table(given))):
+        present([f"table_{name}", "--theory", str(tmp_path / "theory.parquet"), "--output", str(tmp_path / name)])
+        assert len(pd.read_csv(tmp_path / f"{name}.csv")) == len(expected)

@@ -9,20 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from forgetting.analysis.propositions import (
-    BOUND_SLOPE,
-    DEPTH,
-    DOSE,
-    MEAN,
-    PREMISE,
-    REDUCTION,
-    RELATIVE_DEPTH,
-    SINGLE,
-    SLOPE,
-    STREAM_MEAN,
-    STREAM_SINGLE,
-    theory_verdicts,
-)
+from forgetting.analysis.propositions import STATISTICS, theory_verdicts
 from forgetting.analysis.spurious import EARLY_STEPS, probe_points, recovery_summary
 from forgetting.analysis.standing import against_controls
 from forgetting.analysis.summary import combine_seeds, probe_accuracies
@@ -38,7 +25,6 @@ _OF_TIME = ["checkpoint", "drop", "recovered", "floor", "control_persons", "shuf
 _OF_TIME += ["beyond_floor", "early_area", "area_pretrained", "area_floor", "area_beyond_pretrained", "area_beyond_floor"]
 _OF_TIME += ["spurious_share", "floor_share", "savings", "savings_at_least", "savings_at_most"]
 _OF_TIME += ["common_share", "restored_share"]
-_STATISTICS = (PREMISE, SINGLE, MEAN, STREAM_SINGLE, STREAM_MEAN, DOSE, DEPTH, RELATIVE_DEPTH, REDUCTION, SLOPE, BOUND_SLOPE)
 _AFTER = {name: WORDS[point_of(name)] for name in (TASK1_EARLY, TASK1_MATCHED, TASK1_END)}
 
 
@@ -84,12 +70,19 @@ def theory_table(theory: pd.DataFrame) -> pd.DataFrame:
     them. `theory`: rows of THEORY; columns as in THEORY_VERDICTS, and how many seeds there are."""
     found = theory_verdicts(theory)
     arms = list(dict.fromkeys([*theory["arm"], *found["arm"]]))
-    orders = {"statistic": [statistic.name for statistic in _STATISTICS], "arm": arms, "after": list(_AFTER)}
+    orders = {"statistic": [statistic.name for statistic in STATISTICS], "arm": arms, "after": list(_AFTER)}
     for name, order in orders.items():
         found[name] = pd.Categorical(found[name], order)
     found = found.sort_values(list(orders), ignore_index=True).astype(dict.fromkeys(orders, str))
     found = found.assign(proposition=found["proposition"].map(str), after=found["after"].map(_AFTER), seeds=theory["seed"].nunique())
-    return found[["proposition", "statistic", "arm", "after", "value", "low", "high", "chance", "supported", "rule", "seeds"]]
+    names = ["proposition", "asks", "statistic", "arm", "after", "value", "low", "high", "reference", "verdict", "seeds"]
+    return found[names]
+
+
+def freezing_table(theory: pd.DataFrame) -> pd.DataFrame:
+    """Of `theory_table` what is about the third proposition."""
+    table = theory_table(theory)
+    return table[table["proposition"] == "3"].reset_index(drop=True)
 
 
 def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:
