@@ -49,20 +49,24 @@ def draw(points: pd.DataFrame) -> Figure:
     columns = 2 if len(arms) > 1 else 1
     rows = -(-len(arms) // columns)
     figure, axes = style.new_figure(rows, columns, height=0.6 + 2.4 * rows, width=5.5, sharex=True, sharey=True)
-    for letter, panel, arm in zip("abcd", axes.flat, arms, strict=False):
+    for number, (panel, arm) in enumerate(zip(axes.flat, arms, strict=False)):
         _clouds(panel, chosen[chosen["arm"] == arm])
-        style.title(panel, letter, style.arm_look(arm).label)
-        panel.set_xlabel("leading component")
+        style.title(panel, "abcd"[number], style.arm_look(arm).label)
         panel.set_aspect("equal", adjustable="box")
-    for panel in axes.flat[len(arms) :]:
-        panel.set_axis_off()
+        if number + columns >= len(arms):  # nothing below it
+            panel.set_xlabel("leading component")
+            panel.tick_params(labelbottom=True)
     for panel in axes[:, 0]:
         panel.set_ylabel("along the shift of the mean")
     handles = [
         style.line_handle(label, color, marker=marker, linestyle="none", markerfacecolor=face)
         for (label, marker, color), face in zip(_CLOUDS, _faces(), strict=True)
     ]
-    style.legend(figure, handles, columns=3)
+    if len(arms) < axes.size:
+        axes.flat[-1].set_axis_off()
+        axes.flat[-1].legend(handles=handles, loc="center")
+    else:
+        style.legend(figure, handles, columns=3)
     style.small_print(figure, f"Seed {points['seed'].min()}, layer {chosen['layer'].max()}, {chosen['unit'].nunique()} questions.")
     return figure
 

@@ -48,7 +48,7 @@ _CONTROL_LINE: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.8}
 _PANELS = {
     "cka": ("geometry", "linear CKA", PROPORTION),
     "lens_lead": ("right value leads", "share of questions", PROPORTION),
-    "lens_rank": ("rank of the value", "mean rank", RATIO),
+    "lens_rank": ("rank of value", "mean rank", RATIO),
 }
 
 

@@ -5,7 +5,7 @@ as a share of that of ``seq`` at the same checkpoint, after 150 steps (*a*) and 
 assumption, that the layers that train move no further than they do in ``seq`` (*c*). Held-out Task 0
 questions, last prompt token.
 
-**How to read it.** *emb.* freezes the embedding, n the embedding and the bottom n
+**How to read it.** Leftmost ``seq`` itself; *emb.* freezes the embedding, n the embedding and the bottom n
 layers. Black line: the prediction from the parts of ``seq``, as if its other layers moved as they did. It is
 no bound of the other arms. *c*: length of the update of all matrices that the arm trained over that in
 ``seq``; filled at step 150, open at the end.
@@ -63,7 +63,7 @@ def draw(theory: pd.DataFrame) -> Figure:
         panel.axhline(1, **_ONE)
         panel.set_ylim(0, None)
         panel.set_xlim(-1.5, max(depths) + 0.5)
-        panel.set_xticks(depths, [{-1: "seq", 0: "emb."}.get(depth, str(depth)) for depth in depths])
+        panel.set_xticks(depths, [{-1: "", 0: "emb."}.get(depth, str(depth)) for depth in depths])
     axes[0, 1].set_xlabel("frozen bottom layers")
     style.legend(figure, [*style.arm_handles(arms, linestyle="none"), style.line_handle(_PREDICTED.label, _PREDICTED.color)], columns=3)
     style.note(figure, rows)
