@@ -6,17 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import t as student
+from tests.analysis.test_propositions import table as theory
 
 from forgetting.analysis.propositions import theory_verdicts
 from forgetting.analysis.spurious import accuracy_by_unit
-from forgetting.analysis.summary import formatted
-from forgetting.analysis.verdict import theory_table, verdict_table
+from forgetting.analysis.verdict import freezing_table, theory_table, verdict_table
 from forgetting.config.biography import ATTRIBUTES
 from forgetting.figures.present import present
 from forgetting.intervals import summarise
 from forgetting.schemas.common_shift import COMMON_SHIFT
 from forgetting.schemas.facts import EXACT
-from forgetting.schemas.features import FEATURES
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
 from forgetting.schemas.theory import THEORY
@@ -31,7 +30,6 @@ PLANTED = {
 }
 """Exact match at the checkpoints, and after one epoch of recovery from there."""
 SHIFTS = {"early": 0.05, "matched": 0.2, "end": 0.8}
-PROBES = {"pretrained": 0.1, "task0": 0.6, "task1_early": 0.55, "task1_matched": 0.4, "task1_end": 0.2}
 Frames = dict[str, pd.DataFrame]
 
 
@@ -90,18 +88,6 @@ def common_shift(seed: int) -> pd.DataFrame:
     return frame.assign(chance=0.0, chance_low=-0.01, chance_high=0.01)
 
 
-def features(seed: int) -> pd.DataFrame:
-    """Probes of arm `spurious` at the last layer and, at chance, at the one before."""
-    rows = []
-    for checkpoint, accuracy in PROBES.items():
-        for layer, value in ((3, 0.1), (4, accuracy)):
-            for kind in (*ATTRIBUTES, "all"):
-                rows.append((checkpoint, layer, kind, "probe_accuracy", 0.8 * value, 0.8 * (value - 0.08), 0.8 * (value + 0.08), 0.08))
-                rows.append((checkpoint, layer, kind, "probe_ceiling", 0.8, np.nan, np.nan, np.nan))
-    frame = pd.DataFrame(rows, columns=["before", "layer", "kind", "metric", "value", "low", "high", "chance"])
-    return frame.assign(scale="tiny", seed=seed, arm="spurious", after=frame["before"], split="task0_test")
-
-
 def frames(seeds: int) -> Frames:
     jitters = (0.0, 0.02, -0.02)[:seeds]
     facts = pd.concat([recovery_facts(seed, jitter) for seed, jitter in enumerate(jitters)], ignore_index=True)
@@ -112,7 +98,6 @@ def frames(seeds: int) -> Frames:
         ),
         "recovery_facts": facts,
         "common_shift": pd.concat([common_shift(seed) for seed in range(seeds)], ignore_index=True),
-        "features": pd.concat([features(seed) for seed in range(seeds)], ignore_index=True),
     }
 
 
@@ -134,15 +119,13 @@ def test_one_seed_with_planted_losses() -> None:
     planted |= {"early_drop": 0.86, "late_drop": 0.46, "early_recovered": 0.94, "late_recovered": 0.7, "early_shuffled": 0.1}
     planted |= {"early_beyond_pretrained": 0, "late_beyond_pretrained": -0.24, "early_spurious_share": 0.84 / 0.86}
     planted |= {"late_spurious_share": 0.2 / 0.46, "early_common_share": 0.7, "early_restored_share": 0.05, "late_restored_share": 0.8}
-    planted |= {"probe_before": 0.6, "probe_chance": 0.1, "early_probe": 0.55, "late_probe": 0.2, "late_probe_change": -0.4}
     assert {name: row[name] for name in planted} == pytest.approx(planted)
-    assert (row["late_probe_change_low"], row["late_probe_change_high"]) == pytest.approx((-0.56, -0.24))  # 0.12 - 0.68, 0.28 - 0.52
-    for name in ("early_drop", "late_spurious_share", "late_beyond_pretrained", "early_restored_share", "late_probe"):
+    for name in ("early_drop", "late_spurious_share", "late_beyond_pretrained", "early_restored_share"):
         assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
     said = row["conclusion"]
     assert said.startswith("In this run: Early loss spurious (98 % [") and "back); late loss " in said
     assert "not ahead early (perhaps only format relearned), behind late (more than format lost)" in said
-    assert said.endswith("Common-shift part: little early, most late. Probe accuracy: no clear change early, lower late.")
+    assert said.endswith("Common-shift part: little early, most late.")
     assert table.loc["kept", "conclusion"] == "In this run: Nothing forgotten, early or late."
     assert np.isnan(table.loc["kept", "early_common_share"]) and np.isnan(table.loc["kept", "early_spurious_share"])
 
@@ -179,7 +162,6 @@ def test_the_command_reads_exact_schemas_and_writes_three_formats(tmp_path: Path
         "recovery": RECOVERY,
         "recovery_facts": RECOVERY_FACTS,
         "common_shift": COMMON_SHIFT,
-        "features": FEATURES,
     }
     given, flags = frames(1), []
     for name, schema in schemas.items():
@@ -192,32 +174,18 @@ def test_the_command_reads_exact_schemas_and_writes_three_formats(tmp_path: Path
     assert r"98 \% [" in (tmp_path / "verdict.tex").read_text()
 
 
-def theory(arm: str, seed: int, shift: float) -> pd.DataFrame:
-    """Two checkpoints of an arm whose last layer shifts by `shift`, and the share of a map's update at twice chance."""
-    rows = []
-    for after in ("task1_end", "task1_early"):
-        rows += [
-            (after, layer, "query", "update_on_leading_inputs", 0.1 + 0.01 * layer + 0.001 * seed, np.nan, np.nan, 0.05)
-            for layer in (1, 2, 3)
-        ]
-        rows += [(after, 3, "stream", "shift_norm", shift, 0.9 * shift, 1.1 * shift, np.nan)]
-        rows += [(after, 3, "stream", "depth_correlation", 0.9, 0.8, 1.0, 0.0)]
-    frame = pd.DataFrame(rows, columns=["after", "layer", "component", "metric", "value", "low", "high", "chance"])
-    return frame.assign(scale="tiny", seed=seed, arm=arm, split="task0_test", chance_low=np.nan, chance_high=np.nan)
-
-
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_theory_is_told_in_the_order_of_the_propositions(tmp_path: Path, seeds: int) -> None:
-    parts = [theory(arm, seed, shift) for seed in range(seeds) for arm, shift in (("seq", 10.0), ("freeze-1", 3.0 + 0.1 * seed))]
-    given = pd.concat(parts, ignore_index=True)
+    parts = [theory(arm, seed, last=last) for seed in range(seeds) for arm, last in (("seq", 10.0), ("freeze-1", 3.0 + 0.1 * seed))]
+    given = pd.concat([pd.concat(parts).assign(after=after) for after in ("task1_end", "task1_early")], ignore_index=True)
     table = theory_table(given)
-    assert table["proposition"].tolist() == ["1"] * 4 + ["2"] * 4 + ["3"] * 2
-    assert table["arm"].tolist() == ["seq", "seq", "freeze-1", "freeze-1"] * 2 + ["freeze-1"] * 2
-    assert table["after"].tolist() == ["step 150", "end"] * 5
-    above, below = ("in this run: above", "in this run: below") if seeds == 1 else ("no", "yes")
-    assert table["supported"].tolist() == [above] * 4 + ["not tested"] * 4 + [below] * 2
+    assert table["proposition"].is_monotonic_increasing and table["after"].tolist() == ["step 150", "end"] * (len(table) // 2)
+    first = table[table["statistic"] == table["statistic"][0]]
+    assert first["arm"].tolist() == ["seq", "seq", "freeze-1", "freeze-1"] and set(first["asks"]) == {"premise met?"}
+    assert set(first["verdict"]) == {"in this run: premise met" if seeds == 1 else "premise met"}
     assert len(table) == len(theory_verdicts(given)) and not table.drop(columns=["low", "high"]).isna().any(axis=None)
-    assert formatted(table).loc[4, "value"] == ("0.900 [0.800, 1.000]" if seeds == 1 else "0.900 [0.842, 0.958]")
+    assert set(freezing_table(given)["proposition"]) == {"3"}
     write_table(given, tmp_path / "theory.parquet", THEORY)
-    present(["table_theory_table", "--theory", str(tmp_path / "theory.parquet"), "--output", str(tmp_path / "theory_table")])
-    assert len(pd.read_csv(tmp_path / "theory_table.csv")) == len(table)
+    for name, expected in (("theory_table", table), ("theory_freezing", freezing_table(given))):
+        present([f"table_{name}", "--theory", str(tmp_path / "theory.parquet"), "--output", str(tmp_path / name)])
+        assert len(pd.read_csv(tmp_path / f"{name}.csv")) == len(expected)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from tests.analysis.test_propositions import table
 
+from forgetting.analysis.propositions import freeze_depth
 from forgetting.config.biography import ATTRIBUTES
 from forgetting.schemas.common_shift import COMMON_SHIFT, COMMON_SHIFT_REPAIR
 from forgetting.schemas.drift import DRIFT
@@ -118,12 +119,6 @@ def features(seed: int, arm: str) -> pd.DataFrame:
                 known = layer / LAYERS * (1 - loss) if split == "task0_test" else 0.01
                 rows.append((checkpoint, checkpoint, layer, split, "all", "lens_lead", known, 0.03))
                 rows.append((checkpoint, checkpoint, layer, split, "all", "lens_rank", 100 - 99 * known, 60.0))
-        for split in ("task0_test", "task1"):
-            for kind in ATTRIBUTES:
-                for layer in range(LAYERS + 1):
-                    accuracy = 0.1 + 0.8 * layer / LAYERS * (1 - loss)
-                    rows.append((checkpoint, checkpoint, layer, split, kind, "probe_accuracy", accuracy, 0.03))
-                    rows.append((checkpoint, checkpoint, layer, split, kind, "probe_ceiling", 0.9, np.nan))
     frame = pd.DataFrame(rows, columns=["before", "after", "layer", "split", "kind", "metric", "value", "chance"])
     return frame.assign(scale=SCALE, seed=seed, arm=arm, low=np.nan, high=np.nan)
 
@@ -239,13 +234,14 @@ def gradient_rows(arm: str, seed: int) -> pd.DataFrame:
 
 
 def theory_rows(arm: str, seed: int, last: float) -> pd.DataFrame:
-    """Rows of both stages that are drawn, with the shares and sizes of the residual stream."""
-    rows = table(arm, seed, last=last)
-    norms = rows[rows["metric"] == "shift_norm"]
-    sizes = norms.assign(metric="relative_shift_norm", value=norms["value"] / 5, low=norms["low"] / 5, high=norms["high"] / 5)
-    shares = norms.assign(metric="single_shifts_along", value=0.2, low=0.15, high=0.25, chance=0.05, chance_low=0.03, chance_high=0.08)
-    stage = pd.concat([rows, sizes, shares], ignore_index=True)
-    return pd.concat([stage.assign(after=after) for after in ("task1_early", "task1_end")], ignore_index=True)
+    """Rows of all stages: a mean shift that is nearly orthogonal, single ones that are not."""
+    frozen = freeze_depth(arm) or 0
+    stages = []
+    for after, later in (("task1_early", 1.0), ("task1_matched", 1.2), ("task1_end", 1.5)):
+        shares = {"written": 0.09 / later, "mean": 0.004 * len(arm) * later, "single": 0.1 * later}
+        rows = table(arm, seed, last, frozen=frozen, update=1 + 0.4 * frozen, **shares)
+        stages.append(rows.assign(after=after, chance_low=0.6 * rows["chance"], chance_high=1.6 * rows["chance"]))
+    return pd.concat(stages, ignore_index=True)
 
 
 def write_views(folder: Path, seed: int) -> None:

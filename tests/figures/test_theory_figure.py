@@ -1,35 +1,54 @@
 from __future__ import annotations
 
+from math import acos, degrees, sqrt
+
 import numpy as np
 import pandas as pd
 import pytest
 from tests.figures.synthetic_views import theory_rows
 
-from forgetting.figures import style
-from forgetting.figures.theory import draw, relative_to
+from forgetting.figures import style, theory, theory_depth, theory_freezing
+from forgetting.figures.theory import in_degrees
+from forgetting.figures.theory_freezing import relative_to
 
 
-def test_units_are_those_of_the_same_seed_and_checkpoint() -> None:
-    rows = pd.DataFrame({"seed": [0, 1], "after": ["task1_end"] * 2, "value": [2.0, 3.0], "low": [1.0, 2.0], "high": [3.0, 4.0]})
-    unit = pd.Series([4.0, 2.0], pd.MultiIndex.from_tuples([(0, "task1_end"), (1, "task1_end")], names=["seed", "after"]), name="unit")
-    found = relative_to(rows, unit)
+def test_units_are_those_of_the_same_seed() -> None:
+    rows = pd.DataFrame({"seed": [0, 1], "value": [2.0, 3.0], "low": [1.0, 2.0], "high": [3.0, 4.0]})
+    found = relative_to(rows, pd.Series([4.0, 2.0], pd.Index([0, 1], name="seed"), name="unit"))
     np.testing.assert_allclose(found[["value", "low", "high"]], [[0.5, 0.25, 0.75], [1.5, 1.0, 2.0]])
 
 
+def test_shares_become_angles_and_their_ends_change_places() -> None:
+    rows = theory_rows("seq", 0, 10.0)
+    found = in_degrees(rows[rows["metric"] == "single_shifts_along"]).iloc[0]
+    expected = [degrees(acos(sqrt(share))) for share in (0.1, 0.11, 0.09, 0.05)]
+    assert found[["value", "low", "high", "chance"]].tolist() == pytest.approx(expected)
+    assert found["chance_low"] < found["chance"] < found["chance_high"]
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
-def test_freezing_is_drawn_as_a_share_of_seq(seeds: int) -> None:
+def test_freezing_is_drawn_as_a_share_of_seq_with_the_prediction(seeds: int) -> None:
     frames = [
         theory_rows(arm, seed, last)
         for seed in range(seeds)
         for arm, last in (("seq", 10.0 + seed), ("freeze-1", 8.0 + 0.8 * seed), ("freeze-3", 4.0 + 0.4 * seed), ("replay-20", 5.0))
     ]
-    figure = draw(pd.concat(frames))
-    lines = [np.asarray(line.get_ydata(), dtype=float) for line in figure.axes[3].lines]
-    assert any(np.allclose(line, [0.8, 0.4]) for line in lines if len(line) == 2)
-    assert "replay 20 %" in {text.get_text() for text in figure.legends[0].get_texts()}
+    figure = theory_freezing.draw(pd.concat(frames))
+    points = [np.column_stack(line.get_data()).astype(float) for line in figure.axes[0].lines]
+    for expected in ([[-1, 1]], [[1, 0.8]], [[3, 0.4]], [[-1, 1], [0, 0.8], [1, 0.6], [2, 0.4], [3, 0.2]]):
+        assert any(drawn.shape == np.shape(expected) and np.allclose(drawn, expected) for drawn in points), expected
+    moved = [np.column_stack(line.get_data()).astype(float) for line in figure.axes[2].lines]
+    assert any(drawn.shape == (1, 2) and np.allclose(drawn, [[3, 2.2]]) for drawn in moved)
+    assert "replay 20 %" not in {text.get_text() for text in figure.legends[0].get_texts()}
 
 
 @pytest.mark.parametrize("arm", ["seq", "freeze-2"])
-def test_one_arm_alone_can_be_drawn(arm: str, tmp_path) -> None:
-    style.save_figure(draw(theory_rows(arm, 0, 10.0)), [tmp_path / "theory.png"])
+@pytest.mark.parametrize("module", [theory, theory_depth])
+def test_one_arm_alone_can_be_drawn(module, arm: str, tmp_path) -> None:
+    style.save_figure(module.draw(theory_rows(arm, 0, 10.0)), [tmp_path / "theory.png"])
     assert (tmp_path / "theory.png").stat().st_size > 0
+
+
+def test_the_own_part_of_a_layer_is_over_the_spread_and_zero_where_it_is_frozen() -> None:
+    found = theory_depth.own_parts(theory_rows("freeze-2", 0, 10.0).query("component == 'stream' and after == 'task1_end'"))
+    assert found["value"].tolist() == pytest.approx([0, 0, 0.4, 0.4])  # 2 over a spread of 5

@@ -17,7 +17,6 @@ WORDS = re.compile(r"(?:^|_)(?:persons?|people|attributes?)(?:_|$)", re.IGNORECA
 ALLOWED = {
     "control_persons": "a column of the tables for readers, which speak of persons",
     "persons": "what an interval is over, in the words of such a table (analysis/propositions.py)",
-    "birthday": "views/probe.py reads its month alone, since hardly two units share a date",
     "university": "views/features.py draws the questions of this kind as points",
 }
 """Words that other parts of the library may use, each with its reason."""

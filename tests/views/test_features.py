@@ -208,7 +208,6 @@ def test_features_tables(run, checkpoints, questions, tmp_path):
     pairs = frame[frame["before"] != frame["after"]]
     assert len(pairs) == 5 * 3 * 2 * 7 * 6  # pairs, layers, groups, attributes and all, metrics
     own = frame[frame["before"] == frame["after"]]
-    assert (own["metric"].str.startswith("probe").sum()) == 5 * 3 * 3 * 7 * 2  # checkpoints, layers, groups, attributes and all, metrics
     assert (own["metric"].str.startswith("lens").sum()) == 5 * 3 * 7 * (3 * 4 + 1)
     assert not frame.duplicated(["before", "after", "layer", "split", "kind", "metric"]).any()
     assert pairs.loc[pairs["layer"] == 0, "value"].isna().all()  # every prompt ends in the same token

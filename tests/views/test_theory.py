@@ -14,7 +14,7 @@ from forgetting.views.alignment import alignment, chance_shares, row_directions
 from forgetting.views.depth import depth_correlations, measure_stream, shift_bounds, stream_shifts
 from forgetting.views.features import residual_stream, stage_folders
 from forgetting.views.inputs import read_model
-from forgetting.views.theory import LinearMap, linear_maps, map_inputs, measure_maps, theory
+from forgetting.views.theory import measure_updates, theory, written_along
 
 CPU = torch.device("cpu")
 UNITS = np.arange(60) // 3
@@ -72,89 +72,128 @@ def test_a_single_random_direction_is_beta_distributed():
     assert np.quantile(found, [0.1, 0.5, 0.9]) == pytest.approx(beta(1.5, 3.5).ppf([0.1, 0.5, 0.9]), abs=0.06)
 
 
-def test_map_against_its_definition_with_numpy():
-    x, before, change = inputs(), weight(1), 0.1 * weight(2)
-    found = LinearMap(x, before, 3).compare(change, UNITS)
-    leading_inputs = np.linalg.svd(x.numpy())[2][:3]
-    outputs = x.numpy() @ before.numpy().T
-    components = np.linalg.svd(outputs - outputs.mean(0))[2][:3]
-    shifts = x.numpy() @ change.numpy().T
-    assert found["update_on_leading_inputs"].value == pytest.approx(
-        np.square(change.numpy() @ leading_inputs.T).sum() / np.square(change.numpy()).sum()
-    )
-    assert found["update_on_leading_inputs"].chance == 3 / 12
-    assert found["input_energy"].value == pytest.approx(np.square(x.numpy() @ leading_inputs.T).sum() / np.square(x.numpy()).sum())
-    mean = shifts.mean(0)
-    assert found["mean_shift_along"].value == pytest.approx(np.square(components @ mean).sum() / (mean @ mean))
-    assert found["single_shifts_along"].value == pytest.approx(np.square(shifts @ components.T).sum() / np.square(shifts).sum())
-    assert found["single_shifts_along"].chance == 3 / 9
+def leading(rows: torch.Tensor, count: int) -> torch.Tensor:
+    """The leading principal components of `rows` (n, d), (d, count), by numpy."""
+    centred = rows.numpy() - rows.numpy().mean(0)
+    return torch.from_numpy(np.linalg.svd(centred, full_matrices=False)[2][:count].T)
 
 
-def test_planted_orthogonal_update():
-    """An update that reads only the last input directions and writes only across the leading outputs has shares of 0; the opposite, 1."""
-    x, before = inputs(), weight(1)
-    linear = LinearMap(x, before, 3)
-    directions, outputs = np.linalg.svd(x.numpy())[2], x.numpy() @ before.numpy().T
-    components = np.linalg.svd(outputs - outputs.mean(0))[2]
-    for rows, columns, share in ((slice(6, 9), slice(3, None), 0.0), (slice(0, 3), slice(0, 3), 1.0)):
-        mixing = np.random.default_rng(3).standard_normal((3, len(directions[columns])))
-        found = linear.compare(torch.from_numpy(components[rows].T @ mixing @ directions[columns]), UNITS)
-        for metric in ("update_on_leading_inputs", "mean_shift_along", "single_shifts_along"):
-            assert found[metric][:3] == pytest.approx([share, *[found[metric].low, found[metric].high]], abs=1e-9, nan_ok=True)
-            assert found[metric].value == pytest.approx(share, abs=1e-9)
-            assert not found[metric].chance_low <= share <= found[metric].chance_high
+def test_what_an_update_writes_against_its_definition_by_singular_vectors():
+    """|V^T dW|^2 is the sum over singular vectors u_i of dW of s_i^2 |V^T u_i|^2."""
+    change, along = weight(2), leading(inputs(width=9), 3)
+    left, values, _ = np.linalg.svd(change.numpy())
+    cosines = np.square(along.numpy().T @ left[:, : len(values)]).sum(0)
+    found = written_along(change, along)
+    assert found.value == pytest.approx((np.square(values) * cosines).sum() / np.square(values).sum())
+    assert found.chance == 3 / 9
 
 
-def test_random_updates_meet_chance_in_every_share():
-    linear = LinearMap(inputs(), weight(1), 3)
-    found = [linear.compare(weight(seed), UNITS) for seed in range(100, 400)]
-    for metric in ("update_on_leading_inputs", "mean_shift_along", "single_shifts_along"):
-        chance, values = found[0][metric].chance, [each[metric].value for each in found]
-        assert np.mean(values) == pytest.approx(chance, abs=4 * np.std(values) / np.sqrt(len(values)))
-        inside = np.mean([each[metric].chance_low <= each[metric].value <= each[metric].chance_high for each in found])
-        assert inside == pytest.approx(0.95, abs=0.05)
+# The network of the paper is residual, y = x + W x. Premise and conclusion are planted apart: what an update reads, and what it writes.
+READS = {"leading": slice(0, 3), "others": slice(3, None)}
+WRITES = {"leading": slice(0, 3), "others": slice(3, None), "anywhere": slice(0, None)}
 
 
-def test_rotations_and_mirrors_of_both_sides_change_no_share():
-    x, before, change = inputs(), weight(1), weight(2)
-    generator = np.random.default_rng(7)
-    turn_in, turn_out = (torch.from_numpy(ortho_group.rvs(size, random_state=size) * generator.choice([-1, 1], size)) for size in (12, 9))
-    first = LinearMap(x, before, 3).compare(change, UNITS)
-    second = LinearMap(x @ turn_in, turn_out.T @ before @ turn_in, 3).compare(turn_out.T @ change @ turn_in, UNITS)
-    for metric, numbers in first.items():
-        assert second[metric] == pytest.approx(numbers, nan_ok=True)
+def toy(reads: str, writes: str, width: int = 24, seed: int = 3) -> tuple[float, float, float]:
+    """Of one layer of the paper's network under a planted update: what it reads of the leading inputs (the premise on the wrong side),
+    what it writes along the leading outputs, and how much of the outputs' shift goes along them; each a share."""
+    generator = np.random.default_rng(seed)
+    x = inputs(count=200, width=width)
+    weights = torch.from_numpy(0.1 * generator.standard_normal((width, width)))
+    before = x + x @ weights.T
+    into, out = (np.linalg.svd(rows.numpy() - rows.numpy().mean(0) * centre)[2] for rows, centre in ((x, 0), (before, 1)))
+    mixing = generator.standard_normal((len(out[WRITES[writes]]), len(into[READS[reads]])))
+    change = torch.from_numpy(out[WRITES[writes]].T @ mixing @ into[READS[reads]])
+    after = x + x @ (weights + change).T
+    components = leading(before, 3)
+    read = float((change @ torch.from_numpy(into[:3].T)).square().sum() / change.square().sum())
+    shifts = alignment(after - before, components, np.arange(200))
+    return read, written_along(change, components).value, shifts["single_shifts_along"].value
 
 
-def test_without_an_update_there_is_nothing_to_say():
-    assert LinearMap(inputs(), weight(1), 3).compare(torch.zeros(9, 12, dtype=torch.float64), UNITS) == {}
-    constant = LinearMap(torch.ones(60, 12, dtype=torch.float64), weight(1), 3).compare(weight(2), UNITS)
-    assert "single_shifts_along" not in constant and constant["update_on_leading_inputs"].chance == 1 / 12
+@pytest.mark.parametrize(
+    ("reads", "writes", "expected"),
+    [
+        ("others", "leading", (0, 1, 1)),  # reads nothing of the leading inputs, and still shifts along the leading outputs
+        ("leading", "others", (1, 0, 0)),  # reads nothing else, and shifts at right angles to them
+        ("others", "others", (0, 0, 0)),
+        ("leading", "leading", (1, 1, 1)),
+    ],
+)
+def test_only_what_is_written_decides_where_outputs_shift(reads, writes, expected):
+    assert toy(reads, writes) == pytest.approx(expected, abs=1e-9)
+
+
+def test_reading_no_leading_inputs_and_writing_anywhere_meets_chance():
+    found = np.array([toy("others", "anywhere", seed=seed) for seed in range(60)])
+    assert found[:, 0] == pytest.approx(0, abs=1e-9)
+    assert found[:, 1].mean() == pytest.approx(3 / 24, abs=0.02)
+    assert found[:, 2].mean() == pytest.approx(3 / 24, abs=0.02)
+
+
+def test_random_updates_meet_chance_in_what_they_write():
+    along = leading(inputs(width=9), 3)
+    found = [written_along(weight(seed), along) for seed in range(100, 400)]
+    values = [each.value for each in found]
+    assert np.mean(values) == pytest.approx(found[0].chance, abs=4 * np.std(values) / np.sqrt(len(values)))
+    assert np.mean([each.chance_low <= each.value <= each.chance_high for each in found]) == pytest.approx(0.95, abs=0.05)
+
+
+def test_rotations_and_mirrors_of_the_stream_change_no_share():
+    change, along = weight(2), leading(inputs(width=9), 3)
+    turn = torch.from_numpy(ortho_group.rvs(9, random_state=9) * np.random.default_rng(7).choice([-1, 1], 9))
+    assert written_along(turn.T @ change, turn.T @ along) == pytest.approx(written_along(change, along), nan_ok=True)
     assert alignment(torch.zeros(60, 5), torch.eye(5)[:, :2], UNITS) == {}
 
 
-@torch.inference_mode()
-def test_inputs_of_the_maps_give_what_each_block_adds(questions):
-    """GPT-NeoX: a block adds its attention output and its MLP output to the stream. From the recorded inputs, by hand."""
-    model = tiny_model().double()
-    found, stream = map_inputs(model, questions, 7), residual_stream(model, questions, 64)
-    for layer, block in enumerate(model.gpt_neox.layers, 1):
-        of = f"gpt_neox.layers.{layer - 1}"
-        attention, mlp = found[f"{of}.attention.dense.weight"], found[f"{of}.mlp.dense_4h_to_h.weight"]
-        added = block.attention.dense(attention) + block.mlp.dense_4h_to_h(mlp)
-        assert torch.allclose(stream[layer - 1] + added, stream[layer])
-        assert torch.allclose(block.input_layernorm(stream[layer - 1]), found[f"{of}.attention.query_key_value.weight"])
+def planted(questions, component: str, along: bool):
+    """A model, and the same with a matrix of its last block updated, along the leading components of its last layer or across them."""
+    before, after = tiny_model().double(), tiny_model().double()
+    axes = np.linalg.svd((states := residual_stream(before, questions, 64)[-1]).numpy() - states.numpy().mean(0))[2]
+    rows = axes[:3] if along else axes[3:]
+    block = after.gpt_neox.layers[-1]
+    matrix = block.mlp.dense_4h_to_h.weight if component == "mlp_output" else block.attention.dense.weight
+    with torch.no_grad():
+        matrix += torch.from_numpy(rows.T @ np.random.default_rng(1).standard_normal((len(rows), matrix.shape[1])))
+    return before, after
+
+
+@pytest.mark.parametrize("component", ["mlp_output", "attention_output"])
+@pytest.mark.parametrize("along", [True, False])
+def test_a_planted_update_of_a_model_is_found_in_what_it_writes_and_where_the_stream_shifts(questions, component, along):
+    before, after = planted(questions, component, along)
+    states, shift, own = stream_shifts(before, after, questions, 64)
+    rows = measure_updates(before, after, states, 3) + measure_stream(states, shift, own, 3, questions.unit)
+    found = {(layer, name, metric): number.value for layer, name, metric, number in rows}
+    assert {name for _, name, _ in found} == {component, "stream"}
+    assert found[2, component, "written_along"] == pytest.approx(float(along), abs=1e-6)
+    assert found[2, "stream", "single_shifts_along"] == pytest.approx(float(along), abs=1e-6)
+    changed = dict(after.named_parameters())
+    norm = sum(float((changed[name] - old).square().sum()) for name, old in before.named_parameters()) ** 0.5
+    assert found[2, component, "update_norm"] == pytest.approx(norm)
 
 
 def test_maps_of_one_model_have_not_moved_and_a_frozen_block_has_no_rows(questions):
     model = tiny_model()
-    maps = linear_maps(model, questions, 3, 64)
-    assert set(maps) == {
-        (layer, name) for layer in (1, 2) for name in ("query", "key", "value", "attention_output", "mlp_input", "mlp_output")
-    }
-    assert measure_maps(maps, model, questions.unit) == []
+    states = residual_stream(model, questions, 64)
+    assert measure_updates(model, model, states, 3) == []
     after = drifted(tiny_model())
     after.gpt_neox.layers[0].load_state_dict(model.gpt_neox.layers[0].state_dict())
-    assert {layer for layer, *_ in measure_maps(maps, after, questions.unit)} == {2}
+    rows = measure_updates(model, after, states, 3)
+    assert {layer for layer, *_ in rows} == {2}
+    assert {name for _, name, metric, _ in rows if metric == "written_along"} == {"attention_output", "mlp_output"}
+    assert {name for _, name, _, _ in rows} == {"query", "key", "value", "attention_output", "mlp_input", "mlp_output"}
+
+
+def test_the_first_component_is_the_papers_own_quantity(questions):
+    """|cos| of the shift of the mean with the first principal component, by numpy."""
+    before, after = tiny_model().double(), drifted(tiny_model()).double()
+    states, shift, own = stream_shifts(before, after, questions, 64)
+    found = {(layer, metric): number.value for layer, _, metric, number in measure_stream(states, shift, own, 3, questions.unit)}
+    for layer in (1, 2):
+        first = np.linalg.svd(states[layer].numpy() - states[layer].numpy().mean(0))[2][0]
+        mean = shift[layer].numpy().mean(0)
+        assert found[layer, "mean_shift_along_first"] == pytest.approx((first @ mean / np.linalg.norm(mean)) ** 2)
+        assert found[layer, "mean_shift_along_first"] <= found[layer, "mean_shift_along"] + 1e-12
 
 
 def test_shift_and_own_part_against_block_by_block_swaps(questions):
@@ -173,7 +212,7 @@ def test_shift_and_own_part_against_block_by_block_swaps(questions):
 def test_identical_checkpoints_shift_nothing(questions):
     rows = measure_stream(*stream_shifts(tiny_model(), tiny_model(), questions, 64), 3, questions.unit)
     assert {metric for _, _, metric, number in rows if number.value != 0} == set()
-    assert not {metric for _, _, metric, _ in rows} & {"single_shifts_along", "depth_correlation"}
+    assert not {metric for _, _, metric, _ in rows} & {"single_shifts_along", "relative_depth_correlation"}
 
 
 def test_depth_correlation_agrees_with_scipy():
@@ -191,7 +230,7 @@ def test_planted_growth_with_depth():
     directions = torch.from_numpy(generator.standard_normal((60, 8)))
     growing = torch.stack([layer * directions for layer in range(5)])
     rows = {(layer, metric): number for layer, _, metric, number in measure_stream(states, growing, growing, 2, UNITS)}
-    assert rows[4, "depth_correlation"][:4] == pytest.approx((1, 1, 1, 0))
+    assert rows[4, "relative_depth_correlation"][:4] == pytest.approx((1, 1, 1, 0))
     size = float(directions.square().sum(1).mean().sqrt())
     assert [rows[layer, "shift_norm"].value for layer in range(5)] == pytest.approx([layer * size for layer in range(5)])
     spread = float((states[3] - states[3].mean(0)).square().sum(1).mean().sqrt())
@@ -204,14 +243,14 @@ def test_no_growth_meets_chance():
     assert float(correlations.mean()) == pytest.approx(0, abs=0.03)
 
 
-def test_bound_holds_and_is_met_when_all_parts_point_the_same_way(questions):
+def test_the_bound_holds_for_what_it_was_measured_on_and_is_met_when_all_parts_point_the_same_way(questions):
     rows = measure_stream(*stream_shifts(tiny_model(), drifted(tiny_model()), questions, 64), 3, questions.unit)
     values = {(layer, metric): number.value for layer, _, metric, number in rows}
     for layer in range(3):
         assert values[layer, "shift_norm"] <= values[layer, "shift_bound"] * (1 + 1e-9)
     # Gains of 1 and parts 1, 2, 3 in one direction: the shift is their sum, and freezing n layers takes the first n + 1 parts away.
-    bounds, frozen = shift_bounds([1.0, 3.0, 6.0], [1.0, 2.0, 3.0], [0.0, 1.0, 3.0])
-    assert bounds == [1, 3, 6] and frozen == [5, 3, 0]
+    bounds, predicted = shift_bounds([1.0, 3.0, 6.0], [1.0, 2.0, 3.0], [0.0, 1.0, 3.0])
+    assert bounds == [1, 3, 6] and predicted == [5, 3, 0]
 
 
 def test_theory_table(run, checkpoints, questions, tmp_path):
@@ -220,7 +259,7 @@ def test_theory_table(run, checkpoints, questions, tmp_path):
     frame = read_table(tmp_path / "theory.parquet", THEORY)
     assert not frame.duplicated(["after", "split", "layer", "component", "metric"]).any()
     assert set(frame["after"]) == {"task1_early", "task1_matched", "task1_end"} and set(frame["split"]) == {"task0_test"}
-    shares = frame[frame["metric"].isin(["update_on_leading_inputs", "single_shifts_along", "mean_shift_along"])]
+    shares = frame[frame["metric"].isin(["written_along", "written_along_first", "single_shifts_along", "mean_shift_along"])]
     assert shares["value"].between(0, 1).all() and (shares["chance_low"] < shares["chance"]).all()
 
 
@@ -246,5 +285,5 @@ def test_frozen_bottom_layers_stay_where_they_are(run, checkpoints, questions):
     frame = theory(run, folders, questions, CPU)
     norms = frame[frame["metric"] == "shift_norm"].set_index("layer")["value"]
     assert norms[0] == norms[1] == 0 and norms[2] > 0
-    bounds = frame[frame["metric"] == "bound_if_frozen"].set_index("layer")["value"]
-    assert bounds[0] == bounds[1] == pytest.approx(norms[2]) and bounds[2] == 0
+    predicted = frame[frame["metric"] == "predicted_if_frozen"].set_index("layer")["value"]
+    assert predicted[0] == predicted[1] == pytest.approx(norms[2]) and predicted[2] == 0

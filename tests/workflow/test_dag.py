@@ -48,7 +48,7 @@ def test_laptop(clone: Path) -> None:
     jobs = planned(clone, "all")
     assert jobs["make_data"] == jobs["pretrain"] == jobs["task0"] == jobs["check_task0"] == jobs["recovery_controls"] == 1
     views = [rule for rule in jobs if rule.startswith("view_")]
-    assert {jobs[rule] for rule in views} == {3} and len(views) == 6
+    assert {jobs[rule] for rule in views} == {3} and len(views) == 7
     assert jobs["gate_task0"] == jobs["gate_task1"] == jobs["report"] == 1
     assert all(jobs[name] == 1 for name in FIGURES)
     assert heavy(jobs) <= 66

@@ -65,7 +65,7 @@ rule view_weights:
 
 
 rule view_features:
-    """How the residual stream moves between stages, and what a linear probe reads from it."""
+    """How the residual stream moves between stages, and what the logit lens reads from it."""
     input:
         script="workflow/scripts/view_features.py",
         library=code("workflow/scripts/view_features.py"),

@@ -1,5 +1,5 @@
-"""How the residual stream at the last prompt token moves between the training stages, and what a linear probe and the logit
-lens read from it."""
+"""How the residual stream at the last prompt token moves between the training stages, and what the logit lens reads from
+it."""
 
 from __future__ import annotations
 

@@ -1,165 +1,234 @@
-"""Do the data support the paper's propositions? One verdict an arm, checkpoint and statistic, by rules written beside it. (No torch.)
+"""What is to be said of the paper's propositions, by rules that look at intervals only. (No torch.)
 
-All statistics are about `task0_test` questions. With several seeds the interval is Student's t over seeds; with one it is over layers,
-maps or units, as each statistic says. Layers and maps of one model are no independent sample of anything, and units asked of one run
-say nothing of the next, which differs more than they do: of one seed it is told on which side of chance it is, and no proposition is
-supported or refuted.
+A proposition is a conditional, so three things are asked apart: is its premise met; does it hold, in absolute terms, whatever the premise;
+and is there more than chance would give? A conditional whose premise is not met does not apply, whatever is seen.
+
+All statistics are about `task0_test` questions. With several seeds the interval is Student's t over seeds. With one it is over units, which
+say nothing of the next run, so that the verdict is on this run; a number of weights has no interval then and is compared as it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import cos, radians
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forgetting.data.points import TASK1_MATCHED
 from forgetting.intervals import Interval, Z
-from forgetting.statistics import CORRELATION, RATIO, UNBOUNDED, Kind, normal_interval, over_seeds, t_interval
+from forgetting.schemas.theory import SPLIT, STREAM
+from forgetting.statistics import CORRELATION, PROPORTION, RATIO, UNBOUNDED, Kind, normal_interval, over_seeds
 
-SPLIT = "task0_test"
-STREAM = "stream"
-"""Component of the rows on the residual stream."""
 NO_FREEZE = "seq"
 _FREEZE = re.compile(r"freeze-(\d+)")
+NEARLY_ORTHOGONAL = 75.0
+"""Degrees from which an angle counts as nearly right. A convention, as the paper has no number: 1/15 of the squared length at most."""
+_COSINE = cos(radians(NEARLY_ORTHOGONAL))
+
+PREMISE_MET, HOLDS, MORE = "premise met?", "does it hold?", "more than chance?"
+"""The three questions about a proposition."""
+MET, NOT_MET, UNDECIDED = "premise met", "premise not met", "undecided"
+DOES_NOT_APPLY = "does not apply"
+IN_THIS_RUN = "in this run: "
+PREDICTION = "prediction"
+"""In place of a verdict where nothing is expected."""
 
 
 class Statistic(NamedTuple):
-    """What a proposition says about one number: `expected` below or above chance, or nothing.
+    """What a proposition says about one number: that it is `expected` below or above `reference`, or nothing ("").
 
-    basis: what the interval is over with a single seed; where nothing is expected, why. kind: of number.
+    yes, no: the verdict on that side of the reference, and on the other. chance: the name of the statistic that says whether there is
+    more to it than chance.
     """
 
     proposition: int
+    asks: str
     name: str
     expected: str
-    basis: str
+    reference: float
     kind: Kind
+    yes: str
+    no: str
+    chance: str = ""
 
-    @property
-    def rule(self) -> str:
-        if not self.expected:
-            return f"not tested: {self.basis}"
-        other = "above" if self.expected == "below" else "below"
-        return (
-            f"over several seeds: yes if their 95 % interval is {self.expected} chance, no if it is {other}, else undecided; "
-            f"of one run only where its interval over {self.basis} is"
+
+_NEARER, _RANDOM = "nearer to a right angle than a random direction", "further from it than a random direction"
+_SINGLE = "does not hold for single questions"
+
+
+def _shift_statistics() -> Iterator[tuple[str, Statistic, Statistic]]:
+    """Metric of the residual stream, and its two statistics: the cosine, and its square over that of a random direction."""
+    for metric, what, against, refuted in (
+        ("mean_shift_along_first", "mean shift", "the first principal component", "does not hold"),
+        ("mean_shift_along", "mean shift", "the leading components", "does not hold"),
+        ("single_shifts_along_first", "single shifts", "the first principal component", _SINGLE),
+        ("single_shifts_along", "single shifts", "the leading components", _SINGLE),
+    ):
+        ratio = f"share of {what} along {against} / chance"
+        name = f"cosine of {what} with {against}"
+        yield (
+            metric,
+            Statistic(1, HOLDS, name, "below", _COSINE, PROPORTION, "holds", refuted, ratio),
+            Statistic(1, MORE, ratio, "below", 1.0, RATIO, _NEARER, _RANDOM),
         )
 
 
-_LAYERS, _MAPS = (f"{parts} (no independent sample)" for parts in ("layers", "maps"))
-PREMISE = Statistic(1, "update on leading inputs / chance", "below", _LAYERS, RATIO)
-SINGLE = Statistic(1, "single output shifts along leading outputs / chance", "below", _LAYERS, RATIO)
-MEAN = Statistic(1, "mean output shift along leading outputs / chance", "below", _LAYERS, RATIO)
-STREAM_SINGLE = Statistic(1, "single shifts of the last layer along its leading components / chance", "below", "persons", RATIO)
-STREAM_MEAN = Statistic(1, "mean shift of the last layer along its leading components / chance", "below", "persons", RATIO)
-DOSE = Statistic(1, "rank correlation over maps of update on leading inputs and shift along leading outputs", "above", _MAPS, CORRELATION)
-DEPTH = Statistic(2, "rank correlation of shift length with layer", "", "the residual stream itself grows with depth", CORRELATION)
-RELATIVE_DEPTH = Statistic(2, "rank correlation of shift / spread with layer", "above", "persons", CORRELATION)
-REDUCTION = Statistic(3, "shift of the last layer / that of seq", "below", "persons", RATIO)
-SLOPE = Statistic(3, "slope over n of the last layer's shift / that of seq", "below", "persons", UNBOUNDED)
-BOUND_SLOPE = Statistic(3, "slope over n of the bound of seq / its shift", "", "what the measured slope is held against", UNBOUNDED)
-
-
-_OF_MAPS = {PREMISE: "update_on_leading_inputs", SINGLE: "single_shifts_along", MEAN: "mean_shift_along"}
-_OF_LAST_LAYER = {STREAM_SINGLE: "single_shifts_along", STREAM_MEAN: "mean_shift_along"}
-_CORRELATIONS = {DEPTH: "depth_correlation", RELATIVE_DEPTH: "relative_depth_correlation"}
-_Row = tuple[str, Statistic, Interval, float]
-"""Arm, statistic, number, chance."""
+OF_SHIFTS = {metric: (cosine, ratio) for metric, cosine, ratio in _shift_statistics()}
+WRITTEN = Statistic(1, PREMISE_MET, "cosine of what updates write with the leading components", "below", _COSINE, PROPORTION, MET, NOT_MET)
+UPDATED = Statistic(2, PREMISE_MET, "share of layers that were updated", "above", 1.0, PROPORTION, MET, NOT_MET)
+RELATIVE_DEPTH = Statistic(
+    2, MORE, "rank correlation of shift / spread with layer", "above", 0.0, CORRELATION, "more than a random order", "falls with depth"
+)
+GROWTH = Statistic(
+    2, HOLDS, "shift / spread of the last layer / that of the first", "above", 1.0, RATIO, "holds", "does not hold", RELATIVE_DEPTH.name
+)
+MOVED = Statistic(3, PREMISE_MET, "update of the layers that train / that of seq", "below", 1.0, RATIO, MET, NOT_MET)
+AS_PREDICTED = Statistic(
+    3, MORE, "shift of the last layer / predicted from the parts of seq", "below", 1.0, RATIO, "less than predicted", "more than predicted"
+)
+REDUCTION = Statistic(3, HOLDS, "shift of the last layer / that of seq", "below", 1.0, RATIO, "holds", "does not hold")
+SLOPE = Statistic(3, HOLDS, "slope over n of the last layer's shift / that of seq", "below", 0.0, UNBOUNDED, "holds", "does not hold")
+PREDICTED_SLOPE = Statistic(3, HOLDS, "slope over n of the prediction from the parts of seq", "", 0.0, UNBOUNDED, "", "")
+STATISTICS = (
+    WRITTEN,
+    *(cosine for cosine, _ in OF_SHIFTS.values()),
+    *(ratio for _, ratio in OF_SHIFTS.values()),
+    *(UPDATED, GROWTH, RELATIVE_DEPTH),
+    *(MOVED, REDUCTION, AS_PREDICTED, SLOPE, PREDICTED_SLOPE),
+)
+"""All of them, in the order in which they are told."""
+_PREMISES = {statistic.proposition: statistic for statistic in STATISTICS if statistic.asks == PREMISE_MET}
+_Row = tuple[str, Statistic, Interval]
+"""Arm, statistic, number."""
 
 
 def theory_verdicts(theory: pd.DataFrame) -> pd.DataFrame:
-    """Rows of THEORY_VERDICTS from rows of THEORY of any arms and seeds. Proposition 3 needs `seq`, its slopes two freeze arms besides."""
+    """Rows of THEORY_VERDICTS from rows of THEORY of any arms and seeds. Proposition 3 needs `seq`, its slopes two freeze arms besides;
+    it alone is told of where Task 1 is learned, too, for frozen arms need longer."""
     rows = []
     for (scale, seed, after), frame in theory[theory["split"] == SPLIT].groupby(["scale", "seed", "after"], sort=False):
-        measured = [*_of_arms(frame), *_of_freezing(frame)]
-        rows += [(scale, seed, arm, after, statistic, *number, chance) for arm, statistic, number, chance in measured]
-    named = pd.DataFrame(rows, columns=["scale", "seed", "arm", "after", "of", "value", "low", "high", "chance"])
+        measured = [*([] if after == TASK1_MATCHED else _of_arms(frame)), *_of_freezing(frame)]
+        rows += [(scale, seed, arm, after, statistic, *number) for arm, statistic, number in measured]
+    keys = ["scale", "arm", "after", "of"]
+    named = pd.DataFrame(rows, columns=["scale", "seed", "arm", "after", "of", "value", "low", "high"])
     seeds = theory["seed"].nunique()
-    keys = ["scale", "arm", "after", "of", "chance"]
     kinds = dict.fromkeys(statistic.kind for statistic in named["of"])
     by_kind = [over_seeds(named[[of.kind == kind for of in named["of"]]], keys, seeds, kind=kind) for kind in kinds]
     merged = pd.concat([named.iloc[:0][[*keys, "value", "low", "high"]], *by_kind], ignore_index=True)
-    return merged.assign(
-        proposition=[statistic.proposition for statistic in merged["of"]],
-        statistic=[statistic.name for statistic in merged["of"]],
-        supported=[
-            supported(statistic.expected, Interval(*number), chance, seeds)
-            for statistic, chance, *number in merged[["of", "chance", "value", "low", "high"]].itertuples(index=False)
-        ],
-        rule=[statistic.rule for statistic in merged["of"]],
-    ).drop(columns="of")
+    parts = [part.assign(verdict=_verdicts(part, seeds)) for _, part in merged.groupby(["scale", "arm", "after"], sort=False)]
+    told = pd.concat(parts, ignore_index=True) if parts else merged.assign(verdict="")
+    of = told["of"]
+    told = told.assign(
+        proposition=[statistic.proposition for statistic in of],
+        asks=[statistic.asks for statistic in of],
+        statistic=[statistic.name for statistic in of],
+        reference=[statistic.reference for statistic in of],
+    )
+    return told.drop(columns="of")
 
 
-def supported(expected: str, number: Interval, chance: float, seeds: int) -> str:
-    """yes, no or undecided, by whether the interval is on the expected side of chance; `not tested` when none is expected.
+def _verdicts(rows: pd.DataFrame, seeds: int) -> list[str]:
+    """The verdict on each row of one arm and checkpoint (columns of, value, low, high), which hang together: see `judged`."""
+    numbers = {row.of.name: Interval(row.value, row.low, row.high) for row in rows.itertuples(index=False)}
+    found = {statistic.name: answer(statistic, numbers[statistic.name]) for statistic in rows["of"]}
+    front = IN_THIS_RUN if seeds == 1 else ""
+    return [front + judged(statistic, found) if statistic.expected else PREDICTION for statistic in rows["of"]]
 
-    With one seed: `in this run: above`, `below` or `open`, which is where the interval is, and no answer.
-    """
-    if not expected:
-        return "not tested"
-    below, above = number.high < chance, number.low > chance
-    if seeds == 1:
-        return f"in this run: {'below' if below else 'above' if above else 'open'}"
+
+def answer(statistic: Statistic, number: Interval) -> str:
+    """`yes`, `no` or `undecided` of the statistic, by the side of the reference on which its interval lies. A number without one is exact,
+    and at the reference it is on the expected side. Empty where nothing is expected."""
+    low, high = (number.value if np.isnan(end) else end for end in number[1:])
+    exact = np.isnan(number.low)
+    below = high < statistic.reference or (exact and high == statistic.reference and statistic.expected == "below")
+    above = low > statistic.reference or (exact and low == statistic.reference and statistic.expected == "above")
+    if not statistic.expected:
+        return ""
     if not (below or above):
-        return "undecided"
-    return "yes" if below == (expected == "below") else "no"
+        return UNDECIDED
+    return statistic.yes if below == (statistic.expected == "below") else statistic.no
+
+
+def judged(statistic: Statistic, found: Mapping[str, str]) -> str:
+    """The verdict on a statistic from the answers of all, by name, of one arm and checkpoint.
+
+    What holds by the number `holds, no better than a random direction` where its square is not surely smaller than chance (proposition 2:
+    `than a random order`). Where the premise is not met the proposition `does not apply`, and what is seen comes behind.
+    """
+    said = found[statistic.name]
+    if statistic.asks != HOLDS:
+        return said
+    if said == statistic.yes and statistic.chance in found and found[statistic.chance] != _BETTER[statistic.proposition]:
+        said += f", no better than a random {'direction' if statistic.proposition == 1 else 'order'}"
+    premise = _PREMISES[statistic.proposition].name
+    return f"{DOES_NOT_APPLY} ({said})" if found.get(premise) == NOT_MET else said
+
+
+_BETTER = {1: _NEARER, 2: RELATIVE_DEPTH.yes}
 
 
 def _of_arms(frame: pd.DataFrame) -> Iterator[_Row]:
-    """Propositions 1 and 2 for every arm of one seed and checkpoint. With a layer that did not move, as frozen ones, there is no
-    correlation with depth, since its zero is there by construction."""
-    for arm, rows in frame.groupby("arm", sort=False):
-        maps, stream = rows[rows["component"] != STREAM], rows[rows["component"] == STREAM]
-        for statistic, metric in _OF_MAPS.items():
-            if len(chosen := maps[maps["metric"] == metric]):
-                yield str(arm), statistic, ratio_to_chance(chosen), 1.0
-        last = stream[stream["layer"] == stream["layer"].max()]
-        for statistic, metric in _OF_LAST_LAYER.items():
-            for row in last[last["metric"] == metric].itertuples():
-                yield str(arm), statistic, Interval(row.value / row.chance, row.low / row.chance, row.high / row.chance), 1.0
-        if (pairs := dose_pairs(rows)) is not None and len(pairs) > 3:
-            yield str(arm), DOSE, rank_correlation(*pairs.to_numpy().T), 0.0
-        if (stream.loc[(stream["metric"] == "shift_norm") & (stream["layer"] > 0), "value"] == 0).any():
-            continue
-        for statistic, metric in _CORRELATIONS.items():
-            for row in last[last["metric"] == metric].itertuples():
-                yield str(arm), statistic, Interval(row.value, row.low, row.high), 0.0
+    """Propositions 1 and 2 for every arm of one seed and checkpoint."""
+    for name, rows in frame.groupby("arm", sort=False):
+        arm, stream = str(name), rows[rows["component"] == STREAM]
+        written = rows[rows["metric"] == "written_along"]
+        if len(written):
+            yield arm, WRITTEN, Interval(float(np.sqrt(written["value"].mean())), np.nan, np.nan)
+        for metric, (cosine, ratio) in OF_SHIFTS.items():
+            shares = stream[stream["metric"] == metric]
+            if len(shares):
+                share, chance = over_layers(shares), float(shares["chance"].mean())
+                yield arm, cosine, Interval(*(float(np.sqrt(number)) for number in share))
+                yield arm, ratio, Interval(*(number / chance for number in share))
+        yield from ((arm, *found) for found in _of_depth(stream))
 
 
-def ratio_to_chance(rows: pd.DataFrame) -> Interval:
-    """Mean share over mean chance (of each layer over its maps, then over layers), with a t interval over the layers.
-
-    Neither a mean of logarithms, which a random share does not meet, nor a mean of ratios, which a layer with hardly any chance would rule.
-    """
-    layers = rows.groupby("layer")[["value", "chance"]].mean()
-    return t_interval(layers["value"] / layers["chance"].mean(), RATIO)
+def over_layers(rows: pd.DataFrame) -> Interval:
+    """Mean over layers of a share, and of the ends of its interval, as if all layers erred together: they are asked of the same units."""
+    value, low, high = (float(rows[name].mean()) for name in ("value", "low", "high"))
+    return Interval(value, min(low, value), max(high, value))
 
 
-def dose_pairs(rows: pd.DataFrame) -> pd.DataFrame | None:
-    """By map: share of the update on the leading inputs, and of the single shifts along the leading outputs, each over chance."""
-    maps = rows[rows["component"] != STREAM]
-    metrics = ["update_on_leading_inputs", "single_shifts_along"]
-    if not set(metrics) <= set(maps["metric"]):
-        return None
-    ratio = maps.assign(ratio=maps["value"] / maps["chance"])
-    return ratio.pivot_table(index=["layer", "component"], columns="metric", values="ratio")[metrics].dropna()
-
-
-def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
-    """Spearman's correlation with Fisher's interval, standard error sqrt((1 + r^2 / 2) / (n - 3)) (Bonett and Wright 2000)."""
-    value = float(pd.Series(first).corr(pd.Series(second), method="spearman"))
-    half = Z * np.sqrt((1 + value**2 / 2) / (len(first) - 3))
-    centre = np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))
-    return Interval(value, float(np.tanh(centre - half)), float(np.tanh(centre + half)))
+def _of_depth(stream: pd.DataFrame) -> Iterator[tuple[Statistic, Interval]]:
+    """Proposition 2 for one arm. The ends of the quotient are those that the intervals of both layers leave."""
+    own = stream[(stream["metric"] == "own_norm") & (stream["layer"] > 0)]
+    if len(own):
+        yield UPDATED, Interval(float((own["value"] > 0).mean()), np.nan, np.nan)
+    sizes = stream[(stream["metric"] == "relative_shift_norm") & (stream["layer"] > 0)].sort_values("layer")
+    if len(sizes) > 1 and (first := sizes.iloc[0])["value"] > 0:
+        last = sizes.iloc[-1]
+        yield GROWTH, Interval(last["value"] / first["value"], last["low"] / first["high"], last["high"] / first["low"])
+    for row in stream[stream["metric"] == "relative_depth_correlation"].itertuples():
+        yield RELATIVE_DEPTH, Interval(row.value, row.low, row.high)
 
 
 def freeze_depth(arm: str) -> int | None:
     """n of the arm freeze-n; None for other arms."""
     found = _FREEZE.fullmatch(arm)
     return int(found[1]) if found else None
+
+
+def updates_over_seq(frame: pd.DataFrame, arm: str) -> float:
+    """How far the matrices moved that `arm` trained, over how far those of `seq` did: lengths over all of them. Rows of THEORY of one seed
+    and checkpoint; NaN where `seq` or the arm has none."""
+    moved = frame[frame["metric"] == "update_norm"].pivot_table(index=["layer", "component"], columns="arm", values="value")
+    if not {arm, NO_FREEZE} <= set(moved):
+        return np.nan
+    both = moved[[arm, NO_FREEZE]].dropna()
+    return float(np.linalg.norm(both[arm]) / np.linalg.norm(both[NO_FREEZE])) if len(both) else np.nan
+
+
+def predicted_reductions(frame: pd.DataFrame) -> pd.Series:
+    """By number n of frozen layers, the shift of the last layer over that of `seq` as the parts of `seq` predict it, 1 with none frozen:
+    what its bound would be without the parts of the frozen layers, over its bound. Rows of THEORY of one seed and checkpoint."""
+    rows = frame[(frame["component"] == STREAM) & (frame["arm"] == NO_FREEZE)].sort_values("layer")
+    bound = rows[rows["metric"] == "shift_bound"]["value"]
+    predicted = rows[rows["metric"] == "predicted_if_frozen"].set_index("layer")["value"]
+    return predicted / bound.iloc[-1] if len(bound) else predicted.iloc[:0]
 
 
 def _of_freezing(frame: pd.DataFrame) -> Iterator[_Row]:
@@ -176,16 +245,22 @@ def _of_freezing(frame: pd.DataFrame) -> Iterator[_Row]:
     shifts = last.loc[list(depth), ["value", "low", "high"]] / unit
     unit_error = (last.loc[NO_FREEZE, "high"] - last.loc[NO_FREEZE, "low"]) / (2 * Z * unit)
     errors = ((shifts["high"] - shifts["low"]) / (2 * Z)).to_numpy()
-    for (arm, value), error in zip(shifts["value"].items(), errors, strict=True):
+    predicted = predicted_reductions(frame)
+    for (name, value), error in zip(shifts["value"].items(), errors, strict=True):
+        arm = str(name)
         low, high = normal_interval(value, np.hypot(error, value * unit_error), RATIO)
-        yield str(arm), REDUCTION, Interval(value, float(low), float(high)), 1.0
+        yield arm, REDUCTION, Interval(value, float(low), float(high))
+        if not np.isnan(moved := updates_over_seq(frame, arm)):
+            yield arm, MOVED, Interval(moved, np.nan, np.nan)
+        if (expected := predicted.get(depth[arm])) is not None:
+            yield arm, AS_PREDICTED, Interval(value / expected, float(low) / expected, float(high) / expected)
     if len(shifts) < 2:
         return
     depths = np.array(list(depth.values()), dtype=float)
-    yield "freeze", SLOPE, slope(depths, shifts["value"].to_numpy(), errors), 0.0
-    bound = stream[(stream["metric"] == "bound_if_frozen") & (stream["arm"] == NO_FREEZE)].set_index("layer")["value"] / unit
-    fitted = slope(depths, bound.loc[depths.astype(int)].to_numpy(), np.full(len(depths), np.nan))
-    yield "freeze", BOUND_SLOPE, fitted, 0.0
+    yield "freeze", SLOPE, slope(depths, shifts["value"].to_numpy(), errors)
+    if len(predicted):
+        fitted = slope(depths, predicted.loc[depths.astype(int)].to_numpy(), np.full(len(depths), np.nan))
+        yield "freeze", PREDICTED_SLOPE, fitted
 
 
 def slope(x: NDArray[np.float64], y: NDArray[np.float64], errors: NDArray[np.float64]) -> Interval:

@@ -28,7 +28,7 @@ _KINDS: dict[str, Kind] = (
     dict.fromkeys(
         ["learned", "before", "trough", "peak", "final", "matched", "halfway", "common", "stopped", "task1_final", "final_average"]
         + ["dropped", "task1_there", "recovered", "control_persons", "pretrained", "random", "shuffled"]
-        + ["kept", "lost_and_recovered", "not_back_after_one_epoch", "probe_chance"]
+        + ["kept", "lost_and_recovered", "not_back_after_one_epoch"]
         + ["floor", "early_area", "area_pretrained", "area_floor", "task0", "control_probability"],
         PROPORTION,
     )
@@ -51,12 +51,11 @@ _KINDS: dict[str, Kind] = (
         RATIO,
     )
     | dict.fromkeys(
-        ["spurious_share", "floor_share", "common_share", "restored_share", "probe", "probe_before", "probe_change", "extra_passes"],
+        ["spurious_share", "floor_share", "common_share", "restored_share", "extra_passes"],
         UNBOUNDED,
     )
 )
-"""The kind of number that a column holds, see `kind_of`. A spurious share may pass 1 (recovery may go beyond what was before), as may a
-probe's accuracy over the best possible."""
+"""The kind of number that a column holds, see `kind_of`. A spurious share may pass 1 (recovery may go beyond what was before)."""
 _PLACES = ("halfway", "matched", "common", "stopped")
 """Places on a run that a seed may never reach, so that the table says so and does not call the number undefined."""
 _TITLES = {

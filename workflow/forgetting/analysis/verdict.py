@@ -1,6 +1,6 @@
 """The verdicts of the study: on every arm, what Task 1 took from Task 0 and what of it was lost; on the paper's theory, what holds.
 
-An arm is judged at two times. *early*: the trough, for the common shift and the probe the early point itself.
+An arm is judged at two times. *early*: the trough, for the common shift the early point itself.
 *late*: the end of the run. Accuracies are exact match on `task0_test`. (No torch.)
 """
 
@@ -9,21 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from forgetting.analysis.probe_share import probe_over_ceiling
-from forgetting.analysis.propositions import (
-    BOUND_SLOPE,
-    DEPTH,
-    DOSE,
-    MEAN,
-    PREMISE,
-    REDUCTION,
-    RELATIVE_DEPTH,
-    SINGLE,
-    SLOPE,
-    STREAM_MEAN,
-    STREAM_SINGLE,
-    theory_verdicts,
-)
+from forgetting.analysis.propositions import STATISTICS, theory_verdicts
 from forgetting.analysis.spurious import EARLY_STEPS, probe_points, recovery_summary
 from forgetting.analysis.standing import against_controls
 from forgetting.analysis.summary import combine_seeds, probe_accuracies
@@ -31,16 +17,14 @@ from forgetting.analysis.words import conclusion
 from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED, TIMES, WORDS, never_had_task0, point_of
 from forgetting.intervals import Interval
 
-SPLIT = "task0_test"
 SPACE, GROUPING = "logits", "kind_position"
 """What counts as common in the verdict: a change of the logits that is the same for all units at a kind and place in the answer."""
 _RUN, _POINT = ["seed", "arm"], ["seed", "arm", "point"]
-_OF_RUN = ["learned", "before", "pretrained", "random", "probe_before", "probe_chance"]
+_OF_RUN = ["learned", "before", "pretrained", "random"]
 _OF_TIME = ["checkpoint", "drop", "recovered", "floor", "control_persons", "shuffled", "kept_beyond_floor", "beyond_pretrained"]
 _OF_TIME += ["beyond_floor", "early_area", "area_pretrained", "area_floor", "area_beyond_pretrained", "area_beyond_floor"]
 _OF_TIME += ["spurious_share", "floor_share", "savings", "savings_at_least", "savings_at_most"]
-_OF_TIME += ["common_share", "restored_share", "probe", "probe_change"]
-_STATISTICS = (PREMISE, SINGLE, MEAN, STREAM_SINGLE, STREAM_MEAN, DOSE, DEPTH, RELATIVE_DEPTH, REDUCTION, SLOPE, BOUND_SLOPE)
+_OF_TIME += ["common_share", "restored_share"]
 _AFTER = {name: WORDS[point_of(name)] for name in (TASK1_EARLY, TASK1_MATCHED, TASK1_END)}
 
 
@@ -49,17 +33,16 @@ def verdict_table(
     recovery: pd.DataFrame,
     recovery_facts: pd.DataFrame,
     common_shift: pd.DataFrame,
-    features: pd.DataFrame,
     early_steps: int = EARLY_STEPS,
 ) -> pd.DataFrame:
     """One row an arm that was recovered and had Task 0: its conclusion, then the numbers that it follows from, with their intervals.
 
-    Frames: METRICS, RECOVERY and RECOVERY_FACTS (the last two with the controls), COMMON_SHIFT, FEATURES; what the last two do not hold of
-    an arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over units, and
+    Frames: METRICS, RECOVERY and RECOVERY_FACTS (the last two with the controls), COMMON_SHIFT; what the last does not hold of an
+    arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over units, and
     then the conclusion is one on this run.
     recovered: after one epoch from there, control_persons and shuffled likewise; drop, floor, kept_beyond_floor, early_area and what stands
     against the controls: see `against_controls`; spurious_share, floor_share, savings: see `recovery_summary`;
-    common_share, restored_share: see COMMON_SHIFT; probe: see `probe_over_ceiling`, last layer, and its change since the end of Task 0.
+    common_share, restored_share: see COMMON_SHIFT.
     """
     points = probe_points(metrics, recovery)
     points = points[points["point"].isin(TIMES)]
@@ -68,7 +51,7 @@ def verdict_table(
         found = found.merge(part, on=_POINT)
     found = found[~found["arm"].map(never_had_task0).astype(bool)]
     found = found.assign(point=found["point"].map(TIMES))
-    found = found.merge(_shifts(common_shift), on=_POINT, how="left").merge(_probes(features), on=_POINT, how="left")
+    found = found.merge(_shifts(common_shift), on=_POINT, how="left")
     runs = found.loc[found["point"] == "early", [*_RUN, *_with_ends(found, _OF_RUN)]]
     for time in ("early", "late"):
         names = _with_ends(found, _OF_TIME)
@@ -87,12 +70,19 @@ def theory_table(theory: pd.DataFrame) -> pd.DataFrame:
     them. `theory`: rows of THEORY; columns as in THEORY_VERDICTS, and how many seeds there are."""
     found = theory_verdicts(theory)
     arms = list(dict.fromkeys([*theory["arm"], *found["arm"]]))
-    orders = {"statistic": [statistic.name for statistic in _STATISTICS], "arm": arms, "after": list(_AFTER)}
+    orders = {"statistic": [statistic.name for statistic in STATISTICS], "arm": arms, "after": list(_AFTER)}
     for name, order in orders.items():
         found[name] = pd.Categorical(found[name], order)
     found = found.sort_values(list(orders), ignore_index=True).astype(dict.fromkeys(orders, str))
     found = found.assign(proposition=found["proposition"].map(str), after=found["after"].map(_AFTER), seeds=theory["seed"].nunique())
-    return found[["proposition", "statistic", "arm", "after", "value", "low", "high", "chance", "supported", "rule", "seeds"]]
+    names = ["proposition", "asks", "statistic", "arm", "after", "value", "low", "high", "reference", "verdict", "seeds"]
+    return found[names]
+
+
+def freezing_table(theory: pd.DataFrame) -> pd.DataFrame:
+    """Of `theory_table` what is about the third proposition."""
+    table = theory_table(theory)
+    return table[table["proposition"] == "3"].reset_index(drop=True)
 
 
 def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:
@@ -103,28 +93,9 @@ def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:
     return shares[0].merge(shares[1], on=_POINT, how="outer")
 
 
-def _probes(features: pd.DataFrame) -> pd.DataFrame:
-    """seed, arm, point (early, late) and probe, probe_before, probe_change with their ends, and probe_chance; last layer.
-
-    The answers of single units are not known here, so the ends of a seed's change are those that two disjoint intervals leave.
-    """
-    last = features[(features["split"] == SPLIT) & (features["layer"] == features["layer"].max())]
-    rows = probe_over_ceiling(last)
-    rows = rows.assign(point=rows["after"].map(point_of).map(TIMES))
-    before = _renamed(rows[rows["after"] == "task0"], "probe_before", _RUN)
-    found = _renamed(rows[rows["point"].notna()], "probe").merge(before, on=_RUN)
-    chance = rows.loc[rows["after"] == "task0", [*_RUN, "chance"]].rename(columns={"chance": "probe_chance"})
-    change = {
-        "probe_change": found["probe"] - found["probe_before"],
-        "probe_change_low": found["probe_low"] - found["probe_before_high"],
-        "probe_change_high": found["probe_high"] - found["probe_before_low"],
-    }
-    return found.assign(**change).merge(chance, on=_RUN)
-
-
-def _renamed(rows: pd.DataFrame, name: str, keys: list[str] = _POINT) -> pd.DataFrame:
+def _renamed(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """The keys and value, low, high, renamed after what the value is."""
-    return rows[[*keys, "value", "low", "high"]].rename(columns=dict(zip(("value", "low", "high"), _ends(name), strict=True)))
+    return rows[[*_POINT, "value", "low", "high"]].rename(columns=dict(zip(("value", "low", "high"), _ends(name), strict=True)))
 
 
 def _ends(name: str) -> tuple[str, str, str]:

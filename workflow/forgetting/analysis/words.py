@@ -31,14 +31,14 @@ units: what is left of Task 0 is told from that only by the model that never had
 
 
 def conclusion(numbers: Numbers) -> str:
-    """At most 75 words, numbers not counted. `numbers`: the columns of a row of `verdict_table`, those of one time with `early_` or `late_`
+    """At most 65 words, numbers not counted. `numbers`: the columns of a row of `verdict_table`, those of one time with `early_` or `late_`
     in front.
 
     Losses are told by `loss`, and what came back of them by `nature`. Then, of the times at which something was lost: where one epoch of
     recovery stands against the pretrained model and what that means, where checkpoint (`kept`) and recovery stand against the model that
-    never had Task 0 (`standing`), whether a shift common to all facts explains the loss
-    (`explained`), and whether a linear probe still reads the facts (`readable`); what was not measured is left out. An arm that did not
-    learn Task 1 in every seed is named as such, since what does not learn need not forget. Where no loss is sure and Task 0 not surely
+    never had Task 0 (`standing`), and whether a shift common to all facts explains the
+    loss (`explained`); what was not measured is left out. An arm that did not learn Task 1 in every seed is named as such, since what
+    does not learn need not forget. Where no loss is sure and Task 0 not surely
     learned, nothing else is said: `before` is held against the smallest drop that counts, since nothing can drop by more than it was.
     """
     of_time = {time: {name.removeprefix(f"{time}_"): number for name, number in numbers.items()} for time in TIMES}
@@ -61,8 +61,6 @@ def conclusion(numbers: Numbers) -> str:
     sentences += [f"Against a model that never had Task 0, {'; '.join(told_of)}."] if told_of else []
     shift = _by_time({time: explained(found) for time, found in lost.items()})
     sentences += [f"Common-shift part: {shift}."] if shift else []
-    probe = _by_time({time: readable(found) for time, found in lost.items()})
-    sentences += [f"Probe accuracy: {probe}."] if probe else []
     return " ".join(sentences)
 
 
@@ -136,22 +134,6 @@ def explained(found: Numbers) -> str:
     `little`, else `unclear`. Empty without an interval."""
     share = found["restored_share"]
     return "" if np.isnan(share.low) else {"above": "most", "below": "little", "open": "unclear"}[side(share, HALF)]
-
-
-def readable(found: Numbers) -> str:
-    """What a linear probe says of the facts. Empty without an interval.
-
-    `perhaps chance even before`, `perhaps chance`: not above chance at the end of Task 0, at the checkpoint. Otherwise by the change
-    between them, against 0: `higher`, `lower`, or `no clear change`.
-    """
-    if np.isnan(found["probe"].low):
-        return ""
-    chance = found["probe_chance"].value
-    if side(found["probe_before"], chance) != "above":
-        return "perhaps chance even before"
-    if side(found["probe"], chance) != "above":
-        return "perhaps chance"
-    return {"above": "higher", "below": "lower", "open": "no clear change"}[side(found["probe_change"], 0)]
 
 
 def _told(time: str, what: str, share: Interval) -> str:

@@ -38,7 +38,7 @@ def _of_seed(study: StudyConfig, target: Target, seed: str) -> Iterator[PlannedJ
     if target == "all":
         recovered = [*main, *study.learning_rate_arms, *(arm for arm in study.arms if arm in study.recovery.arms)]
         trained = [*study.arms, *recovered]
-        viewed = {view: study.views.arms for view in VIEWS if view != "theory"} | {"positions": main}
+        viewed = {view: study.views.arms for view in VIEWS} | {"positions": main, "theory": main}
     else:
         recovered = ["seq", *study.compared_arms]
         frozen = [arm for arm in study.compared_arms if study.methods[arm].method == "freeze" and study.methods[arm].start == "task0"]

@@ -12,9 +12,9 @@ from scipy.stats import rankdata
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from forgetting.analysis.propositions import STREAM
 from forgetting.data.items import Items
 from forgetting.model.anatomy import Anatomy
+from forgetting.schemas.theory import STREAM
 from forgetting.views.alignment import alignment, row_directions
 from forgetting.views.features import recorded_outputs
 from forgetting.views.measured import Measured, is_constant, unit_means, with_interval
@@ -67,11 +67,11 @@ def measure_stream(states: Tensor, shift: Tensor, own: Tensor, components: int, 
     """Rows on the residual stream, from the results of `stream_shifts`.
 
     shift_norm: root mean square length of the shift over the questions. relative_shift_norm: over the root mean squared deviation of the
-    states before. mean_shift_along, single_shifts_along: as for a map, against the leading components of the states before; own_...: of
-    the layer's own part. own_norm, inherited_norm: root mean square lengths of the own part and of the rest, which the layers below
-    passed on. depth_correlation: Spearman correlation of a question's shift length with the layer, from layer 1 on, mean over the
-    questions; relative_depth_correlation: of the relative length; both filed under the last layer, chance 0.
-    shift_bound and bound_if_frozen: see `shift_bounds`.
+    states before. mean_shift_along, single_shifts_along: see `alignment`, with the leading components of the states before; with
+    `_first` behind: with the first of them; own_...: of the layer's own part. own_norm, inherited_norm: root mean square lengths of the
+    own part and of the rest, which the layers below passed on. relative_depth_correlation: Spearman correlation of the relative length of
+    a question's shift with the layer, from layer 1 on, mean over the questions; filed under the last layer, chance 0.
+    shift_bound and predicted_if_frozen: see `shift_bounds`.
     """
     rows: list[Row] = []
     norms, spreads = shift.double().norm(dim=2), [(row.double() - row.double().mean(0)).square().sum(1).mean().sqrt() for row in states]
@@ -85,18 +85,17 @@ def measure_stream(states: Tensor, shift: Tensor, own: Tensor, components: int, 
         rows.append((layer, STREAM, "relative_shift_norm", with_interval(length / spreads[layer])))
         leading = row_directions(before - before.mean(0), components)
         rows += [(layer, STREAM, metric, numbers) for metric, numbers in alignment(whole, leading, units).items()]
+        rows += [(layer, STREAM, f"{metric}_first", numbers) for metric, numbers in alignment(whole, leading[:, :1], units).items()]
         rows += [(layer, STREAM, f"own_{metric}", numbers) for metric, numbers in alignment(part, leading, units).items()]
-    depth = len(states) - 1
-    for metric, lengths in (("depth_correlation", norms[1:]), ("relative_depth_correlation", relative[1:])):
-        found = depth_correlations(lengths)
-        moved = ~found.isnan().numpy()
-        if moved.any():
-            rows.append((depth, STREAM, metric, with_interval(unit_means(found[moved], units[moved]), chance=0.0)))
-    bounds, frozen = shift_bounds(
+    found = depth_correlations(relative[1:])
+    if (moved := ~found.isnan().numpy()).any():
+        correlation = with_interval(unit_means(found[moved], units[moved]), chance=0.0)
+        rows.append((len(states) - 1, STREAM, "relative_depth_correlation", correlation))
+    bounds, predicted = shift_bounds(
         [_size(layer) for layer in shift], [_size(layer) for layer in own], [_size(s - o) for s, o in zip(shift, own, strict=True)]
     )
     rows += [(layer, STREAM, "shift_bound", Measured(bound)) for layer, bound in enumerate(bounds)]
-    rows += [(layer, STREAM, "bound_if_frozen", Measured(bound)) for layer, bound in enumerate(frozen)]
+    rows += [(frozen, STREAM, "predicted_if_frozen", Measured(length)) for frozen, length in enumerate(predicted)]
     return rows
 
 
@@ -115,12 +114,12 @@ def depth_correlations(lengths: Tensor) -> Tensor:
 
 
 def shift_bounds(shift: list[float], own: list[float], inherited: list[float]) -> tuple[list[float], list[float]]:
-    """(bound by layer, bound of the last layer by number n of frozen bottom layers), from sizes by layer, 0 first.
+    """(bound by layer, prediction for the last layer by number n of frozen bottom layers), from sizes by layer, 0 first.
 
     A layer's shift is its own part plus what it makes of the shift below: |s_i| <= g_i |s_(i-1)| + |o_i|, with the gain g_i = |inherited_i|
     / |s_(i-1)| as measured. So b_i = g_i b_(i-1) + |o_i|, b_0 = |o_0|, bounds |s_i|; it exceeds it as far as the parts do not point the
-    same way. Freezing the embedding and the bottom n layers sets o_0 ... o_n to zero, and so lowers the bound; that the other layers would
-    move as they did is an assumption, which the freeze arms test.
+    same way. Freezing the embedding and the bottom n layers sets o_0 ... o_n to zero; what is left of b is a prediction for another run and
+    no bound of it, since it assumes that the other layers would move as they did.
     """
     gains = [0.0] + [passed / below if below else 0.0 for passed, below in zip(inherited[1:], shift[:-1], strict=True)]
 

@@ -29,7 +29,6 @@ from forgetting.views.answer_change import compared_points
 from forgetting.views.inputs import Checkpoints, evenly_spaced_units, read_model
 from forgetting.views.logit_lens import Ranks, Values, lens_ranks, measure_lens
 from forgetting.views.measured import NOT_A_NUMBER, Measured, is_constant, unit_means, with_interval
-from forgetting.views.probe import Guesses, answer_labels, probe
 
 PAIRS = (
     ("pretrained", "task0"),
@@ -41,7 +40,7 @@ PAIRS = (
 """(before, after) checkpoints that are compared."""
 SPLITS = ("task0_test", "task1")
 READ_SPLITS = (*SPLITS, "control")
-"""Splits whose values are read off by a probe and the logit lens: of `control` units nothing can be known."""
+"""Splits whose values the logit lens reads off: of `control` units nothing can be known."""
 POINTS_SPLIT, POINTS_KIND = "task0_test", "university"
 POINTS_CHECKPOINTS = ("task0", TASK1_EARLY, TASK1_END)
 MOST_UNITS = 2000
@@ -96,10 +95,7 @@ def residual_streams(folders: Mapping[str, Path], questions: Items, batch_size: 
 
 
 def view_questions(questions: Items, most_units: int = MOST_UNITS) -> Items:
-    """Those of READ_SPLITS, about all units of each, or about `most_units` evenly spaced ones.
-
-    `evaluation.units_per_split` is no limit here: a probe can only name values that occur in its fitted half, so few units bound it.
-    """
+    """Those of READ_SPLITS, about all units of each, or about `most_units` evenly spaced ones."""
     kept = [evenly_spaced_units(questions.of(split), most_units).unit for split in READ_SPLITS]
     return questions.of_units(np.concatenate(kept))
 
@@ -141,31 +137,19 @@ def compare_states(before: Tensor, after: Tensor, components: int, units: NDArra
 
 
 def features(job: StatesJob, states: Mapping[str, Tensor], questions: Items) -> pd.DataFrame:
-    """Every comparison of two checkpoints and every probe: rows of FEATURES.
+    """Every comparison of two checkpoints: rows of FEATURES.
 
     `states`: the (layers + 1, n, d) states of `questions` at `pretrained` and the stages of `stage_folders`; pairs with one that
     is missing are left out.
     """
-    kinds = np.unique(questions.kind)
     rows: list[tuple[object, ...]] = []
-    for split, kind in product(SPLITS, ("all", *kinds)):
+    for split, kind in product(SPLITS, ("all", *np.unique(questions.kind))):
         index = np.flatnonzero((questions.split == split) & ((questions.kind == kind) | (kind == "all")))
         for before, after in (pair for pair in PAIRS if set(pair) <= set(states)):
             for layer, (here, there) in enumerate(zip(states[before][:, index], states[after][:, index], strict=True)):
                 measured = compare_states(here, there, job.components, questions.unit[index])
                 rows += [(before, after, layer, split, kind, metric, *numbers[:4]) for metric, numbers in measured.items()]
-    for split, (checkpoint, stack) in product(READ_SPLITS, states.items()):
-        for layer, stream in enumerate(stack):
-            guesses = {name: _probe_kind(stream, questions, split, name) for name in kinds}
-            for kind, of_probe in (guesses | {"all": Guesses.joined(list(guesses.values()))}).items():
-                measured = of_probe.measured()
-                rows += [(checkpoint, checkpoint, layer, split, kind, metric, *numbers[:4]) for metric, numbers in measured.items()]
     return _table(job, rows)
-
-
-def _probe_kind(stream: Tensor, questions: Items, split: str, kind: str) -> Guesses:
-    index = np.flatnonzero((questions.split == split) & (questions.kind == kind))
-    return probe(stream[index], questions.unit[index], answer_labels(questions.select(index), kind))
 
 
 def lens_features(job: StatesJob, ranks: Mapping[str, Ranks], questions: Items, values: Values) -> pd.DataFrame:

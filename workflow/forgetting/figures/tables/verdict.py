@@ -2,7 +2,7 @@
 
 The study in one row an arm: what Task 1 took from Task 0, what came back, what the controls allow to say, and
 a conclusion that is computed from the numbers beside it, by the rules below. *early*: the trough (lowest Task
-0 accuracy of the first 150 steps among the saved ones; for common shift and probe, step 150); *late*: the end
+0 accuracy of the first 150 steps among the saved ones; for common shift, step 150); *late*: the end
 of the run. Accuracies are exact match on persons that no question was trained on; the trough is chosen on
 others (validation).
 
@@ -13,8 +13,7 @@ weights. *beyond pretrained*: recovered minus pretrained, same persons. *floor* 
 *early area*, *spurious share*, *floor share*, *savings*: as in the recovery table. *common share*: part of
 the squared change of the logits that is the same for all persons (attribute by attribute, place by place in
 the answer); chance is 0. *restored share*: part of the loss that comes back with only that common change
-removed. A change can be mostly common and yet explain little. *probe*: share right of what a linear probe on
-the last layer could answer, its *chance*, and its *change* since the end of Task 0. A dash is what is not
+removed. A change can be mostly common and yet explain little. A dash is what is not
 defined or was not measured.
 
 Intervals are 95 %: over seeds; with one seed over persons, which know nothing of how another run would end,
@@ -37,11 +36,9 @@ so a conclusion then begins with *In this run*. *surely* means by the whole inte
   itself teaches.
 - The common-shift part of the loss is *most* or *little* if the restored share is surely above or below half,
   else *unclear*.
-- Probe accuracy is *perhaps chance* if not surely above it; else *lower*, *higher*, or of *no clear change*.
-  With one seed a change counts if the two intervals are apart.
 
-**What would contradict the claim** that early forgetting is spurious: *mostly not back* early, recovery
-*behind* pretraining early, or a probe that falls to chance early. What is lost late may well be partly real.
+**What would contradict the claim** that early forgetting is spurious: *mostly not back* early, or
+recovery *behind* pretraining early. What is lost late may well be partly real.
 """
 
 from __future__ import annotations
@@ -57,7 +54,6 @@ SHOWS = {
         "recovery": ["viewed", "without_task0", "controls"],
         "recovery_facts": ["viewed", "without_task0", "controls"],
         "common_shift": ["viewed"],
-        "features": ["viewed"],
     },
     "options": {"early_steps": "recovery.evaluate_steps.-1"},
 }

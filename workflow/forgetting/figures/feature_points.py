@@ -1,0 +1,86 @@
+"""Which way do single questions move?
+
+**What it shows.** States of single held-out Task 0 questions, which ask one person each for the university, in
+the last layer at the last prompt token: after Task 0, at step 150 of Task 1 and at its end, in the plane of the
+leading principal component after Task 0 and of the shift of the mean over the first 150 steps. One panel an
+arm, of at most four; the first seed.
+
+**How to read it.** Both axes are lengths in the residual stream, of the same scale. The vertical one is at a
+right angle to the leading component, so a mean that shifts at a right angle to it goes straight up. Lines join
+the means of the three clouds.
+
+**What to look for.** A cloud that goes up as a whole and keeps its width: all questions shift alike, across
+what told them apart. An end that comes back down: the early shift was taken back.
+
+**What would contradict the paper.** A mean that moves along the horizontal axis rather than the vertical one in
+the first 150 steps. A cloud that loses its width along the leading component is no mere shift, whatever the
+mean does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.data.points import EARLY, END, WORDS
+from forgetting.figures import style
+
+SHOWS = {
+    "question": "What do the features show?",
+    "in": "all",
+    "order": 2,
+    "inputs": {
+        "points": ["viewed"],
+    },
+}
+
+_MOST_ARMS = 4
+_CLOUDS = (("after Task 0", "o", style.CONTROL_LABEL), (f"at {WORDS[EARLY]}", "^", "#0072B2"), (f"at the {WORDS[END]}", "s", "#C44E00"))
+"""Of each checkpoint: what it is called, its marker and its colour."""
+
+
+def draw(points: pd.DataFrame) -> Figure:
+    """One panel an arm, on equal axes. Frame: FEATURE_POINTS."""
+    chosen = points[(points["seed"] == points["seed"].min()) & (points["layer"] == points["layer"].max())]
+    arms = style.arm_order(points["arm"])[:_MOST_ARMS]
+    columns = 2 if len(arms) > 1 else 1
+    rows = -(-len(arms) // columns)
+    figure, axes = style.new_figure(rows, columns, height=0.6 + 2.4 * rows, width=5.5, sharex=True, sharey=True)
+    for number, (panel, arm) in enumerate(zip(axes.flat, arms, strict=False)):
+        _clouds(panel, chosen[chosen["arm"] == arm])
+        style.title(panel, "abcd"[number], style.arm_look(arm).label)
+        panel.set_aspect("equal", adjustable="box")
+        if number + columns >= len(arms):  # nothing below it
+            panel.set_xlabel("leading component")
+            panel.tick_params(labelbottom=True)
+    for panel in axes[:, 0]:
+        panel.set_ylabel("along the shift of the mean")
+    handles = [
+        style.line_handle(label, color, marker=marker, linestyle="none", markerfacecolor=face)
+        for (label, marker, color), face in zip(_CLOUDS, _faces(), strict=True)
+    ]
+    if len(arms) < axes.size:
+        axes.flat[-1].set_axis_off()
+        axes.flat[-1].legend(handles=handles, loc="center")
+    else:
+        style.legend(figure, handles, columns=3)
+    style.small_print(figure, f"Seed {points['seed'].min()}, layer {chosen['layer'].max()}, {chosen['unit'].nunique()} questions.")
+    return figure
+
+
+def _faces() -> list[str]:
+    """Open marks for the cloud that lies over the first one."""
+    return [_CLOUDS[0][2], "white", _CLOUDS[2][2]]
+
+
+def _clouds(panel: Axes, rows: pd.DataFrame) -> None:
+    means = []
+    for step, (_, marker, color), face in zip(sorted(rows["step"].unique()), _CLOUDS, _faces(), strict=True):
+        here = rows[rows["step"] == step]
+        mark: dict[str, Any] = {"marker": marker, "color": color, "markerfacecolor": face, "markersize": 3.2, "markeredgewidth": 0.7}
+        panel.plot(here["leading_component"], here["mean_shift"], linestyle="none", alpha=0.7, **mark)
+        means.append((here["leading_component"].mean(), here["mean_shift"].mean()))
+    panel.plot(*zip(*means, strict=True), color="#1A1A1A", linewidth=1.1, zorder=3)

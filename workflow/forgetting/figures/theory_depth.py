@@ -1,0 +1,61 @@
+"""Do shifts add up with depth?
+
+**What it shows.** The second proposition of the paper: how far the states of held-out Task 0 questions shift in
+each layer (*a*), and how far each layer alone shifts them (*b*), at the last prompt token.
+
+**How to read it.** Both in units of the spread of the states before, since the residual stream itself grows
+with depth. Layers count from 1. Solid lines for Task 0 to step 150, dashed ones for Task 0 to the end. The
+own part of a layer is what it makes of the states as they were before, so that nothing from below is in it.
+
+**What to look for.** *a* rises although *b* does not: shifts add up. Where *b* rises, too, later layers were
+merely changed more. Frozen layers have no own part; in an arm that has some the proposition does not apply.
+
+**What would contradict the theory.** A flat or falling *a* where all layers were updated.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from forgetting.figures import style
+from forgetting.figures.by_layer import STAGE_HANDLES, STAGES, layer_axis
+from forgetting.schemas.theory import SPLIT, STREAM
+from forgetting.statistics import RATIO
+
+SHOWS = {
+    "question": "What do the features show?",
+    "in": "all",
+    "order": 5,
+    "inputs": {
+        "theory": ["main"],
+    },
+}
+
+
+def draw(theory: pd.DataFrame) -> Figure:
+    """Whole and own shift by layer. Frame: THEORY."""
+    rows = theory[(theory["split"] == SPLIT) & (theory["component"] == STREAM) & (theory["layer"] > 0)]
+    arms = style.arm_order(rows["arm"])
+    figure, axes = style.new_figure(1, 2, height=2.7, width=5.5)
+    panels = (("whole shift", rows[rows["metric"] == "relative_shift_norm"]), ("own part of the layer", own_parts(rows)))
+    for letter, panel, (text, shown) in zip("ab", axes[0], panels, strict=True):
+        for arm in arms:
+            for stage, line in STAGES.items():
+                chosen = shown[(shown["arm"] == arm) & (shown["after"] == stage)]
+                style.draw_curve(panel, chosen, "layer", style.arm_look(arm), kind=RATIO, markers=20, **line)
+        style.title(panel, letter, text)
+        panel.set_ylim(0, None)
+        layer_axis(panel, rows)
+    axes[0, 0].set_ylabel("shift / spread before")
+    style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *STAGE_HANDLES], columns=3)
+    style.note(figure, rows)
+    return figure
+
+
+def own_parts(rows: pd.DataFrame) -> pd.DataFrame:
+    """The own part of each layer over the spread, which is the length of the shift over its relative length. Without intervals."""
+    keys = ["seed", "arm", "after", "layer"]
+    wide = rows.pivot_table(index=keys, columns="metric", values="value").reset_index()
+    spread = wide["shift_norm"] / wide["relative_shift_norm"]
+    return wide[keys].assign(value=(wide["own_norm"] / spread).where(wide["shift_norm"] > 0, 0.0), low=float("nan"), high=float("nan"))
