@@ -96,8 +96,19 @@ def start_weights(wildcards):
     return f"{task0_folder(wildcards.arm)}/{MANIFEST}".format(**wildcards)
 
 
+def require_rerun_triggers():
+    """Stop where a changed config, or changed code, would leave old numbers under its name. Known only while jobs are planned."""
+    missing = {"mtime", "params", "input"} - {trigger.name.lower() for trigger in workflow.rerun_triggers}
+    if missing:
+        raise WorkflowError(
+            f"--rerun-triggers leaves out {', '.join(sorted(missing))} (on the command line, in a profile, or by SNAKEMAKE_PROFILE): "
+            "a changed config or code would rerun nothing, and old results pass for new ones. Leave the option out."
+        )
+
+
 def method_code(wildcards):
     """The folder of the arm's method, without how figures draw it, and the library files that it imports."""
+    require_rerun_triggers()
     folder = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}"
     return code(f"{folder}/__init__.py", f"{folder}/method.py")
 

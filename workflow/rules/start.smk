@@ -18,17 +18,6 @@ except ConfigError as error:
     raise WorkflowError(f"bad config: {error}") from None
 
 
-# Without one of these a changed config, or changed code, would leave old numbers under its name.
-MISSING_TRIGGERS = {"mtime", "params", "input"} - {
-    str(trigger).rpartition(".")[2].lower() for trigger in workflow.dag_settings.rerun_triggers
-}
-if MISSING_TRIGGERS:
-    raise WorkflowError(
-        f"--rerun-triggers leaves out {', '.join(sorted(MISSING_TRIGGERS))} (on the command line, in a profile, or by SNAKEMAKE_PROFILE): "
-        "a changed config or code would then rerun nothing, and old results pass for new ones. Leave the option out."
-    )
-
-
 CORES_ASKED_FOR = workflow.global_resources["_cores"].value
 if workflow.local_exec and CORES_ASKED_FOR is not None:
     # Threads that share a core wait for each other, and training gets many times slower.

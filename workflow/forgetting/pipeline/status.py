@@ -146,7 +146,8 @@ def report(root: Path, now: float) -> str:
 def minute_line(root: Path, now: float, cores: int, bar: bool) -> str:
     """One line on a running study: how many jobs are done (with a bar, if asked), what runs and how far it is, and when all may end.
 
-    The end is that of as many jobs side by side as there are cores, and `at least` where some stage has not been seen yet. Empty before the config of the study is there.
+    The end is that of as many jobs side by side as there are cores; it is a lower bound while
+    no job of some stage has finished. Empty before the config of the study is there.
     """
     if not (root / "config.json").is_file():
         return ""
