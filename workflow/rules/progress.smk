@@ -42,7 +42,8 @@ def is_of_interest(record):
         NAMES[record.jobid] = job_name(record.__dict__)
     if event == LogEvent.JOB_FINISHED:
         return record.job_id in NAMES
-    return event not in (LogEvent.PROGRESS, LogEvent.JOB_STARTED) and record.msg != "Select jobs to execute..."
+    chosen = event is None and record.getMessage().strip() in ("", "Select jobs to execute...")
+    return not chosen and event not in (LogEvent.PROGRESS, LogEvent.JOB_STARTED)
 
 
 for handler in logger.handlers:
