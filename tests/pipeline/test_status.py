@@ -10,7 +10,7 @@ from tests.study import merged
 from forgetting.config.study import load_study
 from forgetting.errors import StudyError
 from forgetting.pipeline.jobs import jobs_of
-from forgetting.pipeline.status import duration, report
+from forgetting.pipeline.status import duration, minute_line, report
 
 NOW = time.time()
 SMOKE = merged("smoke.yaml")
@@ -131,3 +131,15 @@ def test_without_a_config_there_is_nothing_to_look_for(tmp_path: Path) -> None:
 
 def test_duration() -> None:
     assert [duration(seconds) for seconds in (45, 720, 12600)] == ["45 s", "12 min", "3.5 h"]
+
+
+def test_a_line_a_minute_says_how_far_it_is_what_runs_and_when_it_may_end(root: Path, tmp_path: Path) -> None:
+    assert minute_line(tmp_path / "nothing", NOW, 2, bar=False) == ""
+    jobs = [job.made for job in jobs_of(STUDY, ("all",))]
+    log(root, "seed0/pretrain", "step 30/60  loss 2.0  9,000 tokens/s  120 s left\n")
+    said = minute_line(root, NOW, 2, bar=True)
+    assert said.startswith(f"[{' ' * 20}] 0 of {len(jobs) + 1} jobs done; running: seed0/pretrain (step 30/60); at least 60 s left, until ")
+    for made in jobs:
+        make(root / made)
+    (root / "logs/seed0/pretrain.log").unlink()
+    assert minute_line(root, NOW, 2, bar=False) == f"{len(jobs)} of {len(jobs) + 1} jobs done"

@@ -97,6 +97,15 @@ def refused(*arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
+def test_triggers_that_overlook_a_changed_config_are_refused(tmp_path: Path) -> None:
+    clone = clone_to(tmp_path / "clone")
+    said = refused("-n", "all", "--rerun-triggers", "mtime", cwd=clone)
+    assert "--rerun-triggers leaves out input, params" in said
+    (clone / "mine").mkdir()
+    (clone / "mine" / "config.yaml").write_text("rerun-triggers: [mtime, input]\n")
+    assert "leaves out params" in refused("-n", "fig_landscape", "--profile", "mine", cwd=clone)
+
+
 def test_snakemake_stops_before_any_job(tmp_path: Path) -> None:
     """The same through the command that a user types. Of an overlay, Snakemake itself says that it is missing or no YAML."""
     clone = clone_to(tmp_path / "clone")
@@ -194,7 +203,7 @@ def no_architecture(path: Path) -> None:
 BAD_FILES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "truncated table": ("data/items.parquet", cut, "not a readable Parquet file"),
     "table of no bytes": ("data/items.parquet", empty, "not a readable Parquet file"),
-    "table of another schema": ("data/items.parquet", other_schema, "its columns are"),
+    "table of another schema": ("data/items.parquet", other_schema, "missing columns"),
     "missing table": ("data/items.parquet", Path.unlink, "no such file"),
     "broken tokenizer": ("data/tokenizer/tokenizer.json", cut, "cannot be read as a tokenizer"),
     "truncated weights": ("model/model.safetensors", cut, "cannot be read"),

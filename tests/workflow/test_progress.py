@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,11 +33,19 @@ def test_the_script_tells_how_far_a_study_is(clone: Path) -> None:
     assert row[1:5] == ["0", "0", "0", "5"], "the arms of the smoke study"
 
 
-def test_a_job_is_announced_without_its_files(clone: Path) -> None:
-    """A dry run lists them."""
+def test_a_job_is_told_in_one_line_when_it_starts_and_one_when_it_is_done(clone: Path) -> None:
+    """A dry run, and the complete log, say more. The jobs that write configs are not told at all."""
     planned = snakemake("-n", JOB, *SMOKE, cwd=clone).stdout
-    assert f"    output: {JOB}\n" in planned
-    printed = snakemake("--cores", "1", JOB, *SMOKE, cwd=clone).stdout
-    assert "job_config seed=0, job=data/config\n    reason: " in printed
-    assert "    log: results/smoke/logs/seed0/config/data/config.log" in printed
-    assert "    output:" not in printed
+    assert f"    output: {JOB}\n" in planned and "    reason: " in planned
+    printed = snakemake("--cores", "1", "data", *SMOKE, cwd=clone).stdout
+    told = [line for line in printed.splitlines() if re.match(r"\d\d:\d\d:\d\d", line)]
+    assert [line.split(maxsplit=1)[1] for line in told] == [
+        "start  make_data seed=0",
+        "done   make_data seed=0",
+        "start  data",
+        "done   data",
+    ]
+    for noise in ("reason:", "output:", "Select jobs", "Execute", "jobid", "steps ("):
+        assert noise not in printed, noise
+    complete = max((clone / ".snakemake/log").glob("*.log")).read_text()
+    assert "reason: Missing output files" in complete

@@ -87,17 +87,43 @@ def write_table(frame: pd.DataFrame, path: str | Path, schema: pa.Schema) -> Non
 
 
 def read_table(path: str | Path, schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:
-    """Read a table written by `write_table`. Raises TableError when it is missing, unreadable, or of another schema."""
+    """Read a table of this schema. One that another program has saved again may have its columns in another order, and other types, as
+    long as every value fits the type of the schema. Raises TableError when it is missing, unreadable, or of another schema."""
     try:
         file = pq.ParquetFile(path)
-        found = file.schema_arrow
-        if not found.remove_metadata().equals(schema):
-            raise TableError(f"{path}: its columns are {found.names}, expected {schema.names}; delete it and run again")
-        return file.read(columns=columns).to_pandas()
+        expected, found = set(schema.names), set(file.schema_arrow.names)
+        if expected != found:
+            differs = f"missing columns {sorted(expected - found)}, extra columns {sorted(found - expected)}"
+            raise TableError(f"{path}: {differs}; delete it and run again")
+        names = columns or schema.names
+        table = file.read(columns=names).select(names)
+        for place, name in enumerate(names):
+            table = table.set_column(place, schema.field(name), _cast(table[name], schema.field(name).type, f"{path}: column {name!r}"))
+        return table.replace_schema_metadata().to_pandas()
     except FileNotFoundError:
         raise TableError(f"{path}: no such file; run again what makes it") from None
     except (pa.ArrowException, OSError) as error:
         raise TableError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from None
+
+
+def _cast(values: pa.ChunkedArray, expected: pa.DataType, what: str) -> pa.ChunkedArray:
+    """`values` as the expected type. Raises TableError that names `what` and both types when that would change a value, or what it is."""
+    found = values.type
+    if found == expected:
+        return values
+    try:
+        plain = values.cast(found.value_type) if pa.types.is_dictionary(found) else values
+        if _is_text(plain.type) == _is_text(expected):
+            cast = plain.cast(expected)
+            if cast.cast(plain.type).equals(plain):
+                return cast
+    except pa.ArrowException:
+        pass
+    raise TableError(f"{what} has the type {found}, expected {expected}, and its values do not fit; delete it and run again")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def read_tables(paths: list[str] | list[Path], schema: pa.Schema, columns: list[str] | None = None) -> pd.DataFrame:

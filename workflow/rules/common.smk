@@ -19,9 +19,6 @@ os.environ.update(
     PATH=os.pathsep.join(filter(None, [str(Path(sys.executable).parent), os.environ.get("PATH")])),
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
 )
-# The GNU C library keeps the large buffers that every training step frees and asks for again; else the system maps each anew and fills it with zeros.
-os.environ.update(MALLOC_MMAP_THRESHOLD_=str(2**30), MALLOC_TRIM_THRESHOLD_=str(2**40))
-
 from forgetting.config.plan import VIEWS, jobs
 from forgetting.config.study import load_study
 from forgetting.dependencies import dependencies
@@ -32,7 +29,10 @@ from forgetting.model.manifest import MANIFEST
 from forgetting.config.fields import ConfigError
 from forgetting.pipeline.shown import input_files, methods_of, option_flags, shown_in
 from forgetting.pipeline.sizes import Sizes
+from forgetting.pipeline.surroundings import set_surroundings
 from forgetting.data.points import never_had_task0
+
+set_surroundings(os.environ)
 
 try:
     STUDY = load_study(config)
@@ -96,8 +96,19 @@ def start_weights(wildcards):
     return f"{task0_folder(wildcards.arm)}/{MANIFEST}".format(**wildcards)
 
 
+def require_rerun_triggers():
+    """Stop where a changed config, or changed code, would leave old numbers under its name. Known only while jobs are planned."""
+    missing = {"mtime", "params", "input"} - {trigger.name.lower() for trigger in workflow.rerun_triggers}
+    if missing:
+        raise WorkflowError(
+            f"--rerun-triggers leaves out {', '.join(sorted(missing))} (on the command line, in a profile, or by SNAKEMAKE_PROFILE): "
+            "a changed config or code would rerun nothing, and old results pass for new ones. Leave the option out."
+        )
+
+
 def method_code(wildcards):
     """The folder of the arm's method, without how figures draw it, and the library files that it imports."""
+    require_rerun_triggers()
     folder = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}"
     return code(f"{folder}/__init__.py", f"{folder}/method.py")
 
@@ -139,6 +150,11 @@ PARTITIONS = Path("slurm/partitions.yaml")
 def longest_job(gpus):
     """Minutes that a partition for jobs of so many GPUs allows at most; asking for more would leave a job in the queue for ever."""
     partitions = yaml.safe_load(PARTITIONS.read_text())["partitions"].values() if PARTITIONS.is_file() else ()
+    most = max((limit.get("max_gpu", 0) for limit in partitions), default=gpus)
+    if gpus > most and not workflow.local_exec:
+        raise WorkflowError(
+            f"a job asks for {gpus} GPUs (gpus_per_job, gpus_for_pretraining), but no partition in {PARTITIONS} allows more than {most} (max_gpu)"
+        )
     limits = [limit["max_runtime"] for limit in partitions if limit.get("max_gpu", 0) >= gpus and "max_runtime" in limit]
     try:
         return max((minutes(limit) for limit in limits), default=float("inf"))

@@ -1,6 +1,7 @@
 # What comes before everything else: the library, config files that can be read, and no more cores than there are.
 
 import sys
+from pathlib import Path
 
 from loky import cpu_count
 from snakemake.exceptions import WorkflowError
@@ -8,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, "workflow")  # the library beside this file, installed or not
 
 from forgetting.config.fields import ConfigError
+from forgetting.pipeline.surroundings import check_surroundings
 from forgetting.config.yamlfile import check_config_file
 
 try:
@@ -16,6 +18,11 @@ try:
             check_config_file(config_file)
 except ConfigError as error:
     raise WorkflowError(f"bad config: {error}") from None
+
+try:
+    check_surroundings(Path.cwd(), on_cluster=not workflow.local_exec)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
 
 
 CORES_ASKED_FOR = workflow.global_resources["_cores"].value
@@ -34,3 +41,4 @@ onstart:
             f"--cores {CORES_ASKED_FOR}, but this process may use {cpu_count()}: all jobs together get {cpu_count()}.",
             file=sys.stderr,
         )
+    tell_progress()  # of progress.smk

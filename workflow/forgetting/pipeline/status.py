@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
+from time import localtime, strftime
 
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.errors import StudyError
@@ -22,6 +23,7 @@ SILENT = 600
 STATES = ("done", "running", "stopped", "left")
 _LEFT = re.compile(r"(\d+) s left$")
 _BAR = re.compile(r"(\w+): .*?(\d+/\d+) \[[\d:]+<([\d:]+)")
+_PROGRESS = re.compile(r"(step|probe) \d+/\d+")
 _METRIC = re.compile(r"exact match|first token")
 
 
@@ -98,6 +100,12 @@ class Job:
         head, *rows = (line.split("\t") for line in path.read_text().splitlines())
         return float(rows[0][head.index("s")]) if rows and "s" in head else None
 
+    @property
+    def progress(self) -> str:
+        """How far it is, by the last line of its log that says so, as ` (step 640/3000)`; empty without one."""
+        found = next((match for line in reversed(self.lines) if (match := _PROGRESS.search(line))), None)
+        return f" ({found[0]})" if found else ""
+
     def describe(self) -> str:
         """Step, rate, time left and last metric; of a stopped job its last line."""
         if self.state == "stopped":
@@ -124,15 +132,9 @@ def duration(seconds: float) -> str:
 def report(root: Path, now: float) -> str:
     """The table: per stage how many jobs are in each state, then what runs, what stopped, and how long the rest may take.
 
-    Shown are the jobs of the target `all`, and those of `methods` too when one that `all` does not have has begun. Raises StudyError
-    when the config of the study is not there.
+    Raises StudyError when the config of the study is not there.
     """
-    study = _study(root)
-    asked, files = "all", _files(study, "all")
-    every = list(dict.fromkeys([*files, *_files(study, "methods")]))
-    if any(Job(root, made, now).state != "left" for made in every[len(files) :]):
-        asked, files = "all and methods", every
-    jobs = [Job(root, made, now) for made in files]
+    asked, jobs = _jobs(root, now)
     lines = [f"{root}: {asked}", "", *_table(jobs)]
     for state in ("running", "stopped"):
         if chosen := [job for job in jobs if job.state == state]:
@@ -141,11 +143,43 @@ def report(root: Path, now: float) -> str:
     return "\n".join([*lines, "", _forecast(jobs)])
 
 
+def minute_line(root: Path, now: float, cores: int, bar: bool) -> str:
+    """One line on a running study: how many jobs are done (with a bar, if asked), what runs and how far it is, and when all may end.
+
+    The end is that of as many jobs side by side as there are cores; it is a lower bound while
+    no job of some stage has finished. Empty before the config of the study is there.
+    """
+    if not (root / "config.json").is_file():
+        return ""
+    jobs = _jobs(root, now)[1]
+    done, running = ([job for job in jobs if job.state == state] for state in ("done", "running"))
+    share = len(done) / len(jobs)
+    drawn = f"[{'#' * round(20 * share):20}] " if bar else ""
+    said = [f"{drawn}{len(done)} of {len(jobs)} jobs done"]
+    if running:
+        said.append("running: " + ", ".join(f"{job.name}{job.progress}" for job in running))
+    seconds, unknown = _seconds_left(jobs)
+    if seconds:
+        left = seconds / max(1, min(cores, len(jobs) - len(done)))
+        said.append(f"{'at least' if unknown else 'about'} {duration(left)} left, until {strftime('%H:%M', localtime(now + left))}")
+    return "; ".join(said)
+
+
 def _study(root: Path) -> StudyConfig:
     path = root / "config.json"
     if not path.is_file():
         raise StudyError(f"{path} is missing, which a study writes first; `snakemake -c1 --nolock {path}` writes it alone")
     return load_study(json.loads(path.read_text()))
+
+
+def _jobs(root: Path, now: float) -> tuple[str, list[Job]]:
+    """What is asked for, and its jobs: those of `all`, and those of `methods` too when one that `all` does not have has begun."""
+    study = _study(root)
+    asked, files = "all", _files(study, "all")
+    every = list(dict.fromkeys([*files, *_files(study, "methods")]))
+    if any(Job(root, made, now).state != "left" for made in every[len(files) :]):
+        asked, files = "all and methods", every
+    return asked, [Job(root, made, now) for made in files]
 
 
 def _files(study: StudyConfig, target: Target) -> list[str]:
@@ -168,23 +202,32 @@ def _table(jobs: list[Job]) -> list[str]:
 
 def _forecast(jobs: list[Job]) -> str:
     """How long the jobs that are not done take if each takes as long as the finished ones of its stage. Reports take seconds."""
-    left = [job for job in jobs if job.state != "done"]
-    if not left:
+    if all(job.state == "done" for job in jobs):
         return "Nothing is left. `snakemake -n` says whether something has to run again."
+    total, unknown = _seconds_left(jobs)
+    text = "Left, one job after the other: "
+    if unknown and not total:
+        known = any(job.seconds_taken is not None for job in jobs)
+        return f"{text}unknown: no job {'of these stages ' if known else ''}has finished yet ({', '.join(unknown)})."
+    return f"{text}about {duration(total)}" + (f", and those of which none has finished yet ({', '.join(unknown)})." if unknown else ".")
+
+
+def _seconds_left(jobs: list[Job]) -> tuple[float, list[str]]:
+    """Of the jobs that are not done, one after the other, by what the running ones say and what finished ones of their stage took; and
+    the stages of which none has finished. Reports count nothing."""
     taken: dict[str, list[float]] = {}
     for job in jobs:
         if (seconds := job.seconds_taken) is not None:
             taken.setdefault(job.stage, []).append(seconds)
     total = 0.0
     unknown: dict[str, None] = {}
-    for job in left:
+    for job in jobs:
+        if job.state == "done":
+            continue
         if job.state == "running" and job.seconds_left is not None:
             total += job.seconds_left
         elif job.stage in taken:
             total += mean(taken[job.stage])
         elif not job.made.endswith(".html"):
             unknown[job.stage] = None
-    text = "Left, one job after the other: "
-    if unknown and not total:
-        return f"{text}unknown: no job {'of these stages ' if taken else ''}has finished yet ({', '.join(unknown)})."
-    return f"{text}about {duration(total)}" + (f", and those of which none has finished yet ({', '.join(unknown)})." if unknown else ".")
+    return total, list(unknown)

@@ -1,0 +1,46 @@
+"""What a run finds around itself: the environment variables of its jobs, and where it is started. (No torch.)"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from forgetting.config.fields import ConfigError
+
+STATES = "FORGETTING_SECONDS_BETWEEN_STATES"
+_OF_A_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What `torchrun` tells its processes. A job that inherits it would wait for others that do not exist."""
+_AWKWARD = " \t\"'`$&;()<>|*?[]\\"
+
+
+def set_surroundings(environment: MutableMapping[str, str]) -> None:
+    """Environment of all jobs: large buffers are kept by the C library, and no job takes itself for a process of a launcher.
+
+    The GNU C library keeps the large buffers that every training step frees and asks for again; else the system maps each anew and fills
+    it with zeros. Its versions before 2.35 ignore a threshold above 32 MiB, and other C libraries ignore both.
+    """
+    name, version = platform.libc_ver()
+    old = name == "glibc" and tuple(map(int, version.split(".")[:2])) < (2, 35)
+    environment["MALLOC_MMAP_THRESHOLD_"] = str(2**25 if old else 2**30)
+    environment["MALLOC_TRIM_THRESHOLD_"] = str(2**40)
+    for variable in _OF_A_LAUNCHER:
+        environment.pop(variable, None)
+
+
+def check_surroundings(folder: Path, on_cluster: bool) -> None:
+    """Raises ConfigError for a folder whose name a shell on a cluster node would take apart, or a variable that is no number."""
+    if on_cluster and (found := sorted(set(str(folder)) & set(_AWKWARD))):
+        raise ConfigError(
+            f"{folder}: a path with {' '.join(map(repr, found))} in it does not reach the jobs of a cluster; use another folder"
+        )
+    given = os.environ.get(STATES)
+    if given is None:
+        return
+    try:
+        positive = float(given) > 0
+    except ValueError:
+        positive = False
+    if not positive:
+        raise ConfigError(f"{STATES} must be a number of seconds above 0, not {given!r}")
