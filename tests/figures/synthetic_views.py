@@ -15,6 +15,7 @@ from forgetting.schemas.drift import DRIFT
 from forgetting.schemas.features import FEATURE_POINTS, FEATURES
 from forgetting.schemas.fisher import FISHER
 from forgetting.schemas.gradients import GRADIENTS
+from forgetting.schemas.graft import GRAFT
 from forgetting.schemas.interpolation import INTERPOLATION
 from forgetting.schemas.landscape import LANDSCAPE
 from forgetting.schemas.positions import POSITIONS
@@ -233,6 +234,34 @@ def gradient_rows(arm: str, seed: int) -> pd.DataFrame:
     return made.assign(scale=SCALE, seed=seed, arm=arm, n=150)[GRADIENTS.names]
 
 
+def graft_rows(arm: str, seed: int) -> pd.DataFrame:
+    """The first block alone brings Task 0 from 0.1 to 0.8, random weights to 0.15, random directions do nothing. Task 1 is known late."""
+    parts = [("embedding", 0), ("norms", -1), ("output_embedding", LAYERS + 1), ("blocks", -1), ("query_key", -1), ("value_output", -1)]
+    parts += [("mlps", -1)] + [(part, layer + 1) for part in ("block", "attention", "mlp") for layer in range(LAYERS)]
+    parts += [("blocks_up_to", layer) for layer in range(1, LAYERS)] + [("blocks_from", layer) for layer in range(2, LAYERS + 1)]
+    rows: list[tuple] = [("none", "all", -1, NAN, 0.0, 0.1, 1.0), ("start", "all", -1, NAN, 1.0, 0.99, 0.02)]
+    for part, layer in parts:
+        first = (part, layer) in (("block", 1), ("blocks", -1)) or part == "blocks_up_to"
+        rows.append(("back", part, layer, NAN, 0.2, 0.8 if first else 0.12, 0.5))
+        rows.append(("back_random", part, layer, NAN, 0.2, 0.15, 0.9))
+        rows.append(("forward", part, layer, NAN, 0.2, 0.3 if first else 0.98, 0.02))
+    for part in ("attention", "blocks"):
+        rows += [("edit", part, -1, float(rank), 0.1 * np.log2(2 * rank), 0.4 + 0.05 * rank, 0.6) for rank in (1, 2, 4, 8)]
+        rows += [("edit_random", part, -1, float(rank), 0.1 * np.log2(2 * rank), 0.1, 0.95) for rank in (1, 2, 4, 8)]
+    rows += [("interpolation", "all", -1, share, share**2, 0.1 + 0.89 * share, 1 - share) for share in np.arange(1, 10) / 10]
+    columns = ["operation", "part", "layer", "amount", "update_share", "task0_test", "task1"]
+    wide = pd.DataFrame(rows, columns=columns).melt(columns[:5], var_name="split").assign(metric="exact_match")
+    shifted = wide[wide["operation"].isin(["none", "back", "forward"]) & (wide["split"] == "task0_test")]
+    made = pd.concat([wide, shifted.assign(metric="common_share", value=0.7)], ignore_index=True)
+    made = made.assign(value=(made["value"] + 0.01 * seed).clip(0, 1))
+    made = made.assign(low=(made["value"] - 0.04).clip(0, 1), high=(made["value"] + 0.04).clip(0, 1), n=600)
+    points = [
+        made.assign(point=point, step=step, value=made["value"].where((made["split"] != "task1") | (point == "end"), 0.03))
+        for point, step in {"trough": 100, "matched": 1800, "end": 2000}.items()
+    ]
+    return pd.concat(points, ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)[GRAFT.names]
+
+
 def theory_rows(arm: str, seed: int, last: float) -> pd.DataFrame:
     """Rows of all stages: a mean shift that is nearly orthogonal, single ones that are not."""
     frozen = freeze_depth(arm) or 0
@@ -258,6 +287,7 @@ def write_views(folder: Path, seed: int) -> None:
         "common_shift_repair": (lambda seed, arm: repair_rows(arm, seed), COMMON_SHIFT_REPAIR),
         "recall": (lambda seed, arm: recall_rows(arm, seed), RECALL),
         "gradients": (lambda seed, arm: gradient_rows(arm, seed), GRADIENTS),
+        "graft": (lambda seed, arm: graft_rows(arm, seed), GRAFT),
         "theory": (lambda seed, arm: theory_rows(arm, seed, 10.0), THEORY),
     }
     drift = [drift_rows(arm, seed, {"early": 1.0, "end": 1.0 + number}) for number, arm in enumerate(VIEWED)]

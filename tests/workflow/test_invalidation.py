@@ -27,11 +27,12 @@ FIGURES, TABLES = (
     {rule for rule, shown in CATALOGUE.items() if (shown.target, shown.kind) == ("all", kind)} for kind in ("figure", "table")
 )
 ARMS = ("seq", "freeze-1", "replay-20", "seq-lr-4e-3", "seq-no-task0")
-VIEWS = ("landscape", "weights", "features", "positions", "common_shift", "gradients", "theory")
+VIEWS = ("landscape", "weights", "features", "positions", "common_shift", "gradients", "graft", "theory")
 VIEWS_OF_FREEZE = {f"view_{view}(0, freeze-1)" for view in VIEWS}
-SHOW_FREEZE = (
-    FIGURES - {"fig_recovery", "fig_learning_rate"} | {"table_verdict", "table_methods", "table_claims", "table_theory_table"} | SHOWN
-)
+OF_OTHERS = {"fig_recovery", "fig_learning_rate", "fig_graft", "fig_edits"}
+"""Figures that show no viewed arm but `seq`, if any."""
+TABLES_OF_FREEZE = {"table_verdict", "table_methods", "table_claims", "table_graft_table", "table_theory_table"}
+SHOW_FREEZE = FIGURES - OF_OTHERS | TABLES_OF_FREEZE | SHOWN
 AFTER_FREEZE = {"recovery(0, freeze-1)", *VIEWS_OF_FREEZE, *SHOW_FREEZE}
 TRAIN_FREEZE = {"task1(0, freeze-1)"}
 

@@ -185,6 +185,35 @@ rule view_theory:
         "--output {output} > {log} 2>&1"
 
 
+rule view_graft:
+    """Which weights hold what Task 1 changed: parts of a checkpoint are put back, and the model is asked."""
+    input:
+        script="workflow/scripts/view_graft.py",
+        library=code("workflow/scripts/view_graft.py"),
+        config=f"{SEED}/views/{{arm}}/graft.json",
+        questions=rules.make_data.output.questions,
+        task0=start_weights,
+        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
+        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
+    output:
+        f"{SEED}/views/{{arm}}/graft.parquet",
+    log:
+        f"{LOGS}/views/{{arm}}/graft.log",
+    benchmark:
+        f"{BENCHMARKS}/views/{{arm}}/graft.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: STUDY.threads.views
+    resources:
+        **needs("view_graft"),
+    params:
+        task0=start_model,
+        task1=of_seed("task1/{arm}"),
+    shell:
+        "python {input.script} --config {input.config} --questions {input.questions} "
+        "--task0 {params.task0} --task1 {params.task1} --output {output} > {log} 2>&1"
+
+
 rule view_common_shift:
     """Whether all old answers change alike or each fact erodes on its own, a repair without training, and recall in other forms."""
     input:

@@ -153,6 +153,7 @@ VIEWS: dict[str, Callable[[StudyConfig, int, str], ViewJob]] = {
     "theory": states_job,
     "positions": answers_job,
     "gradients": gradients_job,
+    "graft": answers_job,
     "common_shift": answers_job,
 }
 """Views of an arm, by their names."""

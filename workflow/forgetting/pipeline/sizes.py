@@ -232,10 +232,11 @@ class Sizes:
             "view_theory": stages * everywhere,
             "view_common_shift": 45 * everywhere,  # several points, several forms of each question; fitted to laptop scale
             "view_gradients": TRAIN // FORWARD * 540 * checkpoints,  # most of them are early ones, and of the others only the end is
+            "view_graft": 600 * min(everywhere, 1800),  # some 200 operations on three points, and the states of Task 0 again
             "view_fisher": TRAIN // FORWARD * 1000,
             "view_drift": stages * len(study.compared_arms) * everywhere,
         }[view]
-        decompositions = {"view_weights": checkpoints, "view_theory": stages}.get(view, 0)
+        decompositions = {"view_weights": checkpoints, "view_theory": stages, "view_graft": 24}.get(view, 0)
         operations = self._questions(questions) + decompositions * 15 * self.parameters * study.model.hidden_size
         held = {"view_weights": 200 * study.model.hidden_size**2 * 8, "view_gradients": 6 * self.model_bytes}.get(view, 0)
         return self._job("views", operations, tokens_per_batch=self._evaluation_batch, more=held)

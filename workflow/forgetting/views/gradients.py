@@ -19,11 +19,11 @@ from transformers import PreTrainedModel
 
 from forgetting.config.jobs.views.gradients import GradientsJob
 from forgetting.data.items import Items
-from forgetting.model.anatomy import OUTPUT_EMBEDDING as OUTPUT_WEIGHT
-from forgetting.model.anatomy import Anatomy, uniform_name
+from forgetting.model.anatomy import Anatomy
 from forgetting.training.batches import question_batch
 from forgetting.training.step import BatchLoss
 from forgetting.views.inputs import Checkpoints, evenly_spaced_units, read_model
+from forgetting.views.parts import BLOCK, NORM, SEVERAL, layer_of
 
 LATEST = 200
 """The last of the early steps at which gradients are compared; of the later checkpoints only the end is."""
@@ -38,9 +38,7 @@ COMPARISONS = {
     "task1_halves": ("task1", "task1"),
 }
 """Name of a cosine: the two gradients. shuffled: of Task 1 questions whose answers are those of other units."""
-ALL, BLOCKS, BLOCK, EMBEDDING, OUTPUT_EMBEDDING = "all", "blocks", "block", "embedding", "output_embedding"
-_WHOLE = -1
-"""`layer` of what is no single layer."""
+ALL, BLOCKS = "all", "blocks"
 Halves = tuple[Items, Items]
 
 
@@ -74,26 +72,16 @@ def gradient(model: PreTrainedModel, questions: Items, batch_size: int) -> dict[
     return dict(zip(weights, total, strict=True))
 
 
-def part_of(name: str, anatomy: Anatomy) -> tuple[str, int]:
-    """(part, layer) of a parameter: layer 0 is the embedding, i the i-th block, blocks + 1 the output embedding. One that is tied to the
-    embedding counts there. The final norm is of no part, so it counts in `all` alone."""
-    if uniform_name(name) == OUTPUT_WEIGHT:
-        return OUTPUT_EMBEDDING, anatomy.layers + 1
-    if anatomy.is_embedding(name):
-        return EMBEDDING, 0
-    layer = anatomy.layer_of(name)
-    return ("", _WHOLE) if layer is None else (BLOCK, layer + 1)
-
-
 def products(gradients: Sequence[Mapping[str, Tensor]], anatomy: Anatomy) -> dict[tuple[str, int], Tensor]:
-    """Inner products of all pairs of gradients, (n, n) in float64, by part and layer; (all, -1) and (blocks, -1) are sums of these."""
+    """Inner products of all pairs of gradients, (n, n) in float64, by part and layer; (all, -1) and (blocks, -1) are sums of these.
+    The final norm is of no other part."""
     found: dict[tuple[str, int], Tensor] = {}
     for name in gradients[0]:
         stacked = torch.stack([each[name].flatten() for each in gradients]).double()
         product_of_name = (stacked @ stacked.T).cpu()
-        part, layer = part_of(name, anatomy)
-        places = {(ALL, _WHOLE), (part, layer)} | ({(BLOCKS, _WHOLE)} if part == BLOCK else set())
-        for place in places - {("", _WHOLE)}:
+        part, layer = layer_of(name, anatomy)
+        places = {(ALL, SEVERAL)} | ({(part, layer)} if part != NORM else set()) | ({(BLOCKS, SEVERAL)} if part == BLOCK else set())
+        for place in places:
             found[place] = found.get(place, torch.zeros_like(product_of_name)) + product_of_name
     return found
 

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.figures.synthetic_views import graft_rows
+
+from forgetting.analysis.grafts import graft_table
+
+KEYS = ["arm", "point", "operation", "part", "layer", "amount"]
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_each_operation_stands_beside_its_control(seeds: int) -> None:
+    graft = pd.concat([graft_rows(arm, seed) for arm in ("seq", "freeze-2") for seed in range(seeds)])
+    table = graft_table(graft).set_index(KEYS)
+    shift = 0.01 * (seeds - 1) / 2
+    block = table.loc["seq", "trough", "back", "block", 1, -1.0]
+    assert block[["task0", "task0_random", "common_share"]].tolist() == pytest.approx([0.8 + shift, 0.15 + shift, 0.7 + shift])
+    assert block["update_share"] == pytest.approx(0.2)
+    assert 0 < block["task0_low"] < block["task0"] < block["task0_high"] < 1
+    assert table.loc["seq", "end", "edit", "blocks", -1, 2.0]["task0_random"] == pytest.approx(0.1 + shift)
+    assert np.isnan(table.loc["seq", "end", "interpolation", "all", -1, 0.5]["task0_random"])
+    assert not set(table.index.get_level_values("operation")) & {"back_random", "edit_random"}
+    assert len(table) == len(table.index.unique()) and set(table.index.get_level_values("arm")) == {"seq", "freeze-2"}
+
+
+def test_a_part_that_moved_in_one_seed_only_has_no_row() -> None:
+    graft = pd.concat([graft_rows("seq", seed) for seed in range(2)])
+    still = (graft["seed"] == 1) & (graft["part"] == "norms")
+    assert "norms" not in set(graft_table(graft[~still])["part"])

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tests import jobs
+from tests.families import LAYERS, VARIANTS, every_family, family_model
+from tests.views.conftest import tiny_model
+
+from forgetting.model.anatomy import Anatomy, uniform_name
+from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
+from forgetting.schemas.graft import GRAFT
+from forgetting.tables import read_table, write_table
+from forgetting.views.answer_change import Point
+from forgetting.views.graft import edited, graft, with_part_of, with_random_weights_of
+from forgetting.views.parts import cells, several_parts, single_parts
+
+CPU = torch.device("cpu")
+
+
+def weights_of(model) -> dict[str, torch.Tensor]:
+    return {uniform_name(name): parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def part(anatomy: Anatomy, name: str, layer: int):
+    return next(p for p in [*single_parts(anatomy), *several_parts(anatomy)] if (p.name, p.layer) == (name, layer))
+
+
+@every_family
+def test_every_weight_is_in_one_cell_and_embeddings_blocks_and_the_last_norm_are_all_there_is(family: str) -> None:
+    model = family_model(family, 20)
+    anatomy, weights = Anatomy(model.config), weights_of(model)
+    zeros = {name: torch.zeros_like(values) for name, values in weights.items()}
+    ones = {name: torch.ones_like(values) for name, values in weights.items()}
+    touched = {name: torch.zeros_like(values) for name, values in weights.items()}
+    last = LAYERS + 1
+    for chosen in (part(anatomy, "embedding", 0), part(anatomy, "blocks", -1), part(anatomy, "output_embedding", last)):
+        made, squared = with_part_of(zeros, ones, chosen, anatomy)
+        assert squared == sum(float(values.sum()) for values in made.values())
+        touched = {name: values + made[name] for name, values in touched.items()}
+    left = [name for name, values in touched.items() if not values.all()]
+    assert len(left) in (1, 2) and all("norm" in name or "ln_f" in name for name in left), left  # weight and bias of the last norm
+    assert all(values.max() <= 1 for values in touched.values())
+    for name, values in weights.items():
+        covered = torch.zeros(values.numel())
+        for cell in cells(name, values, anatomy):
+            covered[slice(None) if cell.where is None else cell.where] += 1
+        assert (covered == 1).all(), name
+
+
+def test_a_group_of_fused_matrices_is_the_rows_of_its_heads_and_their_biases() -> None:
+    """GPT-NeoX stores a head's query, key and value below each other."""
+    model = family_model("gpt_neox", 20)
+    anatomy, weights = Anatomy(model.config), weights_of(model)
+    donor = {name: values + 1 for name, values in weights.items()}
+    made, _ = with_part_of(weights, donor, part(anatomy, "query_key", -1), anatomy)
+    head = model.config.hidden_size // model.config.num_attention_heads
+    of_value = np.arange(3 * model.config.hidden_size) % (3 * head) >= 2 * head
+    for name, values in weights.items():
+        moved = (made[name] != values).numpy()
+        if "query_key_value" not in name:
+            assert not moved.any(), name
+        else:
+            assert (moved == ~of_value.reshape(-1, *[1] * (values.ndim - 1))).all(), name
+
+
+def test_attention_and_mlp_of_a_gated_block_by_their_names() -> None:
+    model = family_model("llama", 20)
+    anatomy, weights = Anatomy(model.config), weights_of(model)
+    donor = {name: values + 1 for name, values in weights.items()}
+    for name, projections in {"attention": ("q_proj", "k_proj", "v_proj", "o_proj"), "mlp": ("gate_proj", "up_proj", "down_proj")}.items():
+        made, _ = with_part_of(weights, donor, part(anatomy, name, 2), anatomy)
+        moved = {key for key, values in weights.items() if not torch.equal(values, made[key])}
+        assert moved == {key for key in weights if "layers.1." in key and key.split(".")[-2] in projections}
+
+
+def test_random_weights_hold_the_share_of_the_squared_update_that_is_asked_for() -> None:
+    torch.manual_seed(0)
+    after = {"a": torch.randn(300, 200), "b": torch.randn(100)}
+    before = {name: torch.zeros_like(values) for name, values in after.items()}
+    made = with_random_weights_of(after, before, 0.3, seed=1)
+    total = sum(float(values.square().sum()) for values in after.values())
+    back = sum(float((after[name] - made[name]).square().sum()) for name in after)
+    assert back / total == pytest.approx(0.3, abs=0.02)
+    assert all(((values == 0) | (values == after[name])).all() for name, values in made.items())
+
+
+@pytest.mark.parametrize("family", [name for name in VARIANTS if name in ("gpt_neox", "gpt2", "llama")])
+def test_an_edit_takes_a_planted_direction_away_and_its_control_as_much_of_something_else(family: str) -> None:
+    """Every matrix moved along one strong direction and a little along all; afterwards only the little is left."""
+    before_model = family_model(family, 20)
+    anatomy, before = Anatomy(before_model.config), weights_of(before_model)
+    generator = torch.Generator().manual_seed(3)
+    after, little, strong = dict(before), {}, 0.0
+    for name, values in before.items():
+        if anatomy.layer_of(name) is None or values.ndim != 2:
+            continue
+        new = values.clone()
+        little[name] = 1e-3 * torch.randn(values.shape, generator=generator)
+        for cell in cells(name, values, anatomy):
+            index = torch.arange(values.numel()) if cell.where is None else cell.where
+            inside = torch.zeros(values.numel(), dtype=torch.bool)
+            inside[index] = True
+            rows = inside.reshape(values.shape)
+            left = torch.randn(values.shape[0], 1, generator=generator) * rows.any(1, keepdim=True)
+            right = torch.randn(1, values.shape[1], generator=generator) * rows.any(0, keepdim=True)
+            new += left * right
+            strong += float((left * right).square().sum())
+        after[name] = new + little[name]
+    made, taken = edited(before, after, anatomy.components, 1, anatomy, None)
+    assert taken == pytest.approx(strong, rel=0.01)
+    for name, noise in little.items():
+        assert (made[name] - before[name]).norm() < 1.5 * noise.norm(), name
+    control, of_control = edited(before, after, anatomy.components, 1, anatomy, seed=5)
+    length = sum(float((control[name] - after[name]).double().square().sum()) for name in little)
+    assert of_control == pytest.approx(taken) and length == pytest.approx(taken, rel=1e-4)
+    assert all((control[name] - before[name]).norm() > 0.9 * (after[name] - before[name]).norm() for name in little)
+
+
+@pytest.fixture
+def found(questions, tmp_path) -> pd.DataFrame:
+    """A checkpoint whose output embedding moved far but to no effect (all rows alike), and whose second block moved little but to some.
+
+    theta* answers half of the questions of each split right: their answers are made its own.
+    """
+    model = tiny_model()
+    save_checkpoint(model, tmp_path / "task0")
+    with torch.no_grad():
+        for row in range(0, len(questions), 2):
+            start = int(questions.prompt_length[row])
+            for place in range(start, start + int(questions.answer_length[row])):
+                questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+        model.get_output_embeddings().weight.add_(torch.full((1, 32), 9.0))
+        torch.manual_seed(1)
+        for parameter in model.gpt_neox.layers[1].parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    save_checkpoint(model, tmp_path / "end")
+    table = graft(jobs.answers(), tmp_path / "task0", [Point("end", 400, tmp_path / "end")], questions, CPU)
+    write_table(table, tmp_path / "graft.parquet", GRAFT)
+    return read_table(tmp_path / "graft.parquet", GRAFT)
+
+
+def test_the_part_that_matters_is_not_the_part_that_moved_furthest(found: pd.DataFrame) -> None:
+    rows = found[(found["metric"] == "exact_match") & (found["split"] == "task0_test")].set_index(["operation", "part", "layer"])
+    value, share = rows["value"], rows["update_share"]
+    nothing, start = value["none", "all", -1], value["start", "all", -1]
+    assert start >= 0.5 and nothing < start - 0.2, "something was lost"
+    assert share["back", "output_embedding", 3] > 0.9 > 0.1 > share["back", "block", 2]
+    assert value["back", "output_embedding", 3] == pytest.approx(nothing)
+    assert value["back", "block", 2] == value["back", "blocks", -1] == start
+    assert value["forward", "block", 2] == pytest.approx(nothing) and value["forward", "output_embedding", 3] == start
+    assert value["back_random", "block", 2] < start - 0.1, "so short a way back of any weights brings little"
+    assert ("back", "block", 1) not in value.index, "what did not move has no row"
+
+
+def test_accuracies_are_those_of_greedy_answers(found: pd.DataFrame, questions, tmp_path) -> None:
+    for operation, folder in (("none", "end"), ("start", "task0")):
+        model = load_checkpoint(tmp_path / folder)
+        for split in ("task0_test", "task1"):
+            asked = questions.of(split)
+            right = []
+            for row in range(len(asked)):
+                start, length = int(asked.prompt_length[row]), int(asked.answer_length[row])
+                ids = asked.ids[row : row + 1, : start + length]
+                guess = model(ids).logits[0, start - 1 : start + length - 1].argmax(-1)
+                right.append(bool((guess == ids[0, start:]).all()))
+            rows = found[(found["operation"] == operation) & (found["split"] == split) & (found["metric"] == "exact_match")]
+            assert rows["value"].item() == pytest.approx(np.mean(right))
+            assert rows["low"].item() - 1e-9 <= rows["value"].item() < rows["high"].item()
+
+
+def test_the_straight_line_runs_from_the_checkpoint_to_where_task_1_began(found: pd.DataFrame) -> None:
+    line = found[(found["operation"] == "interpolation") & (found["metric"] == "exact_match") & (found["split"] == "task0_test")]
+    assert line["amount"].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+    ends = found[(found["metric"] == "exact_match") & (found["split"] == "task0_test")].set_index("operation")["value"]
+    assert abs(line["value"].iloc[-1] - ends["start"]) < abs(line["value"].iloc[0] - ends["start"])
+    common = found[found["metric"] == "common_share"].set_index(["operation", "part"])["value"]
+    assert np.isnan(common["forward", "output_embedding"]), "no state changed, so no share of a change is common"
+    assert common["none", "all"] <= 1

@@ -1,0 +1,31 @@
+"""What each part of the weights holds, and what each repair without training brings back, in one table."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from forgetting.analysis.summary import combine_seeds
+
+_KEYS = ["arm", "point", "operation", "part", "layer", "amount"]
+_CONTROLS = {"back_random": "back", "edit_random": "edit"}
+"""Operation of a control: that of what it is held against."""
+
+
+def graft_table(graft: pd.DataFrame) -> pd.DataFrame:
+    """One row an operation of GRAFT: Task 0, Task 1, of its control Task 0 (task0_random), update_share and common_share, over seeds.
+
+    `layer` and `amount` are -1 where there is none. Parts that moved in some seeds only are left out.
+    """
+    rows = graft.assign(amount=graft["amount"].fillna(-1.0))
+    exact = rows[rows["metric"] == "exact_match"]
+    named = {"task0": exact[exact["split"] == "task0_test"], "task1": exact[exact["split"] == "task1"]}
+    named["common_share"] = rows[rows["metric"] == "common_share"]
+    wide = named["task0"][["seed", *_KEYS, "update_share"]].reset_index(drop=True)
+    wide = wide[~wide["operation"].isin(list(_CONTROLS))]
+    control = named["task0"][named["task0"]["operation"].isin(list(_CONTROLS))]
+    named["task0_random"] = control.assign(operation=control["operation"].map(_CONTROLS))
+    for name, part in named.items():
+        columns = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
+        wide = wide.merge(part[["seed", *_KEYS, *columns]].rename(columns=columns), on=["seed", *_KEYS], how="left")
+    in_every_seed = wide.groupby(_KEYS)["seed"].transform("nunique") == graft["seed"].nunique()
+    return combine_seeds(wide[in_every_seed], _KEYS, ["task0", "task0_random", "task1", "update_share", "common_share"])

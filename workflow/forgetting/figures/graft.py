@@ -1,0 +1,124 @@
+"""Which part of the network holds the loss of Task 0?
+
+**What it shows.** What the weights of single parts do, without any training (``seq``). *a*, *b*: one part of a
+Task 1 checkpoint is put back to its weights before Task 1, and the model is asked. *c*: blocks are put back
+one after the other, from below and from above. *d*: the other way round, only one part gets its Task 1
+update.
+
+**How to read it.** A part that brings Task 0 back when it alone is put back held what had been lost. Filled
+marks: the whole block (attention, MLP, norms), or the embeddings and norms; open marks: the attention or the
+MLP of it alone. Pale crosses, the control: as much of the squared update put back, of weights drawn at random
+from the whole model. Full grey line: Task 0 of the checkpoint as it is; dashed: before Task 1. Layer 1 is the
+block next to the input embedding. Step of the early point: the lowest within the first 150 steps.
+
+**What to look for.** The paper holds that the alignment which Task 1 undoes lies in the bottom layers: the
+lowest block far above the cross beside it, and above all others; from below, few blocks are enough.
+
+**What would contradict the claim.** Blocks all alike, or no better than the crosses: then the loss is spread
+over the network, or is a matter of how far the weights went. A block whose update alone destroys nothing
+(*d*) though putting it back restores much needs the others to do its harm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.data.points import END, TROUGH, WORDS
+from forgetting.figures import style
+from forgetting.statistics import PROPORTION, over_seeds
+
+SHOWS = {
+    "question": "Where do weights move?",
+    "in": "all",
+    "order": 0,
+    "inputs": {"graft": ["seq"]},
+}
+
+_SINGLE = {"embedding": "o", "block": "o", "norms": "o", "output_embedding": "o", "attention": "^", "mlp": "s"}
+_OPEN = ("attention", "mlp")
+_OFFSET = {"attention": -0.24, "mlp": 0.24}
+_BACK, _RANDOM, _FORWARD = "#0072B2", "#9A9A9A", "#D55E00"
+_FROM_BELOW, _FROM_ABOVE = style.Look("#0072B2", "o", "from below"), style.Look("#009E73", "v", "from above")
+
+
+def draw(graft: pd.DataFrame) -> Figure:
+    """Frame: GRAFT of seq."""
+    rows = graft[(graft["metric"] == "exact_match") & (graft["split"] == "task0_test")]
+    seeds, blocks = graft["seed"].nunique(), int(rows.loc[rows["part"] == "block", "layer"].max())
+    figure, axes = style.new_figure(2, 2, height=5.4, width=5.5)
+    early, end = (rows[rows["point"] == point] for point in (TROUGH, END))
+    for panel, letter, of_point, when in ((axes[0, 0], "a", early, "early"), (axes[0, 1], "b", end, WORDS[END])):
+        _parts(panel, of_point, "back", _BACK, seeds, blocks)
+        style.title(panel, letter, f"one part put back, {when}")
+    _cumulated(axes[1, 0], early, seeds, blocks)
+    style.title(axes[1, 0], "c", "several blocks put back, early")
+    _parts(axes[1, 1], early, "forward", _FORWARD, seeds, blocks)
+    style.title(axes[1, 1], "d", "one part moved alone, early")
+    for panel in axes[:, 0]:
+        panel.set_ylabel("Task 0 exact match")
+    style.legend(figure, _handles(), columns=3)
+    return figure
+
+
+def _parts(panel: Axes, rows: pd.DataFrame, operation: str, color: str, seeds: int, blocks: int) -> None:
+    """Task 0 by part; the control beside what is put back."""
+    _references(panel, rows, seeds)
+    for part, marker in _SINGLE.items():
+        look = style.Look(color, marker, part)
+        fill: dict[str, Any] = {"markerfacecolor": "white"} if part in _OPEN else {}
+        chosen = _merged(rows, operation, part, seeds, _OFFSET.get(part, 0.0), blocks)
+        style.error_bars(panel, chosen, "place", look, markersize=4.5, zorder=3, **fill)
+        if operation == "back" and part not in _OPEN:
+            control = _merged(rows, "back_random", part, seeds, 0.0, blocks)
+            panel.plot(control["place"], control["value"], color=_RANDOM, marker="x", markersize=5, linestyle="none", zorder=2)
+    labels = ["input\nemb.", *map(str, range(1, blocks + 1)), "output\nemb.", "all\nnorms"]
+    panel.set_xticks(range(blocks + 3), labels)
+    panel.set_xlim(-0.6, blocks + 2.6)
+    panel.set_ylim(-0.03, 1.05)
+    panel.set_xlabel("part (numbers: blocks)")
+
+
+def _merged(rows: pd.DataFrame, operation: str, part: str, seeds: int, offset: float, blocks: int) -> pd.DataFrame:
+    chosen = rows[(rows["operation"] == operation) & (rows["part"] == part)]
+    found = over_seeds(chosen, ["layer"], seeds, kind=PROPORTION)
+    place = found["layer"].where(found["layer"] >= 0, blocks + 2)  # the norms, of no single layer, stand last
+    return found.assign(place=place + offset)
+
+
+def _cumulated(panel: Axes, rows: pd.DataFrame, seeds: int, blocks: int) -> None:
+    _references(panel, rows, seeds)
+    whole = rows[(rows["operation"] == "back") & (rows["part"] == "blocks")]
+    for part, look in (("blocks_up_to", _FROM_BELOW), ("blocks_from", _FROM_ABOVE)):
+        some = rows[(rows["operation"] == "back") & (rows["part"] == part)]
+        count = some["layer"] if part == "blocks_up_to" else blocks + 1 - some["layer"]
+        both = pd.concat([some.assign(restored=count), whole.assign(restored=blocks)])
+        style.error_bars(panel, over_seeds(both, ["restored"], seeds, kind=PROPORTION), "restored", look, linestyle="-", linewidth=1.0)
+    panel.set_xticks(range(1, blocks + 1))
+    panel.set_ylim(-0.03, 1.05)
+    panel.set_xlabel("blocks put back")
+
+
+def _references(panel: Axes, rows: pd.DataFrame, seeds: int) -> None:
+    """Lines of the checkpoint as it is and of the model before Task 1."""
+    for operation, line in (("none", "-"), ("start", (0, (4, 2)))):
+        found = over_seeds(rows[rows["operation"] == operation], ["operation"], seeds, kind=PROPORTION)
+        if len(found):
+            panel.axhline(float(found["value"].iloc[0]), color="#6E6E6E", linewidth=0.9, linestyle=line, zorder=1)
+
+
+def _handles() -> list[Any]:
+    return [
+        style.line_handle("put back: block, embedding or norms", _BACK, marker="o", linestyle="none"),
+        style.line_handle("attention of a block", _BACK, marker="^", markerfacecolor="white", linestyle="none"),
+        style.line_handle("MLP of a block", _BACK, marker="s", markerfacecolor="white", linestyle="none"),
+        style.line_handle("control: random weights", _RANDOM, marker="x", linestyle="none"),
+        style.line_handle("moved alone", _FORWARD, marker="o", linestyle="none"),
+        style.line_handle("blocks from below", _FROM_BELOW.color, marker=_FROM_BELOW.marker),
+        style.line_handle("blocks from above", _FROM_ABOVE.color, marker=_FROM_ABOVE.marker),
+        style.line_handle("the checkpoint as it is", "#6E6E6E"),
+        style.line_handle("before Task 1", "#6E6E6E", linestyle=(0, (4, 2))),
+    ]

@@ -1,0 +1,206 @@
+"""Which weights hold what Task 1 changed? Parts of a checkpoint are put back to theta*, the model before Task 1, and the model is asked.
+
+Nothing is trained. A part that brings Task 0 back when its weights are put back held what had been lost; that of weights drawn at random,
+with as much of the squared update, tells how much of it comes from a shorter update alone, and the straight line back to theta* what
+Task 0 costs of Task 1 without any choice of weights. Taking the leading directions of an update away follows Palit et al. 2026, *When
+Forgetting Is Not Catastrophic*; random directions of the same length are its control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from forgetting.config.jobs.views.answers import AnswersJob
+from forgetting.data.items import Items
+from forgetting.data.points import END, MATCHED, TROUGH, matched_step, trough_step
+from forgetting.intervals import Interval, clustered_wilson
+from forgetting.model.anatomy import Anatomy, uniform_name
+from forgetting.views.answer_change import AnswerTokens, Point, answer_states
+from forgetting.views.common_shift import common_share, unit_products
+from forgetting.views.inputs import Checkpoints, evenly_spaced_units, read_model, read_weights
+from forgetting.views.parts import ATTENTION, SEVERAL, Part, cells, matrices, several_parts, single_parts
+from forgetting.views.shared_prefix import answer_scorer
+
+SPLITS = ("task0_test", "task1")
+MOST_UNITS = 60
+"""Of each split, evenly spaced: they are asked some 100 times at each point."""
+SHIFTED = ("none", "back", "forward")
+"""Operations of which the common share is measured, too."""
+RANKS = (1, 2, 4, 8)
+"""How many leading directions of the update of each matrix an edit takes away."""
+STEPS_BACK = tuple(step / 10 for step in range(1, 10))
+"""Shares of the update that interpolation takes away."""
+NOTHING = float("nan")
+"""`amount` of an operation that has none."""
+Weights = Mapping[str, Tensor]
+
+
+class Operated(NamedTuple):
+    """A model after an operation, see GRAFT: its weights, and how much of the squared update was touched."""
+
+    operation: str
+    part: str
+    layer: int
+    amount: float
+    update_share: float
+    weights: Weights
+
+
+def probed_points(checkpoints: Checkpoints, metrics: pd.DataFrame) -> list[Point]:
+    """The points trough, matched (absent where Task 1 was never learned) and end of a run with these METRICS."""
+    kept = [step for step in checkpoints.steps if step]
+    trough, end = trough_step(metrics, kept), checkpoints.last
+    points = [Point(TROUGH, trough, checkpoints.folders[trough]), Point(END, end, checkpoints.folders[end])]
+    matched = matched_step(metrics)
+    if not np.isnan(matched):
+        points.insert(1, Point(MATCHED, int(matched), checkpoints.folders[end].with_name(MATCHED)))
+    return points
+
+
+def squared_update(before: Weights, after: Weights) -> float:
+    return sum(float((after[name] - values).double().square().sum()) for name, values in before.items())
+
+
+def with_part_of(weights: Weights, donor: Weights, part: Part, anatomy: Anatomy) -> tuple[dict[str, Tensor], float]:
+    """`weights` with a part from `donor`, and the squared distance of the two there. Parameters that did not change are not copied."""
+    made, touched = dict(weights), 0.0
+    for name, values in weights.items():
+        chosen = [cell.where for cell in cells(name, values, anatomy) if part.has(cell)]
+        if not chosen:
+            continue
+        new, given = values.clone(), donor[name]
+        for where in chosen:
+            index = slice(None) if where is None else where.to(values.device)
+            new.view(-1)[index] = given.reshape(-1)[index]
+        made[name] = new
+        touched += float((new - values).double().square().sum())
+    return made, touched
+
+
+def with_random_weights_of(weights: Weights, donor: Weights, share: float, seed: int) -> dict[str, Tensor]:
+    """`weights` with each weight taken from `donor` with probability `share`: so much of the squared distance, in expectation."""
+    generator = torch.Generator().manual_seed(seed)
+    made = {}
+    for name, values in weights.items():
+        drawn = torch.rand(values.shape, generator=generator).to(values.device) < share
+        made[name] = torch.where(drawn, donor[name], values)
+    return made
+
+
+def leading_term(update: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The `rank` leading left singular vectors (out, rank), singular values (rank,), and right singular vectors (in, rank) of (out, in)."""
+    left, values, right = torch.linalg.svd(update.double(), full_matrices=False)
+    return left[:, :rank], values[:rank], right[:rank].T
+
+
+def random_term(shape: torch.Size, values: Tensor, generator: torch.Generator) -> Tensor:
+    """Of this shape (out, in), with random orthonormal directions and these singular values: as long as the leading term that has them."""
+    left, right = (torch.linalg.qr(torch.randn(size, len(values), generator=generator, dtype=torch.float64)).Q for size in shape)
+    return left * values.cpu() @ right.T
+
+
+def edited(
+    before: Weights, after: Weights, components: Iterable[str], rank: int, anatomy: Anatomy, seed: int | None
+) -> tuple[Weights, float]:
+    """`after` without the leading `rank` directions of its update in these matrices of every block, and the squared length taken away;
+    with a `seed`, random directions of the same length are taken away in their place."""
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    made, taken = dict(after), 0.0
+    for name, values in after.items():
+        places = matrices(name, values, anatomy) if values.ndim == 2 else {}
+        for where in (index.to(values.device) for component, index in places.items() if component in components):
+            left, singular, right = leading_term((values - before[name]).reshape(-1)[where], rank)
+            term = left * singular @ right.T if generator is None else random_term(where.shape, singular, generator)
+            new = made[name].clone()
+            new.view(-1)[where] -= term.to(new)
+            made[name] = new
+            taken += float(singular.square().sum())
+    return made, taken
+
+
+def operations(before: Weights, after: Weights, anatomy: Anatomy, seed: int) -> Iterator[Operated]:
+    """Every operation of GRAFT on one checkpoint, `before` being theta*, one at a time."""
+    total = squared_update(before, after)
+    yield Operated("none", "all", SEVERAL, NOTHING, 0.0, after)
+    yield Operated("start", "all", SEVERAL, NOTHING, 1.0, before)
+    for number, part in enumerate([*single_parts(anatomy), *several_parts(anatomy)]):
+        back, touched = with_part_of(after, before, part, anatomy)
+        if not touched:
+            continue
+        share = touched / total
+        yield Operated("back", part.name, part.layer, NOTHING, share, back)
+        yield Operated("forward", part.name, part.layer, NOTHING, share, with_part_of(before, after, part, anatomy)[0])
+        random = with_random_weights_of(after, before, share, seed * 1000 + number)
+        yield Operated("back_random", part.name, part.layer, NOTHING, share, random)
+    matrices_of = {"attention": ATTENTION, "blocks": frozenset(anatomy.components)}
+    for (name, components), rank in product(matrices_of.items(), RANKS):
+        for operation, random_seed in (("edit", None), ("edit_random", seed * 1000 + rank)):
+            weights, taken = edited(before, after, components, rank, anatomy, random_seed)
+            yield Operated(operation, name, SEVERAL, rank, taken / total, weights)
+    for share in STEPS_BACK:
+        between = {name: torch.lerp(values, before[name], share) for name, values in after.items()}
+        yield Operated("interpolation", "all", SEVERAL, share, share**2, between)
+
+
+def graft(job: AnswersJob, task0: Path, points: Iterable[Point], questions: Items, device: torch.device) -> pd.DataFrame:
+    """Rows of GRAFT for each of `points` against the model in `task0`. In memory are one model, and the weights of three."""
+    model, before = read_model(task0, device), _on(device, read_weights(task0))
+    asked = {split: evenly_spaced_units(questions.of(split).first_units(job.evaluation.units_per_split), MOST_UNITS) for split in SPLITS}
+    scorer = answer_scorer(model, asked["task0_test"].joined_with(asked["task1"]), device)
+    shift = CommonShift(model, asked["task0_test"], job)
+    rows: list[tuple[object, ...]] = []
+    for point in points:
+        for operated in operations(before, _on(device, read_weights(point.folder)), Anatomy(model.config), job.seed):
+            key = (point.name, point.step, *operated[:-1])
+            _, exact = scorer(_Given(operated.weights))
+            for split, items in asked.items():
+                of_split = scorer.questions.split == split
+                interval = clustered_wilson(exact[of_split], scorer.questions.unit[of_split])
+                rows.append((*key, split, "exact_match", *map(float, interval), len(items)))
+            if operated.operation in SHIFTED:
+                rows.append((*key, "task0_test", "common_share", *shift.share(operated.weights), len(asked["task0_test"])))
+    columns = ["point", "step", *Operated._fields[:-1], "split", "metric", "value", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm)
+
+
+class _Given:
+    """Weights as a scorer asks for them."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+
+    def __call__(self, name: str, rows: Tensor | None = None) -> Tensor:
+        return self.weights[name] if rows is None else self.weights[name][rows]
+
+
+class CommonShift:
+    """How much of the change of the residual stream since the weights that `model` has is common to all answers. Asked are `questions`."""
+
+    def __init__(self, model: PreTrainedModel, questions: Items, job: AnswersJob) -> None:
+        self.model, self.tokens, self.job = model, AnswerTokens.of(questions), job
+        self.before = self._states()
+
+    def _states(self) -> Tensor:
+        return answer_states(self.model, self.tokens, self.job.evaluation.batch_size)
+
+    def share(self, weights: Weights) -> Interval:
+        """The common share with its interval, of a model with these weights; `model` keeps them."""
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(weights[uniform_name(name)])
+        change, tokens = (self._states() - self.before).double(), self.tokens
+        products, energy = unit_products(change, tokens.groups("kind_position"), tokens.unit, np.full(len(change), True))
+        return Interval(*common_share(products, energy, self.job.seed)[:3])
+
+
+def _on(device: torch.device, weights: Weights) -> dict[str, Tensor]:
+    return {name: values.to(device) for name, values in weights.items()}
