@@ -24,6 +24,7 @@ OF_TIME = (
     "control_persons",
     "spurious_share",
     "restored_share",
+    "stream_restored_share",
     "probe",
     "probe_change",
 )
@@ -135,17 +136,23 @@ def test_both_controls_are_told_and_the_floor_before_and_after_recovery() -> Non
 
 
 @pytest.mark.parametrize(
-    ("share", "expected"),
+    ("logits", "stream", "expected"),
     [
-        (about(0.6, 0.9), "most"),
-        (about(0, 0.2), "little"),
-        (about(0.3, 0.7), "unclear"),
-        (NOT_MEASURED, ""),
-        (Interval(0.1, np.nan, np.nan), ""),
+        (about(0.6, 0.9), about(0.8, 1.0), "most"),
+        (about(0, 0.2), about(0.1, 0.4), "little"),
+        (about(0, 0.3), about(0.94, 1.0), "space-dependent"),
+        (about(0.94, 1.0), about(0, 0.3), "space-dependent"),
+        (about(0, 0.2), about(0.3, 0.7), "unclear"),
+        (about(0.6, 0.9), about(0.3, 0.7), "unclear"),
+        (about(0.3, 0.7), about(0.3, 0.7), "unclear"),
+        (about(0, 0.2), NOT_MEASURED, "little"),
+        (NOT_MEASURED, NOT_MEASURED, ""),
+        (Interval(0.1, np.nan, np.nan), NOT_MEASURED, ""),
     ],
 )
-def test_what_a_common_shift_explains(share: Interval, expected: str) -> None:
-    assert explained({"restored_share": share}) == expected
+def test_what_a_common_shift_explains(logits: Interval, stream: Interval, expected: str) -> None:
+    """The two spaces can say opposite things of one arm: then neither of them is the answer."""
+    assert explained({"restored_share": logits, "stream_restored_share": stream}) == expected
 
 
 @pytest.mark.parametrize(
@@ -207,11 +214,12 @@ def test_no_conclusion_is_longer_than_75_words() -> None:
     natures = (about(0.6, 0.8), about(0.1, 0.3), about(0.2, 0.95))
     standings = [(difference, about(0.8, 0.9)) for difference in (about(0.1, 0.2), about(-0.1, 0.1), about(-0.2, -0.1))]
     standings.append((about(-0.3, 0.1), about(0.01, 0.9)))  # perhaps at the floor
-    ends = [(shift, probe) for shift in (about(0.6, 0.9), about(0.3, 0.7)) for probe in ((0.05, 0.2), (0.4, 0.6))]
+    depends = (about(0.6, 0.9), about(0.1, 0.2))
+    ends = [(shifts, probe) for shifts in (depends, (about(0.3, 0.7), about(0.3, 0.7))) for probe in ((0.05, 0.2), (0.4, 0.6))]
     longest = 0
     for share, *both in product(natures, product(standings, ends), product(standings, ends)):
         given = {}
-        for time, ((beyond, recovered), (shift, probe)) in zip(TIMES, both, strict=True):
+        for time, ((beyond, recovered), (shifts, probe)) in zip(TIMES, both, strict=True):
             found = lost | {
                 "spurious_share": share,
                 "recovered": recovered,
@@ -219,7 +227,8 @@ def test_no_conclusion_is_longer_than_75_words() -> None:
                 "beyond_floor": beyond,
                 "floor": ROOM,
                 "kept_beyond_floor": beyond,
-                "restored_share": shift,
+                "restored_share": shifts[0],
+                "stream_restored_share": shifts[1],
             }
             found |= {"probe": about(*probe), "probe_change": about(-0.1, 0.1)}
             given |= {f"{time}_{name}": number for name, number in found.items()}
