@@ -46,7 +46,7 @@ _ROWS: dict[str, tuple[str, Kind]] = {"loss": ("Task 0 loss (nats a token)", RAT
 def draw(interpolation: pd.DataFrame) -> Figure:
     """One column a start of recovery, one row a metric, an arm each line. Frame: INTERPOLATION."""
     frame = interpolation[(interpolation["split"] == "task0_test") & interpolation["metric"].isin(list(_ROWS))]
-    arms = style.main_arms(frame["arm"]) or style.arm_order(frame["arm"])
+    arms = style.arm_order(frame["arm"])
     figure, panels = style.new_figure(2, 2, height=4.9, width=5.5, sharex="col", sharey="row")
     for row, (metric, (label, kind)) in zip(panels, _ROWS.items(), strict=True):
         rows = frame[frame["metric"] == metric]

@@ -1,8 +1,8 @@
 """Where does Task 1 go on the loss surface of both tasks?
 
 **What it shows.** The loss on held-out Task 0 questions and on Task 1 questions, on a plane through weight
-space, with the path that training took. The first arm has both losses, the others that of Task 0 (with two
-arms both). Of several seeds the first is drawn.
+space, with the path that training took. Plain fine-tuning has both losses; of the other arms, one of replay
+and one of freezing have that of Task 0 (a single other arm has both). Of several seeds the first is drawn.
 
 **How to read it.** Three models span the plane: the end of Task 0 (circle, the origin), step 150 of Task 1
 (triangle) and the end of Task 1 (square). The horizontal axis is the direction of the first 150 steps, the

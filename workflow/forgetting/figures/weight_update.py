@@ -69,12 +69,13 @@ def draw(weights: pd.DataFrame) -> Figure:
     arm = style.arm_order(weights["arm"])[0]
     blocks = weights[(weights["arm"] == arm) & weights["component"].isin(list(_COMPONENTS)) & (weights["metric"] == "mean_angle")]
     cells, layers = differences(blocks), pd.Index(sorted(blocks["layer"].unique()))
+    components = [name for name in _COMPONENTS if name in set(blocks["component"])]
     figure, panels = style.new_figure(2, 2, height=2.2 + 2 * max(1.0, 0.16 * len(layers)), width=5.5, sharex=True, sharey=True)
     largest = np.nanmax(cells["value"].abs(), initial=1e-6)
     norm = Normalize(-largest, largest)
     for letter, panel, (pair, text) in zip("abcd", panels.flat, PAIRS.items(), strict=True):
         of_pair = cells[(cells["former"] == pair[0]) & (cells["latter"] == pair[1])]
-        _heat_map(panel, of_pair, layers, norm)
+        _heat_map(panel, of_pair, layers, components, norm)
         style.title(panel, letter, text)
     for panel in panels[:, 0]:
         panel.set_ylabel("layer")
@@ -93,9 +94,8 @@ def differences(blocks: pd.DataFrame) -> pd.DataFrame:
     return over_seeds(rows, by, blocks["seed"].nunique(), kind=UNBOUNDED)
 
 
-def _heat_map(panel: Axes, cells: pd.DataFrame, layers: pd.Index, norm: Normalize) -> None:
+def _heat_map(panel: Axes, cells: pd.DataFrame, layers: pd.Index, names: list[str], norm: Normalize) -> None:
     """What has no angle shows the ground."""
-    names = [name for name in _COMPONENTS if name in set(cells["component"])] or list(_COMPONENTS)
     values, low, high = (_table(cells, column, layers, names) for column in ("value", "low", "high"))
     look: dict[str, Any] = {"cbar": False, "linewidths": 0.4, "cmap": _COLORS, "vmin": norm.vmin, "vmax": norm.vmax}
     labels: dict[str, Any] = {"xticklabels": [_COMPONENTS[name] for name in names], "yticklabels": [str(layer + 1) for layer in layers]}
