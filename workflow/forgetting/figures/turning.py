@@ -47,7 +47,6 @@ _WEIGHTS: dict[str, dict[str, Any]] = {
     "blocks": {"linestyle": (0, (4, 1.5)), "markerfacecolor": "white"},
 }
 _TWO_STAGES: dict[str, Any] = {"color": "#767676", "linewidth": 2.2, "alpha": 0.7, "zorder": 1.2}
-_POINTS = 60
 
 
 def draw(landscape: pd.DataFrame) -> Figure:
@@ -60,7 +59,7 @@ def draw(landscape: pd.DataFrame) -> Figure:
         reference = two_straight_stages(_first_seed(of_weights, arms[0]))
         panel.plot(reference["step"], reference["turn"], **_TWO_STAGES)
         _curves(panel, of_weights, "turn", arms, CORRELATION, {"linestyle": "-"})
-        panel.set_ylim(-0.05, 1.03)
+        panel.set_ylim(min(0, of_weights["turn"].min()) - 0.05, 1.03)
     for weights, line in _WEIGHTS.items():
         _curves(panels[1, 0], off_the_corners(paths[paths["weights"] == weights]), "in_plane", arms, PROPORTION, line)
     _curves(panels[1, 1], squared_shares(paths), "share", arms, PROPORTION, {"linestyle": "-"})
@@ -132,4 +131,4 @@ def _curves(panel: Axes, rows: pd.DataFrame, column: str, arms: list[str], kind:
     for arm in arms:
         of_arm = rows[rows["arm"] == arm].drop(columns="value", errors="ignore").rename(columns={column: "value"}).dropna(subset="value")
         if len(of_arm):
-            style.draw_curve(panel, of_arm, "step", style.arm_look(arm), kind=kind, markers=_POINTS, markersize=3.2, **line)
+            style.draw_curve(panel, of_arm, "step", style.arm_look(arm), kind=kind, markers=len(of_arm), markersize=3.2, **line)

@@ -49,7 +49,7 @@ PAIRS = {
     ("pretraining_earlier", "pretraining"): "pretraining, twice",
     ("pretraining", "task0"): "pretraining, Task 0",
     ("task0", "task1_early"): f"Task 0, Task 1 to {EARLY_STEP}",
-    ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP}, after",
+    ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP}, the rest",
 }
 _COMPONENTS = {
     "query": "query",

@@ -41,7 +41,7 @@ SHOWS = {
 PAIRS = {
     ("pretraining", "task1"): "pretraining, Task 1",
     ("task0", "task1_early"): f"Task 0, Task 1 to {EARLY_STEP}",
-    ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP}, after",
+    ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP}, the rest",
 }
 _UPDATES = {("task0", "task1_early"): f"Task 1 to {EARLY_STEP}", ("task1_early", "task1_late"): f"after {EARLY_STEP}"}
 _LEVELS: dict[str, tuple[float, dict[str, Any]]] = {
@@ -99,12 +99,12 @@ def _dots(panel: Axes, rows: pd.DataFrame, arms: list[str], offset: float, mark:
 
 def _norms(panel: Axes, weights: pd.DataFrame, arms: list[str]) -> None:
     """|update| / |matrix before|, the geometric mean over the matrices that were updated, embeddings included."""
-    for (former, latter), marker in zip(_UPDATES, "<>", strict=True):
+    for (former, latter), marker, offset in zip(_UPDATES, "<>", (-0.12, 0.12), strict=True):
         chosen = (weights["former"] == former) & (weights["latter"] == latter) & (weights["metric"] == "relative_norm")
         rows = weights[chosen & (weights["value"] > 0)]
         means = np.exp(np.log(rows["value"]).groupby(rows["arm"]).mean()).reindex(arms)
         for place, (arm, mean) in enumerate(means.items()):
-            panel.plot(mean, place, color=style.arm_look(str(arm)).color, marker=marker, linestyle="none", markersize=5)
+            panel.plot(mean, place + offset, color=style.arm_look(str(arm)).color, marker=marker, linestyle="none", markersize=5)
     panel.set_xscale("log")
     low, high = panel.get_xlim()
     panel.set_xlim(min(low, 0.01), max(high, 1))
