@@ -111,7 +111,10 @@ def two_straight_stages(path: pd.DataFrame) -> pd.DataFrame:
 
 def off_the_corners(paths: pd.DataFrame) -> pd.DataFrame:
     """The rows without the models that span the plane, which lie in it whatever the path does."""
-    return paths[~paths.groupby(["seed", "arm"])["step"].transform(lambda steps: steps.isin([early_step(steps), steps.max()]))]
+    spanning = {run: {early_step(steps), steps.max()} for run, steps in paths.groupby(["seed", "arm"])["step"]}
+    runs = paths[["seed", "arm", "step"]].itertuples(index=False)
+    corner = np.array([step in spanning[seed, arm] for seed, arm, step in runs], dtype=bool)
+    return paths[~corner]
 
 
 def squared_shares(paths: pd.DataFrame) -> pd.DataFrame:
