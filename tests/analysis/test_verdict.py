@@ -71,7 +71,8 @@ def metrics(seed: int, learned: bool = True) -> pd.DataFrame:
 
 
 def common_shift(seed: int) -> pd.DataFrame:
-    """Of arm `spurious`; the rows with another space, grouping or attribute must not be taken for the ones that count."""
+    """Of arm `spurious`: more is restored in the residual stream late. Rows with another grouping or attribute must not be taken for the
+    ones that count, nor a common share of the residual stream."""
     rows = []
     for point, restored in SHIFTS.items():
         for space, grouping, kind in (
@@ -80,8 +81,9 @@ def common_shift(seed: int) -> pd.DataFrame:
             ("residual_stream", "kind_position", "all"),
             ("logits", "kind_position", "major"),
         ):
-            right = (space, grouping, kind) == ("logits", "kind_position", "all")
-            for removed, metric, value in (("nothing", "common_share", 0.7), ("common", "restored_share", restored)):
+            right, stream = (grouping, kind) == ("kind_position", "all"), space == "residual_stream"
+            common, again = (-9.0, 0.9 if point == "end" else restored) if stream else (0.7, restored)
+            for removed, metric, value in (("nothing", "common_share", common), ("common", "restored_share", again)):
                 rows.append((point, space, grouping, kind, removed, metric, value if right else -9.0))
     frame = pd.DataFrame(rows, columns=["point", "space", "grouping", "kind", "removed", "metric", "value"])
     frame = frame.assign(scale="tiny", seed=seed, arm="spurious", step=0, low=frame["value"] - 0.04, high=frame["value"] + 0.04)
@@ -119,6 +121,7 @@ def test_one_seed_with_planted_losses() -> None:
     planted |= {"early_drop": 0.86, "late_drop": 0.46, "early_recovered": 0.94, "late_recovered": 0.7, "early_shuffled": 0.1}
     planted |= {"early_beyond_pretrained": 0, "late_beyond_pretrained": -0.24, "early_spurious_share": 0.84 / 0.86}
     planted |= {"late_spurious_share": 0.2 / 0.46, "early_common_share": 0.7, "early_restored_share": 0.05, "late_restored_share": 0.8}
+    planted |= {"early_stream_restored_share": 0.05, "late_stream_restored_share": 0.9}
     assert {name: row[name] for name in planted} == pytest.approx(planted)
     for name in ("early_drop", "late_spurious_share", "late_beyond_pretrained", "early_restored_share"):
         assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -39,41 +40,54 @@ COUNTS = {0: 180, 1: 160, 2: 90, 3: 40, 4: 3, -1: 180}
 
 
 def landscape(seed: int, arm: str, points: int = 15) -> pd.DataFrame:
+    """A path along alpha, then along beta; the blocks hold a quarter of its squared length and turn more. freeze-2 has no recovery."""
     alpha, beta = (mesh.ravel() for mesh in np.meshgrid(np.linspace(-0.6, 2.6, points), np.linspace(-1, 5, points)))
     task0 = 0.05 + 1.5 * np.log1p(alpha**2 + 0.05 * beta**2)
     task1 = 4.0 - 3.9 * np.exp(-((alpha - 1.5) ** 2) / 8 - (beta - 4) ** 2 / 9)
     grid = pd.DataFrame({"kind": "grid", "step": -1, "alpha": alpha, "beta": beta, "task0_loss": task0, "task1_loss": task1})
-    grid = grid.assign(mean_loss=(task0 + task1) / 2, task0_error=0.02, task1_error=0.05, epochs=np.nan, in_plane=np.nan)
+    grid = grid.assign(mean_loss=(task0 + task1) / 2, task0_error=0.02 * (1 + alpha**2), task1_error=0.05, weights="all")
     steps = np.array(CHECKPOINTS)
-    path = pd.DataFrame(
-        {"kind": "trajectory", "step": steps, "alpha": 2 * (1 - np.exp(-steps / 60)), "beta": 4 * np.maximum(steps - 150, 0) / 3850}
-    )
-    path["in_plane"] = np.select([steps == 0, np.isin(steps, [150, steps[-1]])], [np.nan, 1.0], 0.6 + 0.3 * steps / 4000)
-    path["epochs"] = 0.0
-    back = [("recovery_trough", 60, epochs, 1.2 - 0.5 * epochs, 0.3 * epochs, 0.3) for epochs in (0.0, 0.25, 0.5, 1.0)]
-    back += [("recovery_end", 4000, epochs, 2 - epochs, 4 - 0.4 * epochs, 0.2) for epochs in (0.0, 0.25, 0.5, 1.0)]
-    recovery = pd.DataFrame(back if arm != "freeze-2" else [], columns=["kind", "step", "epochs", "alpha", "beta", "in_plane"])
-    return pd.concat([grid, path, recovery], ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
+    along, after = 2 * (1 - np.exp(-steps / 60)), 4 * np.maximum(steps - 150, 0) / 3850
+    path = pd.DataFrame({"kind": "trajectory", "step": steps, "alpha": along, "beta": after, "epochs": 0.0})
+    ends = [steps == 0, np.isin(steps, [150, steps[-1]])]
+    path["in_plane"] = np.select(ends, [np.nan, 1.0], 0.6 + 0.3 * steps / 4000)
+    path["distance"] = np.hypot(along, after) / path["in_plane"].fillna(1.0)
+    inner = (0.3 + 0.1 * np.log1p(steps) / np.log(4000)) + 0.02 * seed + 0.05 * len(arm) / 10
+    path["turn"] = np.where(np.isin(steps, [0, steps[-1]]), np.nan, inner)
+    back = [("recovery_trough", 60, epochs, 1.2 - 0.5 * epochs, 0.3 * epochs) for epochs in (0.0, 0.25, 0.5, 1.0)]
+    back += [("recovery_end", 4000, epochs, 2 - epochs, 4 - 0.4 * epochs) for epochs in (0.0, 0.25, 0.5, 1.0)]
+    recovery = pd.DataFrame(back if arm != "freeze-2" else [], columns=["kind", "step", "epochs", "alpha", "beta"])
+    later = recovery["epochs"] > 0
+    recovery["in_plane"] = np.where(later, 0.2, np.nan)
+    recovery["way_back"] = np.where(later, 0.05 + 0.01 * seed, np.nan)
+    recovery["recovered_length"] = 2.0 * np.sqrt(recovery["epochs"].astype(float))
+    recovery["distance"] = np.where(recovery["kind"] == "recovery_end", 4.5, 1.5) + 0.5 * recovery["epochs"].astype(float)
+    every = pd.concat([path, recovery], ignore_index=True)
+    blocks = every.assign(weights="blocks", distance=every["distance"] / 2, turn=every["turn"] - 0.25, in_plane=every["in_plane"] * 0.9)
+    return pd.concat([grid, every.assign(weights="all"), blocks], ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
 
 
 def interpolation(seed: int, arm: str) -> pd.DataFrame:
-    """A hill of height 0.5 between the ends for `replay-20`, none for the others; freeze-2 has no recovered weights."""
+    """From the trough and from the end: a rise, a fall, and between theta* and the recovered weights a hill for `replay-20` alone;
+    freeze-2 has no recovered weights."""
     rows, positions = [], np.linspace(0, 1, 21)
     hill = 0.5 * np.sin(np.pi * positions) ** 2 * (arm == "replay-20")
-    for segment in ("task0_task1", "task1_recovered", "task0_recovered")[: 1 if arm == "freeze-2" else 3]:
+    shapes = {"task0_{}": positions, "{}_recovered": 1 - positions, "task0_{}_recovered": hill}
+    for start, (segment, shape) in product(("trough", "end"), list(shapes.items())[: 1 if arm == "freeze-2" else 3]):
         for split in ("task0_test", "task1"):
-            loss = 1 + hill
-            rows += [(segment, split, "loss", at, value, 0.05) for at, value in zip(positions, loss, strict=True)]
-            rows += [(segment, split, "exact_match", at, value, 0.05) for at, value in zip(positions, 0.9 - hill, strict=True)]
-            peak = (0.5, 0.5, 0.04) if hill.any() else (np.nan, 0.0, np.nan)
-            rows += [(segment, split, metric, *peak) for metric in ("barrier", "barrier_above_line")]
+            name, is_hill = segment.format(start), segment == "task0_{}_recovered" and hill.any()
+            rows += [(name, split, "loss", at, 0.01 + 2 * value, 0.002 + 0.1 * value) for at, value in zip(positions, shape, strict=True)]
+            rows += [(name, split, "exact_match", at, 0.95 - 0.8 * value, 0.05) for at, value in zip(positions, shape, strict=True)]
+            peak = (0.5, 1.0, 0.08) if is_hill else (np.nan, 0.0, np.nan)
+            rows += [(name, split, metric, *peak) for metric in ("barrier", "barrier_above_line")]
     frame = pd.DataFrame(rows, columns=["segment", "split", "metric", "position", "value", "error"])
     return frame.assign(scale=SCALE, seed=seed, arm=arm)
 
 
 def weights(seed: int, arm: str) -> pd.DataFrame:
     generator = np.random.default_rng([seed, len(arm), 2])
-    pairs = [("pretraining", "task0"), ("pretraining", "task1"), ("task0", "task1_early"), ("task1_early", "task1_late")]
+    pairs = [("pretraining_earlier", "pretraining"), ("pretraining", "task0"), ("pretraining", "task1")]
+    pairs += [("task0", "task1_early"), ("task1_early", "task1_late")]
     blocks = ["query", "key", "value", "attention_output", "mlp_input", "mlp_output"]
     matrices = [(-1, "embedding"), *((layer, name) for layer in range(LAYERS) for name in blocks), (LAYERS, "output_embedding")]
     rows = []
@@ -89,7 +103,8 @@ def weights(seed: int, arm: str) -> pd.DataFrame:
                 rows.append((former, latter, layer, component, metric, np.nan if frozen else value, np.nan if frozen else level))
     frame = pd.DataFrame(rows, columns=["former", "latter", "layer", "component", "metric", "value", "chance"])
     chance = frame["chance"]
-    return frame.assign(chance_low=chance - 1.5, chance_high=chance + 1.5, other_layers=-2 + 0 * chance, scale=SCALE, seed=seed, arm=arm)
+    others = (-2 + 0 * chance).where(~frame["component"].str.endswith("embedding"))
+    return frame.assign(chance_low=chance - 1.5, chance_high=chance + 1.5, other_layers=others, scale=SCALE, seed=seed, arm=arm)
 
 
 def fisher(seed: int) -> pd.DataFrame:
@@ -150,7 +165,7 @@ def position_rows(arm: str, seed: int) -> pd.DataFrame:
 
 
 def shift_rows(arm: str, seed: int, share: float, restored: float, points: tuple[str, ...] = tuple(POINTS)) -> pd.DataFrame:
-    """The common share is `share` in the logits, 0.1 more in the residual stream and 0.2 less for one shift."""
+    """The common share is `share` in the logits, 0.1 more in the residual stream, 0.2 less for one shift, 0.3 less among values."""
     rows = []
     for point in points:
         for space, grouping in CASES:
@@ -160,6 +175,8 @@ def shift_rows(arm: str, seed: int, share: float, restored: float, points: tuple
             for removed, accuracy in (("nothing", 0.2), ("everything", 0.97), ("common", 0.5), ("rest", 0.9)):
                 accuracy += 0.01 * seed
                 rows.append((point, space, grouping, removed, "exact_match", accuracy, accuracy - 0.01, accuracy + 0.01, *[NAN] * 3))
+        among = (share - 0.3, share - 0.35, share - 0.25, 0.0, -0.01, 0.04)
+        rows.append((point, "logits", "kind_position", "nothing", "common_share_among_values", *among))
     columns = ["point", "space", "grouping", "removed", "metric", "value", "low", "high", "chance", "chance_low", "chance_high"]
     made = pd.DataFrame(rows, columns=columns)
     return made.assign(scale="synthetic", seed=seed, arm=arm, step=made["point"].map(POINTS) + seed, kind="all")[COMMON_SHIFT.names]

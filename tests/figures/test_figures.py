@@ -19,18 +19,26 @@ from forgetting.data.points import EARLY_STEP
 from forgetting.figures import freeze_depth, method_comparison, style
 from forgetting.figures.catalogue import read_catalogue
 from forgetting.figures.fisher_angle import correlation, joined, over_runs
-from forgetting.figures.landscape import least_in_plane
 from forgetting.figures.present import made, read_input
 from forgetting.figures.pseudo_examples import yields
 from forgetting.statistics import PROPORTION, over_seeds
 
 CATALOGUE = read_catalogue()
 FIGURES = [shown.name for shown in CATALOGUE.values() if shown.kind == "figure"]
-SAY_OTHER_THINGS_OF_ONE_SEED = ("features", "fisher_angle", "frontier", "method_comparison", "pseudo_examples", "weight_update")
+SAY_OTHER_THINGS_OF_ONE_SEED = (
+    "features",
+    "fisher_angle",
+    "frontier",
+    "method_comparison",
+    "pseudo_examples",
+    "turning",
+    "weight_update",
+    "weight_update_arms",
+)
 STEPS = np.array([0, 20, 60, 100, 150, 800, 2000, 4000])
 CHECKPOINTS = (0, 60, 150, 4000)
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
-OPTIONS = {"matched_accuracy": 0.9, "energy": 0.95}
+OPTIONS = {"matched_accuracy": 0.9}
 KEPT = (
     *synthetic.CHOSEN,
     *synthetic.ARMS,
@@ -79,14 +87,6 @@ def test_three_formats_and_the_same_bytes_twice(tree: Path, tmp_path: Path) -> N
     assert len(list((tmp_path / "first").iterdir())) == 3
 
 
-def test_share_in_the_plane_is_the_smallest_of_those_that_do_not_span_it() -> None:
-    path = pd.DataFrame({"step": [400, 0, 60, 100, 150, 2000], "in_plane": [0.7, np.nan, 0.8, 0.9, 1.0, 1.0]})
-    assert least_in_plane(path, "orthogonal") == 0.7
-    reference = path.assign(in_plane=[0.7, 0.5, 0.8, np.nan, 1.0, 1.0])
-    assert least_in_plane(reference, "reference") == 0.5  # the end of Task 0 is not a corner
-    assert np.isnan(least_in_plane(path[path["step"].isin([0, 150, 2000])], "orthogonal"))
-
-
 def test_correlations_by_seed_are_told(tree: Path) -> None:
     runs = joined(*(read_input(name, files_of(tree, name)) for name in ("weights", "fisher")))
     text = drawn(tree, "fisher_angle").get_supxlabel().replace("\n", " ")
@@ -94,11 +94,6 @@ def test_correlations_by_seed_are_told(tree: Path) -> None:
         for words, rows in (("without the embeddings", runs[~runs["component"].str.endswith("embedding")]), ("all matrices", runs)):
             found = [stats.pearsonr(np.log(of_seed["fisher"]), of_seed[column]).statistic for _, of_seed in rows.groupby("seed")]
             assert f"{panel}, {words} {found[0]:.2f}, {found[1]:.2f}" in text
-
-
-def test_landscape_labels_the_share_and_weight_update_its_energy(tree: Path) -> None:
-    assert "path at least 60 % in the plane" in drawn(tree, "landscape").axes[0].get_ylabel()
-    assert any("with 95 %" in axes.get_xlabel() for axes in drawn(tree, "weight_update").axes)
 
 
 def frames_in_which_one_seed_failed(tree: Path, arm: str, *names: str) -> dict[str, pd.DataFrame]:
@@ -267,7 +262,7 @@ def environment(home: Path) -> dict[str, str]:
 def test_a_truncated_table_is_one_message(tree: Path, tmp_path: Path) -> None:
     broken = tmp_path / "weights.parquet"
     broken.write_bytes(b"PAR1")
-    command = [sys.executable, str(SCRIPTS / "show.py"), "fig_weight_update", "--weights", str(broken), "--energy", "0.95"]
+    command = [sys.executable, str(SCRIPTS / "show.py"), "fig_weight_update", "--weights", str(broken)]
     command += ["--output", str(tmp_path / "figure")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), check=False)
     assert done.returncode == 1

@@ -2,42 +2,55 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from tests.figures import synthetic_views
 
+from forgetting.figures import style
 from forgetting.figures.interpolation import draw
 
-POSITIONS = np.linspace(0, 1, 21)
+
+def frame(seeds: int = 1) -> pd.DataFrame:
+    arms = synthetic_views.VIEWED
+    return pd.concat([synthetic_views.interpolation(seed, arm) for seed in range(seeds) for arm in arms], ignore_index=True)
 
 
-def frame(arm: str, seed: int, height: float, segments: tuple[str, ...]) -> pd.DataFrame:
-    rows = []
-    for segment in segments:
-        for split in ("task0_test", "task1"):
-            for metric, values in (("loss", 1 + height * np.sin(np.pi * POSITIONS)), ("exact_match", 1 - POSITIONS / 2)):
-                rows += [(segment, split, metric, *point, 0.01) for point in zip(POSITIONS, values, strict=True)]
-            for metric in ("barrier", "barrier_above_line"):
-                rows.append((segment, split, metric, 0.5, height, 0.1) if height else (segment, split, metric, np.nan, 0.0, np.nan))
-    made = pd.DataFrame(rows, columns=["segment", "split", "metric", "position", "value", "error"])
-    return made.assign(scale="synthetic", seed=seed, arm=arm)
+def lines(panel: Axes, arm: str) -> list[np.ndarray]:
+    """Points (n, 2) of the lines with markers in the colour of an arm, from left to right."""
+    color = style.arm_look(arm).color.lower()
+    drawn = [line.get_xydata() for line in panel.lines if to_hex(line.get_color()) == color and line.get_marker() not in ("", "None")]
+    return sorted((np.asarray(points) for points in drawn), key=lambda points: points[:, 0].min())
 
 
-def texts(figure, column: int) -> list[str]:
-    return [text.get_text() for text in figure.axes[column].texts]
-
-
-def test_each_panel_names_its_ends_and_the_barrier_of_every_arm() -> None:
-    every = ("task0_task1", "task1_recovered", "task0_recovered")
-    figure = draw(pd.concat([frame("seq", 0, 0.0, every), frame("replay-20", 0, 0.5, every[:1])]))
-    assert texts(figure, 0) == ["no barrier", "barrier 0.50 [0.34, 0.74]"]  # 0.5 exp(-+ 1.96 * 0.1 / 0.5)
-    assert texts(figure, 1) == ["no barrier"]
-    ends = [[label.get_text() for label in panel.get_xticklabels()] for panel in figure.axes[-3:]]
-    assert ends == [
-        ["end of Task 0", "half-way", "end of Task 1"],
-        ["end of Task 1", "half-way", "recovered"],
-        ["end of Task 0", "half-way", "recovered"],
+def test_three_lines_make_a_closed_way_and_only_a_hill_on_the_last_is_one() -> None:
+    panels = draw(frame()).axes
+    for panel in panels[:2]:
+        for arm, top in (("seq", 0.01), ("replay-20", 1.01)):
+            out, back, home = lines(panel, arm)
+            assert [points[:, 0].min() for points in (out, back, home)] == [0, 1, 2] and home[:, 0].max() == 3
+            assert out[:, 1].max() == back[:, 1].max() == 2.01 and home[:, 1].max() == top
+        assert len(lines(panel, "freeze-2")) == 1  # no recovered weights
+    assert [label.get_text() for label in panels[3].get_xticklabels()] == [
+        "end of\nTask 0",
+        "end of\nTask 1",
+        "recovered",
+        "end of\nTask 0",
     ]
 
 
-def test_of_several_seeds_the_mean_and_their_interval_are_drawn() -> None:
-    figure = draw(pd.concat([frame("seq", seed, height, ("task0_task1",)) for seed, height in enumerate((0.4, 0.5, 0.6))]))
-    # Student's t with 2 degrees of freedom on the logarithm: 0.5 exp(-+ 4.303 * 0.1 / sqrt(3) / 0.5)
-    assert texts(figure, 0) == ["barrier 0.50 [0.30, 0.82]"]
+def test_the_last_line_is_walked_from_the_recovered_weights() -> None:
+    """Its rows go the other way: from the end of Task 0."""
+    rows = frame()
+    rows = rows[rows["arm"] == "seq"]
+    last = (rows["segment"] == "task0_end_recovered") & (rows["metric"] == "exact_match")
+    rows.loc[last, "value"] = 0.5 + 0.4 * rows.loc[last, "position"]
+    home = lines(draw(rows).axes[3], "seq")[-1]
+    by_place = dict(zip(np.round(home[:, 0], 2), home[:, 1], strict=True))
+    assert by_place[2.0] == 0.9 and by_place[3.0] == 0.5
+
+
+def test_of_several_seeds_the_mean_is_drawn() -> None:
+    rows = frame(3)
+    rows.loc[(rows["metric"] == "exact_match") & (rows["seed"] == 2), "value"] -= 0.03
+    out = lines(draw(rows).axes[2], "seq")[0]
+    np.testing.assert_allclose(out[0, 1], 0.94)

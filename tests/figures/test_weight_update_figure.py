@@ -3,64 +3,82 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgba
 from tests.figures import synthetic_views
 
-from forgetting.figures import weight_update
-from forgetting.figures.weight_update import layers_by_components
+from forgetting.figures import style, weight_update, weight_update_arms
 
 
 def frame(seeds: tuple[int, ...] = (0,), arms: tuple[str, ...] = synthetic_views.VIEWED) -> pd.DataFrame:
     return pd.concat([synthetic_views.weights(seed, arm) for seed in seeds for arm in arms], ignore_index=True)
 
 
-def expected(weights: pd.DataFrame, arm: str, pair: tuple[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Layers by components, an embedding repeated: mean excess, and whether it is within the range of chance."""
-    rows = weights[(weights["arm"] == arm) & (weights["former"] == pair[0]) & (weights["latter"] == pair[1])]
-    rows = rows[rows["metric"] == "mean_angle"].assign(excess=lambda found: found["value"] - found["chance"])
-    values = rows.groupby(["layer", "component"], as_index=False)["excess"].mean()
-    values["inside"] = (values["excess"].abs() < 1.5 / np.sqrt(weights["seed"].nunique())).where(values["excess"].notna())
-    layers = pd.Index(sorted(rows["layer"].unique()))
-    excess, inside = (layers_by_components(values, column, layers) for column in ("excess", "inside"))
-    return excess, inside == 1
+def of_pair(weights: pd.DataFrame, former: str, latter: str, arm: str = "seq") -> pd.DataFrame:
+    rows = weights[(weights["arm"] == arm) & (weights["former"] == former) & (weights["latter"] == latter)]
+    return rows[(rows["metric"] == "mean_angle") & ~rows["component"].str.endswith("embedding")]
+
+
+def shown(panel, shape: tuple[int, int]) -> np.ndarray:
+    return np.ma.filled(panel.collections[0].get_array().astype(float), np.nan).reshape(shape)
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
-def test_cells_within_chance_are_white_and_all_others_are_not(seeds: tuple[int, ...]) -> None:
+def test_cells_are_angles_less_chance_and_other_layers(seeds: tuple[int, ...]) -> None:
     weights = frame(seeds)
-    figure = weight_update.draw(weights, 0.99)
-    columns, drawn_inside = len(weight_update.PAIRS) + 1, 0
-    for row, arm in enumerate(weight_update.style.arm_order(weights["arm"])):
-        for column, pair in enumerate(weight_update.PAIRS):
-            excess, inside = expected(weights, arm, pair)
-            panel = figure.axes[columns * row + column]
-            colored, white = panel.collections
-            shown = np.ma.filled(colored.get_array().astype(float), np.nan).reshape(excess.shape)
-            np.testing.assert_allclose(shown, excess.where(~inside))
-            assert (np.ma.getmaskarray(white.get_array()).reshape(excess.shape) == ~inside.to_numpy()).all()
-            dots = panel.lines[0].get_xydata() - 0.5
-            assert {(int(y), int(x)) for x, y in dots} == set(zip(*np.nonzero(inside.to_numpy()), strict=True))
-            faces = colored.to_rgba(colored.get_array())[~np.ma.getmaskarray(colored.get_array())]
-            assert not len(faces) or faces[:, :3].min(axis=1).max() < 0.9  # far enough from white
-            assert (white.to_rgba(np.zeros(1))[0] == to_rgba("white")).all()
-            drawn_inside += int(inside.to_numpy().sum())
-    assert drawn_inside
+    figure = weight_update.draw(weights)
+    for panel, (former, latter) in zip(figure.axes, weight_update.PAIRS, strict=False):
+        rows = of_pair(weights, former, latter)
+        rows = rows.assign(own=rows["value"] - rows["chance"] - rows["other_layers"])
+        expected = rows.groupby(["layer", "component"])["own"].mean().unstack()[list(dict.fromkeys(rows["component"]))]
+        np.testing.assert_allclose(shown(panel, expected.shape), expected)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["1", "2", "3", "4"]
+    assert len([panel for panel in figure.axes if panel.get_title(loc="left")]) == 4
 
 
-def test_means_over_the_matrices_of_the_blocks_are_drawn_with_three_angles() -> None:
+def test_what_every_layer_shares_is_white_and_what_one_layer_shares_is_not() -> None:
+    """Both cells are as far below chance; the other layers of one of them are, too. Only over chance do they look alike."""
     weights = frame(arms=("seq",))
-    panel = weight_update.draw(weights, 0.99).axes[len(weight_update.PAIRS) + 3]
-    assert "of the blocks" in panel.get_title(loc="left")
-    rows = weights[(weights["former"] == "task0") & (weights["latter"] == "task1_early")]
-    rows = rows[~rows["component"].str.endswith("embedding")]
-    for container, metric in zip(panel.containers, ("mean_angle", "weighted_angle", "principal_angle"), strict=True):
-        of_metric = rows[rows["metric"] == metric]
-        assert container.lines[0].get_xdata()[0] == pytest.approx((of_metric["value"] - of_metric["chance"]).mean())
+    rows = of_pair(weights, "task0", "task1_early")
+    weights.loc[rows.index, ["value", "chance", "other_layers"]] = [60.0, 70.0, -10.0]
+    own = rows[(rows["layer"] == 0) & (rows["component"] == "query")].index
+    weights.loc[own, "other_layers"] = -2.0
+    found = shown(weight_update.draw(weights).axes[2], (synthetic_views.LAYERS, 6))
+    assert found[0, 0] == -8 and np.count_nonzero(found) == 1
+
+
+def test_cells_whose_interval_over_seeds_holds_nothing_have_a_dot() -> None:
+    weights = frame((0, 1, 2), ("seq",))
+    rows = of_pair(weights, "task0", "task1_early")
+    weights.loc[rows.index, "value"] = rows["chance"] + rows["other_layers"] - 5 + 0.1 * rows["seed"]
+    noisy = rows[(rows["layer"] == 1) & (rows["component"] == "value")]
+    weights.loc[noisy.index, "value"] = noisy["chance"] + noisy["other_layers"] + np.array([-4.0, 4.0, 0.5])
+    dots = weight_update.draw(weights).axes[2].lines[0].get_xydata()
+    assert dots.tolist() == [[2.5, 1.5]]
+    assert not len(weight_update.draw(weights[weights["seed"] == 0]).axes[2].lines[0].get_xydata())
+
+
+def test_frozen_matrices_and_missing_pairs_show_the_ground() -> None:
+    weights = frame(arms=("freeze-2",))
+    found = shown(weight_update.draw(weights).axes[2], (synthetic_views.LAYERS, 6))
+    assert np.isnan(found[:2]).all() and not np.isnan(found[2:]).any()
+    earlier = weights[weights["former"] != "pretraining_earlier"]
+    assert np.ma.getmaskarray(weight_update.draw(earlier).axes[0].collections[0].get_array()).all()
+
+
+def test_means_of_each_arm_over_the_blocks() -> None:
+    weights = frame()
+    figure = weight_update_arms.draw(weights)
+    panel = figure.axes[1]
+    for place, arm in enumerate(style.arm_order(weights["arm"])):
+        rows = of_pair(weights, "task0", "task1_early", arm)
+        expected = [(rows["value"] - rows["chance"] - rows["other_layers"]).mean(), (rows["value"] - rows["chance"]).mean()]
+        found = [box.lines[0].get_xydata()[0] for box in panel.containers if abs(box.lines[0].get_ydata()[0] - place) < 0.5]
+        np.testing.assert_allclose([x for x, _ in found], expected)
 
 
 def test_an_arm_that_updates_nothing_is_drawn() -> None:
     weights = frame(arms=("seq",))
     of_task1 = weights["latter"].str.startswith("task1") & ~weights["metric"].str.contains("rank|norm")
-    frozen = weights.mask(of_task1, other=weights.assign(value=np.nan, chance=np.nan, chance_low=np.nan, chance_high=np.nan))
-    figure = weight_update.draw(frozen, 0.99)
-    assert np.ma.getmaskarray(figure.axes[1].collections[0].get_array()).all()
+    levels = ["value", "chance", "chance_low", "chance_high"]
+    frozen = weights.mask(of_task1, other=weights.assign(**dict.fromkeys(levels, np.nan)))
+    assert np.ma.getmaskarray(weight_update.draw(frozen).axes[2].collections[0].get_array()).all()
+    weight_update_arms.draw(frozen)

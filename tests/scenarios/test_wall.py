@@ -16,7 +16,6 @@ OWN = ("scenarios/biography", "config/biography.py", "schemas/people.py")
 WORDS = re.compile(r"(?:^|_)(?:persons?|people|attributes?)(?:_|$)", re.IGNORECASE)
 ALLOWED = {
     "control_persons": "a column of the tables for readers, which speak of persons",
-    "persons": "what an interval is over, in the words of such a table (analysis/propositions.py)",
     "university": "views/features.py draws the questions of this kind as points",
 }
 """Words that other parts of the library may use, each with its reason."""

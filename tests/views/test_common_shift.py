@@ -22,7 +22,14 @@ from forgetting.views.answer_change import (
     compared_points,
     leading,
 )
-from forgetting.views.common_shift import common_share, common_shift, leave_out_means, split_change, unit_products
+from forgetting.views.common_shift import (
+    common_share,
+    common_shift,
+    leave_out_means,
+    split_change,
+    unit_products,
+    value_shares,
+)
 from forgetting.views.inputs import read_model
 from forgetting.views.repair import random_draws, repaired
 
@@ -192,6 +199,45 @@ def test_a_common_shift_and_noise_of_each_fact_give_the_planted_share():
     assert np.mean(shares) == pytest.approx(0.5, abs=0.02)
 
 
+def readable_space() -> LogitSpace:
+    """A space of logits whose states are the logits themselves, but for their mean."""
+    head = Head(torch.nn.Identity(), torch.eye(VOCABULARY).double() - 1 / VOCABULARY)
+    return LogitSpace(head, head)
+
+
+def test_a_shift_beside_the_candidates_is_common_over_the_vocabulary_and_not_among_the_values(tokens):
+    """All answers shift alike, far, on tokens that are no value; among the values each person's logits change on their own."""
+    generator = torch.Generator().manual_seed(0)
+    candidates = torch.arange(20, 40)
+    change = torch.zeros(len(tokens.target), VOCABULARY).double()
+    change[:, :20] = 5 * torch.randn(20, generator=generator).double()
+    change[:, candidates] = torch.randn(len(tokens.target), 20, generator=generator).double()
+    space, before = readable_space(), torch.randn(len(tokens.target), VOCABULARY, generator=generator).double()
+    moved = Change(tokens, *space.coordinates(before, before + change))
+    found = value_shares(space, moved, dict.fromkeys(ATTRIBUTES, candidates), 0).set_index("kind")
+    whole = unit_products(space.isometric(moved.difference), tokens.groups("kind_position"), tokens.unit, np.full(len(change), True))
+    assert common_share(*whole, 0).value > 0.9
+    assert abs(found.loc["all", "value"]) < 0.15 and found.loc["all", "chance_high"] > found.loc["all", "value"]
+    assert set(found.index) == {"all", *ATTRIBUTES}
+
+
+def test_the_share_among_values_is_that_of_their_centred_logits(tokens):
+    """Kind by kind, from whole logits: the mean change of the other persons, as a plain loop finds it."""
+    generator = torch.Generator().manual_seed(2)
+    before, after = torch.randn(2, len(tokens.target), VOCABULARY, generator=generator).double() + torch.randn(VOCABULARY).double()
+    after = after + torch.linspace(0, 3, VOCABULARY).double()
+    space, candidates = readable_space(), torch.tensor([7, 9, 30, 31])
+    found = value_shares(space, Change(tokens, *space.coordinates(before, after)), dict.fromkeys(ATTRIBUTES, candidates), 0)
+    change = ((after - before)[:, candidates] - (after - before)[:, candidates].mean(1, keepdim=True)).numpy()
+    kind, first = tokens.questions.kind[tokens.question.numpy()], (tokens.position == 0).numpy()
+    inner, squares = 0.0, 0.0
+    for name in ATTRIBUTES:
+        rows = change[first & (kind == name)]
+        inner += sum(float(row @ np.delete(rows, place, 0).mean(0)) for place, row in enumerate(rows))
+        squares += float((rows**2).sum())
+    assert found.set_index("kind").loc["all", "value"] == pytest.approx(inner / squares)
+
+
 def test_changes_of_each_fact_alone_have_the_chance_share():
     """Independent changes: mean 0 (a plain mean of 8 would hold 1/8), and the null range holds about 95 % of the estimates."""
     generator = np.random.default_rng(1)
@@ -277,7 +323,8 @@ def test_tables_hold_every_point(checkpoints, questions, train_questions, run, t
     assert not split.duplicated(["point", "kind", "space", "grouping", "removed", "metric"]).any()
     assert not repair.duplicated(["point", "kind", "space", "grouping", "counted", "known", "metric"]).any()
     assert (repair["known"].groupby(repair["counted"]).max() == pd.Series({"facts": 32, "units": 8})).all()
-    shares = split[split["metric"] == "common_share"]
+    shares = split[split["metric"].str.startswith("common_share")]
+    assert len(shares[shares["metric"] == "common_share_among_values"]) == len(points) * (1 + len(ATTRIBUTES))
     assert ((shares["low"] <= shares["value"]) & (shares["value"] <= shares["high"])).mean() > 0.9
     facts = score(read_model(checkpoints.folders[400], CPU), questions.of("task0_test"), 7)
     row = {"point": "end", "kind": "all", "space": "logits", "grouping": "one_shift", "removed": "nothing", "metric": "exact_match"}

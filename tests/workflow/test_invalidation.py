@@ -78,7 +78,8 @@ def edited(path: Path) -> Iterator[None]:
 
 
 LIBRARY = "workflow/forgetting"
-LANDSCAPE = {"view_landscape(0, seq)", "view_landscape(0, freeze-1)", "fig_landscape", "fig_interpolation", *SHOWN}
+SHOW_LANDSCAPE = {"fig_landscape", "fig_turning", "fig_interpolation", "table_recovery_path"}
+LANDSCAPE = {"view_landscape(0, seq)", "view_landscape(0, freeze-1)", *SHOW_LANDSCAPE, *SHOWN}
 EDITS = {
     f"{LIBRARY}/figures/landscape.py": {"fig_landscape", *SHOWN},
     f"{LIBRARY}/figures/style.py": FIGURES | SHOWN,
@@ -177,7 +178,7 @@ CHANGES: dict[str, tuple[list[str], set[str]]] = {
     "the grid of the landscape": (
         ["--config", 'views={"landscape":{"grid":7}}'],
         {job for arm in ("seq", "freeze-1") for job in (f"job_config(0, views/{arm}/landscape)", f"view_landscape(0, {arm})")}
-        | {"study_config", "fig_landscape", "fig_interpolation"}
+        | {"study_config", *SHOW_LANDSCAPE}
         | SHOWN,
     ),
     "another number of cores": (["--cores", "7"], set()),

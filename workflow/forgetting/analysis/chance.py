@@ -23,6 +23,13 @@ def less_chance(weights: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**{name: rows[name] - rows["chance"] for name in ("value", "chance_low", "chance_high")})
 
 
+def against_other_layers(weights: pd.DataFrame) -> pd.DataFrame:
+    """WEIGHTS in which the level to take off is what the former update of the *other* layers gives, in place of chance: all layers write to
+    one residual stream, in which any two updates meet, and only what is beyond that is the layer's own. Rows without other layers (the
+    embeddings, and metrics that are no angles) have no level, and no range of chance is known of any."""
+    return weights.assign(chance=weights["chance"] + weights["other_layers"], chance_low=np.nan, chance_high=np.nan)
+
+
 def mean_excess(excess: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Means of `less_chance` rows over matrices or seeds: columns `by`, value, chance_low, chance_high, side, one row a combination.
 

@@ -19,7 +19,7 @@ from forgetting.analysis.spurious import EARLY_STEPS, RELEARNED, probe_points, r
 from forgetting.analysis.standing import against_controls, content_and_form
 from forgetting.data.points import EARLY_STEP, END, MATCHED, TROUGH, curve
 from forgetting.intervals import Interval
-from forgetting.statistics import DIFFERENCE, PROPORTION, RATIO, UNBOUNDED, Kind, mean_over_seeds
+from forgetting.statistics import CORRELATION, DIFFERENCE, PROPORTION, RATIO, UNBOUNDED, Kind, mean_over_seeds
 from forgetting.tables import output_paths, write_formats
 
 FORMATS = ("csv", "md", "tex")
@@ -47,11 +47,16 @@ _KINDS: dict[str, Kind] = (
             "preparation_seconds",
             "trained_parameters",
             "stored_bytes",
+            "distance",
+            "recovered_length",
+            "recovered_distance",
+            "barrier",
         ],
         RATIO,
     )
+    | {"way_back": CORRELATION}
     | dict.fromkeys(
-        ["spurious_share", "floor_share", "common_share", "restored_share", "extra_passes"],
+        ["spurious_share", "floor_share", "common_share", "restored_share", "stream_restored_share", "extra_passes"],
         UNBOUNDED,
     )
 )

@@ -17,14 +17,20 @@ from forgetting.analysis.words import conclusion
 from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED, TIMES, WORDS, never_had_task0, point_of
 from forgetting.intervals import Interval
 
-SPACE, GROUPING = "logits", "kind_position"
-"""What counts as common in the verdict: a change of the logits that is the same for all units at a kind and place in the answer."""
+GROUPING = "kind_position"
+"""What counts as common in the verdict: a change that is the same for all units at a kind and place in the answer."""
+SHIFTS = {
+    "common_share": ("common_share", "logits"),
+    "restored_share": ("restored_share", "logits"),
+    "stream_restored_share": ("restored_share", "residual_stream"),
+}
+"""Name of a number on the common shift: its metric in COMMON_SHIFT, and the space of the change."""
 _RUN, _POINT = ["seed", "arm"], ["seed", "arm", "point"]
 _OF_RUN = ["learned", "before", "pretrained", "random"]
 _OF_TIME = ["checkpoint", "drop", "recovered", "floor", "control_persons", "shuffled", "kept_beyond_floor", "beyond_pretrained"]
 _OF_TIME += ["beyond_floor", "early_area", "area_pretrained", "area_floor", "area_beyond_pretrained", "area_beyond_floor"]
 _OF_TIME += ["spurious_share", "floor_share", "savings", "savings_at_least", "savings_at_most"]
-_OF_TIME += ["common_share", "restored_share"]
+_OF_TIME += [*SHIFTS]
 _AFTER = {name: WORDS[point_of(name)] for name in (TASK1_EARLY, TASK1_MATCHED, TASK1_END)}
 
 
@@ -41,8 +47,8 @@ def verdict_table(
     arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over units, and
     then the conclusion is one on this run.
     recovered: after one epoch from there, control_persons and shuffled likewise; drop, floor, kept_beyond_floor, early_area and what stands
-    against the controls: see `against_controls`; spurious_share, floor_share, savings: see `recovery_summary`;
-    common_share, restored_share: see COMMON_SHIFT.
+    against the controls: see `against_controls`; spurious_share, floor_share, savings: see `recovery_summary`; common_share and
+    restored_share of the logits, stream_restored_share of the residual stream: see COMMON_SHIFT.
     """
     points = probe_points(metrics, recovery)
     points = points[points["point"].isin(TIMES)]
@@ -86,11 +92,14 @@ def freezing_table(theory: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shifts(common_shift: pd.DataFrame) -> pd.DataFrame:
-    """seed, arm, point (early, late) and common_share, restored_share with their ends, of all kinds."""
-    chosen = (common_shift["space"] == SPACE) & (common_shift["grouping"] == GROUPING) & (common_shift["kind"] == "all")
-    rows = common_shift[chosen].assign(point=common_shift["point"].map(TIMES))
-    shares = [_renamed(rows[rows["metric"] == name], name) for name in ("common_share", "restored_share")]
-    return shares[0].merge(shares[1], on=_POINT, how="outer")
+    """seed, arm, point (early, late) and the numbers of SHIFTS with their ends, of all kinds."""
+    chosen = (common_shift["grouping"] == GROUPING) & (common_shift["kind"] == "all")
+    rows = common_shift[chosen].assign(point=common_shift["point"].map(TIMES)).dropna(subset="point")
+    found = rows[_POINT].drop_duplicates()
+    for name, (metric, space) in SHIFTS.items():
+        of_space = rows[(rows["metric"] == metric) & (rows["space"] == space)]
+        found = found.merge(_renamed(of_space, name), on=_POINT, how="left")
+    return found
 
 
 def _renamed(rows: pd.DataFrame, name: str) -> pd.DataFrame:

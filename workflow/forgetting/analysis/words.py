@@ -130,10 +130,19 @@ def kept(found: Numbers) -> str:
 
 
 def explained(found: Numbers) -> str:
-    """How much of the loss comes back when the common part of the change is taken away: `restored_share` above half is `most`, below half
-    `little`, else `unclear`. Empty without an interval."""
-    share = found["restored_share"]
-    return "" if np.isnan(share.low) else {"above": "most", "below": "little", "open": "unclear"}[side(share, HALF)]
+    """How much of the loss comes back when the common part of the change is taken away, in the logits (`restored_share`) and in the
+    residual stream (`stream_restored_share`), each against half.
+
+    `most`: above in both; `little`: below in both; `space-dependent`: above in one, below in the other; else `unclear`. Where only
+    one was measured, that one decides. Empty without an interval.
+    """
+    measured = [found[name] for name in ("restored_share", "stream_restored_share") if not np.isnan(found[name].low)]
+    sides = {side(share, HALF) for share in measured}
+    if not sides:
+        return ""
+    if sides == {"above", "below"}:
+        return "space-dependent"
+    return {"above": "most", "below": "little", "open": "unclear"}[sides.pop()] if len(sides) == 1 else "unclear"
 
 
 def _told(time: str, what: str, share: Interval) -> str:

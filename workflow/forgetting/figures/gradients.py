@@ -34,7 +34,7 @@ from forgetting.statistics import CORRELATION, over_seeds
 SHOWS = {
     "question": "Where do weights move?",
     "in": "all",
-    "order": 4,
+    "order": 6,
     "inputs": {
         "gradients": ["viewed"],
     },

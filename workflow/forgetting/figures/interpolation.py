@@ -1,114 +1,82 @@
-"""Losses and barriers on straight lines between the ends of Task 0, of Task 1 and of recovery.
+"""Is there a hill between Task 0 and the weights that recovery finds?
 
-**What it shows.** Losses and accuracies of both tasks on three straight lines through weight space: from the
-end of Task 0 to the end of Task 1, from there to the weights after one epoch of recovery, and from the end of
-Task 0 to the recovered weights.
+**What it shows.** Loss and accuracy of held-out Task 0 questions on a closed way of three straight lines
+through weight space: from the end of Task 0 to a model of Task 1, from there to the weights after one epoch
+of recovery, and from those straight back to the end of Task 0. *a*, *c*: the model of Task 1 is the lowest
+point of the first 150 steps. *b*, *d*: the end of Task 1. Arms without recovered weights have the first line
+alone.
 
-**How to read it.** The position on a line goes from 0 to 1. The *barrier* in each panel is how far the loss
-rises above that of the higher end on the way, with its 95 % interval over persons: zero means that no hill
-separates the two.
+**How to read it.** The first line goes up and the second one down: that Task 1 raises the loss and recovery
+lowers it is known, and says nothing of a basin. The third line says something, because both of its ends are
+low. Where it stays low, no hill lies between the model of Task 0 and the recovered one, and both are in one
+basin, as far as this line shows. How long the lines are, and whether the second one goes back towards the end
+of Task 0, is in the table *Is recovery a way back?*
 
-**What to look for.** No barrier between the end of Task 1 and the recovered weights, nor between the end of
-Task 0 and the recovered ones: recovery then stays in one basin, as it should if little had to be learned
-again.
+**What to look for.** A third line as low as its ends: what was lost lay in reach of a flat region, and
+recovery found another point of it.
 
-**What would contradict the claim.** A barrier between the end of Task 0 and the recovered weights whose
-interval is well above zero: recovery has then found another solution instead of going back to the old one. A
-straight line is only one way between two points; that it has no barrier says nothing about other ways.
+**What would contradict the claim** that recovery stays in the basin of Task 0: a third line with a hill whose
+interval is above both of its ends. A straight line is only one way between two points: a hill on it does not
+exclude a way around, and a flat line says nothing of other ways.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.statistics import PROPORTION, RATIO, Kind, normal_interval, over_seeds
+from forgetting.statistics import PROPORTION, RATIO, Kind, normal_interval
 
 SHOWS = {
     "question": "Where do weights move?",
     "in": "all",
-    "order": 2,
+    "order": 3,
     "inputs": {
         "interpolation": ["viewed"],
     },
 }
 
-SEGMENTS = {
-    "task0_task1": ("end of Task 0", "end of Task 1"),
-    "task1_recovered": ("end of Task 1", "recovered"),
-    "task0_recovered": ("end of Task 0", "recovered"),
-}
-_ROWS = {
-    ("loss", "task0_test"): "Task 0, held-out\nnats per answer token",
-    ("loss", "task1"): "Task 1\nnats per answer token",
-    ("exact_match", "task0_test"): "Task 0, held-out\nexact match",
-    ("exact_match", "task1"): "Task 1\nexact match",
-}
-_KINDS = {"exact_match": PROPORTION, "loss": RATIO, "barrier": RATIO, "barrier_above_line": RATIO}
-_LINE = 0.13
-"""Height of a line of text, as a share of a panel."""
+STARTS = {"trough": "trough", "end": "end of\nTask 1"}
+"""Where recovery starts: what the ticks call it."""
+_ROWS: dict[str, tuple[str, Kind]] = {"loss": ("Task 0 loss (nats a token)", RATIO), "exact_match": ("Task 0 exact match", PROPORTION)}
 
 
 def draw(interpolation: pd.DataFrame) -> Figure:
-    """One column a segment, rows: loss and accuracy of both tasks; an arm each line, with its barrier in the legend of the panel.
-
-    Frame: INTERPOLATION.
-    """
-    frame = pd.concat([_with_ends(rows, _KINDS[metric]) for metric, rows in interpolation.groupby("metric", sort=False)])
-    segments = [name for name in SEGMENTS if name in set(frame["segment"])]
+    """One column a start of recovery, one row a metric, an arm each line. Frame: INTERPOLATION."""
+    frame = interpolation[(interpolation["split"] == "task0_test") & interpolation["metric"].isin(list(_ROWS))]
     arms = style.arm_order(frame["arm"])
-    figure, panels = style.new_figure(len(_ROWS), len(segments), height=6.8, sharex="col", sharey="row")
-    for row, ((metric, split), label) in zip(panels, _ROWS.items(), strict=True):
-        for panel, segment in zip(row, segments, strict=True):
-            of_panel = frame[(frame["segment"] == segment) & (frame["split"] == split)]
+    figure, panels = style.new_figure(2, 2, height=4.9, width=5.5, sharex="col", sharey="row")
+    for row, (metric, (label, kind)) in zip(panels, _ROWS.items(), strict=True):
+        rows = frame[frame["metric"] == metric]
+        low, high = normal_interval(rows["value"], rows["error"], kind)
+        for panel, start in zip(row, STARTS, strict=True):
             for arm in arms:
-                rows = of_panel[(of_panel["arm"] == arm) & (of_panel["metric"] == metric)]
-                style.draw_curve(panel, rows, "position", style.arm_look(arm), kind=_KINDS[metric], markers=4, markersize=3.5)
-            if metric == "loss":
-                _barriers(panel, of_panel, arms)
-        if metric == "loss":  # with room for the barriers above the lines
-            row[0].set_ylim(0, (1 + _LINE * len(arms)) * max(panel.dataLim.y1 for panel in row))
+                _closed_way(panel, rows.assign(low=low, high=high)[rows["arm"] == arm], start, kind, style.arm_look(arm))
         if metric == "exact_match":
             style.accuracy_axis(row[0], label)
+        else:
+            row[0].set_ylim(0, 1.15 * rows["value"].max())  # the interval of a loss near 0 may have no end worth showing
         row[0].set_ylabel(label)
-    for letter, panel, segment in zip("abc", panels[0], segments, strict=False):
-        style.title(panel, letter, " to ".join(name.removeprefix("end of ") for name in SEGMENTS[segment]))
-    for panel, segment in zip(panels[-1], segments, strict=True):
-        panel.set_xlabel("position on the line")
-        panel.set_xticks([0, 0.5, 1], [SEGMENTS[segment][0], "half-way", SEGMENTS[segment][1]])
-        for place, text in zip(("left", "center", "right"), panel.get_xticklabels(), strict=True):
-            text.set_horizontalalignment(place)
-    style.legend(figure, style.arm_handles(arms), 5)
-    style.note(
-        figure,
-        frame,
-        "Recovered: one epoch from the end of Task 1. Barrier: highest loss on the line minus that of its higher end, 95 % interval.",
-    )
+    texts = ("from the trough: loss", "from the end: loss", "from the trough: accuracy", "from the end: accuracy")
+    for letter, panel, text in zip("abcd", panels.flat, texts, strict=True):
+        style.title(panel, letter, text)
+        for place in (1, 2):
+            panel.axvline(place, color="#8C8C8C", linewidth=0.8, zorder=1)
+    for panel, here in zip(panels[1], STARTS.values(), strict=True):
+        panel.set_xticks(range(4), ["end of\nTask 0", here, "recovered", "end of\nTask 0"])
+        panel.set_xlabel("place on the three lines")
+    style.legend(figure, style.arm_handles(arms), 4)
+    style.note(figure, frame)
     return figure
 
 
-def _with_ends(rows: pd.DataFrame, kind: Kind) -> pd.DataFrame:
-    low, high = normal_interval(rows["value"], rows["error"], kind)
-    return rows.assign(low=low, high=high)
-
-
-def _barriers(panel: Axes, of_panel: pd.DataFrame, arms: list[str]) -> None:
-    """The barrier of each arm as text in its colour, from the top; of several seeds the mean."""
-    rows = of_panel[of_panel["metric"] == "barrier"]
-    merged = over_seeds(rows, ["arm"], kind=RATIO).set_index("arm")
-    for index, arm in enumerate(arm for arm in arms if arm in merged.index):
-        value, low, high = merged.loc[arm, ["value", "low", "high"]]
-        text = "no barrier" if value == 0 else f"barrier {value:.2f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
-        panel.text(
-            0.97,
-            0.97 - 0.9 * _LINE * index,
-            text,
-            transform=panel.transAxes,
-            ha="right",
-            va="top",
-            fontsize=6.5,
-            color=style.arm_look(arm).color,
-        )
+def _closed_way(panel: Axes, rows: pd.DataFrame, start: str, kind: Kind, look: style.Look) -> None:
+    """The three lines one after the other, each of length 1; the last one backwards."""
+    ways = {f"task0_{start}": (0, 1), f"{start}_recovered": (1, 1), f"task0_{start}_recovered": (3, -1)}
+    for segment, (origin, sign) in ways.items():
+        of_segment = rows[rows["segment"] == segment]
+        if len(of_segment):
+            placed = of_segment.assign(place=origin + sign * of_segment["position"])
+            style.draw_curve(panel, placed, "place", look, kind=kind, markers=3, markersize=3.5)

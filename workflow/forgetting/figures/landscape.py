@@ -1,22 +1,23 @@
-"""Losses of both tasks on the plane of the Task 1 run.
+"""Where does Task 1 go on the loss surface of both tasks?
 
-**What it shows.** The loss on held-out Task 0 questions, on Task 1 questions, and their mean, on a plane
-through weight space, with the path that training took. One row an arm.
+**What it shows.** The loss on held-out Task 0 questions and on Task 1 questions, on a plane through weight
+space, with the path that training took. Plain fine-tuning has both losses; of the other arms, one of replay
+and one of freezing have that of Task 0 (a single other arm has both). Of several seeds the first is drawn.
 
 **How to read it.** Three models span the plane: the end of Task 0 (circle, the origin), step 150 of Task 1
 (triangle) and the end of Task 1 (square). The horizontal axis is the direction of the first 150 steps, the
-vertical one what is left of the later way. Stars: the weights after one epoch of recovery, from the trough on
-a dotted line and from the end on a solid one. Dark is a low loss; the levels are evenly spaced in the
-logarithm and the same in all panels. The path has many more dimensions than two. The three models lie in the
-plane by construction, the others do not: the percentages beside each row are the smallest share of the way to
-any other checkpoint that lies in this plane (lengths in weight space), and that of what recovery itself adds.
+vertical one what is left of the later way at a right angle to it. Both axes have the same scale, so lengths
+and angles between the three models are true. Dark is a low loss; levels are evenly spaced in the logarithm
+and the same in all panels. The star is the model after one epoch of recovery. Every model but the three is
+drawn at its shadow on the plane: the next figure says how much of each way lies in it. Recovery leaves the
+plane almost wholly, so a star beside the model that it started from is no short way.
 
-**What to look for.** A path with a bend: first sideways, up the walls of the Task 0 valley while Task 1
-hardly improves, then along Task 1. Replay and freezing should bend less or stay inside the Task 0 valley.
+**What to look for.** Whether the first 150 steps climb out of the valley of Task 0 while Task 1 hardly
+improves, and the rest descends into that of Task 1; whether replay and freezing stay in the valley of Task 0.
 
-**What would contradict the claim.** A straight path, on which Task 0 gets worse exactly as Task 1 gets
-better; or a small percentage, for then the picture shows a shadow from which little follows between the three
-models.
+**What would contradict the claim.** Task 0 that gets worse exactly as Task 1 gets better, all along the path.
+The corner at step 150 says nothing by itself: any curved path shows one where the plane is pinned to it.
+Whether the path turns there more than elsewhere is asked in the next figure.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from matplotlib.axes import Axes
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
-from forgetting.data.points import EARLY_STEP, REFERENCE_ORIGIN, early_step
+from forgetting.data.points import EARLY_STEP, early_step
 from forgetting.figures import style
 
 SHOWS = {
@@ -43,75 +44,60 @@ SHOWS = {
     "options": {"axes": "views.landscape.axes"},
 }
 
-_LOSSES = {"task0_loss": "Task 0, held-out", "task1_loss": "Task 1", "mean_loss": "mean of both"}
-_RECOVERY = {
-    "recovery_trough": ("one epoch of recovery from the trough", (0, (1.2, 1.2))),
-    "recovery_end": ("one epoch of recovery from the end", "-"),
-}
-"""Kind of point: legend text and line."""
-_OUTLINE = [effects.withStroke(linewidth=2.2, foreground="white")]
+_LOSSES = {"task0_loss": "Task 0 loss", "task1_loss": "Task 1 loss"}
+_RECOVERY: dict[str, Any] = {"recovery_trough": (0, (1.2, 1.2)), "recovery_end": "-"}
+"""Kind of point: the line to it."""
+_PATH, _BACK = "#111111", "#E6007E"
+_OUTLINE = [effects.withStroke(linewidth=2.6, foreground="white")]
+_MARKS = (("o", "end of Task 0"), ("^", f"step {EARLY_STEP}"), ("s", "end of Task 1"))
 
 
 def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
-    """One row an arm, one column a loss; contours have the same levels everywhere. Of several seeds, the first is drawn.
+    """Up to four panels with the same contour levels, see `panels_of`. Frame: LANDSCAPE.
 
-    Frame: LANDSCAPE. `axes` says what its coordinates are: orthogonal (L2 distances) or reference (multiples of the displacements).
+    `axes` says what its coordinates are: orthogonal (L2 distances) or reference (multiples of the displacements).
     """
     seed = landscape["seed"].min()
-    frame = landscape[landscape["seed"] == seed]
-    arms = style.arm_order(frame["arm"])
-    figure, panels = style.new_figure(len(arms), 3, height=0.9 + 2.0 * len(arms), sharex="row", sharey="row")
-    levels = loss_levels(frame.loc[frame["kind"] == "grid", list(_LOSSES)].to_numpy())
-    for row, arm in zip(panels, arms, strict=True):
+    frame = landscape[(landscape["seed"] == seed) & (landscape["weights"] == "all")]
+    shown = panels_of(frame["arm"])
+    rows = (len(shown) + 1) // 2
+    figure, panels = style.new_figure(rows, 2, height=1.5 + 2.3 * rows, width=5.5)
+    arms = [arm for arm, _ in shown]
+    grid = frame[(frame["kind"] == "grid") & frame["arm"].isin(arms)]
+    levels = loss_levels(grid[list(_LOSSES)].to_numpy())
+    for letter, panel, (arm, loss) in zip("abcd", panels.flat, shown, strict=False):
         run = frame[frame["arm"] == arm]
-        for panel, loss in zip(row, _LOSSES, strict=True):
-            contours = _contours(panel, run[run["kind"] == "grid"], loss, levels)
-            _trajectory(panel, run[run["kind"] == "trajectory"].sort_values("step"), style.arm_look(arm))
-            for kind, look in _RECOVERY.items():
-                _recovery(panel, run[run["kind"] == kind].sort_values("epochs"), look)
-        share = least_in_plane(run[run["kind"] == "trajectory"], axes)
-        inside = "" if np.isnan(share) else f"\npath at least {np.floor(100 * share):.0f} % in the plane"
-        back = run.loc[run["kind"].isin(_RECOVERY) & (run["epochs"] > 0), "in_plane"].min()
-        inside += "" if np.isnan(back) else f"\nrecovery itself at least {np.floor(100 * back):.0f} %"
-        row[0].set_ylabel(f"{style.arm_look(arm).label}{inside}\nbeta: after step {EARLY_STEP}")
-    for letter, panel, text in zip("abc", panels[0], _LOSSES.values(), strict=True):
-        style.title(panel, letter, text)
-    for panel in panels[-1]:
-        panel.set_xlabel(f"alpha: first {EARLY_STEP} steps")
-    label = "loss (nats per answer token,", "log-spaced levels)"
-    bar = figure.colorbar(contours, ax=panels, shrink=0.6, pad=0.02, label=(" " if len(arms) > 1 else "\n").join(label))
+        contours = _contours(panel, run[run["kind"] == "grid"], loss, levels)
+        _trajectory(panel, run[run["kind"] == "trajectory"].sort_values("step"))
+        for kind, line in _RECOVERY.items():
+            _recovery(panel, run[run["kind"] == kind].sort_values("epochs"), line)
+        if axes == "orthogonal":
+            panel.set_aspect("equal")
+        style.title(panel, letter, f"{style.arm_look(arm).label}: {_LOSSES[loss]}")
+    for panel in panels.flat[len(shown) :]:
+        panel.set_visible(False)
+    unit = "L2 distance" if axes == "orthogonal" else "displacements"
+    figure.supylabel(f"β: after step {EARLY_STEP} ({unit})", fontsize=8)
+    for panel in panels.flat[max(0, len(shown) - 2) : len(shown)]:
+        panel.set_xlabel(f"α: first {EARLY_STEP} steps ({unit})")
+    place: dict[str, Any] = {"location": "bottom", "shrink": 0.7, "aspect": 40, "pad": 0.03}
+    bar = figure.colorbar(contours, ax=panels, label="loss (nats an answer token)", **place)
     bar.set_ticks(np.log(levels[::3]), labels=[f"{level:.2g}" for level in levels[::3]])
-    unit = "distance in weight space (L2 norm)" if axes == "orthogonal" else "multiples of the two displacements"
-    drawn = set(frame["kind"])
-    if back_kinds := [kind for kind in _RECOVERY if kind in drawn]:
-        handles = [style.line_handle(_RECOVERY[kind][0], "#222222", linestyle=_RECOVERY[kind][1], marker="*") for kind in back_kinds]
-        style.legend(figure, [style.line_handle("Task 1, in the colour of its arm", "#999999"), *handles], 3)
-    error = frame[["task0_error", "task1_error"]].max(axis=None)
-    sampling = (
-        ""
-        if np.isnan(error)
-        else f" Losses have a standard error of at most {error:.2g} from the choice of persons, the same at all points."
-    )
-    style.small_print(
-        figure,
-        f"Seed {seed}. Axes: {unit}. Circle: after Task 0; triangle: step {EARLY_STEP}; square: end of the run; star: recovered, "
-        "one epoch. In the plane: smallest share of a checkpoint's displacement, over those that do not span the plane; of recovery, "
-        f"of what it adds itself.{sampling}",
-    )
+    handles = [style.line_handle(text, _PATH, marker=marker, linestyle="none") for marker, text in _MARKS]
+    if set(_RECOVERY) & set(frame["kind"]):
+        handles.append(style.line_handle("recovered, one epoch", _BACK, marker="*", markersize=8, linestyle="none"))
+    style.legend(figure, handles, 4)
+    style.small_print(figure, f"Seed {seed}. {_errors(grid)}")
     return figure
 
 
-def least_in_plane(path: pd.DataFrame, axes: str) -> float:
-    """Smallest share in the plane over the checkpoints of one path that do not span it; NaN when there are none.
-
-    The origin (the end of Task 0, or with reference axes the checkpoint nearest to `REFERENCE_ORIGIN`), the early point and the
-    end span it, so they lie in it whatever the path does.
-    """
-    steps = sorted(path["step"])
-    bend = early_step(steps)
-    before = [step for step in steps if step < bend]
-    origin = 0 if axes == "orthogonal" else min(before, key=lambda step: abs(step - REFERENCE_ORIGIN))
-    return float(path.loc[~path["step"].isin([origin, bend, steps[-1]]), "in_plane"].min())
+def panels_of(arms: pd.Series) -> list[tuple[str, str]]:
+    """(arm, loss) of each panel: both losses of the first main arm; of the others that of Task 0, or of a single other one both."""
+    first, *others = style.main_arms(arms) or style.arm_order(arms)[:3]
+    both = [(first, loss) for loss in _LOSSES]
+    if len(others) == 1:
+        return both + [(others[0], loss) for loss in _LOSSES]
+    return both + [(arm, "task0_loss") for arm in others]
 
 
 def loss_levels(losses: np.ndarray, count: int = 16) -> np.ndarray:
@@ -121,34 +107,37 @@ def loss_levels(losses: np.ndarray, count: int = 16) -> np.ndarray:
     return np.geomspace(low, max(float(finite.max()), 1.01 * low) * 1.001, count)
 
 
+def _errors(grid: pd.DataFrame) -> str:
+    """How sure a loss is: half of the points, and the worst."""
+    told = []
+    for task, name in (("task0_error", "Task 0"), ("task1_error", "Task 1")):
+        if grid[task].notna().any():
+            told.append(f"{name} {grid[task].median():.2g} ({grid[task].max():.2g})")
+    return f"Standard error of a loss, median (largest): {', '.join(told)}." if told else ""
+
+
 def _contours(panel: Axes, grid: pd.DataFrame, loss: str, levels: np.ndarray) -> ContourSet:
     table = grid.pivot(index="beta", columns="alpha", values=loss)
-    height = np.clip(table.to_numpy(dtype=float), levels[0], levels[-1])
+    height = np.log(np.clip(table.to_numpy(dtype=float), levels[0], levels[-1]))
     steps = np.log(levels)
-    filled = panel.contourf(table.columns, table.index, np.log(height), levels=steps, cmap="cividis")
-    panel.contour(table.columns, table.index, np.log(height), levels=steps, colors="white", linewidths=0.4, linestyles="solid", alpha=0.6)
+    filled = panel.contourf(table.columns, table.index, height, levels=steps, cmap="cividis")
+    lines: dict[str, Any] = {"colors": "white", "linewidths": 0.4, "linestyles": "solid", "alpha": 0.6}
+    panel.contour(table.columns, table.index, height, levels=steps, **lines)
     panel.grid(visible=False)
     return filled
 
 
-def _trajectory(panel: Axes, path: pd.DataFrame, look: style.Look) -> None:
-    panel.plot(path["alpha"], path["beta"], color=look.color, linewidth=1.5, path_effects=_OUTLINE)
+def _trajectory(panel: Axes, path: pd.DataFrame) -> None:
+    panel.plot(path["alpha"], path["beta"], color=_PATH, linewidth=1.3, path_effects=_OUTLINE)
     early = path[path["step"] == early_step(path["step"])].iloc[0]
-    for point, marker in ((path.iloc[0], "o"), (early, "^"), (path.iloc[-1], "s")):
-        panel.plot(
-            point["alpha"],
-            point["beta"],
-            marker=marker,
-            color=look.color,
-            markeredgecolor="white",
-            markersize=6,
-            linestyle="none",
-            clip_on=False,
-        )
+    mark: dict[str, Any] = {"color": _PATH, "markeredgecolor": "white", "markersize": 6, "linestyle": "none", "clip_on": False}
+    for point, (marker, _) in zip((path.iloc[0], early, path.iloc[-1]), _MARKS, strict=True):
+        panel.plot(point["alpha"], point["beta"], marker=marker, **mark)
 
 
-def _recovery(panel: Axes, path: pd.DataFrame, look: tuple[str, Any]) -> None:
+def _recovery(panel: Axes, path: pd.DataFrame, line: Any) -> None:
     """Nothing for an arm without a recovery curve."""
-    panel.plot(path["alpha"], path["beta"], color="#222222", linewidth=1.2, linestyle=look[1], path_effects=_OUTLINE)
+    panel.plot(path["alpha"], path["beta"], color=_BACK, linewidth=1.2, linestyle=line, path_effects=_OUTLINE)
+    mark: dict[str, Any] = {"marker": "*", "markeredgecolor": "white", "markersize": 9}
     last = path.tail(1)
-    panel.plot(last["alpha"], last["beta"], marker="*", color="#222222", markeredgecolor="white", markersize=8, linestyle="none")
+    panel.plot(last["alpha"], last["beta"], color=_BACK, linestyle="none", zorder=4, **mark)

@@ -257,8 +257,8 @@ def note(figure: Figure, frame: pd.DataFrame, extra: str = "") -> None:
 
 def small_print(figure: Figure, text: str) -> None:
     """Text below all panels, wrapped to the width of the figure."""
-    characters = int(19.5 * figure.get_figwidth())
-    figure.supxlabel(textwrap.fill(text, characters), fontsize=6.5, color="#555555", x=0.01, ha="left")
+    characters = int(18 * figure.get_figwidth())
+    figure.supxlabel(textwrap.fill(text, characters), fontsize=7, color="#555555", x=0.01, ha="left")
 
 
 def interval_note(frame: pd.DataFrame) -> str:

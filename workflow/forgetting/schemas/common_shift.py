@@ -17,8 +17,9 @@ COMMON_SHIFT = pa.schema(
 the answer (kind_position) or over all answer tokens (one_shift), of other units in either case. removed: nothing (the checkpoint
 as it is), everything (theta*; in the residual stream its states, read by the checkpoint's head), common, rest. metric: exact_match and
 first_token_hard after the removal; restored_share, the part of the exact match lost since theta* that comes back with the common part
-removed; common_share, of the squared change; squared_change, its mean an answer token (squared logits summed over the vocabulary, or
-squared L2 length). low, high: 95 % over units. chance (of common_share): mean and 95 % range when each unit's change has a random
+removed; common_share, of the squared change; common_share_among_values (logits, kind_position), the same at first answer tokens among
+the first tokens of the kind's values alone; squared_change, its mean an answer token (squared logits summed over the vocabulary, or
+squared L2 length). low, high: 95 % over units. chance (of the common shares): mean and 95 % range when each unit's change has a random
 sign; NaN where none applies."""
 COMMON_SHIFT_REPAIR = pa.schema(
     POINT

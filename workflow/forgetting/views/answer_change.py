@@ -171,6 +171,12 @@ class LogitSpace:
     def isometric(self, changes: Tensor) -> Tensor:
         return changes.double() @ self._root.T
 
+    @torch.inference_mode()
+    def among(self, changes: Tensor, candidates: Tensor) -> Tensor:
+        """(R, C) float64 changes of the logits of some tokens (C,), centred over them, as a choice between these alone sees them."""
+        logits = changes.double() @ self._joint[candidates.to(self._joint.device)].double().T
+        return logits - logits.mean(1, keepdim=True)
+
     def corrected(self, after: Tensor, shifts: Tensor) -> Iterator[Tensor]:
         logits = self.decode(after)
         for shift in self.decode(shifts):

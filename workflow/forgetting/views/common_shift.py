@@ -37,6 +37,7 @@ from forgetting.views.answer_change import (
     leading,
 )
 from forgetting.views.inputs import evenly_spaced_units, read_model
+from forgetting.views.logit_lens import Values, kind_values
 from forgetting.views.measured import NOT_A_NUMBER, Measured
 from forgetting.views.repair import POOL_UNITS, repair_rows
 
@@ -141,6 +142,7 @@ def common_shift(job: AnswersJob, task0: Path, points: Iterable[Point], question
         model = read_model(folder, device)
         return Head.of(model), [answer_states(model, each, job.evaluation.batch_size) for each in tokens]
 
+    values = kind_values(questions)
     head, states = measured(task0)
     known_right = right_tokens(ResidualSpace(head), states[0], tokens[0].target)
     splits, repairs = [], []
@@ -150,6 +152,8 @@ def common_shift(job: AnswersJob, task0: Path, points: Iterable[Point], question
         for space in (LogitSpace(head, head_after), ResidualSpace(head_after)):
             asked, known = (Change(which, *space.coordinates(*pair)) for which, *pair in zip(tokens, states, states_after, strict=True))
             splits.append(_split_rows(space, asked, known_right, job.seed).assign(**columns))
+            if isinstance(space, LogitSpace):
+                splits.append(value_shares(space, asked, values, job.seed).assign(**columns))
             repairs.append(repair_rows(space, known, asked, job.seed).assign(**columns))
     return pd.concat(splits, ignore_index=True), pd.concat(repairs, ignore_index=True)
 
@@ -188,6 +192,23 @@ def _shares(vectors: Tensor, tokens: AnswerTokens, grouping: str, seed: int) -> 
         mean_square = float(vectors[torch.from_numpy(asked).to(vectors.device)].square().sum()) / asked.sum()
         yield name, common_share(some_products, some_energy, seed), mean_square
     yield "all", common_share(products, energy, seed), float(vectors.square().sum()) / count
+
+
+def value_shares(space: LogitSpace, change: Change, values: Values, seed: int) -> pd.DataFrame:
+    """The common share where an answer is decided: of the change of the logits at first answer tokens, among the first tokens of the
+    kind's values. Rows of COMMON_SHIFT for each kind and all together; `values`: see `kind_values`, of all units of the data."""
+    tokens = change.tokens
+    group, first = tokens.groups("kind_position"), (tokens.position == 0).numpy()
+    kind = tokens.questions.kind[tokens.question.numpy()]
+    matrices = {
+        name: unit_products(space.among(change.difference, values[name]), group, tokens.unit, first & (kind == name))
+        for name in tokens.questions.kinds
+    }
+    products, energies = zip(*matrices.values(), strict=True)
+    matrices["all"] = torch.stack(products).sum(0), torch.stack(energies).sum(0)
+    rows = [(name, *common_share(*each, seed)) for name, each in matrices.items()]
+    frame = pd.DataFrame(rows, columns=["kind", *Measured._fields])
+    return frame.assign(space=space.name, grouping="kind_position", removed="nothing", metric="common_share_among_values")
 
 
 def _facts(tokens: AnswerTokens, right: Tensor) -> pd.DataFrame:

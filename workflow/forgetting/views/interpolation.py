@@ -1,5 +1,5 @@
-"""Losses and accuracies on straight lines between the end of Task 0, the end of Task 1 and the recovered weights, and the barriers there
-(docs/views.md): are they one basin?"""
+"""Losses and accuracies on straight lines between the end of Task 0, the trough and the end of Task 1, and the weights recovered from
+each, and the barriers there (docs/views.md): are they one basin?"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 
 from forgetting.config.jobs.views.landscape import LandscapeJob
 from forgetting.data.items import Items
+from forgetting.data.points import END, TROUGH
 from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights
 from forgetting.views.landscape import SPLITS, Layout
 from forgetting.views.recovered import Recovered
@@ -21,10 +22,17 @@ POSITIONS = np.linspace(0, 1, 21)
 
 
 def segments(checkpoints: Checkpoints, recovered: Recovered) -> dict[str, tuple[Path, Path]]:
-    """Where each segment starts and ends; those to recovered weights only where they were kept (recovered from the end of Task 1)."""
-    task0, task1, back = checkpoints.folders[0], checkpoints.folders[checkpoints.last], recovered.from_end
-    found = {"task0_task1": (task0, task1)}
-    return found if back is None else found | {"task1_recovered": (task1, back), "task0_recovered": (task0, back)}
+    """Where each segment starts and ends: from the end of Task 0 to the trough (where that is not the end) and to the end of Task 1, and
+    where recovered weights of either were kept, from there to these and from the end of Task 0 to these."""
+    task0, last = checkpoints.folders[0], checkpoints.last
+    steps = {TROUGH: recovered.trough, END: last} if recovered.trough in checkpoints.steps[1:-1] else {END: last}
+    found = {}
+    for name, step in steps.items():
+        here, back = checkpoints.folders[step], recovered.longest(name)
+        found[f"task0_{name}"] = (task0, here)
+        if back is not None:
+            found |= {f"{name}_recovered": (here, back), f"task0_{name}_recovered": (task0, back)}
+    return found
 
 
 def interpolation(

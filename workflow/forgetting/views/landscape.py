@@ -1,15 +1,17 @@
-"""The loss landscape around one Task 1 run (docs/views.md): losses on a plane through three checkpoints, and the trajectory and
-the recovery from it projected onto that plane.
+"""The loss landscape around one Task 1 run (docs/views.md): losses on a plane through three checkpoints, the trajectory and the
+recovery from it projected onto that plane, and where that path turns.
 
 The plane is spanned by alpha, the displacement up to the early point of Task 1 ("alignment direction"), and beta, the displacement from
-there to the end ("knowledge direction").
+there to the end ("knowledge direction"). Paths are measured twice, over all weights and over those of the blocks alone, because the
+embeddings can hold most of the length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -23,7 +25,7 @@ from forgetting.config.jobs.views.landscape import LandscapeJob
 from forgetting.data.items import Items
 from forgetting.data.points import REFERENCE_ORIGIN
 from forgetting.errors import StudyError
-from forgetting.model.anatomy import uniform_name
+from forgetting.model.anatomy import Anatomy, uniform_name
 from forgetting.views.inputs import Checkpoints, parameter_vector, read_model, read_weights
 from forgetting.views.recovered import Recovered
 from forgetting.views.scores import AnswerScorer, Scores, Weights, one_thread_each
@@ -31,6 +33,8 @@ from forgetting.views.shared_prefix import answer_scorer
 
 SPLITS = {"task0": "task0_test", "task1": "task1"}
 """Which questions each loss is about."""
+ALL, BLOCKS = "all", "blocks"
+"""Over which weights a path is measured."""
 _CHUNK = 1 << 22
 _DEGENERATE = 1e-5
 
@@ -139,17 +143,17 @@ def grid_axis(coordinates: NDArray[np.float64], margin: float, points: int) -> N
     return np.linspace(low - margin * (high - low), high + margin * (high - low), points)
 
 
-def plane_through(checkpoints: Checkpoints, axes: str, read: Callable[[int], Tensor]) -> Plane:
-    """The plane of the run, from the weights that `read` gives for a step.
+def plane_through(checkpoints: Checkpoints, axes: str, read: Callable[[Path], Tensor]) -> Plane:
+    """The plane of the run, from the weights that `read` gives of a folder.
 
     `axes: orthogonal` starts at the end of Task 0; `axes: reference` at the checkpoint before the early point
     that is nearest to `REFERENCE_ORIGIN` (in a run without one that is the end of Task 0).
     """
-    bend = checkpoints.early
+    folders, bend, last = checkpoints.folders, checkpoints.early, checkpoints.last
     if axes == "orthogonal":
-        return Plane.orthogonal(read(0), read(bend), read(checkpoints.last))
+        return Plane.orthogonal(read(folders[0]), read(folders[bend]), read(folders[last]))
     start = min((step for step in checkpoints.steps if step < bend), key=lambda step: abs(step - REFERENCE_ORIGIN))
-    return Plane.reference(read(start), read(bend), read(checkpoints.last))
+    return Plane.reference(read(folders[start]), read(folders[bend]), read(folders[last]))
 
 
 def spread_questions(questions: Items, count: int) -> Items:
@@ -168,34 +172,78 @@ def spread_questions(questions: Items, count: int) -> Items:
 
 
 def landscape(job: LandscapeJob, checkpoints: Checkpoints, recovered: Recovered, questions: Items, device: torch.device) -> pd.DataFrame:
-    """Losses of `task0_test`, `task1` and their mean on the plane, and every checkpoint of Task 1 and of the recovery from it projected
-    onto it: rows of LANDSCAPE."""
+    """Losses of `task0_test`, `task1` and their mean on the plane, and the paths of Task 1 and of the recovery from it, over all weights
+    and over those of the blocks: rows of LANDSCAPE."""
     settings = job.landscape
     model = read_model(checkpoints.folders[0], torch.device("cpu"))
     layout = Layout.of(model)
 
-    def vector(weights: Mapping[str, Tensor]) -> Tensor:
-        return parameter_vector(weights, layout.shapes).to(device)
+    def reader(names: Collection[str]) -> Callable[[Path], Tensor]:
+        return lambda folder: parameter_vector(read_weights(folder), names).to(device)
 
-    plane = plane_through(checkpoints, settings.axes, lambda step: vector(checkpoints.weights(step)))
-    path = [("trajectory", step, 0.0, *plane.project(vector(checkpoints.weights(step)))) for step in checkpoints.steps]
-    for kind, step, epochs, folder in recovered.points(checkpoints.folders):
-        weights = vector(read_weights(folder))
-        alpha, beta, _ = plane.project(weights)
-        path.append((kind, step, epochs, alpha, beta, plane.measure(weights.sub_(vector(checkpoints.weights(step))))[2]))
-    paths = pd.DataFrame(path, columns=["kind", "step", "epochs", "alpha", "beta", "in_plane"])
+    whole = reader(layout.shapes)
+    plane = plane_through(checkpoints, settings.axes, whole)
+    paths = path_frame(plane, checkpoints, recovered, whole).assign(weights=ALL)
+    of_blocks = reader(block_names(layout, Anatomy(model.config)))
+    try:
+        own_plane = plane_through(checkpoints, settings.axes, of_blocks)
+        blocks = path_frame(own_plane, checkpoints, recovered, of_blocks).assign(weights=BLOCKS)
+    except StudyError:  # an arm that freezes the blocks, or all but a line of them
+        blocks = paths.iloc[:0]
 
     chosen = [spread_questions(questions.of(split), settings.questions) for split in SPLITS.values()]
     scorer = answer_scorer(model, chosen[0].joined_with(chosen[1]), device)
     alphas, betas = (grid_axis(paths[axis].to_numpy(), settings.margin, settings.grid) for axis in ("alpha", "beta"))
     grid = grid_frame(scores_on_plane(scorer, layout, plane, alphas, betas), alphas, betas)
-    return pd.concat([grid, paths], ignore_index=True).assign(scale=job.scale, seed=job.seed, arm=job.arm)
+    return pd.concat([grid, paths, blocks], ignore_index=True).assign(scale=job.scale, seed=job.seed, arm=job.arm)
+
+
+def block_names(layout: Layout, anatomy: Anatomy) -> list[str]:
+    """The weights of the blocks: all but the embeddings and the final norm."""
+    return [name for name in layout.shapes if anatomy.layer_of(name) is not None]
+
+
+def path_frame(plane: Plane, checkpoints: Checkpoints, recovered: Recovered, read: Callable[[Path], Tensor]) -> pd.DataFrame:
+    """Every checkpoint of Task 1 and every recovered one, from the weights that `read` gives of a folder: columns kind, step, epochs,
+    alpha, beta, in_plane, distance, turn, recovered_length, way_back of LANDSCAPE."""
+    start = read(checkpoints.folders[0])
+    way = read(checkpoints.folders[checkpoints.last]).sub_(start)
+    rows = []
+    for step in checkpoints.steps:
+        weights = read(checkpoints.folders[step])
+        alpha, beta, share = plane.project(weights)
+        gone = weights.sub_(start)
+        rows.append(("trajectory", step, 0.0, alpha, beta, share, _norm(gone), _turn(gone, way), np.nan, np.nan))
+    for kind, step, epochs, folder in recovered.points(checkpoints.folders):
+        weights, origin = read(folder), read(checkpoints.folders[step])
+        alpha, beta, _ = plane.project(weights)
+        distance = _norm(weights - start)
+        added = weights.sub_(origin)
+        share = plane.measure(added)[2]
+        back = cosine(added, start - origin)
+        rows.append((kind, step, epochs, alpha, beta, share, distance, np.nan, _norm(added), back))
+    columns = ["kind", "step", "epochs", "alpha", "beta", "in_plane", "distance", "turn", "recovered_length", "way_back"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _turn(gone: Tensor, way: Tensor) -> float:
+    """Cosine of the displacement so far and the one that is left; 1 on a straight line, NaN at both ends.
+
+    `way` is the whole displacement, so the one left is way - gone. gone, way: (P,).
+    """
+    return cosine(gone, way - gone)
+
+
+def cosine(first: Tensor, second: Tensor) -> float:
+    """Of two vectors (P,); NaN where one is zero."""
+    lengths = _norm(first) * _norm(second)
+    return _inner(first, second) / lengths if lengths else float("nan")
 
 
 def grid_frame(scores: Scores, alphas: NDArray[np.float64], betas: NDArray[np.float64]) -> pd.DataFrame:
     """One row a point of the grid: coordinates, losses and their standard errors."""
     alpha, beta = np.meshgrid(alphas, betas)
-    frame = pd.DataFrame({"kind": "grid", "step": -1, "alpha": alpha.ravel(), "beta": beta.ravel()})
+    frame = pd.DataFrame({"kind": "grid", "weights": ALL, "step": -1, "alpha": alpha.ravel(), "beta": beta.ravel()})
     for task, split in SPLITS.items():
         loss, error = scores.loss(split)
         frame[f"{task}_loss"], frame[f"{task}_error"] = loss.ravel(), error.ravel()

@@ -27,11 +27,10 @@ class Recovered:
         names = {} if folder is None else {path: _NAME.fullmatch(name) for name, path in checkpoint_folders(Path(folder)).items()}
         return cls({(match[1], float(match[2])): path for path, match in names.items() if match}, trough)
 
-    @property
-    def from_end(self) -> Path | None:
-        """The weights recovered longest from the end of Task 1; None where none were kept."""
-        ends = {epochs: folder for (start, epochs), folder in self.folders.items() if start == END}
-        return ends[max(ends)] if ends else None
+    def longest(self, start: str) -> Path | None:
+        """The weights recovered longest from `start` (trough or end); None where none were kept."""
+        found = {epochs: folder for (name, epochs), folder in self.folders.items() if name == start}
+        return found[max(found)] if found else None
 
     def points(self, task1: Mapping[int, Path]) -> Iterator[tuple[str, int, float, Path]]:
         """(kind, step, epochs, folder) along the recovery from the trough (if it is not the end) and from the end; epochs 0 is the

@@ -13,7 +13,8 @@ weights. *beyond pretrained*: recovered minus pretrained, same persons. *floor* 
 *early area*, *spurious share*, *floor share*, *savings*: as in the recovery table. *common share*: part of
 the squared change of the logits that is the same for all persons (attribute by attribute, place by place in
 the answer); chance is 0. *restored share*: part of the loss that comes back with only that common change
-removed. A change can be mostly common and yet explain little. A dash is what is not
+removed; *stream restored share*: the same with the change taken in the residual stream before the final norm,
+which sees another part of it. A change can be mostly common and yet explain little. A dash is what is not
 defined or was not measured.
 
 Intervals are 95 %: over seeds; with one seed over persons, which know nothing of how another run would end,
@@ -34,8 +35,8 @@ so a conclusion then begins with *In this run*. *surely* means by the whole inte
 - The same against a model that had the same Task 1 and never had Task 0, before recovery (*kept beyond
   floor*) and after. What is ahead of it is left of Task 0; *not ahead* is not told apart from what Task 1
   itself teaches.
-- The common-shift part of the loss is *most* or *little* if the restored share is surely above or below half,
-  else *unclear*.
+- The common-shift part of the loss is *most* or *little* if the restored shares of both spaces are surely
+  above or below half; *space-dependent* if one is above and the other below; else *unclear*.
 
 **What would contradict the claim** that early forgetting is spurious: *mostly not back* early, or
 recovery *behind* pretraining early. What is lost late may well be partly real.

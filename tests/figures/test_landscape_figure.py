@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.figures import synthetic_views
+
+from forgetting.figures import turning
+from forgetting.figures.landscape import draw, panels_of
+from forgetting.figures.tables.recovery_path import make
+
+
+def frame(seeds: int = 1, arms: tuple[str, ...] = synthetic_views.VIEWED) -> pd.DataFrame:
+    return pd.concat([synthetic_views.landscape(seed, arm) for seed in range(seeds) for arm in arms], ignore_index=True)
+
+
+def test_at_most_four_panels_with_one_scale_on_both_axes() -> None:
+    shown = {1: ["seq"], 2: ["seq", "freeze-2"], 3: ["seq", "replay-20", "freeze-2"], 4: ["seq", "replay-20", "freeze-0", "freeze-2"]}
+    for count, arms in shown.items():
+        panels = panels_of(pd.Series(arms))
+        assert panels[:2] == [("seq", "task0_loss"), ("seq", "task1_loss")]
+        assert len(panels) == {1: 2, 2: 4, 3: 4, 4: 4}[count]
+    figure = draw(frame())
+    drawn = [panel for panel in figure.axes if panel.get_title(loc="left")]
+    assert len(drawn) == 4 and all(panel.get_aspect() == 1 for panel in drawn)
+
+
+def test_an_error_is_told_as_it_is_and_at_its_worst() -> None:
+    rows = frame(arms=("seq",))
+    errors = rows.loc[rows["kind"] == "grid", "task0_error"]
+    said = draw(rows).get_supxlabel().replace("\n", " ")
+    assert f"Task 0 {errors.median():.2g} ({errors.max():.2g})" in said and errors.max() > 3 * errors.median()
+
+
+def path(points: dict[int, tuple[float, float]]) -> pd.DataFrame:
+    """The trajectory of a path in a plane whose first part goes along alpha, as the view measures it."""
+    steps = np.array(list(points))
+    place = np.array(list(points.values()), dtype=float)
+    left = place[-1] - place
+    with np.errstate(invalid="ignore"):
+        turn = (place * left).sum(1) / np.linalg.norm(place, axis=1) / np.linalg.norm(left, axis=1)
+    made = pd.DataFrame({"step": steps, "alpha": place[:, 0], "beta": place[:, 1], "turn": turn})
+    return made.assign(distance=np.linalg.norm(place, axis=1))
+
+
+def test_two_straight_stages_are_what_such_a_path_has() -> None:
+    """A path of two lines that do not meet at a right angle has itself as its reference."""
+    points = {0: (0, 0), 50: (1, 0), 100: (2, 0), 150: (3, 0), 300: (4, 2), 800: (5, 4), 2000: (7, 8)}
+    rows = path({step: (float(x), float(y)) for step, (x, y) in points.items()})
+    found = turning.two_straight_stages(rows)
+    np.testing.assert_allclose(found["turn"].to_numpy()[1:-1], rows["turn"].to_numpy()[1:-1])
+    assert found["turn"].iloc[1:-1].idxmin() == 3
+
+
+def test_an_arc_through_the_same_three_models_is_told_from_two_stages() -> None:
+    """Both have the same corner in the plane of the landscape; only the turning profile differs."""
+    angles = {0: 0.0, 50: 0.3, 150: 0.8, 800: 1.2, 2000: np.pi / 2}
+    arc = {step: np.array([np.sin(angle), 1 - np.cos(angle)]) for step, angle in angles.items()}
+    first = arc[150] / np.linalg.norm(arc[150])
+    turned = {step: (float(at @ first), float(at @ [-first[1], first[0]])) for step, at in arc.items()}
+    rows = path(turned)
+    profile, reference = rows["turn"].to_numpy()[1:-1], turning.two_straight_stages(rows)["turn"].to_numpy()[1:-1]
+    np.testing.assert_allclose(profile, np.cos(np.pi / 4))
+    assert reference[1] == pytest.approx(profile[1]) and (reference[[0, 2]] > profile[[0, 2]] + 0.1).all()
+
+
+def test_shares_leave_out_the_models_that_span_the_plane_and_tell_the_blocks() -> None:
+    rows = frame(2)
+    paths = rows[(rows["kind"] == "trajectory") & (rows["step"] > 0)]
+    assert set(turning.off_the_corners(paths)["step"]) == set(synthetic_views.CHECKPOINTS) - {0, 150, 4000}
+    np.testing.assert_allclose(turning.squared_shares(paths)["share"], 0.25)
+    figure = turning.draw(rows)
+    assert len([panel for panel in figure.axes if panel.get_title(loc="left")]) == 4
+
+
+def test_an_arm_whose_blocks_are_frozen_has_a_path_of_all_weights_alone() -> None:
+    rows = frame(arms=("seq",))
+    panels = turning.draw(rows[rows["weights"] != "blocks"]).axes
+    assert len(panels[0].lines) > len(panels[1].lines)
+
+
+def test_a_way_back_and_another_way_are_told_apart() -> None:
+    """Both recover from the same place and come as far; one ends nearer to the end of Task 0, the other farther from it."""
+    rows, lines = (
+        frame(3, ("seq", "replay-20")),
+        [synthetic_views.interpolation(seed, arm) for seed in range(3) for arm in ("seq", "replay-20")],
+    )
+    back = (rows["arm"] == "seq") & (rows["kind"] == "recovery_trough") & (rows["epochs"] > 0)
+    rows.loc[back, ["way_back", "distance"]] = [0.9, 0.5]
+    table = make(rows, pd.concat(lines)).set_index(["arm", "from", "weights"])
+    assert list(dict.fromkeys(table.index.get_level_values(0))) == ["seq", "replay-20"]
+    undone, elsewhere = (table.loc[(arm, "trough", "all")] for arm in ("seq", "replay-20"))
+    assert (undone["distance"], undone["recovered_distance"], undone["way_back"]) == pytest.approx((1.5, 0.5, 0.9))
+    assert elsewhere["recovered_distance"] == pytest.approx(2.0) and elsewhere["way_back"] == pytest.approx(0.06)
+    assert elsewhere["way_back_low"] < 0.06 < elsewhere["way_back_high"]
+    assert undone["barrier"] == 0 and elsewhere["barrier"] == 1
+    assert table.xs("blocks", level=2)["barrier"].isna().all()
+
+
+def test_without_recovered_weights_the_table_is_empty() -> None:
+    assert make(frame(arms=("freeze-2",)), synthetic_views.interpolation(0, "freeze-2")).empty

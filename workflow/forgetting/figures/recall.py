@@ -1,0 +1,74 @@
+"""Does another form of the question still reach the fact?
+
+**What it shows.** The same Task 0 facts asked in four forms, before Task 1 and at the checkpoints.
+
+**How to read it.** *a*: the question as it was trained. *b*: the same, but only the values of the attribute
+may be answered, and the likeliest is the answer. *c*: the value in a sentence about the person, the form of
+pretraining. *d*: the question after solved ones of other persons. Dotted: control persons, who are in no
+biography, in the same form.
+
+**What to look for.** A biography far above the question says that the fact is still there and the question no
+longer reaches it. A narrowed choice far above it says that the question still reaches the fact, and what is
+lost is the form of the answer.
+
+**What would contradict the claim** that the facts survive: a biography that falls as far as the question. Say
+nothing from *d* where it is low before Task 1 already: then the model cannot use examples at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.analysis.spurious import task0_rows
+from forgetting.data.points import EARLY, END, MATCHED, WORDS
+from forgetting.figures import style
+from forgetting.statistics import PROPORTION, over_seeds
+
+SHOWS = {
+    "question": "Is it spurious?",
+    "in": "all",
+    "order": 5,
+    "inputs": {
+        "recall": ["viewed"],
+    },
+}
+
+_FORMS = {"question": "question", "among_values": "among its values", "biography": "in a biography"}
+_POINTS = {"task0": "before\nTask 1", EARLY: WORDS[EARLY].replace(" ", "\n"), MATCHED: "Task 1\nlearned", END: "end"}
+_CONTROL: dict[str, Any] = {"color": style.CONTROL_LABEL, "linewidth": 0.9, "linestyle": ":"}
+
+
+def draw(recall: pd.DataFrame) -> Figure:
+    """One panel a form; of those after solved questions the one with the most. Frame: RECALL."""
+    arms = style.arm_order(recall["arm"])
+    solved = max(form for form in recall["form"].unique() if form.startswith("in_context"))
+    forms = _FORMS | {solved: f"after {solved.removeprefix('in_context_')} solved ones"}
+    figure, panels = style.new_figure(2, 2, height=4.4, width=5.5, sharex=True, sharey=True)
+    for letter, panel, (form, text) in zip("abcd", panels.flat, forms.items(), strict=True):
+        _form(panel, recall[recall["form"] == form], arms, recall["seed"].nunique())
+        style.title(panel, letter, text)
+    for panel in panels[:, 0]:
+        style.accuracy_axis(panel, "exact match")
+    handles = [*style.arm_handles(arms, linestyle="-"), style.line_handle("control persons", **_CONTROL)]
+    style.legend(figure, handles, columns=4)
+    style.note(figure, recall)
+    return figure
+
+
+def _form(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:
+    places = {point: place for place, point in enumerate(_POINTS)}
+    for index, arm in enumerate(arms):
+        beside = 0.06 * (index - (len(arms) - 1) / 2)
+        for split in ("control", "task0_test"):
+            curve = over_seeds(task0_rows(rows[rows["arm"] == arm], split), ["point"], seeds, kind=PROPORTION)
+            curve = curve.assign(place=curve["point"].map(places) + beside).sort_values("place")
+            if split == "control":
+                panel.plot(curve["place"], curve["value"], **_CONTROL)
+            else:
+                style.error_bars(panel, curve, "place", style.arm_look(arm), markersize=3.5, linestyle="-", linewidth=1.1)
+    panel.set_xticks(range(len(places)), list(_POINTS.values()))
+    panel.set_xlim(-0.3, len(places) - 0.7)

@@ -1,0 +1,137 @@
+"""Does the path of the weights turn at step 150?
+
+**What it shows.** Where Task 1 changes direction, from its saved checkpoints alone, without any plane; and
+how much of the path the loss landscape shows. All weights beside those of the blocks alone, because the
+embeddings can hold most of the length.
+
+**How to read it.** *a*, *b*: for every checkpoint, the cosine between the way so far (from the end of Task 0
+to it) and the way that is left (from it to the end of Task 1). 1 all along is a straight path. The grey line
+is what two straight stages that meet at step 150 would give, with the same three models at its ends and
+corner as those of the first arm: it touches the measured line at 150 and rises on both sides. *c*: the share
+of the length of the way so far that lies in the plane of the landscape (filled: all weights; open: blocks,
+in their own plane), without the models that span it. *d*: the share of the squared length that the blocks
+hold; the embeddings and the final norm hold the rest.
+
+**What to look for.** A dip at step 150. A line that passes 150 as it passes the steps around it says that
+nothing happens to the direction there, and the corner in the landscape is where the plane was pinned.
+
+**What would contradict the claim** of two stages: a flat or steadily rising line in *a* and *b*. What would
+support it: the grey line. A stage can also show in the losses and not in the direction; of that the
+landscape and the performance figure tell.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.data.points import EARLY_STEP, early_step
+from forgetting.figures import style
+from forgetting.statistics import CORRELATION, PROPORTION, Kind
+
+SHOWS = {
+    "question": "Where do weights move?",
+    "in": "all",
+    "order": 2,
+    "inputs": {
+        "landscape": ["viewed"],
+    },
+}
+
+_WEIGHTS: dict[str, dict[str, Any]] = {
+    "all": {"linestyle": "-"},
+    "blocks": {"linestyle": (0, (4, 1.5)), "markerfacecolor": "white"},
+}
+_TWO_STAGES: dict[str, Any] = {"color": "#767676", "linewidth": 2.2, "alpha": 0.7, "zorder": 1.2}
+
+
+def draw(landscape: pd.DataFrame) -> Figure:
+    """a, b: turning profile over all weights and over the blocks; c: share in the plane; d: the blocks' share. Frame: LANDSCAPE."""
+    paths = landscape[(landscape["kind"] == "trajectory") & (landscape["step"] > 0)].assign(low=np.nan, high=np.nan)
+    arms = style.arm_order(paths["arm"])
+    figure, panels = style.new_figure(2, 2, height=4.9, width=5.5, sharex=True)
+    for panel, weights in zip(panels[0], _WEIGHTS, strict=True):
+        of_weights = paths[paths["weights"] == weights]
+        reference = two_straight_stages(_first_seed(of_weights, arms[0]))
+        panel.plot(reference["step"], reference["turn"], **_TWO_STAGES)
+        _curves(panel, of_weights, "turn", arms, CORRELATION, {"linestyle": "-"})
+        panel.set_ylim(min(0, of_weights["turn"].min()) - 0.05, 1.03)
+    for weights, line in _WEIGHTS.items():
+        _curves(panels[1, 0], off_the_corners(paths[paths["weights"] == weights]), "in_plane", arms, PROPORTION, line)
+    _curves(panels[1, 1], squared_shares(paths), "share", arms, PROPORTION, {"linestyle": "-"})
+    labels = ("cosine, so far and left", "", "share of the length", "share of the squared length")
+    titles = ("turn, all weights", "turn, blocks alone", "in the plane", "held by the blocks")
+    for letter, panel, label, text in zip("abcd", panels.flat, labels, titles, strict=True):
+        panel.axvline(EARLY_STEP, color="#555555", linewidth=0.8, linestyle=":", zorder=1)
+        panel.set_xscale("log")
+        panel.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
+        panel.set_ylabel(label)
+        style.title(panel, letter, text)
+    for panel in panels[1]:
+        panel.set_ylim(0, 1.03)
+        panel.set_xlabel("Task 1 step")
+    handles = style.arm_handles(arms)
+    handles.append(style.line_handle("two straight stages (a, b)", **_TWO_STAGES))
+    handles.append(style.line_handle("blocks alone (c)", marker="o", **_WEIGHTS["blocks"]))
+    style.legend(figure, handles, 4)
+    seeds = paths["seed"].nunique()
+    style.small_print(figure, f"Mean of {seeds} seeds; bands: 95 % over seeds." if seeds > 1 else "One run; no intervals.")
+    return figure
+
+
+def two_straight_stages(path: pd.DataFrame) -> pd.DataFrame:
+    """The turning profile of two straight lines through the three models that span the plane: columns step, turn.
+
+    `path`: the trajectory of one run. Of a step up to the corner, the point of the first line with the share of its alpha; of a later one
+    the point of the second line with the share of its beta. With u the way to the corner and v the one from there to the end, only |u|,
+    |v| and their cosine matter: |u|, |u + v| and the cosine at the corner are known.
+    """
+    rows = path.sort_values("step")
+    if rows.empty:
+        return pd.DataFrame({"step": [], "turn": []})
+    by_step = rows.set_index("step")
+    corner, end = by_step.loc[early_step(rows["step"])], by_step.iloc[-1]
+    first, cosine = corner["distance"], corner["turn"]
+    second = -first * cosine + np.sqrt(max((first * cosine) ** 2 - first**2 + end["distance"] ** 2, 0))
+    u, v = np.array([first, 0.0]), second * np.array([cosine, np.sqrt(max(1 - cosine**2, 0))])
+    turns = []
+    for step, alpha, beta in rows[["step", "alpha", "beta"]].itertuples(index=False):
+        share = alpha / corner["alpha"] if step <= corner.name else (beta - corner["beta"]) / (end["beta"] - corner["beta"])
+        share = np.clip(share, 0, 1)
+        at = share * u if step <= corner.name else u + share * v
+        left = u + v - at
+        lengths = np.linalg.norm(at) * np.linalg.norm(left)
+        turns.append(at @ left / lengths if lengths > 1e-9 * end["distance"] ** 2 else np.nan)
+    return pd.DataFrame({"step": rows["step"].to_numpy(), "turn": turns})
+
+
+def off_the_corners(paths: pd.DataFrame) -> pd.DataFrame:
+    """The rows without the models that span the plane, which lie in it whatever the path does."""
+    spanning = {run: {early_step(steps), steps.max()} for run, steps in paths.groupby(["seed", "arm"])["step"]}
+    runs = paths[["seed", "arm", "step"]].itertuples(index=False)
+    corner = np.array([step in spanning[seed, arm] for seed, arm, step in runs], dtype=bool)
+    return paths[~corner]
+
+
+def squared_shares(paths: pd.DataFrame) -> pd.DataFrame:
+    """Share of the squared distance from the end of Task 0 that the blocks hold: columns seed, arm, step, share, low, high."""
+    wide = paths.pivot(index=["seed", "arm", "step"], columns="weights", values="distance")
+    if "blocks" not in wide:
+        wide = wide.assign(blocks=np.nan)
+    return wide.assign(share=(wide["blocks"] / wide["all"]) ** 2, low=np.nan, high=np.nan).reset_index()
+
+
+def _first_seed(paths: pd.DataFrame, arm: str) -> pd.DataFrame:
+    rows = paths[paths["arm"] == arm]
+    return rows[rows["seed"] == rows["seed"].min()]
+
+
+def _curves(panel: Axes, rows: pd.DataFrame, column: str, arms: list[str], kind: Kind, line: dict[str, Any]) -> None:
+    for arm in arms:
+        of_arm = rows[rows["arm"] == arm].drop(columns="value", errors="ignore").rename(columns={column: "value"}).dropna(subset="value")
+        if len(of_arm):
+            style.draw_curve(panel, of_arm, "step", style.arm_look(arm), kind=kind, markers=len(of_arm), markersize=3.2, **line)
