@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -31,11 +32,17 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return clone_to(tmp_path_factory.mktemp("dag") / "clone")
 
 
+@functools.cache
+def told(clone: Path, *arguments: str) -> str:
+    """What Snakemake prints, once for each command: nothing here changes the clone."""
+    done = snakemake(*arguments, cwd=clone)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
 def planned(clone: Path, *arguments: str) -> Counter[str]:
     """Number of jobs by rule in a dry run."""
-    done = snakemake("-n", *arguments, cwd=clone)
-    assert done.returncode == 0, done.stdout[-3000:]
-    table = done.stdout.partition("Job stats:")[2].partition("Job stats:")[0]
+    table = told(clone, "-n", *arguments).partition("Job stats:")[2].partition("Job stats:")[0]
     return Counter({name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table.partition("total")[0], re.M)})
 
 
@@ -66,9 +73,8 @@ def test_smoke(clone: Path) -> None:
 
 def test_the_floor_starts_from_the_pretrained_model(clone: Path) -> None:
     """Its Task 1 reads no weights of Task 0, nor does its recovery."""
-    done = snakemake("-n", "results/laptop/seed0/recovery/seq-no-task0/metrics.parquet", cwd=clone)
-    assert done.returncode == 0, done.stdout[-3000:]
-    blocks = re.findall(r"^rule (task1|recovery):\n((?:    .*\n)+)", done.stdout, re.MULTILINE)
+    plan = told(clone, "-n", "results/laptop/seed0/recovery/seq-no-task0/metrics.parquet")
+    blocks = re.findall(r"^rule (task1|recovery):\n((?:    .*\n)+)", plan, re.MULTILINE)
     assert len(blocks) == 2
     for _, block in blocks:
         assert "seed0/pretrain/checkpoints.json" in block and "seed0/task0/checkpoints.json" not in block
@@ -91,7 +97,7 @@ def test_all_trains_few_arms(clone: Path) -> None:
 
 
 def test_an_edited_method_reruns_its_arms_alone(clone: Path) -> None:
-    plan = snakemake("-n", "methods", cwd=clone).stdout
+    plan = told(clone, "-n", "methods")
     blocks = re.findall(r"rule task1:\n    input: (.+)\n(?:.*\n)*?    wildcards: seed=0, arm=(.+)", plan)
     users = {arm for files, arm in blocks if "methods/ewc/method.py" in files}
     assert not re.search(r"rule (?:make_data|pretrain|task0|recovery):\n    input: .*forgetting/(?:config/arms|methods)", plan), (
@@ -127,7 +133,7 @@ def test_scales_on_a_gpu_train_every_arm(clone: Path, overlays: tuple[str, ...])
 
 @pytest.mark.parametrize("target", ["data", "figures", "tables", "report", "gates", "methods", "verify", *CATALOGUE])
 def test_targets_by_name(clone: Path, target: str) -> None:
-    listed = snakemake("--list-target-rules", cwd=clone).stdout
+    listed = told(clone, "--list-target-rules")
     assert re.search(rf"^{target} \(.+\)$", listed, re.M), f"{target} has no docstring or is no target rule"
 
 
@@ -152,7 +158,7 @@ def test_figures_and_data_import_no_torch() -> None:
 
 @pytest.mark.parametrize(("rule", "script"), [("make_data", "data"), ("task1",) * 2, ("view_features",) * 2])
 def test_all_code_that_a_script_depends_on_is_input(clone: Path, rule: str, script: str) -> None:
-    plan = snakemake("-n", "all", cwd=clone).stdout
+    plan = told(clone, "-n", "all")
     block = re.search(rf"rule {rule}:\n    input: (.+)", plan)
     assert block
     expected = {str(path.relative_to(ROOT)) for path in dependencies(ROOT / f"workflow/scripts/{script}.py")}
@@ -173,7 +179,7 @@ def test_all_code_that_makes_a_figure_is_input(clone: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=clone, text=True, capture_output=True)
     imported = {str(Path(line).resolve().relative_to(clone.resolve())) for line in done.stdout.split()}
-    block = re.search(r"rule table_verdict:\n    input: (.+)", snakemake("-n", "all", cwd=clone).stdout)
+    block = re.search(r"rule table_verdict:\n    input: (.+)", told(clone, "-n", "all"))
     assert imported and block, done.stderr[-2000:]
     inputs = set(block[1].split(", "))
     assert imported <= inputs | {f"workflow/forgetting/{name}" for name in DECIDES_NOTHING}
