@@ -97,15 +97,28 @@ def test_contents_lead_to_every_question_and_item(results: Path) -> None:
     assert len(page.ids) == len(set(page.ids))
     inside = [link[1:] for link in page.links if link.startswith("#")]
     assert set(inside) <= set(page.ids)
-    wanted = ["in-short", "does-accuracy-collapse", "performance", "answers", "is-it-spurious", "verdict", "made"]
+    wanted = ["study", "does-accuracy-collapse", "performance", "answers", "is-it-spurious", "verdict", "made"]
     assert [link for link in inside if link in wanted][: len(wanted)] == wanted
 
 
-def test_conclusions_stand_near_the_top_and_values_are_escaped(results: Path) -> None:
+def test_the_answer_stands_before_the_contents_and_values_are_escaped(results: Path) -> None:
+    lost = {"early_checkpoint": [150, 150], "before": [1.0, 1.0], "early_spurious_share": [0.97, 0.97], "early_recovered": [0.98, 0.98]}
+    ends = {f"early_drop{end}": [0.9 + way, way] for end, way in (("", 0.0), ("_low", -0.01), ("_high", 0.01))}
+    verdict = {"arm": ["seq", "replay-20"], "conclusion": ["Nothing < everything & more.", "All is well."], "seeds": [1, 1]}
+    save_table(pd.DataFrame(verdict | lost | ends), [results / "tables" / "verdict"])
     text = made(results)
-    assert text.index("Nothing &lt; everything &amp; more.") < text.index('id="does-accuracy-collapse"')
-    assert "Nothing < everything" not in text
+    top = text.partition('id="contents"')[0]
+    assert "Task 0 falls from 1.00 to 0.10 in 150 steps of Task 1" in top
+    assert re.search(r">seq</th><td class=\"text\">\w+</td>", top) and re.search(r">replay-20</th><td class=\"text\">nothing</td>", top)
+    assert "All 1 gates were reached" in top
+    assert "Nothing &lt; everything &amp; more." in text and "Nothing < everything" not in text
     assert "The verdict on &lt;every&gt; arm of <code>all</code></h3>" in text and "<every>" not in text
+
+
+def test_pictures_have_their_caption_as_text_and_tables_their_title_as_name(results: Path) -> None:
+    text = made(results)
+    assert re.search(r'<img [^>]*alt="[^"]*What it shows[^"]{100,}"', text)
+    assert 'aria-label="Table 1: The verdict on &lt;every&gt; arm of `all`"' in text
 
 
 def test_one_run_is_called_so_on_the_first_screen_and_several_are_not(results: Path) -> None:

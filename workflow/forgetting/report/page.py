@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite, nan
@@ -27,6 +27,7 @@ from forgetting.analysis.words import side
 from forgetting.errors import StudyError
 from forgetting.figures.catalogue import FORMATS, Shown
 from forgetting.intervals import Interval
+from forgetting.report.answers import answers, arm_words, headline
 from forgetting.report.costs import read_training, stage_totals
 from forgetting.report.provenance import machine, package_versions, revision
 from forgetting.report.runtimes import read_jobs, stage_costs
@@ -81,10 +82,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Section:
-    """A question, and the figures and tables that answer it."""
+    """A question, what the tables say to it (empty where they do not), and the figures and tables that show it."""
 
     question: str
     anchor: str
+    answer: str
     items: list[Item]
 
 
@@ -98,7 +100,8 @@ def write_report(results: Path, template: Path, shown: Sequence[Shown], gates: S
     """
     config = _config(results / "config.json")
     jobs, unreadable = read_jobs(results / "benchmarks", {*config["methods"]})
-    sections = _sections(results, shown)
+    tables = {each.name: pd.read_csv(results / f"tables/{each.name}.csv") for each in shown if each.kind == "table"}
+    sections = _sections(results, shown, answers(tables))
     names = {item.name for section in sections for item in section.items}
     environment = Environment(
         loader=FileSystemLoader(template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -110,7 +113,8 @@ def write_report(results: Path, template: Path, shown: Sequence[Shown], gates: S
         config_text=yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True),
         introduction=caption_html((template / INTRODUCTION).read_text(encoding="utf-8"), template / INTRODUCTION),
         sections=sections,
-        conclusions=_conclusions(sections),
+        headline=headline(tables),
+        arm_words=arm_words(tables),
         against_seq=against_seq(results / f"tables/{_COMPARED_WITH_SEQ}.csv") if _COMPARED_WITH_SEQ in names else {},
         gates=_gates(gates),
         costs=stage_costs(jobs),
@@ -212,7 +216,7 @@ def _gates(paths: Sequence[Path]) -> list[dict[str, Any]]:
         raise StudyError(str(error)) from None
 
 
-def _sections(results: Path, shown: Sequence[Shown]) -> list[Section]:
+def _sections(results: Path, shown: Sequence[Shown], said: Mapping[str, str]) -> list[Section]:
     counted = {"figure": 0, "table": 0}
     sections = []
     for question in dict.fromkeys(each.question for each in shown):
@@ -222,7 +226,7 @@ def _sections(results: Path, shown: Sequence[Shown]) -> list[Section]:
                 counted[each.kind] += 1
                 items.append(_item(results, each, counted[each.kind]))
         anchor = re.sub(r"\W+", "-", question.lower()).strip("-")
-        sections.append(Section(question, anchor, items))
+        sections.append(Section(question, anchor, said.get(question, ""), items))
     return sections
 
 
@@ -239,17 +243,6 @@ def _item(results: Path, shown: Shown, number: int) -> Item:
         image=b64encode((results / files["png"]).read_bytes()).decode() if picture else "",
         table=None if picture else table_for_reading(results / files["md"]),
     )
-
-
-def _conclusions(sections: Sequence[Section]) -> dict[str, str]:
-    """What the table with conclusions says of each arm; nothing when the page has no such table."""
-    found: dict[str, str] = {}
-    for table in (item.table for section in sections for item in section.items if item.table):
-        rows = [table.header, *([cell.value for cell in row] for row in table.rows)]
-        columns = {row[0]: row[1:] for row in rows} if table.flipped else dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
-        if "conclusion" in columns:
-            found |= dict(zip(columns["arm"], columns["conclusion"], strict=True))
-    return found
 
 
 def _cell(text: str) -> Cell:

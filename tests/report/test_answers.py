@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from forgetting.figures.catalogue import ITEMS
+from forgetting.report.answers import answers, arm_words, headline, number
+from forgetting.report.readings import Found
+
+NAN = float("nan")
+
+
+def with_interval(name: str, value: float, width: float = 0.02) -> dict[str, float]:
+    return {name: value, f"{name}_low": value - width, f"{name}_high": value + width}
+
+
+def verdict(seeds: int = 1, **said: float) -> pd.DataFrame:
+    """Plain fine-tuning that loses all early, which recovery brings back."""
+    given = {"before": 0.98, "learned": 1.0, "pretrained": 0.6, "random": 0.02, "early_drop": 0.92, "early_recovered": 0.95}
+    given |= {"early_floor": 0.7, "late_drop": 0.9, "late_recovered": 0.4, "early_spurious_share": 0.97, "late_spurious_share": 0.38}
+    given |= {"early_kept_beyond_floor": 0.0, "late_kept_beyond_floor": -0.1, "early_beyond_floor": 0.25, "late_beyond_floor": 0.2}
+    given |= {"early_area_beyond_floor": 0.2, "late_area_beyond_floor": 0.1, "early_area_floor": 0.5, "late_area_floor": 0.5}
+    given |= {"early_beyond_pretrained": 0.3, "early_area_beyond_pretrained": 0.3, "early_area_pretrained": 0.4}
+    given |= {"early_restored_share": 0.1, "early_stream_restored_share": 0.1}
+    row: dict[str, Any] = {"arm": "seq", "conclusion": "", "seeds": seeds, "early_checkpoint": 150}
+    for name, value in (given | said).items():
+        row |= with_interval(name, value)
+    return pd.DataFrame([row])
+
+
+def test_numbers_are_told_with_what_is_known_of_them() -> None:
+    assert number(Found(0.064, 0.04, 0.091, 1, 1)) == "0.06 [0.04, 0.09]"
+    assert number(Found(0.5, NAN, NAN, 1, 1)) == "0.50" and number(Found(NAN, NAN, NAN, 0, 1)) == "-"
+
+
+@pytest.mark.parametrize(("seeds", "end"), [(1, "One run."), (3, "Mean of 3 seeds.")])
+def test_the_headline_says_what_was_lost_and_what_came_back_beside_what_it_must_beat(seeds: int, end: str) -> None:
+    assert headline({"verdict": verdict(seeds)}) == (
+        "Task 0 falls from 0.98 to 0.06 in 150 steps of Task 1; one epoch on other persons' questions brings it to 0.95 [0.93, 0.97] "
+        f"(a model that never had Task 0: 0.70, one that never saw a question: 0.60); from the end of Task 1 to 0.40 [0.38, 0.42]. {end}"
+    )
+
+
+def test_there_is_no_headline_without_a_sure_loss() -> None:
+    assert headline({}) == "" == headline({"verdict": verdict(early_drop=0.0)}) == headline({"verdict": verdict(early_drop=0.03)})
+
+
+def test_each_arm_has_its_words() -> None:
+    (arm, words) = next(iter(arm_words({"verdict": verdict()}).items()))
+    assert arm == "seq" and words == {
+        "early loss": "spurious",
+        "late loss": "mostly not back",
+        "kept of Task 0": "not ahead early, behind late",
+        "recovery": "ahead",
+        "common shift": "little early",
+    }
+    unlost = arm_words({"verdict": verdict(early_drop=-0.01, late_drop=0.03)})["seq"]
+    assert unlost == {"early loss": "nothing", "late loss": "unclear", "kept of Task 0": "-", "recovery": "-", "common shift": "-"}
+
+
+def test_questions_are_answered_by_the_tables_that_are_there() -> None:
+    methods = [{"arm": "floor: modal answer", "early_stop": "-", "seeds": 1} | with_interval("final", 0.03)]
+    for arm, trough, stopped in (("seq", 0.06, 0.05), ("replay-20", 0.5, 0.7), ("seq-no-task0", 0.04, 0.04)):
+        row = with_interval("before", 0.98) | with_interval("trough", trough)
+        methods.append({"arm": arm, "early_stop": "no", "seeds": 1} | row | with_interval("final", 0.1))
+        methods.append({"arm": arm, "early_stop": "yes", "seeds": 1} | with_interval("final", stopped))
+    graft = [{"arm": "seq", "point": "trough", "operation": "none", "part": "all", "layer": -1, "seeds": 1} | with_interval("task0", 0.06)]
+    for layer, task0 in ((1, 0.78), (2, 0.1), (3, 0.09)):
+        row = {"arm": "seq", "point": "trough", "operation": "back", "part": "block", "layer": layer, "seeds": 1, "task0_random": 0.12}
+        graft.append(row | with_interval("task0", task0))
+    found = answers({"methods": pd.DataFrame(methods), "graft_table": pd.DataFrame(graft), "verdict": verdict()})
+    assert set(found) < set(ITEMS)
+    assert found["Does accuracy collapse?"] == (
+        "Task 0: 0.98 [0.96, 1.00] before Task 1, 0.06 [0.04, 0.08] at its lowest in the first 150 steps, 0.10 [0.08, 0.12] at the end. "
+        "Floors: always the most frequent answer 0.03, the same Task 1 without Task 0 0.04."
+    )
+    assert found["Which method helps?"] == ("Task 0 where Task 1 is learned: replay-20 0.70 [0.68, 0.72]; seq 0.05 [0.03, 0.07].")
+    assert found["Where do weights move?"] == (
+        "Putting block 1 alone back to its weights before Task 1 brings Task 0 at its lowest from 0.06 to 0.78 [0.76, 0.80]; any other "
+        "block alone at most to 0.10, as much of the update taken back at random to 0.12."
+    )
+    assert "brings back 0.10 [0.08, 0.12] of the early loss" in found["What do the features show?"]
+    assert answers({}) == {}

@@ -1,0 +1,177 @@
+"""What the tables of a study answer to each question of the report, in one computed line: a value, its interval, and its floor.
+
+No line judges more than intervals say; what was not run, or is not on this page, has no line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from forgetting.analysis.words import TIMES, explained, kept, loss, nature, standing
+from forgetting.intervals import Interval
+from forgetting.report.readings import Found, Tables, found_in, rows_of
+
+_WORDS = ("early loss", "late loss", "kept of Task 0", "recovery", "common shift")
+"""Columns of `arm_words`."""
+
+
+def number(found: Found, places: int = 2) -> str:
+    """`0.06 [0.04, 0.09]`, without ends that are not known; a dash for what is not defined."""
+    if np.isnan(found.value):
+        return "-"
+    ends = "" if np.isnan(found.low) else f" [{found.low:.{places}f}, {found.high:.{places}f}]"
+    return f"{found.value:.{places}f}{ends}"
+
+
+def headline(tables: Tables) -> str:
+    """The answer in one sentence, of plain fine-tuning; empty without its verdict, or where nothing was lost early."""
+    row = _row(tables, "verdict", arm="seq")
+    if row is None or loss(_interval(row, "early_drop")) != "lost":
+        return ""
+    before, dropped, back = (found_in(row, name) for name in ("before", "early_drop", "early_recovered"))
+    said = f"Task 0 falls from {before.value:.2f} to {before.value - dropped.value:.2f} in {row['early_checkpoint']:,.0f} steps of Task 1"
+    said += f"; one epoch on other persons' questions brings it to {number(back)}"
+    floors = {"a model that never had Task 0": "early_floor", "one that never saw a question": "pretrained"}
+    known = {name: found_in(row, column) for name, column in floors.items() if not np.isnan(row.get(column, np.nan))}
+    if known:
+        said += f" ({', '.join(f'{name}: {found.value:.2f}' for name, found in known.items())})"
+    late = found_in(row, "late_recovered")
+    if not np.isnan(late.value):
+        said += f"; from the end of Task 1 to {number(late)}"
+    return f"{said}. {'One run.' if found_in(row, 'before').seeds == 1 else f'Mean of {before.seeds} seeds.'}"
+
+
+def arm_words(tables: Tables) -> dict[str, dict[str, str]]:
+    """A few words on each arm of the verdict, by arm and by column (_WORDS): what was lost early and late, and of what kind; whether the
+    checkpoint, and recovery, are ahead of a model that never had Task 0; what a shift common to all answers explains."""
+    verdict = tables.get("verdict")
+    if verdict is None or "early_drop" not in verdict:
+        return {}
+    found = {}
+    for _, row in verdict.iterrows():
+        of_time = {time: _Numbers(row, time) for time in TIMES}
+        lost = {time: loss(numbers["drop"]) for time, numbers in of_time.items()}
+        said = {f"{time} loss": nature(of_time[time]["spurious_share"]) if lost[time] == "lost" else lost[time] for time in TIMES}
+        which = [time for time in TIMES if lost[time] == "lost"]
+        rules: dict[str, Callable[[_Numbers], str]] = {
+            "kept of Task 0": kept,
+            "recovery": lambda numbers: standing(numbers, "floor") or standing(numbers, "pretrained"),
+            "common shift": explained,
+        }
+        for name, rule in rules.items():
+            words = {time: rule(of_time[time]) for time in which}
+            same = len(set(words.values())) == 1
+            said[name] = next(iter(words.values())) if same else ", ".join(f"{word} {time}" for time, word in words.items() if word)
+        found[str(row["arm"])] = {name: said[name] or "-" for name in _WORDS}
+    return found
+
+
+class _Numbers(dict[str, Interval]):
+    """The numbers of one time of a row of the verdict, as the rules of `analysis/words.py` ask for them; NaN for what is not there."""
+
+    def __init__(self, row: pd.Series, time: str) -> None:
+        self.row, self.time = row, time
+
+    def __missing__(self, name: str) -> Interval:
+        column = f"{self.time}_{name}"
+        return _interval(self.row, column if column in self.row else name)
+
+
+def answers(tables: Tables) -> dict[str, str]:
+    """A line for each question (a section of the report) that these tables answer."""
+    found = {question: answer(tables) for question, answer in _ANSWERS.items()}
+    return {question: said for question, said in found.items() if said}
+
+
+def _collapse(tables: Tables) -> str:
+    row, floor = _row(tables, "methods", arm="seq", early_stop="no"), _row(tables, "methods", arm="floor: modal answer")
+    without = _row(tables, "methods", arm="seq-no-task0", early_stop="no")
+    if row is None:
+        return ""
+    said = (
+        f"Task 0: {number(found_in(row, 'before'))} before Task 1, {number(found_in(row, 'trough'))} at its lowest in the first 150 steps, "
+    )
+    said += f"{number(found_in(row, 'final'))} at the end."
+    beside = {"always the most frequent answer": (floor, "final"), "the same Task 1 without Task 0": (without, "trough")}
+    known = [f"{name} {found_in(row, column).value:.2f}" for name, (row, column) in beside.items() if row is not None]
+    return said + (f" Floors: {', '.join(known)}." if known else "")
+
+
+def _spurious(tables: Tables) -> str:
+    said = []
+    for point, words in (("trough", "From the lowest point"), ("end", "from the end")):
+        row = _row(tables, "recovery_table", arm="seq", point=point)
+        if row is not None:
+            beside = [
+                f"{name} {found_in(row, column).value:.2f}" for name, column in _BESIDE.items() if not np.isnan(row.get(column, np.nan))
+            ]
+            said.append(f"{words}, one epoch brings back {number(found_in(row, 'recovered'))} of Task 0 ({', '.join(beside)})")
+    return f"{'; '.join(said)}." if said else ""
+
+
+_BESIDE = {"never had Task 0:": "floor", "pretrained only:": "pretrained", "shuffled answers:": "shuffled"}
+"""Controls of recovery in words, and their columns in the recovery table."""
+
+
+def _helps(tables: Tables) -> str:
+    methods = tables.get("methods")
+    if methods is None:
+        return ""
+    rows = rows_of(methods, {"early_stop": "yes"}).dropna(subset="final").sort_values("final", ascending=False)
+    kept_there = [f"{row['arm']} {number(found_in(row, 'final'))}" for _, row in rows.iterrows() if not row["arm"].endswith("-no-task0")]
+    return f"Task 0 where Task 1 is learned: {'; '.join(kept_there)}." if kept_there else ""
+
+
+def _weights(tables: Tables) -> str:
+    table = tables.get("graft_table")
+    if table is None:
+        return ""
+    early = rows_of(table, {"arm": "seq", "point": "trough"})
+    blocks = early[(early["operation"] == "back") & (early["part"] == "block")]
+    none = early[early["operation"] == "none"]
+    if blocks.empty or none.empty:
+        return ""
+    best = blocks.loc[blocks["task0"].idxmax()]
+    others = blocks["task0"].drop(best.name).max()
+    return (
+        f"Putting block {best['layer']:.0f} alone back to its weights before Task 1 brings Task 0 at its lowest from "
+        f"{none['task0'].iloc[0]:.2f} to {number(found_in(best, 'task0'))}; any other block alone at most to {others:.2f}, as much of the "
+        f"update taken back at random to {best['task0_random']:.2f}."
+    )
+
+
+def _features(tables: Tables) -> str:
+    said = []
+    early, whole = (_row(tables, "claims", arm="seq", statistic=name) for name in ("shift_early", "shift_whole"))
+    if early is not None and whole is not None:
+        ends = [number(found_in(row, "value")) for row in (early, whole)]
+        said.append(
+            f"The mean state of the last layer moves by {ends[0]} standard deviations in 150 steps, by {ends[1]} over all of Task 1."
+        )
+    verdict = _row(tables, "verdict", arm="seq")
+    if verdict is not None and not np.isnan(verdict.get("early_restored_share", np.nan)):
+        share = number(found_in(verdict, "early_restored_share"))
+        said.append(f"Taking the change common to all answers out of the logits brings back {share} of the early loss.")
+    return " ".join(said)
+
+
+_ANSWERS: dict[str, Callable[[Tables], str]] = {
+    "Does accuracy collapse?": _collapse,
+    "Is it spurious?": _spurious,
+    "Which method helps?": _helps,
+    "Where do weights move?": _weights,
+    "What do the features show?": _features,
+}
+
+
+def _row(tables: Tables, table: str, **row: str) -> pd.Series | None:
+    rows = rows_of(tables[table], row) if table in tables else pd.DataFrame()
+    return None if rows.empty else rows.iloc[0]
+
+
+def _interval(row: pd.Series, column: str) -> Interval:
+    ends = (row.get(f"{column}{end}", np.nan) for end in ("", "_low", "_high"))
+    return Interval(*(float(end) for end in ends))
