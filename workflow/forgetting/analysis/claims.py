@@ -87,6 +87,7 @@ def angles(weights: pd.DataFrame) -> Iterator[_Row]:
 
     task0, early, late = excess("pretraining", "task0"), excess("task0", "task1_early"), excess("task1_early", "task1_late")
     for name, words, pair in (
+        ("within_pretraining", "two stretches of pretraining", excess("pretraining_earlier", "pretraining")),
         ("task0_in_pretraining", "pretraining and Task 0", task0),
         ("early_in_task0", f"Task 0 and the first {EARLY_STEP} steps", early),
         ("late_in_early", f"the first {EARLY_STEP} steps and all later ones", late),
