@@ -111,7 +111,7 @@ def test_numbers_of_the_pages_are_those_of_the_tables(study: Tree) -> None:
 def test_what_was_not_run_is_said_where_it_would_stand(study: Tree, tmp_path: Path) -> None:
     repository, _ = study
     page = render(repository)[Path("docs/findings.md")]
-    assert "Task 1 without Task 0 *not run yet*" in page and "| not measured |" in page
+    assert "Task 1 without Task 0 *not run yet*" in page
     only = copy(tmp_path)
     (only / "docs/results").mkdir()
     for name in ("provenance", "methods"):
