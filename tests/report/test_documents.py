@@ -15,6 +15,7 @@ from tests.workflow.scripts import run_script
 
 from forgetting.analysis.claims import claims_table
 from forgetting.analysis.comparison import grid_table, method_table
+from forgetting.analysis.grafts import graft_table
 from forgetting.analysis.summary import gates_table, learning_rate_table, methods_table, read_paper, recovery_table, save_table
 from forgetting.analysis.verdict import theory_table
 from forgetting.errors import StudyError
@@ -51,7 +52,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     tree = tmp_path_factory.mktemp("results")
     families = {"seq": ["seq"], "freeze": ["freeze-0", "freeze-1", "freeze-2", "freeze-3"], "joint": ["joint"], "replay": ["replay-20"]}
     synthetic.write_tree(tree, (0, 1), np.array([0, 60, 150, 2000, 4000]), (0, 60, 150, 2000, 4000), families)
-    names = ("metrics", "recovery", "recovery_facts", "floors", "gates", "features", "weights", "gradients", "theory", "choice")
+    names = ("metrics", "recovery", "recovery_facts", "floors", "gates", "features", "weights", "gradients", "graft", "theory", "choice")
     given = {name: read_input(name, synthetic.files_of(tree, name)) for name in names}
     answers = [given[name] for name in ("metrics", "recovery", "recovery_facts")]
     paper = read_paper([ROOT / "resources/paper_results.yaml"])
@@ -63,6 +64,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Tree:
         "gates": gates_table(given["gates"]),
         "claims": claims_table(given["features"], given["weights"], given["gradients"]),
         "theory_table": theory_table(given["theory"]),
+        "graft_table": graft_table(given["graft"]),
         "grid_table": grid_table(given["metrics"], given["choice"], 0.9),
         "method_table": method_table(*answers, given["floors"], given["choice"], paper, 0.9),
     }
@@ -116,7 +118,10 @@ def test_what_was_not_run_is_said_where_it_would_stand(study: Tree, tmp_path: Pa
     (only / "docs/results").mkdir()
     for name in ("provenance", "methods"):
         shutil.copyfile(repository / f"docs/results/{name}.csv", only / f"docs/results/{name}.csv")
+    with (only / "docs/claims.yaml").open("a") as claims:
+        claims.write("\n- { claim: Nobody can see it., source: section 1, known_through: the paper, note: there is nothing to see }\n")
     page = render(only)[Path("docs/findings.md")]
+    assert "| Nobody can see it. | - | not measured | - | - | **not measured** |" in page
     assert "**not run yet**" in page and "| *not run yet* | | | |" in page and "Verdicts: not run yet" in page
 
 
