@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from tests.figures import synthetic_views
 
-from forgetting.figures import feature_points, features, readout
+from forgetting.figures import feature_points, features, readout, style
 
 ARMS = ["seq", "replay-20", "freeze-2", "ewc-1e-1", "joint"]
 
@@ -15,7 +15,8 @@ def frame(make, arms: list[str], seeds: int = 1) -> pd.DataFrame:
 
 
 def curves(panel) -> list[list[float]]:
-    return [list(line.get_ydata()) for line in panel.lines if line.get_marker() not in ("", "None")]
+    marked = [line for line in panel.lines if line.get_marker() not in ("", "None")]
+    return [list(line.get_ydata()) for line in marked if len(line.get_ydata())]
 
 
 def test_every_stretch_of_training_has_its_panel_and_the_one_before_all_arms_is_drawn_once() -> None:
@@ -53,4 +54,6 @@ def test_means_of_the_clouds_are_joined() -> None:
 
 def test_cka_is_of_task_0_and_a_later_checkpoint_and_the_lens_of_one() -> None:
     panels = readout.draw(frame(synthetic_views.features, ["seq"])).axes
-    assert [len(curves(panel)) for panel in panels] == [2, 4, 4]  # a: two stages; b, c: after Task 0 and control persons, too
+    assert [len(curves(panel)) for panel in panels] == [2, 3, 3]  # a: two stages; b, c: after Task 0, too
+    unknown = [[line for line in panel.lines if line.get_color() == style.CONTROL_LABEL and len(line.get_ydata())] for panel in panels]
+    assert [len(lines) for lines in unknown] == [1, 2, 2], "chance, and control persons, who have answers to read and no CKA"

@@ -46,7 +46,8 @@ _LINE = "#6E6E6E"
 
 
 def draw(graft: pd.DataFrame) -> Figure:
-    """Frame: GRAFT of seq."""
+    """Frame: GRAFT; of `seq` it is."""
+    graft = graft[graft["arm"] == "seq"]
     rows, seeds = graft[graft["metric"] == "exact_match"], graft["seed"].nunique()
     figure, axes = style.new_figure(1, 2, height=3.7, width=5.5, sharey=True)
     panels = (
@@ -61,6 +62,7 @@ def draw(graft: pd.DataFrame) -> Figure:
         panel.set_ylim(-0.03, 1.1)
     axes[0, 0].set_ylabel("Task 0 exact match")
     style.legend(figure, _handles(), columns=2)
+    style.small_print(figure, f"Means of {seeds} seeds." if seeds > 1 else "One run.")
     return figure
 
 

@@ -46,7 +46,8 @@ _FROM_BELOW, _FROM_ABOVE = style.Look("#0072B2", "o", "from below"), style.Look(
 
 
 def draw(graft: pd.DataFrame) -> Figure:
-    """Frame: GRAFT of seq."""
+    """Frame: GRAFT; of `seq` it is."""
+    graft = graft[graft["arm"] == "seq"]
     rows = graft[(graft["metric"] == "exact_match") & (graft["split"] == "task0_test")]
     seeds, blocks = graft["seed"].nunique(), int(rows.loc[rows["part"] == "block", "layer"].max())
     figure, axes = style.new_figure(2, 2, height=5.4, width=5.5)
@@ -61,6 +62,7 @@ def draw(graft: pd.DataFrame) -> Figure:
     for panel in axes[:, 0]:
         panel.set_ylabel("Task 0 exact match")
     style.legend(figure, _handles(), columns=3)
+    style.note(figure, graft)
     return figure
 
 

@@ -56,6 +56,6 @@ def draw(theory: pd.DataFrame) -> Figure:
 def own_parts(rows: pd.DataFrame) -> pd.DataFrame:
     """The own part of each layer over the spread, which is the length of the shift over its relative length. Without intervals."""
     keys = ["seed", "arm", "after", "layer"]
-    wide = rows.pivot_table(index=keys, columns="metric", values="value").reset_index()
+    wide = rows.pivot_table(index=keys, columns="metric", values="value").reset_index().dropna(subset="own_norm")
     spread = wide["shift_norm"] / wide["relative_shift_norm"]
     return wide[keys].assign(value=(wide["own_norm"] / spread).where(wide["shift_norm"] > 0, 0.0), low=float("nan"), high=float("nan"))

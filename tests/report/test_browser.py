@@ -1,0 +1,75 @@
+"""The report in a real browser, where there is one: what its first screen shows, and that it fits. A page around it asks."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.report.test_page import made, results  # noqa: F401 (a fixture)
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+ASK = """<script>addEventListener('load', () => {
+  const box = query => { const found = document.querySelector(query); return found && found.getBoundingClientRect().bottom };
+  parent.postMessage({headline: box('.headline'), words: box('.words'), gates: box('.box'),
+                      wide: document.documentElement.scrollWidth, type: parseFloat(getComputedStyle(document.body).fontSize)}, '*');
+})</script>"""
+AROUND = """<body style="margin:0"><iframe src="report.html" style="border:0;width:{width}px;height:{height}px"></iframe>
+<script>addEventListener('message', event => {{ document.body.dataset.found = JSON.stringify(event.data) }})</script>"""
+
+
+def browser(*arguments: str) -> str:
+    assert CHROMIUM
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", *arguments]
+    return subprocess.run(command, text=True, capture_output=True, timeout=120, check=True).stdout
+
+
+def on_screen(page: Path, width: int, height: int) -> dict[str, Any]:
+    """Where things end on a screen of this size, in CSS pixels."""
+    folder = page.parent / f"{width}"
+    folder.mkdir()
+    (folder / "report.html").write_text(page.read_text().replace("</body>", f"{ASK}</body>"))
+    (folder / "around.html").write_text(AROUND.format(width=width, height=height))
+    shown = browser(f"--window-size={max(width, 600)},{height}", "--dump-dom", f"file://{folder}/around.html")
+    found = re.search(r'data-found="([^"]+)"', shown)
+    assert found, shown[:500]
+    return json.loads(html.unescape(found[1]))
+
+
+@pytest.fixture
+def page(results: Path) -> Path:  # noqa: F811
+    """The page of a study of four arms of which one lost Task 0."""
+    import pandas as pd
+
+    from forgetting.analysis.summary import save_table
+
+    arms = ["seq", "replay-20", "freeze-2", "seq-lr-2e-4"]
+    rows: dict[str, Any] = {"arm": arms, "conclusion": ["Early loss spurious."] * 4, "seeds": [1] * 4, "early_checkpoint": [150] * 4}
+    for name, values in {
+        "before": [1.0] * 4,
+        "early_drop": [0.9, 0.3, 0.5, 0.8],
+        "early_recovered": [0.98] * 4,
+        "pretrained": [0.6] * 4,
+    }.items():
+        rows |= {name: values} | {f"{name}_low": [v - 0.02 for v in values], f"{name}_high": [v + 0.02 for v in values]}
+    save_table(pd.DataFrame(rows), [results / "tables" / "verdict"])
+    made(results)
+    return results / "report.html"
+
+
+def test_the_first_screen_of_a_laptop_has_the_answer_the_table_of_arms_and_the_gates(page: Path) -> None:
+    found = on_screen(page, 1280, 800)
+    assert max(found["headline"], found["words"], found["gates"]) <= 800
+    assert found["wide"] <= 1280
+
+
+def test_the_first_screen_of_a_phone_has_the_answer_and_nothing_is_wider(page: Path) -> None:
+    found = on_screen(page, 390, 844)
+    assert found["headline"] <= 844 and found["type"] >= 16
+    assert found["wide"] <= 390
