@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from forgetting.analysis.comparison import choice_table, costs, grid_table, method_table
+from forgetting.analysis.comparison import choice_table, costs, grid_table, method_table, nothing_generated
 from forgetting.analysis.summary import formatted, read_paper
 
 PAPER = Path(__file__).parents[2] / "resources/paper_results.yaml"
@@ -152,6 +152,20 @@ def test_grid_holds_every_arm_and_says_what_was_not_reached() -> None:
     names = ["Task 0 where Task 1 is at 50 %", "Task 0 at matched Task 1", "Task 0 with early stop"]
     assert formatted(found)[names].iloc[0].tolist() == ["1 of 2 seeds"] * 3, "the seed that got there is no sample of both"
     assert formatted(found)[names].iloc[2].tolist() == ["not reached"] * 3
+
+
+def test_an_arm_that_generated_nothing_usable_is_said_to_be_seq() -> None:
+    """In its row; with no old question in a batch it learns as `seq` does, and its numbers would look like a result."""
+    rows = metrics((0, 1))
+    arm = next(arm for arm in rows["arm"].unique() if arm != "seq")
+    counts = [(0, 0.0), (1, 12.0)]
+    made = pd.DataFrame([{"seed": seed, "arm": arm, "metric": "pseudo_used", "value": value} for seed, value in counts])
+    made = made.assign(split="train", kind="all", step=0).reindex(columns=rows.columns)
+    both = pd.concat([rows, made], ignore_index=True)
+    assert nothing_generated(both) == {arm: "nothing generated was usable in 1 of 2 runs: trained as seq"}
+    assert nothing_generated(rows) == {}
+    remarks = grid_table(both, CHOICE, 0.95).set_index("arm")["remark"]
+    assert remarks[arm].startswith("nothing generated") and not remarks["seq"]
 
 
 def learning(

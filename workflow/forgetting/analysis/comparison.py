@@ -58,7 +58,8 @@ def method_table(
     table = _compared(runs, values)
     table.insert(table.columns.get_loc("checkpoint"), "recovered_from", table["arm"].map(points.groupby("arm")["point"].first()))
     table = chosen[["family", "arm"]].merge(table, on="arm", how="left").merge(_published(paper), on="family", how="left")
-    table = pd.concat([table, _floor_rows(rows, recovery, floors)], ignore_index=True)
+    table = table.assign(remark=_remarks(table["arm"], rows))
+    table = pd.concat([table, _floor_rows(rows, recovery, floors).assign(remark="")], ignore_index=True)
     return table.assign(**{name: table[name].round().astype("Int64") for name in ("trained_parameters", "stored_bytes")})  # every digit
 
 
@@ -72,7 +73,22 @@ def grid_table(metrics: pd.DataFrame, choice: pd.DataFrame, matched_accuracy: fl
     runs = _accuracies(metrics[metrics["arm"].isin(choice["arm"])], matched_accuracy)
     places = ["halfway", "matched", "stopped", "halfway_gain", "matched_gain", "common", "common_gain"]
     table = _compared(runs, ["steps", "learned", "trough", *places, "final", "task1_final"])
-    return choice[["family", "arm", "chosen"]].merge(table, on="arm", how="left")
+    return choice[["family", "arm", "chosen"]].merge(table, on="arm", how="left").assign(remark=_remarks(choice["arm"], metrics))
+
+
+def nothing_generated(metrics: pd.DataFrame) -> dict[str, str]:
+    """By arm, in words, in how many runs an arm that replays what the model generates had nothing to replay."""
+    used = metrics[(metrics["split"] == "train") & (metrics["metric"] == "pseudo_used")].groupby(["arm", "seed"])["value"].last()
+    found = {}
+    for arm, values in used.groupby("arm"):
+        none = int((values == 0).sum())
+        if none:
+            found[str(arm)] = f"nothing generated was usable in {none} of {len(values)} runs: trained as seq"
+    return found
+
+
+def _remarks(arms: pd.Series, metrics: pd.DataFrame) -> pd.Series:
+    return arms.map(nothing_generated(metrics)).fillna("")
 
 
 def costs(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.analysis.comparison import nothing_generated
 from forgetting.figures import style
 from forgetting.intervals import wilson
 from forgetting.statistics import PROPORTION, over_seeds
@@ -69,11 +70,12 @@ def draw(metrics: pd.DataFrame, paper: dict[str, Any]) -> Figure:
     _finish(panel)
     reference = style.line_handle("reference, first task", "#222222", marker="D", markerfacecolor="none", markersize=7, linestyle="none")
     style.legend(figure, [*style.arm_handles(arms, linestyle="none"), reference], columns=4)
+    silent = "".join(f" {style.arm_look(arm).label}: {text}." for arm, text in nothing_generated(metrics).items())
     counts = " to ".join(f"{count:,.0f}" for count in sorted({generated.min(), generated.max()}))
     style.small_print(
         figure,
         f"{counts} examples generated a run. {_intervals(seeds)} Reference: {published['generated']:,} examples, {published['source']} "
-        f"({published['reliability']}); another model and data.",
+        f"({published['reliability']}); another model and data.{silent}",
     )
     return figure
 
