@@ -54,7 +54,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
 
 def jobs(output: str) -> list[str]:
     """Rules of the jobs that were run, or would be in a dry run."""
-    return re.findall(r"^(?:(?:local)?rule|job \d+:) (\w+)", output, re.M)
+    return re.findall(r"^(?:(?:local)?rule|\d\d:\d\d:\d\d  start ) (\w+)", output, re.M)
 
 
 def draw_again(clone: Path, *arguments: str, env: dict[str, str] | None = None) -> None:

@@ -31,7 +31,7 @@ VIEWS = ("landscape", "weights", "features", "positions", "common_shift", "gradi
 VIEWS_OF_FREEZE = {f"view_{view}(0, freeze-1)" for view in VIEWS}
 OF_OTHERS = {"fig_recovery", "fig_learning_rate", "fig_graft", "fig_edits"}
 """Figures that show no viewed arm but `seq`, if any."""
-TABLES_OF_FREEZE = {"table_verdict", "table_methods", "table_claims", "table_graft_table", "table_theory_table"}
+TABLES_OF_FREEZE = {"table_verdict", "table_methods", "table_claims", "table_graft_table", "table_recovery_path", "table_theory_table"}
 SHOW_FREEZE = FIGURES - OF_OTHERS | TABLES_OF_FREEZE | SHOWN
 AFTER_FREEZE = {"recovery(0, freeze-1)", *VIEWS_OF_FREEZE, *SHOW_FREEZE}
 TRAIN_FREEZE = {"task1(0, freeze-1)"}
@@ -92,7 +92,10 @@ EDITS = {
     f"{LIBRARY}/methods/ewc/__init__.py": set(),
     f"{LIBRARY}/training/loop.py": training(0) | FIGURES | TABLES | SHOWN,
     f"{LIBRARY}/intervals.py": {"make_data(0)"} | training(0) | FIGURES | TABLES | SHOWN,
-    f"{LIBRARY}/statistics.py": {"view_common_shift(0, seq)", "view_common_shift(0, freeze-1)"} | FIGURES | TABLES | SHOWN,
+    f"{LIBRARY}/statistics.py": {f"view_{view}(0, {arm})" for view in ("common_shift", "graft") for arm in ("seq", "freeze-1")}
+    | FIGURES
+    | TABLES
+    | SHOWN,
     f"{LIBRARY}/tables.py": set(),
     f"{LIBRARY}/pipeline/command.py": set(),
     f"{LIBRARY}/failures.py": set(),
