@@ -134,4 +134,4 @@ def test_significant_digits() -> None:
 
 
 def test_the_documents_show_these_figures() -> None:
-    assert shown_figures(ROOT) == {"performance", "recovery", "learning_rate", "method_comparison"}
+    assert shown_figures(ROOT) == {"performance", "recovery", "learning_rate", "method_comparison", "graft", "edits"}
