@@ -88,7 +88,8 @@ def nothing_generated(metrics: pd.DataFrame) -> dict[str, str]:
 
 
 def _remarks(arms: pd.Series, metrics: pd.DataFrame) -> pd.Series:
-    return arms.map(nothing_generated(metrics)).fillna("")
+    said = nothing_generated(metrics)
+    return pd.Series([said.get(arm, "") for arm in arms], arms.index)
 
 
 def costs(metrics: pd.DataFrame) -> pd.DataFrame:
