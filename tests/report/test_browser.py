@@ -10,8 +10,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from tests.report.test_page import made, results  # noqa: F401 (a fixture)
+
+from forgetting.analysis.summary import save_table
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
@@ -45,10 +48,6 @@ def on_screen(page: Path, width: int, height: int) -> dict[str, Any]:
 @pytest.fixture
 def page(results: Path) -> Path:  # noqa: F811
     """The page of a study of four arms of which one lost Task 0."""
-    import pandas as pd
-
-    from forgetting.analysis.summary import save_table
-
     arms = ["seq", "replay-20", "freeze-2", "seq-lr-2e-4"]
     rows: dict[str, Any] = {"arm": arms, "conclusion": ["Early loss spurious."] * 4, "seeds": [1] * 4, "early_checkpoint": [150] * 4}
     for name, values in {

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.analysis.words import TIMES, explained, kept, loss, nature, standing
+from forgetting.data.points import EARLY_STEP
 from forgetting.intervals import Interval
 from forgetting.report.readings import Found, Tables, found_in, rows_of
 
@@ -91,10 +92,8 @@ def _collapse(tables: Tables) -> str:
     without = _row(tables, "methods", arm="seq-no-task0", early_stop="no")
     if row is None:
         return ""
-    said = (
-        f"Task 0: {number(found_in(row, 'before'))} before Task 1, {number(found_in(row, 'trough'))} at its lowest in the first 150 steps, "
-    )
-    said += f"{number(found_in(row, 'final'))} at the end."
+    before, trough, final = (number(found_in(row, name)) for name in ("before", "trough", "final"))
+    said = f"Task 0: {before} before Task 1, {trough} at its lowest in the first {EARLY_STEP} steps, {final} at the end."
     beside = {"always the most frequent answer": (floor, "final"), "the same Task 1 without Task 0": (without, "trough")}
     known = [f"{name} {found_in(row, column).value:.2f}" for name, (row, column) in beside.items() if row is not None]
     return said + (f" Floors: {', '.join(known)}." if known else "")
@@ -136,10 +135,11 @@ def _weights(tables: Tables) -> str:
         return ""
     best = blocks.loc[blocks["task0"].idxmax()]
     others = blocks["task0"].drop(best.name).max()
+    beside = "" if np.isnan(others) else f"any other block alone at most to {others:.2f}, "
     return (
         f"Putting block {best['layer']:.0f} alone back to its weights before Task 1 brings Task 0 at its lowest from "
-        f"{none['task0'].iloc[0]:.2f} to {number(found_in(best, 'task0'))}; any other block alone at most to {others:.2f}, as much of the "
-        f"update taken back at random to {best['task0_random']:.2f}."
+        f"{none['task0'].iloc[0]:.2f} to {number(found_in(best, 'task0'))}; {beside}as much of the update taken back at random to "
+        f"{best['task0_random']:.2f}."
     )
 
 
@@ -147,10 +147,9 @@ def _features(tables: Tables) -> str:
     said = []
     early, whole = (_row(tables, "claims", arm="seq", statistic=name) for name in ("shift_early", "shift_whole"))
     if early is not None and whole is not None:
-        ends = [number(found_in(row, "value")) for row in (early, whole)]
-        said.append(
-            f"The mean state of the last layer moves by {ends[0]} standard deviations in 150 steps, by {ends[1]} over all of Task 1."
-        )
+        first, last = (number(found_in(row, "value")) for row in (early, whole))
+        moved = f"The mean state of the last layer moves by {first} standard deviations in {EARLY_STEP} steps"
+        said.append(f"{moved}, by {last} over all of Task 1.")
     verdict = _row(tables, "verdict", arm="seq")
     if verdict is not None and not np.isnan(verdict.get("early_restored_share", np.nan)):
         share = number(found_in(verdict, "early_restored_share"))
