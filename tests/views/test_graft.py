@@ -13,7 +13,7 @@ from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
 from forgetting.schemas.graft import GRAFT
 from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import Point
-from forgetting.views.graft import edited, graft, with_part_of, with_random_weights_of
+from forgetting.views.graft import edited, graft, leading_terms, with_part_of, with_random_weights_of
 from forgetting.views.parts import cells, several_parts, single_parts
 
 CPU = torch.device("cpu")
@@ -108,11 +108,12 @@ def test_an_edit_takes_a_planted_direction_away_and_its_control_as_much_of_somet
             new += left * right
             strong += float((left * right).square().sum())
         after[name] = new + little[name]
-    made, taken = edited(before, after, anatomy.components, 1, anatomy, None)
+    terms = leading_terms(before, after, anatomy.components, anatomy)
+    made, taken = edited(after, terms, 1, seed=None)
     assert taken == pytest.approx(strong, rel=0.01)
     for name, noise in little.items():
         assert (made[name] - before[name]).norm() < 1.5 * noise.norm(), name
-    control, of_control = edited(before, after, anatomy.components, 1, anatomy, seed=5)
+    control, of_control = edited(after, terms, 1, seed=5)
     length = sum(float((control[name] - after[name]).double().square().sum()) for name in little)
     assert of_control == pytest.approx(taken) and length == pytest.approx(taken, rel=1e-4)
     assert all((control[name] - before[name]).norm() > 0.9 * (after[name] - before[name]).norm() for name in little)

@@ -31,7 +31,7 @@ from forgetting.views.parts import ATTENTION, SEVERAL, Part, cells, matrices, se
 from forgetting.views.shared_prefix import answer_scorer
 
 SPLITS = ("task0_test", "task1")
-MOST_UNITS = 60
+MOST_UNITS = 40
 """Of each split, evenly spaced: they are asked some 100 times at each point."""
 SHIFTED = ("none", "back", "forward")
 """Operations of which the common share is measured, too."""
@@ -108,22 +108,38 @@ def random_term(shape: torch.Size, values: Tensor, generator: torch.Generator) -
     return left * values.cpu() @ right.T
 
 
-def edited(
-    before: Weights, after: Weights, components: Iterable[str], rank: int, anatomy: Anatomy, seed: int | None
-) -> tuple[Weights, float]:
-    """`after` without the leading `rank` directions of its update in these matrices of every block, and the squared length taken away;
-    with a `seed`, random directions of the same length are taken away in their place."""
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
-    made, taken = dict(after), 0.0
+class LeadingTerm(NamedTuple):
+    """Of one matrix (out, in) of a parameter: where its weights are in it (out, in), and singular vectors and values of its update."""
+
+    parameter: str
+    where: Tensor
+    left: Tensor
+    singular: Tensor
+    right: Tensor
+
+
+def leading_terms(before: Weights, after: Weights, components: Iterable[str], anatomy: Anatomy) -> list[LeadingTerm]:
+    """The leading directions of the update of each of these matrices of every block, as many as the largest of RANKS."""
+    terms = []
     for name, values in after.items():
         places = matrices(name, values, anatomy) if values.ndim == 2 else {}
         for where in (index.to(values.device) for component, index in places.items() if component in components):
-            left, singular, right = leading_term((values - before[name]).reshape(-1)[where], rank)
-            term = left * singular @ right.T if generator is None else random_term(where.shape, singular, generator)
-            new = made[name].clone()
-            new.view(-1)[where] -= term.to(new)
-            made[name] = new
-            taken += float(singular.square().sum())
+            terms.append(LeadingTerm(name, where, *leading_term((values - before[name]).reshape(-1)[where], max(RANKS))))
+    return terms
+
+
+def edited(after: Weights, terms: Iterable[LeadingTerm], rank: int, seed: int | None) -> tuple[Weights, float]:
+    """`after` without the first `rank` directions of these terms, and the squared length taken away; with a `seed`, random directions of
+    the same length are taken away in their place."""
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    made, taken = dict(after), 0.0
+    for name, where, left, singular, right in terms:
+        kept = singular[:rank]
+        term = left[:, :rank] * kept @ right[:, :rank].T if generator is None else random_term(where.shape, kept, generator)
+        new = made[name].clone()
+        new.view(-1)[where] -= term.to(new)
+        made[name] = new
+        taken += float(kept.square().sum())
     return made, taken
 
 
@@ -142,10 +158,11 @@ def operations(before: Weights, after: Weights, anatomy: Anatomy, seed: int) -> 
         random = with_random_weights_of(after, before, share, seed * 1000 + number)
         yield Operated("back_random", part.name, part.layer, NOTHING, share, random)
     matrices_of = {"attention": ATTENTION, "blocks": frozenset(anatomy.components)}
-    for (name, components), rank in product(matrices_of.items(), RANKS):
-        for operation, random_seed in (("edit", None), ("edit_random", seed * 1000 + rank)):
-            weights, taken = edited(before, after, components, rank, anatomy, random_seed)
-            yield Operated(operation, name, SEVERAL, rank, taken / total, weights)
+    for name, components in matrices_of.items():
+        terms = leading_terms(before, after, components, anatomy)
+        for rank, control in product(RANKS, (False, True)):
+            weights, taken = edited(after, terms, rank, seed * 1000 + rank if control else None)
+            yield Operated("edit_random" if control else "edit", name, SEVERAL, rank, taken / total, weights)
     for share in STEPS_BACK:
         between = {name: torch.lerp(values, before[name], share) for name, values in after.items()}
         yield Operated("interpolation", "all", SEVERAL, share, share**2, between)
