@@ -63,6 +63,8 @@ PROBED = ("seq", "replay-20", "freeze-2", *(arm for arm in RATES if arm != "seq"
 STEPS = np.array([*range(0, 50, 5), *range(50, 200, 10), *range(200, 4001, 200)])
 EPOCHS = (0, 0.125, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 4.0, 5.0)
 STEPS_PER_EPOCH = 56
+BEFORE_TASK1 = {"pretrained": (0,), "random": (0,), "pretraining": (1000, 2000, 3000), "task0": (6, 14)}
+"""What the controls recover from: start and checkpoints."""
 UNITS = {"task0_train": 15, "task0_val": 10, "task0_test": 40, "task1": 40, "control": 20}
 
 
@@ -88,6 +90,8 @@ def recovered_accuracy(start: str, arm: str, checkpoint: int, epochs: float) -> 
     begin, best, rate = {
         "pretrained": (0.0, 0.88, 3.0),
         "random": (0.0, 0.03, 1.0),
+        "pretraining": (0.0, min(0.88, 0.0003 * checkpoint), 2.0),
+        "task0": (min(0.9, 0.02 * checkpoint), 0.95, 3.5),
         "shuffled": (0.12, 0.25, 2.0),
         "task1": (
             float(task0_accuracy(arm, np.array(checkpoint))),
@@ -150,7 +154,7 @@ class World:
         evaluations = []
         for start, checkpoints in starts.items():
             for checkpoint in checkpoints:
-                long = start != "task1" or 0 < checkpoint <= 150 or checkpoint >= 2600
+                long = start not in ("task1", "pretraining", "task0") or 0 < checkpoint <= 150 or checkpoint >= 2600
                 epochs_seen = [value for value in EPOCHS if value <= 1] if short or not long else EPOCHS
                 for epochs in (0,) if short and checkpoint == 0 else epochs_seen:
                     level = float(np.clip(recovered_accuracy(start, arm, checkpoint, epochs) + offset * min(1, epochs), 0, 1))
@@ -242,7 +246,7 @@ def write_tree(
         for arm, stop in stops(folder).items():
             if arm in probes and stop not in set(probes[arm]["checkpoint"]):
                 probes[arm] = pd.concat([probes[arm], world.recovery(arm, {"task1": (stop,)}, short=arm not in PROBED)])
-        probes["controls"] = world.recovery("controls", {"pretrained": (0,), "random": (0,)})
+        probes["controls"] = world.recovery("controls", BEFORE_TASK1)
         for arm, facts in probes.items():
             write_table(facts, folder / f"recovery/{arm}/facts.parquet", RECOVERY_FACTS)
             write_table(

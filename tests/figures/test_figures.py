@@ -15,6 +15,7 @@ from scipy import stats
 from tests.figures import synthetic
 from tests.figures.layout import misplaced
 from tests.figures.synthetic import files_of
+from tests.study import merged
 
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import freeze_depth, method_comparison, style
@@ -137,6 +138,22 @@ def test_families_differ_in_marker_and_colour() -> None:
     assert len({look[:2] for look in grid}) == len({look.label for look in grid}) == len(grid)
     assert style.arm_order(reversed(list(arms.values())))[0] == "seq"
     assert style.arm_order(["ewc-1e1", "ewc-1e-2", "replay-ratio-5", "replay-50"]) == ["replay-50", "replay-ratio-5", "ewc-1e-2", "ewc-1e1"]
+
+
+def contrast_with_white(color: str) -> float:
+    """Of WCAG 2.2, from relative luminance."""
+    parts = np.array(to_rgb(color))
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return 1.05 / (float(linear @ (0.2126, 0.7152, 0.0722)) + 0.05)
+
+
+def test_every_arm_stands_out_from_paper() -> None:
+    """At least 3:1, what WCAG asks of graphics."""
+    assert contrast_with_white("#000000") == pytest.approx(21)
+    arms = merged()["methods"]
+    looks = [*style.CONTROLS.values(), *map(style.arm_look, arms)]
+    assert len(looks) > 60
+    assert {look.label: look.color for look in looks if contrast_with_white(look.color) < 3} == {}
 
 
 def test_arms_that_never_learned_are_marked_and_have_no_matched_point(tree: Path) -> None:

@@ -116,7 +116,7 @@ def _shares(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> Non
             panel.hlines(y, found["low"], found["high"], color=look.color, linewidth=0.9)
             panel.plot(found["value"], [y], color=look.color, linestyle="none", **share.mark)
     for end in (0, 1):
-        panel.axvline(end, color="#999999", linewidth=0.8, zorder=0)
+        panel.axvline(end, color="#8C8C8C", linewidth=0.8, zorder=0)
 
 
 def _moves(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:

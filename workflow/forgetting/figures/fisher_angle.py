@@ -47,14 +47,14 @@ _LOOKS = {
     "embedding": style.Look("#000000", "*", "embedding"),
     "output_embedding": style.Look("#5A5A5A", "X", "output embedding"),
     "query": style.Look("#0072B2", "o", "query"),
-    "key": style.Look("#56B4E9", "s", "key"),
+    "key": style.Look("#1D98DD", "s", "key"),
     "value": style.Look("#009E73", "^", "value"),
-    "attention_output": style.Look("#E69F00", "D", "attention output"),
-    "mlp_gate": style.Look("#F0E442", "<", "MLP gate"),
+    "attention_output": style.Look("#B87A00", "D", "attention output"),
+    "mlp_gate": style.Look("#8F8700", "<", "MLP gate"),
     "mlp_input": style.Look("#CC79A7", "v", "MLP input"),
     "mlp_output": style.Look("#D55E00", "P", "MLP output"),
 }
-_FITS = {False: ("without the embeddings", "-", "#444444"), True: ("all matrices", (0, (4, 2)), "#999999")}
+_FITS = {False: ("without the embeddings", "-", "#444444"), True: ("all matrices", (0, (4, 2)), "#8C8C8C")}
 
 
 def draw(weights: pd.DataFrame, fisher: pd.DataFrame) -> Figure:

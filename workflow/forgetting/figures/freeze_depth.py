@@ -46,12 +46,12 @@ SHOWS = {
     "options": {"matched_accuracy": "task1.early_stop_accuracy"},
 }
 
-_TROUGH = style.Look("#7FD9B8", "v", WORDS[TROUGH])
+_TROUGH = style.Look("#B87A00", "v", WORDS[TROUGH])
 _STOPPED = style.Look("#009E73", "D", "with early stop")
 _END = style.Look("#00402F", "s", "end of the run")
 _RECOVERED = {
     "matched": style.Look("#0072B2", "P", "early stop, then one recovery epoch"),
-    "end": style.Look("#56B4E9", "X", "end, then one recovery epoch"),
+    "end": style.Look("#1D98DD", "X", "end, then one recovery epoch"),
 }
 _SHIFTS = {"trough": -0.09, "stopped": 0.0, "end": 0.09, "recovered": 0.18}
 _RELEASED_SHIFT = 0.33

@@ -41,7 +41,7 @@ SHOWS = {
 _SINGLE = {"embedding": "o", "block": "o", "norms": "o", "output_embedding": "o", "attention": "^", "mlp": "s"}
 _OPEN = ("attention", "mlp")
 _OFFSET = {"attention": -0.24, "mlp": 0.24}
-_BACK, _RANDOM, _FORWARD = "#0072B2", "#9A9A9A", "#D55E00"
+_BACK, _RANDOM, _FORWARD = "#0072B2", "#8C8C8C", "#D55E00"
 _FROM_BELOW, _FROM_ABOVE = style.Look("#0072B2", "o", "from below"), style.Look("#009E73", "v", "from above")
 
 

@@ -44,7 +44,7 @@ SHOWS = {
     },
 }
 
-_PALE, _MIDDLE, _DARK = "#D78CBD", "#A64D8A", "#4A1140"
+_PALE, _MIDDLE, _DARK = "#C4689F", "#A64D8A", "#4A1140"
 _TROUGH = style.Look(_MIDDLE, "v", f"trough (first {EARLY_STEP} steps)")
 _MATCHED = style.Look(_DARK, "D", "where Task 1 is learned")
 _BEFORE = style.Look("#8C8C8C", "o", "before Task 1")

@@ -41,7 +41,7 @@ SHOWS = {
 _MIXES = {
     "replay": style.Look("#0072B2", "s", "replay: as many stored questions added to each batch"),
     "replay-half": style.Look("#2F5BC4", "8", "replay: half of each batch of the usual size"),
-    "replay-ratio": style.Look("#2BA5B5", "D", "replay: batches from both tasks, by size"),
+    "replay-ratio": style.Look("#258E9C", "D", "replay: batches from both tasks, by size"),
 }
 _PANELS = (("trough", f"lowest, steps 1-{EARLY_STEP}"), ("matched", "where Task 1 reaches {:g} %"), ("final", "end of the run"))
 

@@ -56,7 +56,7 @@ class Look(NamedTuple):
 
 CONTROLS = {
     "pretrained": Look("#1A1A1A", "P", "pretrained only"),
-    "random": Look("#A6A6A6", "X", "random weights"),
+    "random": Look("#919191", "X", "random weights"),
     "shuffled": Look("#6E6E6E", "*", "shuffled answers"),
     "control": Look(CONTROL_LABEL, ".", "control persons"),
     "modal_answer": Look(MODAL_ANSWER, "", "modal answer"),
@@ -82,7 +82,7 @@ def arm_look(arm: str) -> Look:
     """Colour, marker and legend text of an arm, from its name alone (so that they are the same in every figure)."""
     if never_had_task0(arm):
         base = arm_look(arm.removesuffix(NO_TASK0))
-        return Look("#767676" if base.color == SEQUENTIAL.lower() else "#ABABAB", base.marker, f"{base.label}, never had Task 0")
+        return Look("#6B6B6B" if base.color == SEQUENTIAL.lower() else "#929292", base.marker, f"{base.label}, never had Task 0")
     name = arm_family(arm)
     if name is None:
         return Look("#7A6A2F", "D", arm)

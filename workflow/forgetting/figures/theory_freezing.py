@@ -63,7 +63,7 @@ def draw(theory: pd.DataFrame) -> Figure:
         panel.axhline(1, **_ONE)
         panel.set_ylim(0, None)
         panel.set_xlim(-1.5, max(depths) + 0.5)
-        panel.set_xticks(depths, [{-1: "", 0: "emb."}.get(depth, str(depth)) for depth in depths])
+        panel.set_xticks(depths, [{-1: "none", 0: "emb."}.get(depth, str(depth)) for depth in depths])
     axes[0, 1].set_xlabel("frozen bottom layers")
     style.legend(figure, [*style.arm_handles(arms, linestyle="none"), style.line_handle(_PREDICTED.label, _PREDICTED.color)], columns=3)
     style.note(figure, rows)

@@ -61,7 +61,7 @@ _COMPONENTS = {
     "mlp_output": "MLP out",
 }
 _COLORS = "RdBu_r"
-_FROZEN: dict[str, Any] = {"facecolor": "#E3E3E3", "edgecolor": "#B5B5B5", "hatch": "////", "linewidth": 0.0}
+_FROZEN: dict[str, Any] = {"facecolor": "#E3E3E3", "edgecolor": "#8C8C8C", "hatch": "////", "linewidth": 0.0}
 
 
 def draw(weights: pd.DataFrame) -> Figure:

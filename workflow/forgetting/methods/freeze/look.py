@@ -5,7 +5,7 @@ import math
 from forgetting.config.names import Family
 
 _TELLS = {"layers": 1}
-_GREENS = [(0.0, "#B5EBD6"), (0.27, "#5FCFA5"), (0.43, "#0FA374"), (0.54, "#00704F"), (0.63, "#004A35"), (1.0, "#00140E")]
+_GREENS = [(0.0, "#0FA676"), (0.27, "#0D8B63"), (0.43, "#0A6E4F"), (0.54, "#08533B"), (0.63, "#053C2A"), (1.0, "#021811")]
 
 
 def _by_depth(layers: float) -> float:
@@ -27,7 +27,7 @@ FAMILIES = [
         "freeze-as-released",
         r"freeze-as-released-(\d+)",
         "d",
-        ["#C3DB7A", "#86A63B", "#4B6316"],
+        ["#7F9B2A", "#5A6F28", "#32420F"],
         r"freeze \1, as released",
         _by_depth,
         _TELLS,
@@ -37,7 +37,7 @@ FAMILIES = [
         "freeze-layers",
         r"freeze-layers-(\d+)",
         "H",
-        ["#A9C4BB", "#2F4A42"],
+        ["#6B9A8A", "#37574D"],
         r"freeze \1, not embedding",
         _by_depth,
         _TELLS,

@@ -13,7 +13,7 @@ FAMILIES = [
         tells={"warmup_steps": 1},
         order=90,
     ),
-    Family("seq-carried-state", "seq-carried-state", (3, 1, 180.0), ["#FF8C7A"] * 2, "seq, optimizer of Task 0", order=91),
+    Family("seq-carried-state", "seq-carried-state", (3, 1, 180.0), ["#FF5439"] * 2, "seq, optimizer of Task 0", order=91),
     Family(
         "seq-batch",
         r"seq-batch-(\d+)",
@@ -27,7 +27,7 @@ FAMILIES = [
         "seq-lr",
         f"seq-lr-{POWER}",
         "D",
-        ["#E3A8CB", "#A64D8A", "#4A1140"],
+        ["#D170A9", "#9E4984", "#6B185C"],
         r"seq, rate \1",
         logarithmic(1e-5, 1e-2),
         tells={"learning_rate": 1},
