@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def dependencies(*files: str | Path) -> list[Path]:
         found.add(file)
         queue.extend(_imported(file))
     return sorted(file for file in found if file.is_relative_to(LIBRARY))
+
+
+def content_digest(*files: Path) -> str:
+    """SHA-256 of the contents of these files, in order."""
+    whole = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
 
 
 def _passed_over() -> set[Path]:

@@ -13,6 +13,10 @@ import pyarrow.parquet as pq
 
 from forgetting.errors import StudyError
 
+MADE_BY: dict[str, str] = {}
+"""What the job that runs is known by (`pipeline/command.py`). It is written into every table, so that a report can tell which are of
+other code or another config than there is now."""
+
 
 class TableError(StudyError):
     """A table that is missing, truncated or of another shape; the message names the file."""
@@ -81,7 +85,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, schema: pa.Schema) -> Non
     expected, given = set(schema.names), set(frame.columns)
     if expected != given:
         raise TableError(f"{path}: missing columns {sorted(expected - given)}, extra columns {sorted(given - expected)}")
-    table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
+    table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False).replace_schema_metadata(MADE_BY)
     with atomic(path) as part:
         pq.write_table(table, part, compression="zstd")
 

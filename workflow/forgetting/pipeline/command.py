@@ -6,13 +6,15 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from forgetting.dependencies import content_digest, dependencies
 from forgetting.errors import StudyError
 from forgetting.failures import explain
+from forgetting.tables import MADE_BY
 
 
 class JobClass(Protocol):
@@ -43,6 +45,7 @@ def run_command(main: Callable[[], None]) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         print(*sys.argv, flush=True)
+        MADE_BY.update(made_by(sys.argv))
         main()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except (StudyError, OSError) as error:
@@ -51,6 +54,15 @@ def run_command(main: Callable[[], None]) -> None:
         if (message := explain(error)) is None:
             raise
         sys.exit(f"error: {message}")
+
+
+def made_by(command: Sequence[str]) -> dict[str, str]:
+    """What a job's script and config are now, from its command; nothing for a script without a config of its own."""
+    if "--config" not in command[:-1]:
+        return {}
+    script, config = Path(command[0]).resolve(), Path(command[command.index("--config") + 1])
+    code = content_digest(script, *dependencies(script))
+    return {"script": script.name, "code": code, "config": str(config), "config_content": content_digest(config)}
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

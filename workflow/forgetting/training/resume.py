@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from forgetting.config.jobs.base import Job
-from forgetting.dependencies import dependencies
+from forgetting.dependencies import content_digest, dependencies
 from forgetting.tables import atomic, writing
 
 STATE = "state.pt"
@@ -26,11 +26,8 @@ STATE = "state.pt"
 def digest(job: Job, inputs: Sequence[Path], code: Sequence[Path]) -> str:
     """What a saved state must have been made with to be resumed, by content: the job's whole config, its input files, and the part of the
     library that these modules depend on."""
-    whole = hashlib.sha256(json.dumps(job.model_dump(mode="json"), sort_keys=True).encode())
-    for path in [*dependencies(*code), *inputs]:
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
+    config = json.dumps(job.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(f"{config}{content_digest(*dependencies(*code), *inputs)}".encode()).hexdigest()
 
 
 class Scratch:
