@@ -11,6 +11,7 @@ from tests.conftest import RESOURCES
 
 from forgetting.config.biography import PRETRAINED_GROUPS
 from forgetting.data.items import Items
+from forgetting.errors import StudyError
 from forgetting.scenarios.biography.batches import BiographyBatches
 from forgetting.scenarios.biography.questions import read_questions
 from forgetting.scenarios.biography.rendering import Renderer, read_templates
@@ -63,7 +64,13 @@ def biography_batches(tiny_data: Path):
         templates, questions = read_templates(RESOURCES / "templates"), read_questions(RESOURCES / "questions.yaml")
         renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
         units = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
-        config = sections.pretrain(steps=10, batch_size=4, sequence_length=128, optimizer=sections.optimizer(learning_rate=1e-3), **options)
+        config = sections.pretrain(
+            steps=10,
+            batch_size=4,
+            sequence_length=options.pop("sequence_length", 128),
+            optimizer=sections.optimizer(learning_rate=1e-3),
+            **options,
+        )
         return BiographyBatches(config, sections.data(), renderer, units, Biographies.load(tiny_data / "biographies.arrow").rows, 0, end)
 
     return make
@@ -85,6 +92,20 @@ def test_document_rows_are_whole_biographies(biography_batches, tiny_data: Path,
             assert (batch.row == row).sum() == ids.index(0)  # every token but the first, the end token included
             seen.add(name)
     assert len(seen) == 24
+
+
+def test_a_fresh_biography_longer_than_every_stored_one_is_not_cut(biography_batches) -> None:
+    """The length at which stored and first epochs fit, and a later one does not."""
+    batches = biography_batches(fresh=True)
+    longest = [int(batches._epoch_rows(epoch).lengths.max()) for epoch in range(60)]
+    enough = max(longest[0], int(batches.fixed.lengths.max()))
+    first = next(epoch for epoch, length in enumerate(longest) if length > enough)
+    shorter = biography_batches(fresh=True, sequence_length=enough)
+    steps = batches.rows_per_epoch // 4
+    for step in range(first * steps):
+        assert shorter.batch(step).ids.shape[1] <= enough
+    with pytest.raises(StudyError, match=f"sequence_length {enough} would cut biographies, which have up to {longest[first]} tokens"):
+        shorter.batch(first * steps)
 
 
 def test_fresh_epochs_differ_and_fixed_ones_do_not(biography_batches) -> None:

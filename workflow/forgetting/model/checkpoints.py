@@ -21,7 +21,7 @@ from forgetting.config.sections import CheckpointPrecision, Model
 from forgetting.errors import CheckpointError
 from forgetting.model.anatomy import scratch_config
 from forgetting.model.devices import lease_device
-from forgetting.model.manifest import check_sizes, withdraw_manifest, write_manifest
+from forgetting.model.manifest import check_sizes, own_files, withdraw_manifest, write_manifest
 from forgetting.tables import atomic, writing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -85,7 +85,7 @@ def publish(source: Path, target: Path) -> None:
     The source stays, so a job that dies while it finishes can finish again. Where the file system has no hard links, files are copied.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for file in sorted(source.iterdir(), key=lambda path: path.name == WEIGHTS):
+    for file in sorted(own_files(source), key=lambda path: path.name == WEIGHTS):
         with atomic(target / file.name) as part:
             try:
                 os.link(file, part)

@@ -100,7 +100,12 @@ def _wrong_sizes(folder: Path, files: Files) -> Iterator[str]:
 
 
 def _describe(folder: Path) -> Files:
-    return {path.name: {"sha256": _sha256(path), "size": path.stat().st_size} for path in sorted(folder.iterdir())}
+    return {path.name: {"sha256": _sha256(path), "size": path.stat().st_size} for path in own_files(folder)}
+
+
+def own_files(folder: Path) -> list[Path]:
+    """The files of a checkpoint, by name. Hidden ones (.DS_Store, .nfs of a network file system, an editor's) are none of ours."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def _sha256(path: Path) -> str:

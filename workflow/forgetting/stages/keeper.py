@@ -11,9 +11,7 @@ from transformers import PreTrainedModel
 from forgetting.config.sections import CheckpointPrecision
 from forgetting.data.points import MATCHED
 from forgetting.model.checkpoints import CHECKPOINTS, publish, publish_all, save_checkpoint
-from forgetting.model.manifest import withdraw_manifest, write_manifest
-
-_STEPS = "step-??????"
+from forgetting.model.manifest import step_folders, withdraw_manifest, write_manifest
 
 
 def step_name(step: int) -> str:
@@ -30,7 +28,7 @@ def publish_end(model: PreTrainedModel, kept: Path, output: Path) -> None:
     """Publish the checkpoints below `kept`, if any, as `output/checkpoints`, save the trained model as `output/model`, and list all."""
     withdraw_manifest(output)
     shutil.rmtree(output / CHECKPOINTS, ignore_errors=True)  # another config may have left other steps there
-    names = [folder.name for folder in sorted(kept.glob(_STEPS))]
+    names = [folder.name for folder in step_folders(kept).values()]
     for name in names:
         publish(kept / name, output / CHECKPOINTS / name)
     save_checkpoint(model, output / "model")
@@ -54,13 +52,14 @@ class Keeper:
 
     def match(self, model: PreTrainedModel, step: int, learned: bool) -> None:
         """Save the weights of the first step at which Task 1 was `learned`. Called at every evaluation."""
-        name = step_name(step)
+        folder = self.learned / step_name(step)
         # A killed job may have left this step's, from a stretch that is now trained again, and on a GPU not quite alike.
-        shutil.rmtree(self.learned / name, ignore_errors=True)
-        if learned and not any(folder.name < name for folder in self.learned.glob(_STEPS)):
-            save_checkpoint(model, self.learned / name, self.precision)
+        shutil.rmtree(folder, ignore_errors=True)
+        if learned and min(step_folders(self.learned), default=step) >= step:
+            save_checkpoint(model, folder, self.precision)
 
     def publish(self, output: Path) -> None:
         """Publish all that was kept as the checkpoints of the job `output`. Where Task 1 was never learned, `matched` is the end."""
-        matched = min(self.learned.glob(_STEPS), default=self.checkpoints / step_name(max(self.steps)))
-        publish_all({folder.name: folder for folder in self.checkpoints.iterdir()} | {MATCHED: matched}, output)
+        kept, learned = step_folders(self.checkpoints), step_folders(self.learned)
+        matched = learned[min(learned)] if learned else kept[max(self.steps)]
+        publish_all({folder.name: folder for folder in kept.values()} | {MATCHED: matched}, output)

@@ -208,7 +208,7 @@ class Prober:
             output / "metrics.parquet",
             RECOVERY,
         )
-        publish_all({folder.name: folder for folder in self.kept.glob("*-*")}, output)
+        publish_all({folder.name: folder for folder in self.kept.glob("*-*") if folder.is_dir()}, output)
         self.scratch.remove()
 
     def _costs(self, probes: list[Probe]) -> pd.DataFrame:

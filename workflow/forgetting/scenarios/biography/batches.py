@@ -29,9 +29,7 @@ class BiographyBatches(Batches):
         self.end_token = end_token
         self._epoch_rows = lru_cache(maxsize=2)(self._render)
         rows = len(persons) if config.fresh else len(fixed)
-        longest = int(fixed.lengths.max())
-        if config.packing == "document" and longest > config.sequence_length:
-            raise StudyError(f"pretrain.sequence_length {config.sequence_length} would cut biographies, which have up to {longest} tokens")
+        self._refuse_to_cut(fixed)
         if config.packing == "stream":
             rows = max(1, int(self._epoch_rows(0).offsets[-1]) // config.sequence_length)
         self.rows_per_epoch = rows
@@ -48,7 +46,17 @@ class BiographyBatches(Batches):
         templates = generator.integers(0, TEMPLATES_PER_ATTRIBUTE, (len(self.persons), len(ATTRIBUTES)))
         order = sentence_orders(len(self.persons), self.data.permute, generator)
         persons = generator.permutation(self.persons)
-        return self.renderer.biographies(persons, templates, order, self.data.full_name)[0]
+        rendered = self.renderer.biographies(persons, templates, order, self.data.full_name)[0]
+        self._refuse_to_cut(rendered)
+        return rendered
+
+    def _refuse_to_cut(self, biographies: Ragged) -> None:
+        """Biographies that are rendered anew may be longer than the longest stored one."""
+        longest = int(biographies.lengths.max())
+        if self.config.packing == "document" and longest > self.config.sequence_length:
+            raise StudyError(
+                f"pretrain.sequence_length {self.config.sequence_length} would cut biographies, which have up to {longest} tokens"
+            )
 
     def batch(self, step: int) -> Batch:
         index = np.arange(step * self.config.batch_size, (step + 1) * self.config.batch_size)
@@ -58,7 +66,7 @@ class BiographyBatches(Batches):
         return self._stream(epochs, numbers)
 
     def _documents(self, sources: list[Ragged], numbers: np.ndarray) -> Batch:
-        rows = Ragged.from_arrays([source[number][: self.config.sequence_length] for source, number in zip(sources, numbers, strict=True)])
+        rows = Ragged.from_arrays([source[number] for source, number in zip(sources, numbers, strict=True)])
         return text_batch(rows, np.arange(len(rows)))
 
     def _stream(self, epochs: np.ndarray, numbers: np.ndarray) -> Batch:
