@@ -49,6 +49,7 @@ def shared(smoke_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return clone / PRETRAINED
 
 
+@pytest.mark.long
 def test_two_processes_end_like_one(smoke_clone: Path, shared: Path) -> None:
     one, two = (load_weights(folder / "model") for folder in (smoke_clone / PRETRAINED, shared))
     assert any(not torch.equal(one[name], two[name]) for name in one), "sums are added in another order"
@@ -60,6 +61,7 @@ def test_two_processes_end_like_one(smoke_clone: Path, shared: Path) -> None:
         assert len(values) and values == pytest.approx(others, rel=tolerance, abs=tolerance), metric
 
 
+@pytest.mark.long
 def test_another_number_of_gpus_makes_nothing_run_again(smoke_clone: Path) -> None:
     plan = snakemake("-n", f"{PRETRAINED}/metrics.parquet", *SMOKE, *TWO_GPUS, cwd=smoke_clone).stdout
     assert "Nothing to be done" in plan, plan[-2000:]
@@ -82,6 +84,7 @@ def start(shared: Path, folder: Path, script_file: str = "workflow/scripts/pretr
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True)
 
 
+@pytest.mark.long
 def test_a_terminated_job_of_two_processes_resumes_to_the_same_weights(shared: Path, tmp_path: Path) -> None:
     job = start(shared, tmp_path)
     deadline = time.monotonic() + SECONDS
@@ -137,6 +140,7 @@ run_command(main)
 """
 
 
+@pytest.mark.long
 def test_one_process_that_fails_ends_the_job_with_its_message(tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(FAILING)
     command = [sys.executable, "-m", "forgetting.pipeline.launch", "2", str(tmp_path / "failing.py")]

@@ -51,6 +51,7 @@ def killed(run: Path, data: Path, start: Path, scratch: Path, output: Path, numb
         return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime - before
 
 
+@pytest.mark.long
 def test_a_killed_job_ends_like_one_that_was_left_alone(tiny_model, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     start, config = tmp_path / "start", tmp_path / "config.json"
     save_checkpoint(tiny_model, start)

@@ -55,6 +55,7 @@ def test_a_script_by_hand_uses_no_more_threads_than_cores() -> None:
     assert "threads 1" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_run_looks_at_waiting_jobs_only_when_one_has_ended(tmp_path: Path) -> None:
     """And not again and again each second, more often with every job."""
     clone = clone_to(tmp_path / "clone")

@@ -70,6 +70,7 @@ def test_data_on_a_full_disk(disk: tuple[Path, Mount], tmp_path: Path, monkeypat
     assert (folder / "data" / "card.md").exists()
 
 
+@pytest.mark.long
 def test_training_on_a_full_disk(
     disk: tuple[Path, Mount], tiny_data: Path, tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +130,7 @@ def test_read_only_results_stop_snakemake(disk: tuple[Path, Mount], tmp_path: Pa
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_job_of_snakemake_on_a_full_disk(disk: tuple[Path, Mount], tmp_path: Path) -> None:
     """What its user sees: the log of the job, on the disk that is full, still has the message; the same command then completes."""

@@ -213,6 +213,7 @@ def test_touching_everything(smoke_clone: Path) -> None:
             os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
+@pytest.mark.long
 def test_a_fresh_clone_with_copied_results(smoke_clone: Path, tmp_path: Path) -> None:
     """The recipes of docs/what-reruns.md, even where time stamps are lost."""
     clone = clone_to(tmp_path / "clone")
@@ -227,6 +228,7 @@ def test_a_fresh_clone_with_copied_results(smoke_clone: Path, tmp_path: Path) ->
         assert "pretrain(0)" in planned(clone), "with records, a real change is never hidden"
 
 
+@pytest.mark.long
 def test_deleted_weights(smoke_clone: Path) -> None:
     """As `clean_checkpoints` deletes them. Nothing runs for its own sake; when something behind them must run, their arm is trained
     again. While the manifest is there, its weights count as there, and the job that misses them says so (tests/model/test_manifest.py)."""

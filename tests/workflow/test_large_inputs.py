@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
 from snakemake.settings.types import DAGSettings
 from tests.study import ROOT, snakemake
 
@@ -23,6 +24,7 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_a_touch_reruns_nothing_and_a_change_does(tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")

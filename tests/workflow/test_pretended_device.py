@@ -65,6 +65,7 @@ def test_methods(tiny_setting: Setting, pretended: PretendedDevice, entry: dict[
     assert len(history.losses) == 3
 
 
+@pytest.mark.long
 def test_stages(smoke_clone: Path, tmp_path: Path, pretended: PretendedDevice) -> None:
     results = smoke_clone / "results" / "smoke" / "seed0"
     with pretended:
@@ -77,6 +78,7 @@ def test_stages(smoke_clone: Path, tmp_path: Path, pretended: PretendedDevice) -
     assert all((tmp_path / stage / "metrics.parquet").is_file() for stage in ("pretrain", "task0", "recovery"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("view", "config", "inputs", "outputs"),
     [

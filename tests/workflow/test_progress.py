@@ -20,6 +20,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return clone_to(tmp_path_factory.mktemp("progress") / "clone")
 
 
+@pytest.mark.long
 def test_the_script_tells_how_far_a_study_is(clone: Path) -> None:
     """From the config that Snakemake writes before anything else."""
     command = [sys.executable, "workflow/scripts/status.py", "results/smoke"]
@@ -33,6 +34,7 @@ def test_the_script_tells_how_far_a_study_is(clone: Path) -> None:
     assert row[1:5] == ["0", "0", "0", "5"], "the arms of the smoke study"
 
 
+@pytest.mark.long
 def test_a_job_is_told_in_one_line_when_it_starts_and_one_when_it_is_done(clone: Path) -> None:
     """A dry run, and the complete log, say more. The jobs that write configs are not told at all."""
     planned = snakemake("-n", JOB, *SMOKE, cwd=clone).stdout

@@ -52,6 +52,7 @@ def imports_tiny_of(folder: Path) -> str:
     return subprocess.run(command, cwd="/", text=True, capture_output=True).stdout.strip()
 
 
+@pytest.mark.long
 def test_an_environment_without_pip_is_made_again(clone: Path) -> None:
     """As `python -m venv` leaves it on a machine without ensurepip, or when it was interrupted."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", clone / ".venv"], check=True)
@@ -64,6 +65,7 @@ def test_an_environment_without_pip_is_made_again(clone: Path) -> None:
     assert next((clone / ".venv").glob("installed-*")).stat().st_mtime_ns == mark
 
 
+@pytest.mark.long
 def test_a_copied_clone_gets_an_environment_of_its_own(clone: Path, tmp_path: Path) -> None:
     assert set_up(clone).returncode == 0
     copy = tmp_path / "copy"

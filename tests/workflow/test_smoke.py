@@ -98,6 +98,7 @@ def test_failed_gate_stops_before_task1(smoke_clone: Path) -> None:
     assert "pretrain.steps" in done.stdout, "the message says what to change"
 
 
+@pytest.mark.long
 def test_truncated_input_is_named(smoke_clone: Path) -> None:
     table = smoke_clone / "results/smoke/seed0/views/seq/landscape.parquet"
     whole = table.read_bytes()

@@ -31,6 +31,7 @@ def locales() -> dict[str, dict[str, str]]:
     return {"C": {"LC_ALL": "C"}, "ascii": ASCII} | ({"comma": {"LC_ALL": comma[0], "LC_NUMERIC": comma[0]}} if comma else {})
 
 
+@pytest.mark.long
 @pytest.mark.smoke
 def test_a_folder_with_spaces_and_other_locales(smoke_clone: Path, tmp_path: Path) -> None:
     """A finished study, moved there, has nothing to do; its data, a config and a figure are made again, alike."""
@@ -110,6 +111,7 @@ def test_an_attempt_would_be_noticed(source: str, offline: Offline) -> None:
     assert offline.attempts.read_text()
 
 
+@pytest.mark.long
 def test_jobs_touch_no_network(offline: Offline, tiny_data: Path, tiny_model: Any, tmp_path: Path) -> None:
     """Data, training, a figure; nothing but the code itself keeps them from calling home."""
     config = smoke_config(tmp_path)
