@@ -23,13 +23,14 @@ class JobClass(Protocol):
     def load(self, path: Path, /) -> object: ...
 
 
-def run_stage(description: str | None, job: JobClass, stage: Callable[..., None], **paths: str) -> None:
-    """The command line of a stage: `--config`, a file that `job.load` reads, and a flag for each of `paths` (with its help);
-    `stage(job, *paths)` gets them in order."""
+def run_stage(description: str | None, job: JobClass, stage: Callable[..., None], **paths: str | list[str]) -> None:
+    """The command line of a stage: `--config`, a file that `job.load` reads, and a flag for each of `paths` (with its help, in a list where
+    it takes several paths); `stage(job, *paths)` gets them in order."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", type=Path, required=True, help="config.json of the job")
     for name, text in paths.items():
-        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+        several = isinstance(text, list)
+        parser.add_argument(f"--{name}", type=Path, required=True, nargs="+" if several else None, help=text[0] if several else text)
     given = vars(parser.parse_args())
     run_command(lambda: stage(job.load(given["config"]), *(given[name] for name in paths)))
 
@@ -57,10 +58,11 @@ def run_command(main: Callable[[], None]) -> None:
 
 
 def made_by(command: Sequence[str]) -> dict[str, str]:
-    """What a job's script and config are now, from its command; nothing for a script without a config of its own."""
-    if "--config" not in command[:-1]:
+    """What a job's script and config are now, from its command; nothing for a script without a config file of its own. A config that is
+    piped in can be read once, and is left for the script."""
+    if "--config" not in command[:-1] or not (config := Path(command[command.index("--config") + 1])).is_file():
         return {}
-    script, config = Path(command[0]).resolve(), Path(command[command.index("--config") + 1])
+    script = Path(command[0]).resolve()
     code = content_digest(script, *dependencies(script))
     return {"script": script.name, "code": code, "config": str(config), "config_content": content_digest(config)}
 
