@@ -29,8 +29,8 @@ def run_stage(description: str | None, job: JobClass, stage: Callable[..., None]
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", type=Path, required=True, help="config.json of the job")
     for name, text in paths.items():
-        several = isinstance(text, list)
-        parser.add_argument(f"--{name}", type=Path, required=True, nargs="+" if several else None, help=text[0] if several else text)
+        several = {"nargs": "+", "help": text[0]} if isinstance(text, list) else {"help": text}
+        parser.add_argument(f"--{name}", type=Path, required=True, **several)
     given = vars(parser.parse_args())
     run_command(lambda: stage(job.load(given["config"]), *(given[name] for name in paths)))
 
