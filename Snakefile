@@ -22,7 +22,7 @@ report: "workflow/report/workflow.rst"
 
 
 wildcard_constraints:
-    arm=one_of(STUDY.every_arm),
+    arm=one_of([*STUDY.every_arm, ALONE]),
     weight="[^/]+",
 
 
@@ -42,6 +42,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/recovery.smk"
+include: "workflow/rules/sequence.smk"
 include: "workflow/rules/views.smk"
 include: "workflow/rules/comparison.smk"
 include: "workflow/rules/figures.smk"
@@ -77,6 +78,12 @@ rule methods:
         gate_files(),
         figure_files("methods"),
         table_files("methods"),
+
+
+rule sequence:
+    """Every arm through all tasks (config/sequence.yaml): what is left of each, what recovery brings back, and a report of its own."""
+    input:
+        sequence_files,
 
 
 rule gates:

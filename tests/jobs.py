@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from forgetting.config.jobs.data import DataJob
+from forgetting.config.jobs.finetune import FinetuneJob
 from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.config.jobs.task0 import LamolTask0Job, Task0Job
-from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.jobs.views.answers import AnswersJob
 from forgetting.config.jobs.views.gradients import GradientsJob
 from forgetting.config.jobs.views.landscape import LandscapeJob
@@ -29,9 +29,9 @@ def task0(config: Task0, **said: Any) -> Task0Job:
     return Task0Job(task0=config, **_RUN | _MEASURED | said)
 
 
-def task1(config: Task1, method: dict[str, Any] | None = None, **said: Any) -> Task1Job:
+def task1(config: Task1, method: dict[str, Any] | None = None, **said: Any) -> FinetuneJob:
     given = {"arm": "seq", "method": method or {"method": "seq"}, "every_checkpoint": True, "checkpoint_precision": "float32"}
-    return Task1Job(task1=config, **_RUN | _MEASURED | given | said)
+    return FinetuneJob(task1=config, **_RUN | _MEASURED | given | said)
 
 
 def recovery(**said: Any) -> RecoveryJob:

@@ -27,7 +27,7 @@ def loaded(program: str) -> set[Path]:
     return {path for line in done.stdout.split() if (path := Path(line)).stat().st_size}
 
 
-@pytest.mark.parametrize("script", ["data", "task1", "view_features"])
+@pytest.mark.parametrize("script", ["data", "finetune", "view_features"])
 def test_everything_that_a_script_loads_is_found_or_passed_over(script: str) -> None:
     found = loaded(f"import runpy; runpy.run_path({str(SCRIPTS / f'{script}.py')!r})")
     assert found
@@ -40,7 +40,7 @@ def test_modules_that_decide_nothing_load_only_one_another() -> None:
     assert found == {LIBRARY / name for name in DECIDES_NOTHING}
 
 
-@pytest.mark.parametrize("script", ["pretrain", "task0", "task0_lamol", "task1", "task_vector", "recovery", "recovery_controls"])
+@pytest.mark.parametrize("script", ["pretrain", "task0", "task0_lamol", "finetune", "task_vector", "recovery", "recovery_controls"])
 def test_what_trains_depends_on_nothing_that_looks_at_results(script: str) -> None:
     rooms = {path.relative_to(LIBRARY).parts[0] for path in dependencies(SCRIPTS / f"{script}.py") if path.stat().st_size}
     assert not rooms & {"views", "analysis", "figures", "report", "pipeline", "statistics.py", "subspaces.py"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from tests.figures.synthetic_sequence import write_sequence
 from tests.figures.synthetic_views import CHECKPOINTS, SCALE, write_views
 
 from forgetting.config.biography import ATTRIBUTES
@@ -237,6 +238,7 @@ def write_tree(
         world, folder = World(seed), root / f"seed{seed}"
         write_table(floors(seed), folder / "data/floors.parquet", METRICS)
         write_views(folder / "views", seed)
+        write_sequence(folder, seed)
         for arm in dict.fromkeys([*ARMS, *RATES, *compared]):
             facts = world.task1(arm, checkpoint_grid(steps, checkpoints) if arm.startswith("task-vector") else steps)
             write_table(facts, folder / f"task1/{arm}/facts.parquet", FACTS)
@@ -262,7 +264,7 @@ def write_tree(
 
 def files_of(root: Path, name: str, seeds: str = "*") -> list[str]:
     """The files of an input of figures and tables in a tree that `write_tree` wrote."""
-    pattern = input_of(name).files.format(seed=seeds, arm="*")
+    pattern = input_of(name).files.format(seed=seeds, task="task[1-9]", arm="*")
     if pattern.startswith("resources/"):
         return [str(REPOSITORY / pattern)]
     return [str(path) for path in sorted(root.glob(pattern))]

@@ -89,7 +89,7 @@ def test_the_batch_fisher_of_the_arm_is_the_released_one(tiny_setting: Setting) 
             total += gradient**2
     scale = sum(float(each.sum()) for each in expected) / sum(each.numel() for each in expected)
     for (name, _), each in zip(model.named_parameters(), expected, strict=True):
-        torch.testing.assert_close(method.fisher[name], each / scale, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(method.terms[0].fisher[name], each / scale, rtol=1e-3, atol=1e-4)
 
 
 def gradient_order(setting: Setting, count: int):

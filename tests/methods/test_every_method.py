@@ -14,7 +14,7 @@ import torch
 from tests import jobs, sections
 from tests.conftest import TINY_GROUPS
 
-from forgetting.config.jobs.task1 import Task1Job
+from forgetting.config.jobs.finetune import FinetuneJob
 from forgetting.config.knobs import Arm, knobs_of, parse_arm
 from forgetting.config.names import method_names
 from forgetting.config.sections import Optimizer
@@ -27,9 +27,10 @@ from forgetting.methods.lamol.pseudo import examples_of
 from forgetting.model.checkpoints import build_model, load_checkpoint, load_weights, save_checkpoint
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, load_tokenizer
 from forgetting.schemas.metrics import METRICS
-from forgetting.stages import measurements, task1
+from forgetting.stages import finetune as stage
+from forgetting.stages import measurements
+from forgetting.stages.finetune import finetune
 from forgetting.stages.task0 import finetune_task0
-from forgetting.stages.task1 import finetune_task1
 from forgetting.tables import read_table
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
@@ -121,7 +122,7 @@ def moved_by(tiny_data: Path, theta_star: Path) -> Any:
 
     def moved(entry: dict[str, Any], folder: Path) -> torch.Tensor:
         run = jobs.task1(config, entry, arm="tiny", every_checkpoint=False)
-        finetune_task1(run, tiny_data, theta_star, folder / "scratch", folder / "out")
+        finetune(run, tiny_data, [theta_star], folder / "scratch", folder / "out")
         end = load_weights(folder / "out/checkpoints/step-000020")
         return torch.cat([(end[name] - start[name]).flatten() for name in sorted(start)]).double()
 
@@ -157,7 +158,7 @@ def test_seq_itself_would_fail_that_test(moved_by: Any, moved_by_seq: torch.Tens
     assert torch.equal(moved_by({"method": "seq", "length": 1.0}, tmp_path), moved_by_seq)
 
 
-def run_of(setting: Setting, entry: dict[str, Any], steps: int) -> Task1Job:
+def run_of(setting: Setting, entry: dict[str, Any], steps: int) -> FinetuneJob:
     config = setting.training.model_copy(update={"steps": steps, "early_stop_accuracy": 1.0})
     return jobs.task1(config, entry, arm="tiny")
 
@@ -168,7 +169,7 @@ def test_a_terminated_run_ends_as_an_undisturbed_one(
 ) -> None:
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     run = run_of(tiny_setting, entry, 12)
-    finetune_task1(run, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "whole")
+    finetune(run, tiny_data, [tmp_path / "start"], tmp_path / "scratch", tmp_path / "whole")
     measure = measurements.evaluate_facts
 
     def terminate_at_the_second_evaluation(*arguments: Any) -> dict[str, torch.Tensor]:
@@ -180,10 +181,10 @@ def test_a_terminated_run_ends_as_an_undisturbed_one(
     calls: list[int] = []
     monkeypatch.setattr(measurements, "evaluate_facts", terminate_at_the_second_evaluation)
     with pytest.raises(SystemExit) as ended:
-        finetune_task1(run, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "resumed")
+        finetune(run, tiny_data, [tmp_path / "start"], tmp_path / "scratch", tmp_path / "resumed")
     assert ended.value.code == 128 + signal.SIGTERM
     assert not (tmp_path / "resumed").exists()
-    finetune_task1(run, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "resumed")
+    finetune(run, tiny_data, [tmp_path / "start"], tmp_path / "scratch", tmp_path / "resumed")
     for name in ("step-000012", "step-000005", "matched"):
         whole, resumed = (load_weights(tmp_path / folder / "checkpoints" / name) for folder in ("whole", "resumed"))
         assert all(torch.equal(whole[key], resumed[key]) for key in whole)
@@ -201,10 +202,10 @@ def test_what_a_job_gives_its_method_has_no_held_out_question(
             given.append(setting)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(task1, "build_method", lambda arm: Keep())
+    monkeypatch.setattr(stage, "build_method", lambda arm: Keep())
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     with pytest.raises(KeyboardInterrupt):
-        finetune_task1(run_of(tiny_setting, ARMS["seq"], 5), tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "out")
+        finetune(run_of(tiny_setting, ARMS["seq"], 5), tiny_data, [tmp_path / "start"], tmp_path / "scratch", tmp_path / "out")
     (setting,) = given
     assert set(setting.task0_train.split) == {"task0_train"}
     assert set(setting.task1.questions.split) == {"task1"}
@@ -215,18 +216,18 @@ def test_an_arm_with_a_rate_of_its_own_gives_it_to_its_method(
     tiny_setting: Setting, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[float] = []
-    real = task1.build_method
+    real = stage.build_method
 
     def spied(arm: Arm) -> Any:
         method = real(arm)
         monkeypatch.setattr(method, "before_task", lambda setting: (given.append(setting.training.optimizer.learning_rate), quit()))
         return method
 
-    monkeypatch.setattr(task1, "build_method", spied)
+    monkeypatch.setattr(stage, "build_method", spied)
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     run = run_of(tiny_setting, {"method": "seq", "learning_rate": 3e-3}, 5)
     with pytest.raises(SystemExit):
-        finetune_task1(run, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "out")
+        finetune(run, tiny_data, [tmp_path / "start"], tmp_path / "scratch", tmp_path / "out")
     assert given == [3e-3]
 
 

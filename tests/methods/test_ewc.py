@@ -95,10 +95,10 @@ def test_a_larger_penalty_keeps_the_weights_that_matter_closer(setting: Setting)
     for penalty in (0.0, 1.0, 1e4):
         method = ewc(penalty)
         after = trained(setting, method, steps=30)
-        matter = {name: each >= torch.quantile(each, 0.9) for name, each in method.fisher.items() if each.ndim == 2}
+        matter = {name: each >= torch.quantile(each, 0.9) for name, each in method.terms[0].fisher.items() if each.ndim == 2}
         distance = {name: (after[name] - start[name]).square() for name in matter}
         important.append(sum(float(distance[name][rows].sum()) for name, rows in matter.items()))
-        moved.append(sum(float((each * (after[name] - start[name]).square()).sum()) for name, each in method.fisher.items()))
+        moved.append(sum(float((each * (after[name] - start[name]).square()).sum()) for name, each in method.terms[0].fisher.items()))
     assert moved[0] > moved[1] > 10 * moved[2]
     assert important[2] < 0.5 * important[0]
 
@@ -114,7 +114,7 @@ def test_only_task0_train_is_read_before_the_task(setting: Setting) -> None:
         assert set(chosen.split) == {"task0_train"}
         assert method.prepared_rows == len(chosen) == min(questions, len(setting.task0_train))
         assert method.after_task() == {"fisher_mean": fisher_mean(expected)}
-        assert all(torch.equal(each, expected[name] / fisher_mean(expected)) for name, each in method.fisher.items())
+        assert all(torch.equal(each, expected[name] / fisher_mean(expected)) for name, each in method.terms[0].fisher.items())
 
 
 def test_the_penalty_is_not_part_of_the_fisher_and_preparing_again_gives_the_same(setting: Setting) -> None:
@@ -122,7 +122,7 @@ def test_the_penalty_is_not_part_of_the_fisher_and_preparing_again_gives_the_sam
     method, other = ewc(1e6), ewc(0.0)
     for each in (method, method, other):
         each.before_task(setting)
-    assert all(torch.equal(value, other.fisher[name]) for name, value in method.fisher.items())
+    assert all(torch.equal(value, other.terms[0].fisher[name]) for name, value in method.terms[0].fisher.items())
 
 
 def test_what_is_kept_is_one_fisher_and_one_copy_that_does_not_follow_the_model(setting: Setting) -> None:
@@ -130,5 +130,5 @@ def test_what_is_kept_is_one_fisher_and_one_copy_that_does_not_follow_the_model(
     method = ewc(1.0)
     trained(setting, method)
     assert method.stored_bytes == 2 * 4 * sum(parameter.numel() for parameter in setting.model.parameters())
-    assert all(torch.equal(value, start[name]) for name, value in method.anchor.items())
-    assert not any(value.requires_grad for kept in (method.anchor, method.fisher) for value in kept.values())
+    assert all(torch.equal(value, start[name]) for name, value in method.terms[0].anchor.items())
+    assert not any(value.requires_grad for kept in (method.terms[0].anchor, method.terms[0].fisher) for value in kept.values())

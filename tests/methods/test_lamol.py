@@ -15,13 +15,14 @@ from forgetting.data.items import Items
 from forgetting.methods.base import Setting, build_method
 from forgetting.methods.lamol import Knobs
 from forgetting.methods.lamol import method as lamol
+from forgetting.methods.lamol.language import LanguageBatches
 from forgetting.methods.lamol.method import count_right
 from forgetting.methods.lamol.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
 from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
 from forgetting.scenarios.biography.people import held_out_names
 from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, end_token, load_tokenizer
 from forgetting.schemas.people import PEOPLE
-from forgetting.stages.task0_lamol import LanguageBatches, finetune_task0_lamol
+from forgetting.stages.task0_lamol import finetune_task0_lamol
 from forgetting.tables import read_table
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train

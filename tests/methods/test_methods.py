@@ -15,7 +15,7 @@ import torch
 from tests import jobs, sections
 from tests.study import ROOT
 
-from forgetting.config.jobs.task1 import Task1Job
+from forgetting.config.jobs.finetune import FinetuneJob
 from forgetting.config.knobs import Arm, knobs_of
 from forgetting.config.names import METHODS, method_names
 from forgetting.data.items import Items
@@ -28,7 +28,7 @@ from forgetting.methods.replay.method import question_bytes, stored_units
 from forgetting.methods.seq import Knobs as Sequential
 from forgetting.model.checkpoints import load_checkpoint, load_weights, save_checkpoint
 from forgetting.schemas.metrics import METRICS
-from forgetting.stages.task1 import finetune_task1
+from forgetting.stages.finetune import finetune
 from forgetting.tables import read_table
 from forgetting.training.loop import Plan, freeze, train
 from forgetting.training.optimizer import build_optimizer
@@ -175,7 +175,7 @@ def test_a_freeze_that_freezes_nothing_is_seq_bit_for_bit(tiny_setting: Setting)
     assert all(torch.equal(plain[name], nothing[name]) for name in plain)
 
 
-def run_of(setting: Setting, steps: int, threshold: float = 0.99, every: bool = True) -> Task1Job:
+def run_of(setting: Setting, steps: int, threshold: float = 0.99, every: bool = True) -> FinetuneJob:
     config = setting.training.model_copy(update={"steps": steps, "early_stop_accuracy": threshold})
     return jobs.task1(config, every_checkpoint=every)
 
@@ -190,11 +190,11 @@ def test_a_task1_job_writes_its_checkpoints_and_an_early_stop_is_a_prefix(
     tiny_setting: Setting, start: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     """The early-stopped arm equals a run that really ends there."""
-    finetune_task1(run_of(tiny_setting, 80, threshold=0.02), tiny_data, start, tmp_path / "scratch", tmp_path / "whole")
+    finetune(run_of(tiny_setting, 80, threshold=0.02), tiny_data, [start], tmp_path / "scratch", tmp_path / "whole")
     metrics = read_table(tmp_path / "whole" / "metrics.parquet", METRICS)
     stopped = int(metrics.loc[metrics["metric"] == "early_stop_step", "value"].item())
     assert 0 < stopped < 80
-    finetune_task1(run_of(tiny_setting, stopped, threshold=1.0), tiny_data, start, tmp_path / "scratch", tmp_path / "short")
+    finetune(run_of(tiny_setting, stopped, threshold=1.0), tiny_data, [start], tmp_path / "scratch", tmp_path / "short")
     early, ended = (load_weights(tmp_path / name) for name in ("whole/checkpoints/matched", f"short/checkpoints/step-{stopped:06d}"))
     assert all(torch.equal(early[name], ended[name]) for name in early)
     assert {folder.name for folder in (tmp_path / "whole" / "checkpoints").iterdir()} == {
@@ -210,7 +210,7 @@ def test_a_task1_job_writes_its_checkpoints_and_an_early_stop_is_a_prefix(
 def test_an_early_stop_that_is_never_reached_is_recorded_as_such(
     tiny_setting: Setting, start: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    finetune_task1(run_of(tiny_setting, 6, threshold=1.0), tiny_data, start, tmp_path / "scratch", tmp_path / "out")
+    finetune(run_of(tiny_setting, 6, threshold=1.0), tiny_data, [start], tmp_path / "scratch", tmp_path / "out")
     metrics = read_table(tmp_path / "out" / "metrics.parquet", METRICS)
     assert np.isnan(metrics.loc[metrics["metric"] == "early_stop_step", "value"].item())
     matched, end = (load_weights(tmp_path / "out" / "checkpoints" / name) for name in ("matched", "step-000006"))
@@ -221,14 +221,14 @@ def test_an_arm_without_curve_or_view_keeps_three_checkpoints_and_the_same_measu
     tiny_setting: Setting, start: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
     for every in (True, False):
-        finetune_task1(run_of(tiny_setting, 160, every=every), tiny_data, start, tmp_path / "scratch", tmp_path / str(every))
+        finetune(run_of(tiny_setting, 160, every=every), tiny_data, [start], tmp_path / "scratch", tmp_path / str(every))
     assert {folder.name for folder in (tmp_path / "False" / "checkpoints").iterdir()} == {"step-000150", "step-000160", "matched"}
     assert (tmp_path / "False" / "facts.parquet").read_bytes() == (tmp_path / "True" / "facts.parquet").read_bytes()
 
 
 def test_the_cost_of_a_run_is_recorded(start: Path, tiny_setting: Setting, tiny_data: Path, tmp_path: Path) -> None:
     run = run_of(tiny_setting, 10).model_copy(update={"method": {"method": "replay", "share": 0.5, "mix": "batch"}})
-    finetune_task1(run, tiny_data, start, tmp_path / "scratch", tmp_path / "out")
+    finetune(run, tiny_data, [start], tmp_path / "scratch", tmp_path / "out")
     rows = read_table(tmp_path / "out" / "metrics.parquet", METRICS).set_index("metric")["value"]
     assert rows["trained_rows"] == 10 * 16
     assert rows["prepared_rows"] == 0

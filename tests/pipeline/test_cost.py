@@ -86,7 +86,7 @@ def test_forecast_of_the_laptop_is_that_of_a_measured_study() -> None:
 
 
 def test_each_attempt_asks_for_more() -> None:
-    size = Sizes(load_study(merged("paper.yaml"))).of("task1", "seq")
+    size = Sizes(load_study(merged("paper.yaml"))).of("finetune", "seq")
     assert size.minutes(1) * 3 == size.minutes(3) > size.minutes(2)
 
 
@@ -95,7 +95,7 @@ def test_each_attempt_asks_for_more() -> None:
     [
         ("pretrain", "pretrain", {"steps": 160_000}, ("seconds",)),
         ("pretrain", "model", {"layers": 24}, ("seconds", "memory", "disk")),
-        ("task1", "task1", {"steps": 250_000}, ("seconds", "disk")),
+        ("finetune", "task1", {"steps": 250_000}, ("seconds", "disk")),
         ("recovery", "recovery", {"epochs": [0.25, 0.5, 1.0, 50.0]}, ("seconds", "memory")),
         ("view_landscape", "views", {"landscape": {"axes": "orthogonal", "grid": 81, "margin": 0.3, "questions": 6000}}, ("seconds",)),
         ("view_positions", "evaluation", {"units_per_split": 20_000}, ("seconds",)),

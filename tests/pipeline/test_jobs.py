@@ -27,11 +27,11 @@ def test_jobs_are_those_of_the_plan(overlay: str, target: Target) -> None:
     jobs = jobs_of(study, [target])
     assert {root + job.made for job in jobs} <= outputs
     # As many jobs of every kind, with the several rules of Task 1 and recovery as one.
-    computing = re.compile(r"^(make_data|pretrain|task0|task0_lamol|task1|task_vector|recovery|recovery_controls|view_\w+) +(\d+)$")
+    computing = re.compile(r"^(make_data|pretrain|task0|task0_lamol|finetune|task_vector|recovery|recovery_controls|view_\w+) +(\d+)$")
     counts: Counter[str] = Counter()
     for line in plan.partition("Job stats:")[2].partition("\ntotal")[0].splitlines():
         rule, _, count = line.partition(" ")
-        rule = re.sub(r"^(task1|recovery)_(?!controls).*", r"\1", rule)
+        rule = re.sub(r"^(finetune|recovery)_(?!controls).*", r"\1", rule)
         if computing.match(f"{rule} {count.strip()}"):
             counts[rule] += int(count)
     assert Counter(job.rule for job in jobs) == counts

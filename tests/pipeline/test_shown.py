@@ -36,12 +36,23 @@ def test_files_and_options_by_hand() -> None:
     assert option_flags(study, CATALOGUE["table_recovery_table"]) == f"--early-steps {steps}"
 
 
+def test_files_of_a_sequence_are_those_of_every_task() -> None:
+    study = load_study(merged("sequence.yaml"))
+    files = input_files(study, CATALOGUE["fig_sequence_steps"])
+    assert len(files["sequence_metrics"]) == 5 * len(study.arms) and files["sequence"] == [
+        "results/sequence/seed0/sequence/answers.parquet"
+    ]
+    assert files["alone"] == [f"results/sequence/seed0/task{number}/alone/metrics.parquet" for number in (2, 3, 4, 5)]
+
+
 def test_what_a_study_has_nothing_for_is_not_there() -> None:
     study = load_study(merged())
-    assert set(CATALOGUE) - set(shown_in(study, CATALOGUE)) == {"fig_blank_names"}
+    sequence = {rule for rule, shown in CATALOGUE.items() if shown.target == "sequence"}
+    assert sequence and set(CATALOGUE) - set(shown_in(study, CATALOGUE)) == {"fig_blank_names"} | sequence
+    assert sequence <= set(shown_in(load_study(merged("sequence.yaml")), CATALOGUE))
     whole = merged()
     whole["recovery"]["control_arms"] = []
     whole["comparison"]["families"] = {"seq": ["seq"]}
     gone = {"fig_blank_names", "table_recovery_controls"}
-    gone |= {f"fig_{name}" for name in ("freeze_depth", "replay_share", "task_vector", "pseudo_examples")}
+    gone |= sequence | {f"fig_{name}" for name in ("freeze_depth", "replay_share", "task_vector", "pseudo_examples")}
     assert set(CATALOGUE) - set(shown_in(load_study(whole), CATALOGUE)) == gone

@@ -32,7 +32,7 @@ def expect_right_places(lines: list[str]) -> None:
         else:
             assert place in (["gpu0", "0", "loaded"], ["gpu0", "1", "loaded"]), script
     names = {script for script, *_ in places}
-    assert {"data.py", "pretrain.py", "task1.py", "recovery.py", "view_features.py", "show.py"} <= names
+    assert {"data.py", "pretrain.py", "finetune.py", "recovery.py", "view_features.py", "show.py"} <= names
     assert {device for _, _, device, _ in places} == {"none", "0", "1"}, "jobs beside each other use both"
 
 

@@ -18,8 +18,8 @@ from forgetting.model.checkpoints import save_checkpoint
 from forgetting.schemas.facts import FACTS
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages import measurements
-from forgetting.stages.measurements import Task1Exam
-from forgetting.stages.task1 import finetune_task1
+from forgetting.stages.finetune import finetune
+from forgetting.stages.measurements import Exam
 from forgetting.tables import read_table
 
 LIMIT = 5
@@ -46,24 +46,24 @@ def task1_units(questions: Items) -> np.ndarray:
 
 
 def test_a_model_that_learned_only_the_first_persons_has_not_learned_task_1(knows: dict, tiny_questions: Items) -> None:
-    exam = Task1Exam(SCORERS["exact"], tiny_questions, LIMIT, 0.9, 64)
+    exam = Exam(SCORERS["exact"], tiny_questions, LIMIT, 0.9, 64)
     units = task1_units(tiny_questions)
     knows["persons"] = units[:LIMIT]
-    facts = exam.facts(torch.nn.Identity())
+    facts = exam.facts(torch.nn.Identity(), at_an_end=False)
     assert not exam.learned(facts)
     assert measurements.facts_frame(facts, exam.questions).query("split == 'task1'")["exact_match"].mean() == LIMIT / len(units)
     knows["persons"] = units
-    assert exam.learned(exam.facts(torch.nn.Identity()))
+    assert exam.learned(exam.facts(torch.nn.Identity(), at_an_end=False))
 
 
 def test_all_persons_of_task_1_are_asked_once_most_of_the_first_are_known_and_of_other_groups_never_more(
     knows: dict, tiny_questions: Items
 ) -> None:
-    exam = Task1Exam(SCORERS["exact"], tiny_questions, LIMIT, 0.9, 64)
+    exam = Exam(SCORERS["exact"], tiny_questions, LIMIT, 0.9, 64)
     units = task1_units(tiny_questions)
     for known, asked in ((3, LIMIT), (4, len(units))):  # 0.6 and 0.8 of the first five; three quarters of 0.9 is 0.675
         knows["persons"] = units[:known]
-        frame = measurements.facts_frame(exam.facts(torch.nn.Identity()), exam.questions)
+        frame = measurements.facts_frame(exam.facts(torch.nn.Identity(), at_an_end=False), exam.questions)
         counts = frame.groupby("split")["unit"].nunique()
         assert counts["task1"] == asked
         assert (counts.drop("task1") == [min(LIMIT, getattr(TINY_GROUPS, split)) for split in counts.drop("task1").index]).all()
@@ -81,7 +81,7 @@ def test_an_early_stop_counts_every_person_of_task_1(
     units = task1_units(tiny_questions)
     for known, stop in ((units[:LIMIT], np.nan), (units, 0.0)):
         knows["persons"] = known
-        finetune_task1(run, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "out")
+        finetune(run, tiny_data, [tmp_path / "start"], tmp_path / "scratch", tmp_path / "out")
         metrics = read_table(tmp_path / "out/metrics.parquet", METRICS)
         row = metrics[metrics["metric"] == "early_stop_step"].iloc[0]
         np.testing.assert_equal(row["value"], stop)

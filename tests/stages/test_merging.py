@@ -13,8 +13,8 @@ from forgetting.methods.base import Setting
 from forgetting.methods.task_vector import Knobs as TaskVector
 from forgetting.model.checkpoints import load_weights, save_checkpoint
 from forgetting.schemas.metrics import METRICS
+from forgetting.stages.finetune import finetune
 from forgetting.stages.merging import apply_task_vector, without_task_vector
-from forgetting.stages.task1 import finetune_task1
 from forgetting.tables import read_table
 
 
@@ -48,7 +48,7 @@ def test_arm_is_scored_at_every_checkpoint_of_its_base(tiny_setting: Setting, ti
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     config = tiny_setting.training.model_copy(update={"steps": 20, "early_stop_accuracy": 1.0})
     base = jobs.task1(config)
-    finetune_task1(base, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "seq")
+    finetune(base, tiny_data, [tmp_path / "start"], tmp_path / "scratch", tmp_path / "seq")
     for alpha, like in ((0.0, "seq"), (1.0, "start")):
         arm = TaskVector(method="task_vector", alpha=alpha)
         run = base.model_copy(update={"arm": "vector", "method": arm.model_dump(), "every_checkpoint": False})
@@ -67,7 +67,7 @@ def test_fixed_end_of_the_vector(tiny_setting: Setting, tiny_data: Path, tmp_pat
     save_checkpoint(tiny_setting.model, tmp_path / "start")
     config = tiny_setting.training.model_copy(update={"steps": 20, "early_stop_accuracy": 1.0})
     base = jobs.task1(config)
-    finetune_task1(base, tiny_data, tmp_path / "start", tmp_path / "scratch", tmp_path / "seq")
+    finetune(base, tiny_data, [tmp_path / "start"], tmp_path / "scratch", tmp_path / "seq")
     run = base.model_copy(update={"method": {"method": "task_vector", "alpha": 0.5, "vector_end": 0.5}})
     apply_task_vector(run, tiny_data, tmp_path / "start", tmp_path / "seq", tmp_path / "out")
     start, middle, end = (load_weights(tmp_path / name) for name in ("start", "seq/checkpoints/step-000010", "seq/checkpoints/step-000020"))

@@ -18,10 +18,10 @@ from forgetting.model.checkpoints import load_checkpoint, load_weights, save_che
 from forgetting.model.manifest import write_manifest
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
+from forgetting.stages.finetune import finetune
 from forgetting.stages.measurements import evaluate_facts
 from forgetting.stages.recovery import recover_arm, recover_controls
 from forgetting.stages.task0 import finetune_task0
-from forgetting.stages.task1 import finetune_task1
 from forgetting.tables import TableError, read_table
 
 OPTIMIZER = sections.optimizer(learning_rate=1e-2)
@@ -42,7 +42,7 @@ def task1(tiny_model, tiny_data: Path, tmp_path: Path) -> Path:
         steps=20, batch_size=8, optimizer=OPTIMIZER, evaluate=[(10, 5)], evaluate_later=10, checkpoints=[(10, 5)], later_checkpoints=1
     )
     run = jobs.task1(config)
-    finetune_task1(run, tiny_data, tmp_path / "task0" / "model", tmp_path / "scratch", tmp_path / "task1")
+    finetune(run, tiny_data, [tmp_path / "task0" / "model"], tmp_path / "scratch", tmp_path / "task1")
     return tmp_path / "task1"
 
 

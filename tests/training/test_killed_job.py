@@ -20,7 +20,7 @@ from tests.study import ROOT
 from forgetting.model.checkpoints import load_weights, save_checkpoint
 from forgetting.schemas.facts import FACTS
 from forgetting.schemas.metrics import METRICS
-from forgetting.stages.task1 import finetune_task1
+from forgetting.stages.finetune import finetune
 from forgetting.tables import read_table
 
 STEPS = 200
@@ -38,8 +38,8 @@ RUN = jobs.task1(CONFIG)
 
 def killed(run: Path, data: Path, start: Path, scratch: Path, output: Path, number: signal.Signals) -> tuple[int, float]:
     """Run the script until it has saved a state, send the signal; the exit code, and the CPU seconds from there."""
-    paths = {"config": run, "data": data, "start": start, "scratch": scratch, "output": output}
-    command = [sys.executable, "workflow/scripts/task1.py", *(text for name, path in paths.items() for text in (f"--{name}", str(path)))]
+    paths = {"config": run, "data": data, "starts": start, "scratch": scratch, "output": output}
+    command = [sys.executable, "workflow/scripts/finetune.py", *(text for name, path in paths.items() for text in (f"--{name}", str(path)))]
     often = {"FORGETTING_SECONDS_BETWEEN_STATES": "0", "PYTHONPATH": "workflow"}
     with (output.parent / "log").open("w") as log:
         job = subprocess.Popen(command, cwd=ROOT, env=os.environ | often, stdout=log, stderr=subprocess.STDOUT)
@@ -63,7 +63,7 @@ def test_a_killed_job_ends_like_one_that_was_left_alone(tiny_model, tiny_data: P
             code, seconds = killed(config, tiny_data, start, folder / "scratch", folder / "out", number)
             assert code == (-number if number == signal.SIGKILL else 128 + number), (folder / "log").read_text()
             assert seconds < 10
-        finetune_task1(RUN, tiny_data, start, folder / "scratch", folder / "out")
+        finetune(RUN, tiny_data, [start], folder / "scratch", folder / "out")
         assert not (folder / "scratch").exists()
         assert not list(folder.rglob("*.part"))
         assert ("resuming at step" in capsys.readouterr().out) == (number is not None)

@@ -238,8 +238,8 @@ def job(tiny_data: Path, tiny_model: Any, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("file", "spoil", "message"), BAD_FILES.values(), ids=BAD_FILES)
 def test_bad_file(file: str, spoil: Callable[[Path], Any], message: str, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(job / file)
-    paths = {"config": job / "config.json", "data": job / "data", "start": job / "model"}
-    said = failing_script("task1", monkeypatch, **paths, scratch=job / "scratch", output=job / "output")
+    paths = {"config": job / "config.json", "data": job / "data", "starts": job / "model"}
+    said = failing_script("finetune", monkeypatch, **paths, scratch=job / "scratch", output=job / "output")
     assert message in said
     assert file in said or "section" in message or "model" in message
     assert not (job / "output").exists(), "nothing is written"

@@ -22,7 +22,7 @@ from forgetting.config.arms import KNOBS, knob_rows, knob_table
 from forgetting.config.biography import PRETRAINED_GROUPS
 from forgetting.config.fields import ConfigError
 from forgetting.config.knobs import parse_arm
-from forgetting.config.plan import task1_job
+from forgetting.config.plan import finetune_job
 from forgetting.config.steps import checkpoint_steps
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.data.points import EARLY_STEP
@@ -120,6 +120,8 @@ SCALES = {
     "gpu-small": ("gpu-small.yaml",),
     "paper": ("paper.yaml",),
     "pythia-70m": ("paper.yaml", "pythia-70m.yaml"),
+    "sequence": ("sequence.yaml",),
+    "paper-sequence": ("paper.yaml", "paper-sequence.yaml"),
     "paper-pythia-tokenizer": ("paper.yaml", "pythia-tokenizer.yaml"),
 }
 
@@ -170,7 +172,7 @@ def test_no_knob_is_left_out_for_want_of_steps(scale: str, overlays: tuple[str, 
 
 def test_a_job_of_an_arm_gets_what_the_arm_says_and_no_default() -> None:
     study = load_study(merged())
-    said = {name: task1_job(study, 0, name).method for name in ("seq", "replay-20", "seq-carried-state", "gpm-rows-only")}
+    said = {name: finetune_job(study, 0, "task1", name).method for name in ("seq", "replay-20", "seq-carried-state", "gpm-rows-only")}
     assert said == {
         "seq": {"method": "seq"},
         "replay-20": {"method": "replay", "share": 0.2, "mix": "batch"},
@@ -178,7 +180,7 @@ def test_a_job_of_an_arm_gets_what_the_arm_says_and_no_default() -> None:
         "gpm-rows-only": {"method": "gradient_projection", "rule": "gpm", "hold": ["rows"], "length": 2.0},
     }
     for name in study.every_arm:
-        assert parse_arm(task1_job(study, 0, name).method) == study.methods[name]
+        assert parse_arm(finetune_job(study, 0, "task1", name).method) == study.methods[name]
 
 
 def test_gpu_small_keeps_the_ratios_of_the_paper() -> None:

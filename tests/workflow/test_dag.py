@@ -74,7 +74,7 @@ def test_smoke(clone: Path) -> None:
 def test_the_floor_starts_from_the_pretrained_model(clone: Path) -> None:
     """Its Task 1 reads no weights of Task 0, nor does its recovery."""
     plan = told(clone, "-n", "results/laptop/seed0/recovery/seq-no-task0/metrics.parquet")
-    blocks = re.findall(r"^rule (task1|recovery):\n((?:    .*\n)+)", plan, re.MULTILINE)
+    blocks = re.findall(r"^rule (finetune|recovery):\n((?:    .*\n)+)", plan, re.MULTILINE)
     assert len(blocks) == 2
     for _, block in blocks:
         assert "seed0/pretrain/checkpoints.json" in block and "seed0/task0/checkpoints.json" not in block
@@ -83,7 +83,7 @@ def test_the_floor_starts_from_the_pretrained_model(clone: Path) -> None:
 def test_methods_trains_every_arm_of_the_comparison_once(clone: Path) -> None:
     jobs = planned(clone, "methods")
     study = load_study(merged())
-    assert jobs["task1"] + jobs["task_vector"] == jobs["recovery"] == len(study.compared_arms)
+    assert jobs["finetune"] + jobs["task_vector"] == jobs["recovery"] == len(study.compared_arms)
     assert jobs["task_vector"] == len(study.task_vector_arms) > 0
     assert jobs["task0_lamol"] == jobs["choose"] == jobs["methods_report"] == 1
     assert all(jobs[name] == 1 for name in COMPARISON)
@@ -92,13 +92,13 @@ def test_methods_trains_every_arm_of_the_comparison_once(clone: Path) -> None:
 
 def test_all_trains_few_arms(clone: Path) -> None:
     jobs = planned(clone, "all")
-    assert jobs["task1"] == len({*load_study(merged()).arms, *load_study(merged()).learning_rate_arms})
+    assert jobs["finetune"] == len({*load_study(merged()).arms, *load_study(merged()).learning_rate_arms})
     assert not {"task_vector", "task0_lamol", "choose"} & set(jobs)
 
 
 def test_an_edited_method_reruns_its_arms_alone(clone: Path) -> None:
     plan = told(clone, "-n", "methods")
-    blocks = re.findall(r"rule task1:\n    input: (.+)\n(?:.*\n)*?    wildcards: seed=0, arm=(.+)", plan)
+    blocks = re.findall(r"rule finetune:\n    input: (.+)\n(?:.*\n)*?    wildcards: seed=0, task=task1, arm=(.+)", plan)
     users = {arm for files, arm in blocks if "methods/ewc/method.py" in files}
     assert not re.search(r"rule (?:make_data|pretrain|task0|recovery):\n    input: .*forgetting/(?:config/arms|methods)", plan), (
         "knobs are no concern of theirs"
@@ -108,7 +108,7 @@ def test_an_edited_method_reruns_its_arms_alone(clone: Path) -> None:
 
 def test_paper_is_the_papers_study(clone: Path) -> None:
     jobs = planned(clone, "all", "--configfile", "config/paper.yaml")
-    assert jobs["task1"] == 9  # seq, replay, freeze, EWC, 3 further rates, seq and freeze without Task 0
+    assert jobs["finetune"] == 9  # seq, replay, freeze, EWC, 3 further rates, seq and freeze without Task 0
     study = load_study(merged("paper.yaml"))
     assert jobs["recovery"] == 9 and len(study.recovery.curve_arms) == 6
     longer = {arm for arm in study.every_arm if arm_steps(study.task1, study.methods[arm]) != study.task1.steps}
@@ -116,7 +116,7 @@ def test_paper_is_the_papers_study(clone: Path) -> None:
     full = planned(clone, "methods", "--configfile", "config/paper.yaml")
     depths = {method.layers for method in study.methods.values() if method.method == "freeze"}
     assert depths == set(range(13))
-    assert full["task1"] == len(study.compared_arms) - full["task_vector"]
+    assert full["finetune"] == len(study.compared_arms) - full["task_vector"]
 
 
 @pytest.mark.parametrize("overlays", [("gpu-small.yaml",), ("paper.yaml", "pythia-70m.yaml")], ids=["gpu-small", "pythia-70m"])
@@ -124,7 +124,7 @@ def test_scales_on_a_gpu_train_every_arm(clone: Path, overlays: tuple[str, ...])
     """Snakemake merges several overlays as the tests do; lists of the last one replace those of the others."""
     jobs = planned(clone, "all", "methods", "--configfile", *(f"config/{name}" for name in overlays))
     study = load_study(merged(*overlays))
-    assert jobs["task1"] + jobs["task_vector"] == len(study.every_arm)
+    assert jobs["finetune"] + jobs["task_vector"] == len(study.every_arm)
     assert jobs["recovery"] == len(study.every_arm) and len(study.recovery.curve_arms) == 6
     assert [method.layers for name in study.comparison.families["freeze"] if (method := study.methods[name])] == list(range(7))
     left_out = {name.partition("-")[0] for name in study.methods if name not in study.every_arm}
@@ -139,7 +139,7 @@ def test_targets_by_name(clone: Path, target: str) -> None:
 
 def test_headline_figure_needs_few_runs(clone: Path) -> None:
     jobs = planned(clone, "fig_performance")
-    assert jobs["task1"] <= 4
+    assert jobs["finetune"] <= 4
     assert jobs["recovery"] == 1
     assert not any(rule.startswith("view_") for rule in jobs)
 
@@ -156,7 +156,7 @@ def test_figures_and_data_import_no_torch() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize(("rule", "script"), [("make_data", "data"), ("task1",) * 2, ("view_features",) * 2])
+@pytest.mark.parametrize(("rule", "script"), [("make_data", "data"), ("finetune",) * 2, ("view_features",) * 2])
 def test_all_code_that_a_script_depends_on_is_input(clone: Path, rule: str, script: str) -> None:
     plan = told(clone, "-n", "all")
     block = re.search(rf"rule {rule}:\n    input: (.+)", plan)

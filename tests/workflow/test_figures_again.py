@@ -17,7 +17,7 @@ import pytest
 from tests.study import ROOT, SMOKE, clone_to, merged, snakemake
 
 from forgetting.config.fields import ConfigError
-from forgetting.config.plan import task1_job
+from forgetting.config.plan import finetune_job
 from forgetting.config.study import load_study
 from forgetting.figures.catalogue import read_catalogue
 from forgetting.figures.present import present
@@ -101,7 +101,7 @@ def test_with_tables_only_a_missing_table_is_named_and_nothing_is_computed(tmp_p
 
 def test_configs_of_other_tables_are_told(tmp_path: Path) -> None:
     study = load_study(merged("smoke.yaml"))
-    present = json.loads(task1_job(study, 0, "replay-20").text())
+    present = json.loads(finetune_job(study, 0, "task1", "replay-20").text())
     path = tmp_path / "config.json"
 
     def check(**found: object) -> None:

@@ -34,12 +34,12 @@ OF_OTHERS = {"fig_recovery", "fig_learning_rate", "fig_graft", "fig_edits"}
 TABLES_OF_FREEZE = {"table_verdict", "table_methods", "table_claims", "table_graft_table", "table_recovery_path", "table_theory_table"}
 SHOW_FREEZE = FIGURES - OF_OTHERS | TABLES_OF_FREEZE | SHOWN
 AFTER_FREEZE = {"recovery(0, freeze-1)", *VIEWS_OF_FREEZE, *SHOW_FREEZE}
-TRAIN_FREEZE = {"task1(0, freeze-1)"}
+TRAIN_FREEZE = {"finetune(0, task1, freeze-1)"}
 
 
 def training(seed: int) -> set[str]:
     """Every job of a seed but data and configs."""
-    jobs = {f"{rule}({seed}, {arm})" for rule in ("task1", "recovery") for arm in ARMS}
+    jobs = {f"{job}, {arm})" for job in (f"finetune({seed}, task1", f"recovery({seed}") for arm in ARMS}
     jobs |= {f"view_{view}({seed}, {arm})" for view in VIEWS for arm in ("seq", "freeze-1")}
     return jobs | {f"{rule}({seed})" for rule in ("pretrain", "task0", "check_task0", "gate_task0", "gate_task1", "recovery_controls")}
 
@@ -137,7 +137,9 @@ NEW: dict[str, tuple[dict[str, str], list[str], set[str]]] = {
     "a method and an arm of it": (
         NEW_METHOD,
         ["--config", *NEW_ARM],
-        {"job_config(0, task1/l2-start-1e1/config)", "task1(0, l2-start-1e1)", "study_config"} | {"fig_frontier", "table_methods"} | SHOWN,
+        {"job_config(0, task1/l2-start-1e1/config)", "finetune(0, task1, l2-start-1e1)", "study_config"}
+        | {"fig_frontier", "table_methods"}
+        | SHOWN,
     ),
     "a figure": ({f"{LIBRARY}/figures/answer_loss.py": blocks("extending.md")[0]}, [], {"fig_answer_loss"} | SHOWN),
 }
@@ -164,7 +166,7 @@ CHANGES: dict[str, tuple[list[str], set[str]]] = {
     ),
     "an arm added": (
         ["--config", 'arms=["seq","replay-20","freeze-1","seq-no-task0","freeze-0"]'],
-        {"job_config(0, task1/freeze-0/config)", "task1(0, freeze-0)", "study_config", "fig_frontier", "table_methods"} | SHOWN,
+        {"job_config(0, task1/freeze-0/config)", "finetune(0, task1, freeze-0)", "study_config", "fig_frontier", "table_methods"} | SHOWN,
     ),
     "an arm removed": (
         ["--config", 'arms=["seq","freeze-1","seq-no-task0"]'],

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -19,16 +20,18 @@ os.environ.update(
     PATH=os.pathsep.join(filter(None, [str(Path(sys.executable).parent), os.environ.get("PATH")])),
     PYTHONPATH=os.pathsep.join(filter(None, [str(Path("workflow").absolute()), os.environ.get("PYTHONPATH")])),
 )
-from forgetting.config.plan import VIEWS, jobs
+from forgetting.config.plan import ALONE, CONTROLS, VIEWS, jobs
+from forgetting.config.steps import arm_steps
 from forgetting.config.study import load_study
 from forgetting.dependencies import dependencies
 from forgetting.errors import StudyError
 from forgetting.figures.catalogue import FORMATS, read_catalogue
 from forgetting.model.devices import JOBS_PER_DEVICE
-from forgetting.model.manifest import MANIFEST
+from forgetting.model.manifest import MANIFEST, step_name
 from forgetting.config.fields import ConfigError
 from forgetting.pipeline.shown import input_files, methods_of, option_flags, shown_in
 from forgetting.pipeline.sizes import Sizes
+from forgetting.pipeline.status import PAGES
 from forgetting.pipeline.surroundings import set_surroundings
 from forgetting.data.points import never_had_task0
 
@@ -77,9 +80,14 @@ def recovered(wildcards, name):
     return [f"{SEED}/recovery/{{arm}}/{name}".format(**wildcards)] if STUDY.probe(wildcards.arm) == "curve" else []
 
 
+def recipe(arm):
+    """The entry of the arm; a later task alone is learned by plain fine-tuning."""
+    return STUDY.methods["seq" if arm == ALONE else arm]
+
+
 def task0_folder(arm):
     """Where the model stands that an arm starts from: after Task 0, of which LAMOL has its own, or without any, after pretraining."""
-    method = STUDY.methods[arm]
+    method = recipe(arm)
     if method.start == "pretrained":
         return f"{SEED}/pretrain"
     own = method.task0_language_loss
@@ -96,6 +104,23 @@ def start_weights(wildcards):
     return f"{task0_folder(wildcards.arm)}/{MANIFEST}".format(**wildcards)
 
 
+def runs_before(wildcards):
+    """The folders of the runs of the same arm on the tasks before this one, in order."""
+    tasks = STUDY.tasks[: 0 if wildcards.arm == ALONE else STUDY.tasks.index(wildcards.task)]
+    return [f"{SEED}/{task}/{{arm}}".format(**wildcards) for task in tasks]
+
+
+def former_models(wildcards):
+    """The models after Task 0 and after each task that the arm has learned since; the last is the one that it starts from."""
+    last = step_name(arm_steps(STUDY.task1, recipe(wildcards.arm)))
+    return [start_model(wildcards), *(f"{run}/checkpoints/{last}" for run in runs_before(wildcards))]
+
+
+def former_weights(wildcards):
+    """The manifests of the same."""
+    return [start_weights(wildcards), *(f"{run}/{MANIFEST}" for run in runs_before(wildcards))]
+
+
 def require_rerun_triggers():
     """Stop where a changed config, or changed code, would leave old numbers under its name. Known only while jobs are planned."""
     missing = {"mtime", "params", "input"} - {trigger.name.lower() for trigger in workflow.rerun_triggers}
@@ -109,7 +134,7 @@ def require_rerun_triggers():
 def method_code(wildcards):
     """The folder of the arm's method, without how figures draw it, and the library files that it imports."""
     require_rerun_triggers()
-    folder = f"workflow/forgetting/methods/{STUDY.methods[wildcards.arm].method}"
+    folder = f"workflow/forgetting/methods/{recipe(wildcards.arm).method}"
     return code(f"{folder}/__init__.py", f"{folder}/method.py")
 
 
@@ -171,7 +196,7 @@ def needs(rule):
     """Resources of a job of this rule: memory and minutes computed from the config, more at each attempt, and its GPUs, on one node."""
 
     def size(wildcards):
-        return SIZES.of(rule, wildcards.get("arm"))
+        return SIZES.of(rule, wildcards.get("arm"), wildcards.get("task"))
 
     gpus = SIZES.gpus(rule)
     return (
@@ -212,16 +237,19 @@ def table_files(target="all"):
     return [file for shown in shown_by(target, "table") for file in shown_files(shown)]
 
 
+def sequence_files(wildcards):
+    """All that `sequence` makes. Raises WorkflowError in a study of one task, which has no sequence."""
+    if "sequence" not in STUDY.targets:
+        raise WorkflowError("sequence: this study has one task; name several in tasks, as config/sequence.yaml does (--configfile)")
+    return [f"{ROOT}/{PAGES['sequence']}", *gate_files("sequence"), *figure_files("sequence"), *table_files("sequence")]
+
+
 def shown_files(shown):
     """The files of one figure or table."""
     return [f"{ROOT}/{shown.kind}s/{shown.name}.{suffix}" for suffix in FORMATS[shown.kind]]
 
 
-def gate_files():
-    """The verdict of every gate."""
-    return seeds(
-        [
-            f"{ROOT}/gates/seed{{seed}}-task0.json",
-            f"{ROOT}/gates/seed{{seed}}-task1.json",
-        ]
-    )
+def gate_files(target="all"):
+    """The verdict of every gate; of a sequence, of those before its first task."""
+    before = [f"{ROOT}/gates/seed{{seed}}-task0.json"]
+    return seeds(before if target == "sequence" else [*before, f"{ROOT}/gates/seed{{seed}}-task1.json"])

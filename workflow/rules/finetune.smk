@@ -1,4 +1,4 @@
-# Task 0, the gate in front of Task 1, and Task 1 for every arm.
+# Task 0, the gate in front of Task 1, and the tasks after Task 0 for every arm.
 
 
 rule task0:
@@ -83,38 +83,39 @@ rule gate_task0:
         "--pretrain {input.pretrain} --task0 {input.task0} --output {output} > {log} 2>&1"
 
 
-rule task1:
-    """Train one arm on the questions about new persons, evaluating every group densely."""
+rule finetune:
+    """Train one arm on the questions about new persons, evaluating every group densely: Task 1, or the next task of a sequence."""
     input:
-        script="workflow/scripts/task1.py",
-        library=code("workflow/scripts/task1.py"),
+        script="workflow/scripts/finetune.py",
+        library=code("workflow/scripts/finetune.py"),
         method=method_code,
-        config=f"{SEED}/task1/{{arm}}/config.json",
+        config=f"{SEED}/{{task}}/{{arm}}/config.json",
         data=rules.make_data.output,
-        start=start_weights,
+        start=former_weights,
         check=rules.check_task0.output,
     output:
-        weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
-        metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
-        facts=f"{SEED}/task1/{{arm}}/facts.parquet",
+        weights=f"{SEED}/{{task}}/{{arm}}/{MANIFEST}",
+        metrics=f"{SEED}/{{task}}/{{arm}}/metrics.parquet",
+        facts=f"{SEED}/{{task}}/{{arm}}/facts.parquet",
     log:
-        f"{LOGS}/task1/{{arm}}.log",
+        f"{LOGS}/{{task}}/{{arm}}.log",
     benchmark:
-        f"{BENCHMARKS}/task1/{{arm}}.tsv"
+        f"{BENCHMARKS}/{{task}}/{{arm}}.tsv"
     wildcard_constraints:
-        arm=one_of(arm for arm in STUDY.every_arm if arm not in STUDY.task_vector_arms),
+        task=one_of(STUDY.tasks),
+        arm=one_of([*(arm for arm in STUDY.every_arm if arm not in STUDY.task_vector_arms), ALONE]),
     conda:
         "../envs/forgetting.yaml"
     threads: STUDY.threads.task1
     resources:
-        **needs("task1"),
+        **needs("finetune"),
     params:
         data=of_seed("data"),
-        start=start_model,
-        scratch=of_seed("scratch/task1/{arm}"),
-        folder=of_seed("task1/{arm}"),
+        starts=former_models,
+        scratch=of_seed("scratch/{task}/{arm}"),
+        folder=of_seed("{task}/{arm}"),
     shell:
-        "python {input.script} --config {input.config} --data {params.data} --start {params.start} "
+        "python {input.script} --config {input.config} --data {params.data} --starts {params.starts} "
         "--scratch {params.scratch} --output {params.folder} > {log} 2>&1"
 
 

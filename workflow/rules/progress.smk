@@ -66,6 +66,6 @@ def tell_every_minute(root, cores):
 
 def tell_progress():
     """Start telling how far the study is, for the runs that status.py knows: those of the whole study, on this machine."""
-    if workflow.is_main_process and workflow.local_exec and set(workflow.dag_settings.targets) <= {"all", "methods"}:
+    if workflow.is_main_process and workflow.local_exec and set(workflow.dag_settings.targets) <= set(STUDY.targets):
         cores = workflow.global_resources["_cores"].value or 1
         threading.Thread(target=tell_every_minute, args=(Path(ROOT), cores), daemon=True).start()

@@ -1,24 +1,24 @@
-# Two HTML pages, each complete in itself: what `all` shows and what `methods` shows, by question, with a caption to each figure and table.
+# An HTML page for each target, complete in itself: what it shows, by question, with a caption to each figure and table.
 
-for report_name, target in (("report", "all"), ("methods_report", "methods")):
+for target in STUDY.targets:
 
     rule:
         """Figures and tables with captions, the verdict, run times, versions and configuration, in one HTML file."""
         name:
-            report_name
+            PAGES[target].removesuffix(".html")
         input:
             script="workflow/scripts/report.py",
             library=code("workflow/scripts/report.py"),
             template=["workflow/report/page.html", "workflow/report/page.css", "workflow/report/workflow.rst"],
             captions=[os.path.relpath(shown.path) for shown in SHOWN.values() if shown.target == target],
             config=rules.study_config.output,
-            gates=gate_files(),
+            gates=gate_files(target),
             figures=figure_files(target),
             tables=table_files(target),
         output:
-            f"{ROOT}/{report_name}.html",
+            f"{ROOT}/{PAGES[target]}",
         log:
-            f"{ROOT}/logs/{report_name}.log",
+            f"{ROOT}/logs/{PAGES[target].removesuffix('.html')}.log",
         localrule: True
         conda:
             "../envs/forgetting.yaml"

@@ -21,9 +21,11 @@ def report(study: StudyConfig) -> str:
     machine = "one GPU a job" if gpus else "no GPU"
     if study.pretraining_gpus > 1:
         machine += f", {study.pretraining_gpus} for pretraining"
-    with_methods = forecast(study, jobs_of(study, ("all", "methods")), "all and methods")[-1]
+    stages = [*forecast(study, jobs_of(study, ("all",))), forecast(study, jobs_of(study, ("all", "methods")), "all and methods")[-1]]
+    if "sequence" in study.targets:
+        stages.append(forecast(study, jobs_of(study, ("sequence",)), "sequence")[-1])
     rows = []
-    for stage in [*forecast(study, jobs_of(study, ("all",))), with_methods]:
+    for stage in stages:
         hours = stage.gpu_hours if gpus else stage.core_hours
         rows.append([stage.name, stage.jobs, hours, stage.longest, stage.memory / 1000, stage.disk / 1e9])
     columns = ["stage", "jobs", f"{unit} hours", "longest job, hours", "memory, GB", "disk, GB"]

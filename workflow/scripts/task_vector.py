@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from forgetting.config.jobs.task1 import Task1Job
+from forgetting.config.jobs.finetune import FinetuneJob
 from forgetting.pipeline.command import run_stage
 from forgetting.stages.merging import apply_task_vector
 
 if __name__ == "__main__":
     run_stage(
         __doc__,
-        Task1Job,
+        FinetuneJob,
         apply_task_vector,
         data="folder of the data stage",
         start="folder of the model after Task 0",

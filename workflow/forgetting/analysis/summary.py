@@ -28,13 +28,14 @@ _KINDS: dict[str, Kind] = (
     dict.fromkeys(
         ["learned", "before", "trough", "peak", "final", "matched", "halfway", "common", "stopped", "task1_final", "final_average"]
         + ["dropped", "task1_there", "recovered", "control_persons", "pretrained", "random", "shuffled"]
-        + ["kept", "lost_and_recovered", "not_back_after_one_epoch"]
+        + ["kept", "lost_and_recovered", "not_back_after_one_epoch", "average_accuracy"]
         + ["floor", "early_area", "area_pretrained", "area_floor", "task0", "control_probability", "task0_random", "task1", "update_share"],
         PROPORTION,
     )
     | dict.fromkeys(
         ["forgetting", "backward_transfer", "area", "rebound", "drop", "beyond_pretrained", "halfway_gain", "matched_gain", "common_gain"]
-        + ["kept_beyond_floor", "beyond_floor", "area_beyond_pretrained", "area_beyond_floor"],
+        + ["kept_beyond_floor", "beyond_floor", "area_beyond_pretrained", "area_beyond_floor"]
+        + ["forward_transfer", "intransigence"],
         DIFFERENCE,
     )
     | dict.fromkeys(

@@ -4,23 +4,37 @@ there are data (how many questions, in which splits) it asks `Data` for, in the 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from forgetting.config.fields import Count, Strict
 
 ATTRIBUTES = ("birthday", "birth_city", "university", "major", "company_name", "company_city")
 MEASURED_GROUPS = ("task0_train", "task0_val", "task0_test", "task1", "control")
 GROUPS = (*MEASURED_GROUPS, "probe")
-"""In the order in which persons are drawn; `probe` comes last, so that its size changes no other person."""
+"""Those of every study, in the order in which persons are drawn; `probe` comes last, so that its size changes no other person. Groups of
+later tasks (`Groups.later`) are drawn after them, for the same reason."""
+LATER_TASK = re.compile(r"task([2-9]|[1-9]\d+)")
+"""The name of a group that is learned after Task 1."""
 PRETRAINED_GROUPS = ("task0_train", "task0_val", "task0_test")
-TASK_OF_GROUP = {"task0_train": "task0", "task0_val": "task0", "task0_test": "task0", "task1": "task1", "control": "none", "probe": "none"}
-"""Every group is a split of a study. `control` and `probe` belong to no task: none trains on them or asks them as its own."""
+_TASKS = dict.fromkeys(PRETRAINED_GROUPS, "task0") | {"control": "none", "probe": "none"}
 TEMPLATES_PER_ATTRIBUTE = 50
 
 
+def task_of(group: str) -> str:
+    """The task of a group, which is a split of the study. `control` and `probe` belong to none: none trains on them or asks them as its
+    own."""
+    return _TASKS.get(group, group)
+
+
 class Groups(Strict):
+    """Beside the groups of every study, a key `task2`, `task3`, ... makes persons for a later task, who are like those of `task1`."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Count] = Field(init=False)
+
     task0_train: Count = Field(description="persons with biographies, whose questions Task 0, replay and recovery train on")
     task0_val: Count = Field(description="persons with biographies for choosing hyper-parameters; their questions are never trained on")
     task0_test: Count = Field(
@@ -33,9 +47,25 @@ class Groups(Strict):
         "Drawn last, so their number changes no other person"
     )
 
+    @model_validator(mode="after")
+    def _others_are_later_tasks(self) -> Groups:
+        if unknown := [name for name in self.__pydantic_extra__ if not LATER_TASK.fullmatch(name)]:
+            raise ValueError(f"{unknown[0]!r} is no group of persons: there are {', '.join(GROUPS)}, and task2, task3, ... for later tasks")
+        return self
+
+    @property
+    def later(self) -> tuple[str, ...]:
+        """The groups of the tasks after Task 1, by their number."""
+        return tuple(sorted(self.__pydantic_extra__, key=lambda name: int(name.removeprefix("task"))))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Persons of each group, in the order in which they are drawn."""
+        return {group: getattr(self, group) for group in (*GROUPS, *self.later)}
+
     @property
     def total(self) -> int:
-        return sum(getattr(self, group) for group in GROUPS)
+        return sum(self.sizes.values())
 
 
 class Pools(Strict):
@@ -72,7 +102,12 @@ class Data(Strict):
     @property
     def measured_units(self) -> dict[str, int]:
         """Units of each split that evaluations ask, by its name."""
-        return {split: getattr(self.groups, split) for split in MEASURED_GROUPS}
+        return {split: getattr(self.groups, split) for split in (*MEASURED_GROUPS, *self.groups.later)}
+
+    @property
+    def task_splits(self) -> tuple[str, ...]:
+        """The splits that are tasks after Task 0, each learned from all of its units."""
+        return ("task1", *self.groups.later)
 
     @property
     def items_per_unit(self) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forgetting.config.study import StudyConfig
 
 ARM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
-RESERVED = ("controls",)
+RESERVED = ("controls", "alone")
 """Folders beside those of the arms."""
 HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 
@@ -24,6 +24,7 @@ HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 def problems(study: StudyConfig) -> Iterator[str]:
     """Each reason why the study could not be run to its end, naming the key and what to change."""
     yield from _names(study)
+    yield from _tasks(study)
     yield from _model(study)
     yield from _optimizers(study)
     yield from _arms(study)
@@ -52,6 +53,31 @@ def _names(study: StudyConfig) -> Iterator[str]:
     path = study.tokenizer.path
     if path is not None and not HUB_NAME.fullmatch(path) and not Path(path, "tokenizer.json").is_file():
         yield f"tokenizer.path {path!r} is not the name of a hub tokenizer, and no folder with a tokenizer.json: mend the path"
+
+
+def _tasks(study: StudyConfig) -> Iterator[str]:
+    tasks, known = study.tasks, study.data.task_splits
+    if not tasks:
+        yield "tasks is empty: name at least task1"
+        return
+    for name in dict.fromkeys(tasks):
+        if tasks.count(name) > 1:
+            yield f"tasks names {name!r} twice, and tasks may share no units: give each its own key of data.groups"
+        if name not in known:
+            yield f"tasks names {name!r}, which is no key of data.groups that is learned after Task 0 (there: {', '.join(known)})"
+    if tasks[0] != "task1":
+        yield f"tasks begins with {tasks[0]!r}, but gates, views and the figures of `all` are of task1: name that first"
+    for task in tasks[:-1] if len(tasks) > 1 else ():
+        if study.data.measured_units.get(task, 2) < 2:
+            yield f"data.groups.{task} has one person, but recovery of an earlier task trains on half and scores the other: raise it"
+    for arm in study.arms if len(tasks) > 1 else ():
+        if not study.methods[arm].trained:
+            yield (
+                f"arm {arm!r} is computed from the run of seq on task1 and has no training of its own to go on with: "
+                "take it out of arms, or name task1 alone in tasks"
+            )
+        elif study.methods[arm].carried_state:
+            yield f"arm {arm!r} carries the optimizer state of Task 0, but later tasks start with a fresh one: take it out of arms"
 
 
 def _model(study: StudyConfig) -> Iterator[str]:

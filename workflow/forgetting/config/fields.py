@@ -13,6 +13,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Precision = Literal["float32", "bf16"]
+Target = Literal["all", "methods", "sequence"]
+"""What can be asked for that has figures, tables and a page of its own."""
 
 
 class Strict(BaseModel):

@@ -7,15 +7,17 @@ this: a job imports its own class, so that the knobs of all methods are no conce
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from math import ceil
 
 from forgetting.config.jobs.base import Job
 from forgetting.config.jobs.data import DataJob
+from forgetting.config.jobs.finetune import FinetuneJob
 from forgetting.config.jobs.gates import GatesJob
 from forgetting.config.jobs.pretrain import PretrainJob
 from forgetting.config.jobs.recovery import RecoveryJob
+from forgetting.config.jobs.sequence import SequenceRecoveryJob
 from forgetting.config.jobs.task0 import LamolTask0Job, Task0Job
-from forgetting.config.jobs.task1 import Task1Job
 from forgetting.config.jobs.views.answers import AnswersJob
 from forgetting.config.jobs.views.base import ViewJob
 from forgetting.config.jobs.views.gradients import GradientsJob
@@ -28,6 +30,8 @@ from forgetting.config.study import StudyConfig
 
 CONTROLS = "controls"
 """Stands for an arm where recovery starts from models that never had Task 0."""
+ALONE = "alone"
+"""Stands for an arm where a later task is learned straight after Task 0, without those between."""
 
 
 def data_job(study: StudyConfig, seed: int) -> DataJob:
@@ -61,17 +65,39 @@ def lamol_task0_job(study: StudyConfig, seed: int, language_loss: float) -> Lamo
     )
 
 
-def task1_job(study: StudyConfig, seed: int, arm: str) -> Task1Job:
-    """Of the method, what the arm says and no default: a knob that is new, or another's, changes no job but those that turn it."""
-    return Task1Job(
+def finetune_job(study: StudyConfig, seed: int, task: str, arm: str) -> FinetuneJob:
+    """Of the method, what the arm says and no default: a knob that is new, or another's, changes no job but those that turn it.
+
+    The arm ALONE is plain fine-tuning on that task and no other.
+    """
+    alone = arm == ALONE
+    return FinetuneJob(
+        stage=task,
+        tasks=(task,) if alone else study.tasks_of(arm),
         scale=study.scale,
         seed=seed,
         arm=arm,
-        method=study.methods[arm].model_dump(mode="json", exclude_defaults=True),
+        method=study.methods["seq" if alone else arm].model_dump(mode="json", exclude_defaults=True),
         task1=study.task1,
         evaluation=study.evaluation,
         precision=study.precision,
-        every_checkpoint=study.keeps_every_checkpoint(arm),
+        every_checkpoint=task == study.tasks[0] and study.keeps_every_checkpoint(arm),
+        checkpoint_precision=study.storage.checkpoint_precision,
+    )
+
+
+def sequence_recovery_job(study: StudyConfig, seed: int, arm: str, task: str | None = None) -> SequenceRecoveryJob:
+    """Recovery of all earlier tasks from the end of a task; without one, of all tasks from models that learned none."""
+    training = {name: getattr(study.recovery, name) for name in RecoveryTraining.model_fields}
+    return SequenceRecoveryJob(
+        scale=study.scale,
+        seed=seed,
+        arm=arm,
+        learned=task,
+        tasks=tuple(study.tasks[: -1 if task is None else study.tasks.index(task)]),
+        recovery=RecoveryTraining(**training),
+        evaluation=study.evaluation,
+        precision=study.precision,
         checkpoint_precision=study.storage.checkpoint_precision,
     )
 
@@ -143,9 +169,6 @@ OF_SEED: dict[str, Callable[[StudyConfig, int], Job]] = {
 }
 """Jobs of a seed, by the folder of their results."""
 
-OF_ARM: dict[str, Callable[[StudyConfig, int, str], Job]] = {"task1": task1_job, "recovery": recovery_job}
-"""Jobs of an arm, by the folder of the folders of arms."""
-
 VIEWS: dict[str, Callable[[StudyConfig, int, str], ViewJob]] = {
     "landscape": landscape_job,
     "weights": weights_job,
@@ -164,9 +187,21 @@ def jobs(study: StudyConfig, seed: int) -> dict[str, Job]:
     found: dict[str, Job] = {f"{folder}/config": make(study, seed) for folder, make in OF_SEED.items()}
     found[f"recovery/{CONTROLS}/config"] = recovery_job(study, seed, CONTROLS)
     for arm in study.every_arm:
-        found |= {f"{folder}/{arm}/config": make(study, seed, arm) for folder, make in OF_ARM.items()}
+        found |= {f"{task}/{arm}/config": finetune_job(study, seed, task, arm) for task in study.tasks_of(arm)}
+        found[f"recovery/{arm}/config"] = recovery_job(study, seed, arm)
         found |= {f"views/{arm}/{view}": make(study, seed, arm) for view, make in VIEWS.items()}
         weight = study.methods[arm].task0_language_loss
         if weight is not None:
             found[f"task0-lamol/{weight:g}/config"] = lamol_task0_job(study, seed, weight)
+    return found | _of_sequence(study, seed)
+
+
+def _of_sequence(study: StudyConfig, seed: int) -> dict[str, Job]:
+    """What a study of several tasks has beside."""
+    if not study.later_tasks:
+        return {}
+    found: dict[str, Job] = {f"{task}/{ALONE}/config": finetune_job(study, seed, task, ALONE) for task in study.later_tasks}
+    found[f"sequence/{CONTROLS}/config"] = sequence_recovery_job(study, seed, CONTROLS)
+    for arm, task in product(study.arms, study.tasks):
+        found[f"sequence/{task}/{arm}/config"] = sequence_recovery_job(study, seed, arm, task)
     return found

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from forgetting.config.arms import AnyArm, check_name
 from forgetting.config.biography import Data
 from forgetting.config.checks import problems
-from forgetting.config.fields import ConfigError, Count, Positive, Precision, Strict, one_line_each
+from forgetting.config.fields import ConfigError, Count, Positive, Precision, Strict, Target, one_line_each
 from forgetting.config.sections import (
     Comparison,
     Evaluation,
@@ -83,6 +83,11 @@ class StudyConfig(Strict):
     evaluation: Evaluation
     views: Views
     gate_thresholds: GateThresholds
+    tasks: list[str] = Field(
+        description="the tasks that each of `arms` learns after Task 0, in this order: keys of `data.groups`, `task1` first. With more "
+        "than one, `snakemake sequence` follows these arms through all of them, and the others learn `task1` alone. Each task is trained "
+        "as `task1` says"
+    )
     arms: Annotated[list[str], Field(min_length=1)] = Field(
         description="arms of Task 1 (entries of `methods`) in `all`; must contain `seq`"
     )
@@ -153,6 +158,20 @@ class StudyConfig(Strict):
     def every_arm(self) -> list[str]:
         """All Task 1 runs of one seed, each once, in the order of the config."""
         return list(dict.fromkeys([*self.arms, *self.learning_rate_arms, *self.compared_arms]))
+
+    @property
+    def later_tasks(self) -> list[str]:
+        """Those after Task 1."""
+        return self.tasks[1:]
+
+    def tasks_of(self, arm: str) -> tuple[str, ...]:
+        """The tasks that an arm learns, in order."""
+        return tuple(self.tasks if arm in self.arms else self.tasks[:1])
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets with figures, tables and a page of their own that this study has."""
+        return ("all", "methods", "sequence") if self.later_tasks else ("all", "methods")
 
     @property
     def task_vector_arms(self) -> list[str]:

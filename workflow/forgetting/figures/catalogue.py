@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError
 
-from forgetting.config.fields import Strict
+from forgetting.config.fields import Strict, Target
 from forgetting.errors import StudyError
 from forgetting.figures.inputs import input_of
 
@@ -23,6 +23,7 @@ Question = Literal[
     "Does accuracy collapse?",
     "Is it spurious?",
     "Which method helps?",
+    "What happens over many tasks?",
     "Where do weights move?",
     "What do the features show?",
     "Can I trust it?",
@@ -36,7 +37,7 @@ FORMATS = {"figure": ("png", "pdf", "svg"), "table": ("csv", "md", "tex")}
 class Shown(Strict):
     """One figure or table.
 
-    target: which of `all` and `methods` makes it (in the file: `in`). order: its place in its section. inputs: by the name of its
+    target: which target of the workflow makes it (in the file: `in`). order: its place in its section. inputs: by the name of its
     argument, which arms' (words as `pipeline/shown.py` explains them; none for what is not of arms). options: further arguments,
     each with the key of the config that it is. only_if: a word for arms that must not be none, or a key that must not be empty.
     """
@@ -47,7 +48,7 @@ class Shown(Strict):
     title: str = Field(min_length=1)
     caption: str = Field(min_length=1)
     question: Question
-    target: Annotated[Literal["all", "methods"], Field(alias="in")]
+    target: Annotated[Target, Field(alias="in")]
     order: int = 1000
     only_if: str | None = None
     inputs: dict[str, list[str]]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Input(NamedTuple):
-    """files: below results/<scale>, with {seed} and {arm} where there is one a seed and arm. reader: in `forgetting`, the schema that the
+    """files: below results/<scale>, with {seed}, {task} and {arm} where there is one for each. reader: in `forgetting`, the schema that the
     files are read with, or a function of their paths. columns: those that are read, where not all are."""
 
     files: str
@@ -26,6 +26,11 @@ _OTHERS = {
     "repair": Input(f"{_VIEWS}/common_shift_repair.parquet", "schemas.common_shift.COMMON_SHIFT_REPAIR"),
     "drift": Input("seed{seed}/drift/drift.parquet", "schemas.drift.DRIFT"),
     "fisher": Input("seed{seed}/fisher/fisher.parquet", "schemas.fisher.FISHER"),
+    "sequence": Input("seed{seed}/sequence/answers.parquet", "schemas.sequence.SEQUENCE"),
+    "sequence_metrics": Input("seed{seed}/{task}/{arm}/metrics.parquet", "schemas.metrics.METRICS"),
+    "sequence_recovery": Input("seed{seed}/sequence/{task}/{arm}/metrics.parquet", "schemas.recovery.RECOVERY"),
+    "sequence_controls": Input("seed{seed}/sequence/controls/metrics.parquet", "schemas.recovery.RECOVERY"),
+    "alone": Input("seed{seed}/{task}/alone/metrics.parquet", "schemas.metrics.METRICS"),  # tasks after Task 1
     "choice": Input("comparison/choice.parquet", "schemas.choice.CHOICE"),
     "gates": Input("gates/seed{seed}-*.json", "analysis.summary.read_gates"),
     "paper": Input("resources/paper_results.yaml", "analysis.summary.read_paper"),

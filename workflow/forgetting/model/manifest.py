@@ -23,6 +23,11 @@ Files = dict[str, dict[str, str | int]]
 """Of one checkpoint: by name of the file its `sha256` and its `size` in bytes."""
 
 
+def step_name(step: int) -> str:
+    """The folder of the checkpoint of a step."""
+    return f"step-{step:06d}"
+
+
 def write_manifest(folder: Path, names: Iterable[str]) -> None:
     """Write the manifest of the finished checkpoints `names` (paths below `folder`, the folder of the job) to `folder`."""
     manifest = {name: _describe(folder / name) for name in sorted(names)}

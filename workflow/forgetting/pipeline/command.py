@@ -23,13 +23,14 @@ class JobClass(Protocol):
     def load(self, path: Path, /) -> object: ...
 
 
-def run_stage(description: str | None, job: JobClass, stage: Callable[..., None], **paths: str) -> None:
-    """The command line of a stage: `--config`, a file that `job.load` reads, and a flag for each of `paths` (with its help);
-    `stage(job, *paths)` gets them in order."""
+def run_stage(description: str | None, job: JobClass, stage: Callable[..., None], **paths: str | list[str]) -> None:
+    """The command line of a stage: `--config`, a file that `job.load` reads, and a flag for each of `paths` (with its help, in a list where
+    it takes several paths); `stage(job, *paths)` gets them in order."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", type=Path, required=True, help="config.json of the job")
     for name, text in paths.items():
-        parser.add_argument(f"--{name}", type=Path, required=True, help=text)
+        several = {"nargs": "+", "help": text[0]} if isinstance(text, list) else {"help": text}
+        parser.add_argument(f"--{name}", type=Path, required=True, **several)
     given = vars(parser.parse_args())
     run_command(lambda: stage(job.load(given["config"]), *(given[name] for name in paths)))
 

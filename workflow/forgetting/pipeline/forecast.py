@@ -29,7 +29,7 @@ def forecast(study: StudyConfig, jobs: Iterable[PlannedJob], everything: str = "
     sizes = Sizes(study)
     found: dict[str, list[Size]] = {}
     for job in jobs:
-        found.setdefault(job.stage, []).append(sizes.of(job.rule, job.arm))
+        found.setdefault(job.stage, []).append(sizes.of(job.rule, job.arm, job.task))
     found[everything] = [size for stage in found.values() for size in stage]
     return [_stage(name, of_stage) for name, of_stage in found.items()]
 

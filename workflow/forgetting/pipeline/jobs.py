@@ -6,20 +6,22 @@ Figures, tables, gates and configs take seconds and are left out. tests/pipeline
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from itertools import product
+from typing import NamedTuple
 
-from forgetting.config.plan import VIEWS
+from forgetting.config.fields import Target
+from forgetting.config.plan import ALONE, VIEWS
 from forgetting.config.study import StudyConfig
-
-Target = Literal["all", "methods"]
 
 
 class PlannedJob(NamedTuple):
-    """One job: the rule that `sizes` knows it by, a file that it makes (below the folder of the scale), and its arm, where it has one."""
+    """One job: the rule that `sizes` knows it by, a file that it makes (below the folder of the scale), and its arm and task, where it has
+    one."""
 
     rule: str
     made: str
     arm: str | None = None
+    task: str | None = None
 
     @property
     def stage(self) -> str:
@@ -34,6 +36,30 @@ def jobs_of(study: StudyConfig, targets: Iterable[Target]) -> list[PlannedJob]:
 
 
 def _of_seed(study: StudyConfig, target: Target, seed: str) -> Iterator[PlannedJob]:
+    yield PlannedJob("make_data", f"{seed}/data/card.md")
+    yield PlannedJob("pretrain", f"{seed}/pretrain/metrics.parquet")
+    yield PlannedJob("task0", f"{seed}/task0/metrics.parquet")
+    yield from _of_sequence(study, seed) if target == "sequence" else _of_task1(study, target, seed)
+
+
+def _lamol(study: StudyConfig, arms: Iterable[str], seed: str) -> Iterator[PlannedJob]:
+    """Task 0 of the arms that need one of their own."""
+    for weight in dict.fromkeys(study.methods[arm].task0_language_loss for arm in arms):
+        if weight is not None:
+            yield PlannedJob("task0_lamol", f"{seed}/task0-lamol/{weight:g}/metrics.parquet")
+
+
+def _of_sequence(study: StudyConfig, seed: str) -> Iterator[PlannedJob]:
+    yield from _lamol(study, study.arms, seed)
+    alone = product(study.later_tasks, [ALONE])
+    for task, arm in [*product(study.tasks, study.arms), *alone]:
+        yield PlannedJob("finetune", f"{seed}/{task}/{arm}/metrics.parquet", arm, task)
+    for task, arm in product(study.tasks, study.arms):
+        yield PlannedJob("sequence_recovery", f"{seed}/sequence/{task}/{arm}/metrics.parquet", arm, task)
+    yield PlannedJob("sequence_controls", f"{seed}/sequence/controls/metrics.parquet")
+
+
+def _of_task1(study: StudyConfig, target: Target, seed: str) -> Iterator[PlannedJob]:
     main = ["seq", *study.views.arms]
     if target == "all":
         recovered = [*main, *study.learning_rate_arms, *(arm for arm in study.arms if arm in study.recovery.arms)]
@@ -44,15 +70,11 @@ def _of_seed(study: StudyConfig, target: Target, seed: str) -> Iterator[PlannedJ
         frozen = [arm for arm in study.compared_arms if study.methods[arm].method == "freeze" and study.methods[arm].start == "task0"]
         viewed = {"weights": ["seq"], "theory": [*main, *frozen]}
         trained = [*main, *recovered]
-    arms = {arm: study.methods[arm] for arm in trained}
-    yield PlannedJob("make_data", f"{seed}/data/card.md")
-    yield PlannedJob("pretrain", f"{seed}/pretrain/metrics.parquet")
-    yield PlannedJob("task0", f"{seed}/task0/metrics.parquet")
-    for weight in dict.fromkeys(method.task0_language_loss for method in arms.values()):
-        if weight is not None:
-            yield PlannedJob("task0_lamol", f"{seed}/task0-lamol/{weight:g}/metrics.parquet")
+    arms = list(dict.fromkeys(trained))
+    yield from _lamol(study, arms, seed)
     for arm in arms:
-        yield PlannedJob("task_vector" if arm in study.task_vector_arms else "task1", f"{seed}/task1/{arm}/metrics.parquet", arm)
+        rule = "task_vector" if arm in study.task_vector_arms else "finetune"
+        yield PlannedJob(rule, f"{seed}/task1/{arm}/metrics.parquet", arm, "task1")
     for arm in dict.fromkeys(recovered):
         yield PlannedJob("recovery", f"{seed}/recovery/{arm}/metrics.parquet", arm)
     yield PlannedJob("recovery_controls", f"{seed}/recovery/controls/metrics.parquet")

@@ -20,7 +20,7 @@ from forgetting.figures.inputs import input_of
 
 def shown_in(study: StudyConfig, catalogue: dict[str, Shown]) -> dict[str, Shown]:
     """Those of the figures and tables that this study has."""
-    return {rule: shown for rule, shown in catalogue.items() if _has(study, shown.only_if)}
+    return {rule: shown for rule, shown in catalogue.items() if shown.target in study.targets and _has(study, shown.only_if)}
 
 
 def _has(study: StudyConfig, condition: str | None) -> bool:
@@ -76,7 +76,8 @@ def _files(study: StudyConfig, name: str, arms: Sequence[str]) -> list[str]:
         pairs = product(study.seeds, ("task0", "task1"))
         return [f"results/{study.scale}/{pattern.format(seed=seed).replace('*', gate)}" for seed, gate in pairs]
     scale = study.beside if name == "pretrained" else study.scale
-    filled = [pattern.format(seed=seed, arm=arm) for seed in study.seeds for arm in arms or [""]]
+    tasks = study.later_tasks if name == "alone" else study.tasks
+    filled = [pattern.format(seed=seed, task=task, arm=arm) for seed, task, arm in product(study.seeds, tasks, arms or [""])]
     return [f"results/{scale}/{file}" for file in dict.fromkeys(filled)]
 
 

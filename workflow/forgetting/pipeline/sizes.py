@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from forgetting.config.plan import ALONE
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
 from forgetting.config.study import StudyConfig
 
@@ -75,9 +76,11 @@ class Sizes:
         self.asked_everywhere = sum(self.asked.values())
         self.task0_questions = study.data.items("task0_train")
 
-    def of(self, rule: str, arm: str | None = None) -> Size:
-        """Of one job of the rule. Raises KeyError."""
-        if rule in ("task1", "task_vector", "recovery") or rule.startswith("view_"):
+    def of(self, rule: str, arm: str | None = None, task: str | None = None) -> Size:
+        """Of one job of the rule; of a task, where it belongs to one. Raises KeyError."""
+        if rule == "finetune":
+            return self._finetune(task or "task1", arm or "seq")
+        if rule in ("task_vector", "recovery") or rule.startswith("view_"):
             return self._of_arm(rule, arm or "seq")
         return {
             "make_data": self._data,
@@ -85,6 +88,8 @@ class Sizes:
             "task0": lambda: self._task0(1),
             "task0_lamol": lambda: self._task0(2),  # the same tokens are trained as text, too
             "recovery_controls": self._recovery_controls,
+            "sequence_recovery": lambda: self._sequence_recovery(task),
+            "sequence_controls": lambda: self._sequence_recovery(None),
         }[rule]()
 
     def gpus(self, rule: str) -> int:
@@ -92,8 +97,6 @@ class Sizes:
         return {"make_data": 0, "pretrain": self.study.pretraining_gpus}.get(rule, self.study.gpus_per_job)
 
     def _of_arm(self, rule: str, arm: str) -> Size:
-        if rule == "task1":
-            return self._task1(arm)
         if rule == "task_vector":
             return self._task_vector()
         if rule == "recovery":
@@ -170,28 +173,34 @@ class Sizes:
         models = (3 + len(self.study.task0.kept_fractions)) * self.model_bytes  # with both moments
         return self._job("task0", operations, facts, models, self._evaluation_batch, steps=steps)
 
-    def _task1(self, arm: str) -> Size:
-        study, method = self.study, self.study.methods[arm]
-        steps = arm_steps(study.task1, method)
-        facts = len(evaluation_steps(study.task1, steps)) * self.asked_everywhere + self._asked_late(steps)
+    def _finetune(self, task: str, arm: str) -> Size:
+        """ALONE: as `seq`, and nothing between Task 0 and the task."""
+        study, method = self.study, self.study.methods["seq" if arm == ALONE else arm]
+        steps, tasks = arm_steps(study.task1, method), (task,) if arm == ALONE else study.tasks_of(arm)
+        earlier = tasks[: tasks.index(task)]
+        unasked = sum(self.asked[split] for split in study.data.task_splits if split not in (*earlier, task))
+        facts = len(evaluation_steps(study.task1, steps)) * (self.asked_everywhere - unasked) + self._asked_late(task, steps)
+        if len(tasks) > 1:  # all of them at both ends
+            facts += 2 * sum(study.data.items(split) for split in tasks)
         units = study.data.measured_units
         work = method.work * steps + method.steps_before
-        added = method.added_questions(units["task0_train"], units["task1"])
+        added = method.added_questions(sum(units[split] for split in ("task0_train", *earlier)), units[task])
         trained = work * arm_training(study.task1, method).batch_size * (1 + added)
         operations = self._questions(trained, TRAIN) + self._questions(facts)
-        models = len(self._kept(arm)) + 1  # and the match
+        every = task == study.tasks[0] and arm != ALONE and study.keeps_every_checkpoint(arm)
+        models = len(checkpoint_steps(study.task1, steps, every)) + 1  # and the match
         return self._job("task1", operations, facts, models * self.kept_bytes, self._evaluation_batch, steps=work)
 
-    def _asked_late(self, steps: int) -> int:
-        """Questions about the Task 1 units beyond the limit, asked once most of Task 1 is learned: taken to be so after the strides."""
+    def _asked_late(self, task: str, steps: int) -> int:
+        """Questions about the units of a task beyond the limit, asked once most of it is learned: taken to be so after the strides."""
         task1 = self.study.task1
         start = max((until for until, _ in task1.evaluate), default=0)
         late = sum(step > start for step in evaluation_steps(task1, steps))
-        return late * (self.study.data.items("task1") - self.asked["task1"])
+        return late * (self.study.data.items(task) - self.asked[task])
 
     def _task_vector(self) -> Size:
         """Every checkpoint of `seq` is scored, and as many weights are kept as of an arm without a curve."""
-        facts = (len(self._kept("seq")) + 1) * self.asked_everywhere + self._asked_late(self.study.task1.steps)
+        facts = (len(self._kept("seq")) + 1) * self.asked_everywhere + self._asked_late("task1", self.study.task1.steps)
         return self._job("task1", self._questions(facts), facts, MAIN_POINTS * self.kept_bytes, self._evaluation_batch)
 
     def _probes(self, arm: str) -> list[float]:
@@ -211,6 +220,17 @@ class Sizes:
     def _recovery_controls(self) -> Size:
         kept = len(self.study.pretrain.kept_fractions) + len(self.study.task0.kept_fractions)
         return self._recovery([max(self.study.recovery.epochs)] * 2 + [1.0] * kept, 0)
+
+    def _sequence_recovery(self, task: str | None) -> Size:
+        """One epoch on Task 0, and on half of each earlier task; without a task, of all tasks from three models that learned none."""
+        study = self.study
+        earlier = study.tasks[: -1 if task is None else study.tasks.index(task)]
+        trained = self.task0_questions + sum(study.data.items(split) for split in earlier) / 2
+        measured = self.asked["task0_test"] + sum(self.asked[split] for split in earlier) / 2 + (1 + len(earlier)) * self.asked["control"]
+        starts = 1 if task else 3
+        facts = starts * (2 + len(study.recovery.evaluate_steps)) * measured
+        operations = starts * self._questions(trained, TRAIN) + self._questions(facts)
+        return self._job("recovery", operations, facts, 0, self._evaluation_batch, steps=starts * trained / study.recovery.batch_size)
 
     def _recovery(self, probes: list[float], models: int) -> Size:
         config = self.study.recovery

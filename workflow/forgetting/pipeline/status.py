@@ -14,10 +14,13 @@ from pathlib import Path
 from statistics import mean
 from time import localtime, strftime
 
+from forgetting.config.fields import Target
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.errors import StudyError
-from forgetting.pipeline.jobs import Target, jobs_of
+from forgetting.pipeline.jobs import jobs_of
 
+PAGES: dict[Target, str] = {"all": "report.html", "methods": "methods_report.html", "sequence": "sequence_report.html"}
+"""The last file of each target."""
 SILENT = 600
 """Seconds without a line in its log after which a job is no longer counted as running: some compute for minutes in silence."""
 STATES = ("done", "running", "stopped", "left")
@@ -173,19 +176,21 @@ def _study(root: Path) -> StudyConfig:
 
 
 def _jobs(root: Path, now: float) -> tuple[str, list[Job]]:
-    """What is asked for, and its jobs: those of `all`, and those of `methods` too when one that `all` does not have has begun."""
+    """What is asked for, and its jobs: those of `all` (of `sequence` where there is one), and those of each other target, too, of which a
+    job has begun that these do not have."""
     study = _study(root)
-    asked, files = "all", _files(study, "all")
-    every = list(dict.fromkeys([*files, *_files(study, "methods")]))
-    if any(Job(root, made, now).state != "left" for made in every[len(files) :]):
-        asked, files = "all and methods", every
-    return asked, [Job(root, made, now) for made in files]
+    main, *others = sorted(study.targets, key=lambda target: target != "sequence")
+    asked, files = [main], _files(study, main)
+    for target in others:
+        every = list(dict.fromkeys([*files, *_files(study, target)]))
+        if any(Job(root, made, now).state != "left" for made in every[len(files) :]):
+            asked, files = [*asked, target], every
+    return " and ".join(asked), [Job(root, made, now) for made in files]
 
 
 def _files(study: StudyConfig, target: Target) -> list[str]:
     """A file of each job of the target. The last one, its report, stands for the figures and tables."""
-    page = "report.html" if target == "all" else "methods_report.html"
-    return [*(job.made for job in jobs_of(study, (target,))), page]
+    return [*(job.made for job in jobs_of(study, (target,))), PAGES[target]]
 
 
 def _table(jobs: list[Job]) -> list[str]:

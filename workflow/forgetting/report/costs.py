@@ -43,7 +43,7 @@ def read_training(results: Path) -> dict[str, list[dict[str, float]]]:
     found: dict[str, list[dict[str, float]]] = {}
     for path in sorted(results.glob("seed*/**/metrics.parquet")):
         seed, stage = path.relative_to(results).parts[:2]
-        table = read_table(path, RECOVERY if stage == "recovery" else METRICS, ["split", "metric", "value"])
+        table = read_table(path, RECOVERY if stage in ("recovery", "sequence") else METRICS, ["split", "metric", "value"])
         values = table[table["split"] == _SPLIT].groupby("metric")["value"].last().to_dict()
         if _TRAINED in values:
             found.setdefault(stage, []).append(values | {"seed": int(seed.removeprefix("seed"))})

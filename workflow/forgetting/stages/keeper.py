@@ -1,4 +1,4 @@
-"""Which weights of a Task 1 run are kept: those of chosen steps, and those of the matched point (`data/points.py`)."""
+"""Which weights of a run of an arm are kept: those of chosen steps, and those of the matched point (`data/points.py`)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ from transformers import PreTrainedModel
 from forgetting.config.sections import CheckpointPrecision
 from forgetting.data.points import MATCHED
 from forgetting.model.checkpoints import CHECKPOINTS, publish, publish_all, save_checkpoint
-from forgetting.model.manifest import step_folders, withdraw_manifest, write_manifest
-
-
-def step_name(step: int) -> str:
-    """The folder of the checkpoint of a step."""
-    return f"step-{step:06d}"
+from forgetting.model.manifest import step_folders, step_name, withdraw_manifest, write_manifest
 
 
 def kept_steps(fractions: Iterable[float], steps: int) -> list[int]:
@@ -38,20 +33,22 @@ def publish_end(model: PreTrainedModel, kept: Path, output: Path) -> None:
 class Keeper:
     """Collects weights in `folder` until the run is done, so that a killed job goes on with them.
 
-    steps: which ones to keep, the last of the run among them.
+    steps: which ones to keep, the last of the run among them. goes_on: whether another task starts from the last one, which is then kept
+    in float32 whatever `precision` the others have.
     """
 
-    def __init__(self, folder: Path, steps: Collection[int], precision: CheckpointPrecision) -> None:
+    def __init__(self, folder: Path, steps: Collection[int], precision: CheckpointPrecision, goes_on: bool = False) -> None:
         self.checkpoints, self.learned = folder / "checkpoints", folder / "learned"
-        self.steps, self.precision = steps, precision
+        self.steps, self.precision, self.goes_on = steps, precision, goes_on
 
     def keep(self, model: PreTrainedModel, step: int) -> None:
         """Save the weights of a step, if it is one of those to keep."""
         if step in self.steps:
-            save_checkpoint(model, self.checkpoints / step_name(step), self.precision)
+            exact = self.goes_on and step == max(self.steps)
+            save_checkpoint(model, self.checkpoints / step_name(step), "float32" if exact else self.precision)
 
     def match(self, model: PreTrainedModel, step: int, learned: bool) -> None:
-        """Save the weights of the first step at which Task 1 was `learned`. Called at every evaluation."""
+        """Save the weights of the first step at which the task was `learned`. Called at every evaluation."""
         folder = self.learned / step_name(step)
         # A killed job may have left this step's, from a stretch that is now trained again, and on a GPU not quite alike.
         shutil.rmtree(folder, ignore_errors=True)
@@ -59,7 +56,7 @@ class Keeper:
             save_checkpoint(model, folder, self.precision)
 
     def publish(self, output: Path) -> None:
-        """Publish all that was kept as the checkpoints of the job `output`. Where Task 1 was never learned, `matched` is the end."""
+        """Publish all that was kept as the checkpoints of the job `output`. Where the task was never learned, `matched` is the end."""
         kept, learned = step_folders(self.checkpoints), step_folders(self.learned)
         matched = learned[min(learned)] if learned else kept[max(self.steps)]
         publish_all({folder.name: folder for folder in kept.values()} | {MATCHED: matched}, output)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,39 +21,59 @@ from forgetting.training.accounting import usage_metrics
 from forgetting.training.loop import History
 
 ASK_ALL_FROM = 0.75
-"""Share of the early-stop accuracy from which on an evaluation asks about all units of Task 1."""
+"""Share of the early-stop accuracy from which on an evaluation asks about all units of the task that is learned."""
 
 
-class Task1Exam:
-    """What a Task 1 run is asked at its evaluations: `few`, the first units of each split; and, once these have learned most of Task 1,
-    all other units of Task 1 as well.
+class Exam:
+    """What a run is asked while it learns a task: `few`, the first units of each split; and, once these have learned most of the task,
+    all other units of it as well.
 
-    Whether Task 1 was learned is thus decided on every unit that it trains on, not on a subset that stays the same for all arms, at the
+    Whether the task was learned is thus decided on every unit that it trains on, not on a subset that stays the same for all arms, at the
     cost of a few evaluations a run. Each evaluation decides for itself, so a run that was interrupted asks the same.
+
+    In a sequence of tasks, `few` has nothing of the later ones; and before the first step and after the last one all units of all tasks
+    are asked, which makes a row of the matrix R (docs/definitions.md).
     """
 
-    def __init__(self, scorer: Scorer, questions: Items, units_per_split: int | None, early_stop_accuracy: float, batch_size: int) -> None:
-        self.scorer = scorer
-        self.few = questions.first_units(units_per_split)
-        self.others = questions.select((questions.task == "task1") & ~np.isin(questions.unit, self.few.unit))
-        self.questions = self.few.joined_with(self.others)
-        """In the order of the facts: an evaluation holds those of `few`, or those of all."""
+    def __init__(
+        self,
+        scorer: Scorer,
+        questions: Items,
+        units_per_split: int | None,
+        early_stop_accuracy: float,
+        batch_size: int,
+        task: str = "task1",
+        earlier: Collection[str] = (),
+        later: Collection[str] = (),
+    ) -> None:
+        self.scorer, self.task = scorer, task
+        self.few = questions.select(~np.isin(questions.task, list(later))).first_units(units_per_split)
+        left = ~np.isin(questions.unit, self.few.unit)
+        self.others = questions.select((questions.task == task) & left)
+        self.ends = questions.select(np.isin(questions.task, [*earlier, *later]) & left)
+        self.in_sequence = bool(earlier or later)
+        self.questions = self.few.joined_with(self.others).joined_with(self.ends)
+        """In the order of the facts: an evaluation holds those of `few`, of these and `others`, or all."""
         self.early_stop_accuracy, self.batch_size = early_stop_accuracy, batch_size
 
-    def facts(self, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    def facts(self, model: PreTrainedModel, at_an_end: bool) -> dict[str, torch.Tensor]:
+        """at_an_end: whether this is the first or the last evaluation of the run."""
         facts = evaluate_facts(self.scorer, model, self.few, self.batch_size)
-        if not len(self.others) or self._accuracy(facts) < ASK_ALL_FROM * self.early_stop_accuracy:
-            return facts
-        more = evaluate_facts(self.scorer, model, self.others, self.batch_size)
-        return {name: torch.cat([facts[name], more[name]]) for name in facts}
+        asked = [facts]
+        whole = at_an_end and self.in_sequence
+        if len(self.others) and (whole or self._accuracy(facts) >= ASK_ALL_FROM * self.early_stop_accuracy):
+            asked.append(evaluate_facts(self.scorer, model, self.others, self.batch_size))
+        if len(self.ends) and whole:
+            asked.append(evaluate_facts(self.scorer, model, self.ends, self.batch_size))
+        return {name: torch.cat([each[name] for each in asked]) for name in facts} if len(asked) > 1 else facts
 
     def learned(self, facts: Mapping[str, torch.Tensor]) -> bool:
-        """Whether Task 1 has reached the early-stop accuracy."""
+        """Whether the task has reached the early-stop accuracy."""
         return self._accuracy(facts) >= self.early_stop_accuracy
 
     def _accuracy(self, facts: Mapping[str, torch.Tensor]) -> float:
         right = facts[self.scorer.measures.accuracy].double().numpy()
-        return float(right[self.questions.task[: len(right)] == "task1"].mean())
+        return float(right[self.questions.task[: len(right)] == self.task].mean())
 
 
 def evaluate_facts(scorer: Scorer, model: PreTrainedModel, questions: Items, batch_size: int) -> dict[str, torch.Tensor]:

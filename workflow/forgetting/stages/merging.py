@@ -9,15 +9,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from forgetting.config.jobs.task1 import Task1Job
+from forgetting.config.jobs.finetune import FinetuneJob
 from forgetting.config.steps import checkpoint_steps
 from forgetting.data.items import Items
 from forgetting.methods.task_vector import Knobs
 from forgetting.model.checkpoints import CHECKPOINTS, load_checkpoint, pick_device
+from forgetting.model.manifest import step_name
 from forgetting.schemas.metrics import METRICS
-from forgetting.stages.keeper import Keeper, step_name
+from forgetting.stages.finetune import exam_of, write_run
+from forgetting.stages.keeper import Keeper
 from forgetting.stages.measurements import run_metrics
-from forgetting.stages.task1 import exam_of, write_task1
 from forgetting.tables import read_table
 
 Weights = dict[str, Tensor]
@@ -30,7 +31,7 @@ def without_task_vector(weights: Weights, vector_end: Weights, start: Weights, a
     return {name: (value - vector_end[name]) + torch.lerp(vector_end[name], start[name], alpha) for name, value in weights.items()}
 
 
-def apply_task_vector(job: Task1Job, data: Path, start: Path, base: Path, output: Path) -> None:
+def apply_task_vector(job: FinetuneJob, data: Path, start: Path, base: Path, output: Path) -> None:
     """Score the arm at every checkpoint of the run `base` (e); writes what a Task 1 job writes.
 
     The vector ends at the same checkpoint (E = e), or at that nearest to the share `vector_end` of the run. Step 0 is theta* itself.
@@ -51,14 +52,14 @@ def apply_task_vector(job: Task1Job, data: Path, start: Path, base: Path, output
     target = None if arm.vector_end is None else arm.vector_end * config.steps
     end = None if target is None else min(steps, key=lambda step: abs(step - target))
     vector_end = None if end is None else weights_at(end)
-    evaluations, seconds = {"0": exam.facts(model)}, 0.0
+    evaluations, seconds = {"0": exam.facts(model, at_an_end=True)}, 0.0
     keeper = Keeper(output / "kept", checkpoint_steps(config, config.steps, job.every_checkpoint), job.checkpoint_precision)
     for step in steps:
         weights = weights_at(step)
         started = time.perf_counter()
         model.load_state_dict(without_task_vector(weights, vector_end or weights, before, arm.alpha))
         seconds += time.perf_counter() - started
-        facts = evaluations[str(step)] = exam.facts(model)
+        facts = evaluations[str(step)] = exam.facts(model, at_an_end=step == steps[-1])
         keeper.keep(model, step)
         keeper.match(model, step, exam.learned(facts))
     parameters = sum(value.numel() for value in before.values())
@@ -72,6 +73,6 @@ def apply_task_vector(job: Task1Job, data: Path, start: Path, base: Path, output
         "trained_rows": config.steps * config.batch_size,
         "stored_bytes": BYTES_PER_WEIGHT * parameters * (1 if end is None else 2),
     }
-    write_task1(evaluations, exam, job, output, run_metrics(config.steps, cost))
+    write_run(evaluations, exam, job, output, run_metrics(config.steps, cost))
     keeper.publish(output)
     shutil.rmtree(output / "kept")

@@ -11,9 +11,10 @@ import torch
 from forgetting.config.jobs.pretrain import PretrainJob
 from forgetting.intervals import clustered_wilson
 from forgetting.model.checkpoints import CHECKPOINTS, build_model, save_checkpoint
+from forgetting.model.manifest import step_name
 from forgetting.scenarios.biography.pretraining import Corpus
 from forgetting.schemas.metrics import METRICS
-from forgetting.stages.keeper import kept_steps, publish_end, step_name
+from forgetting.stages.keeper import kept_steps, publish_end
 from forgetting.stages.measurements import of_run, training_metrics
 from forgetting.tables import write_table
 from forgetting.training.distributed import World, join

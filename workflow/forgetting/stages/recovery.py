@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from forgetting.config.jobs.recovery import RecoveryJob
+from forgetting.config.jobs.sequence import SequenceRecoveryJob
 from forgetting.data.items import Items
 from forgetting.data.points import END, MATCHED, TROUGH, matched_step, never_had_task0, trough_step
 from forgetting.evaluation.scorers import SCORERS
@@ -42,7 +44,7 @@ from forgetting.training.resume import Scratch
 
 PROBED_SPLITS = ("task0_test", "control")
 OTHER_WORDINGS, UNSEEN_TEXT = "other_wordings.parquet", "probe_biographies.arrow"
-_DOSE_STREAM = 16
+_DOSE_STREAM, _HALF_STREAM = 16, 17
 CODE = (Path(__file__),)
 """What the saved state of a probe is bound to, with all that it imports."""
 RANDOM_START_SEED = 1_000_003
@@ -75,24 +77,28 @@ class Probe:
 
 class Prober:
     """Trains one epoch or more on `task0_train`, or as many steps on what a control has in its place, and measures `task0_test` and
-    `control`.
+    `control`. Of another task than Task 0 it trains on half of the units, and measures the other half.
 
     Finished probes are kept in the scratch folder, and read back as long as the files `starts`, which stand for the weights they
     begin with, are the same. There, too, is the state of the one that runs.
     """
 
-    def __init__(self, job: RecoveryJob, data: Path, starts: Sequence[Path], scratch_folder: Path) -> None:
+    def __init__(
+        self, job: RecoveryJob | SequenceRecoveryJob, data: Path, starts: Sequence[Path], scratch_folder: Path, task: str = "task0"
+    ) -> None:
         self.job = job
         self.config, self.scorer = job.recovery, SCORERS[job.scorer]
         questions = Items.load(data / "items.parquet")
-        self.train_questions = questions.of("task0_train")
+        self.train_questions, measured = recovered_with(questions, task, job.seed)
         if not len(self.train_questions):
-            raise TableError(f"{data / 'items.parquet'}: has no task0_train questions to recover with")
-        self.measured = questions.of(*PROBED_SPLITS).first_units(job.evaluation.units_per_split)
+            raise TableError(f"{data / 'items.parquet'}: has no {task} questions to recover with")
+        self.measured = measured.first_units(job.evaluation.units_per_split)
+        self.recovered = PROBED_SPLITS[0] if task == "task0" else task
+        """The split whose accuracy is to come back."""
         self.unseen_questions = questions.of("probe")
         self.inputs = [data / "items.parquet", *starts]
         self.data = data
-        if job.controls:
+        if isinstance(job, RecoveryJob) and job.controls:
             self.inputs += [data / name for name in (OTHER_WORDINGS, UNSEEN_TEXT)]
         self.units = np.unique(self.train_questions.unit)
         self.scratch = Scratch(scratch_folder, job, self.inputs, CODE)
@@ -144,7 +150,7 @@ class Prober:
         return pd.concat(frames, ignore_index=True).assign(
             scale=self.job.scale,
             seed=self.job.seed,
-            stage="recovery",
+            stage=self.job.stage,
             arm=self.job.arm,
             start=probe.start,
             training=probe.training,
@@ -199,24 +205,17 @@ class Prober:
 
     def write(self, probes: list[Probe], output: Path) -> None:
         """Run every probe and write metrics.parquet, facts.parquet, the weights that are kept to checkpoints/, and their manifest."""
-        self._run([probe for probe in probes if not self._path(probe).exists()])
-        facts = pd.concat([self.facts(probe) for probe in probes], ignore_index=True)
-        keys = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
-        write_table(facts, output / "facts.parquet", RECOVERY_FACTS)
-        write_table(
-            pd.concat([summarise(facts, keys, self.scorer.measures), self._costs(probes)], ignore_index=True),
-            output / "metrics.parquet",
-            RECOVERY,
-        )
+        write_probes({self: probes}, output)
         publish_all({folder.name: folder for folder in self.kept.glob("*-*") if folder.is_dir()}, output)
         self.scratch.remove()
 
-    def _costs(self, probes: list[Probe]) -> pd.DataFrame:
-        """RECOVERY rows of what all probes together cost to train: split train, start and training all, and how many epochs they were."""
-        trained = [probe for probe in probes if probe.epochs]
-        values = usage_metrics(json.loads(self._cost_path(probe).read_text(encoding="utf-8")) for probe in trained)
-        costs = of_run(run_metrics(0, values), self.job)
-        return costs.assign(start="all", training="all", units=0, checkpoint=-1, epochs=sum(probe.epochs for probe in trained))
+    def usages(self, probes: list[Probe]) -> list[Any]:
+        """What each of these probes took to train, as `usage_metrics` has it."""
+        return [json.loads(self._cost_path(probe).read_text(encoding="utf-8")) for probe in probes]
+
+    def run_missing(self, probes: list[Probe]) -> None:
+        """Train those of the probes that no earlier job finished."""
+        self._run([probe for probe in probes if not self._path(probe).exists()])
 
     def _run(self, probes: list[Probe]) -> None:
         """Train these probes, with a line after each on what came out and how long the others will take."""
@@ -224,13 +223,44 @@ class Prober:
         for number, probe in enumerate(probes, start=1):
             frame = self.facts(probe)
             done += probe.epochs
-            final = frame[(frame["step"] == frame["step"].max()) & (frame["split"] == "task0_test")][self.scorer.measures.accuracy].mean()
+            final = frame[(frame["step"] == frame["step"].max()) & (frame["split"] == self.recovered)][self.scorer.measures.accuracy].mean()
             rate = (time.perf_counter() - started) / done if done else float("nan")
             print(
                 f"probe {number}/{len(probes)} ({probe.start}, {probe.training}, from step {probe.checkpoint}, {probe.epochs:g} epochs)  "
-                f"task0_test exact match {final:.3f}  {rate:.1f} s/epoch  {rate * (total - done):.0f} s left",
+                f"{self.recovered} exact match {final:.3f}  {rate:.1f} s/epoch  {rate * (total - done):.0f} s left",
                 flush=True,
             )
+
+
+def recovered_with(questions: Items, task: str, seed: int) -> tuple[Items, Items]:
+    """What recovery of a task trains on, and what tells whether the task came back.
+
+    Task 0: the persons of `task0_train`, and `task0_test` and `control`, whose questions no stage trained on. Any other task has no such
+    persons, so a random half of its units is trained on and the rest asked, which was trained on in that task (docs/definitions.md).
+    """
+    if task == "task0":
+        return questions.of("task0_train"), questions.of(*PROBED_SPLITS)
+    of_task = questions.of(task)
+    units = np.random.default_rng([seed, _HALF_STREAM]).permutation(np.unique(of_task.unit))
+    trained, asked = np.split(units, [len(units) // 2])
+    return of_task.of_units(trained), of_task.of_units(asked)
+
+
+def write_probes(done: Mapping[Prober, list[Probe]], output: Path) -> None:
+    """Run all probes of these probers of one job, and write facts.parquet, and metrics.parquet with what they cost to train together:
+    split train, start and training all, and how many epochs they were."""
+    for prober, probes in done.items():
+        prober.run_missing(probes)
+    first = next(iter(done))
+    facts = pd.concat([prober.facts(probe) for prober, probes in done.items() for probe in probes], ignore_index=True)
+    trained = {prober: [probe for probe in probes if probe.epochs] for prober, probes in done.items()}
+    usage = usage_metrics(chain.from_iterable(prober.usages(probes) for prober, probes in trained.items()))
+    epochs = sum(probe.epochs for probe in chain.from_iterable(trained.values()))
+    costs = of_run(run_metrics(0, usage), first.job).assign(start="all", training="all", units=0, checkpoint=-1, epochs=epochs)
+    keys = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
+    metrics = summarise(facts, keys, first.scorer.measures)
+    write_table(facts, output / "facts.parquet", RECOVERY_FACTS)
+    write_table(pd.concat([metrics, costs], ignore_index=True), output / "metrics.parquet", RECOVERY)
 
 
 def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, scratch_folder: Path, output: Path) -> None:

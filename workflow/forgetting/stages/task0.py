@@ -13,8 +13,8 @@ from forgetting.config.jobs.task0 import Task0Job
 from forgetting.data.items import Items
 from forgetting.evaluation.scorers import SCORERS
 from forgetting.model.checkpoints import CHECKPOINTS, WEIGHTS, load_checkpoint, pick_device, save_checkpoint
-from forgetting.model.manifest import withdraw_manifest
-from forgetting.stages.keeper import kept_steps, publish_end, step_name
+from forgetting.model.manifest import step_name, withdraw_manifest
+from forgetting.stages.keeper import kept_steps, publish_end
 from forgetting.stages.measurements import evaluate_facts, print_accuracy, training_metrics, write_measurements
 from forgetting.training.batches import Batches, QuestionBatches, epoch_steps
 from forgetting.training.loop import Plan, train

@@ -37,12 +37,17 @@ class Job(Strict):
         except ValueError as error:
             raise ConfigError(f"{path}: not valid JSON ({error}); delete it and run again") from None
         expected = cls.model_fields["stage"].default
-        if isinstance(found, dict) and found.get("stage", expected) != expected:
+        if isinstance(found, dict) and not cls.is_stage(found.get("stage", expected)):
             raise ConfigError(f"{path}: stage is {found['stage']!r}, but this job is of {expected!r}: give the config.json of that stage")
         try:
             return cls.model_validate(found)
         except ValidationError as error:
             raise ConfigError(f"{path}: delete it and run again\n" + one_line_each(error)) from None
+
+    @classmethod
+    def is_stage(cls, stage: object) -> bool:
+        """Whether jobs of this class are of that stage."""
+        return stage == cls.model_fields["stage"].default
 
     def text(self) -> str:
         """What its `config.json` says: its stage, and all else that is not at its default.

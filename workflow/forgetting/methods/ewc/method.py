@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,30 +12,45 @@ from forgetting.methods.ewc import Knobs
 from forgetting.training.fisher import diagonal_fisher, fisher_mean, normalised, sample_questions
 
 
+class Term(NamedTuple):
+    """What is kept of one earlier task, by name of the parameter: the weights after it, and their Fisher information."""
+
+    anchor: dict[str, Tensor]
+    fisher: dict[str, Tensor]
+
+
 class Ewc(Method):
-    """Adds penalty / 2 * sum F (theta - theta*)^2 to the loss, with the diagonal Fisher F of Task 0 at theta*, of mean 1."""
+    """Adds penalty / 2 * sum F (theta - theta*)^2 to the loss, with the diagonal Fisher F of Task 0 at theta*, of mean 1.
+
+    In a sequence one such penalty for each earlier task, with its own Fisher at the weights after it, as in the paper (section 2.1: "two
+    separate penalties").
+    """
 
     arm: Knobs
 
     def before_task(self, setting: Setting) -> None:
         super().before_task(setting)
-        questions = sample_questions(setting.task0_train, self.arm.questions, setting.seed)
-        fisher = diagonal_fisher(setting.model, questions, self.arm.fisher, setting.training.batch_size)
-        self.raw_mean = fisher_mean(fisher)
-        self.fisher = normalised(fisher)
-        self.weights = {name: parameter for name, parameter in setting.model.named_parameters() if name in fisher}
-        self.anchor = {name: parameter.detach().clone() for name, parameter in self.weights.items()}
-        self.prepared_rows = len(questions)
-        self.stored_bytes = sum(each.nbytes for kept in (self.fisher, self.anchor) for each in kept.values())
+        self.raw_means: list[float] = []
+        self.terms: list[Term] = []
+        for model, task in zip(setting.former_models(), setting.former, strict=True):
+            questions = sample_questions(task, self.arm.questions, setting.seed)
+            fisher = diagonal_fisher(model, questions, self.arm.fisher, setting.training.batch_size)
+            self.raw_means.append(fisher_mean(fisher))
+            anchor = {name: parameter.detach().clone() for name, parameter in model.named_parameters() if name in fisher}
+            self.terms.append(Term(anchor, normalised(fisher)))
+            self.prepared_rows += len(questions)
+        self.weights = [parameter for name, parameter in setting.model.named_parameters() if name in fisher]
+        self.stored_bytes = sum(each.nbytes for term in self.terms for kept in term for each in kept.values())
 
     def on_loss(self, loss: Tensor) -> Tensor:
-        return loss + quadratic_penalty(
-            list(self.weights.values()), list(self.anchor.values()), list(self.fisher.values()), self.arm.penalty
-        )
+        for anchor, fisher in self.terms:
+            loss = loss + quadratic_penalty(self.weights, list(anchor.values()), list(fisher.values()), self.arm.penalty)
+        return loss
 
     def after_task(self) -> dict[str, float]:
-        """fisher_mean: mean of the Fisher before it was normalised; penalty / fisher_mean is lambda for the Fisher as it comes."""
-        return {"fisher_mean": self.raw_mean}
+        """fisher_mean: mean of the Fisher before it was normalised; penalty / fisher_mean is lambda for the Fisher as it comes. Mean over
+        the earlier tasks."""
+        return {"fisher_mean": sum(self.raw_means) / len(self.raw_means)}
 
 
 class _QuadraticPenalty(torch.autograd.Function):

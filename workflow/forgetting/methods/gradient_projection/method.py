@@ -128,15 +128,18 @@ class ProjectionMemory(UpdateRule):
     The inputs of an embedding are one-hot, so there the `rows` of the tokens (and, where these have an embedding, positions) of Task 0
     stay. Biases and norms (`vectors`) do not train; the original trains them on its first task only. `arm.hold` leaves some of the three
     out, so that it can be told which of them a gain is due to.
+
+    In a sequence the subspaces of the earlier tasks are joined, each from the inputs at the weights after its task (section 5, step 3).
     """
 
     def __init__(self, arm: Knobs, setting: Setting) -> None:
         anatomy, parameters = Anatomy(setting.model.config), rows_of(setting.model)
-        moments = input_moments(setting.model, setting.task0_train) if "subspaces" in arm.hold else {}
-        self.prepared_rows = len(setting.task0_train) if moments else 0
-        self.subspaces = {name: Subspace.holding(moment, arm.energy, parameters[name].dtype) for name, moment in moments.items()}
+        old = setting.old
+        moments = moments_of_tasks(setting) if "subspaces" in arm.hold else {}
+        self.prepared_rows = len(old) if moments else 0
+        self.subspaces = {name: Subspace.joined(of_tasks, arm.energy, parameters[name].dtype) for name, of_tasks in moments.items()}
         device = setting.model.device
-        seen = [rows.to(device) for rows in seen_rows(setting.task0_train)] if "rows" in arm.hold else []
+        seen = [rows.to(device) for rows in seen_rows(old)] if "rows" in arm.hold else []
         self.rows = dict(zip(anatomy.embeddings, seen, strict=False))
         self.still = {name for name, weight in parameters.items() if weight.ndim < 2 and "vectors" in arm.hold}
         self.weights = {name: parameters[name] for name in [*self.rows, *self.subspaces]}
@@ -210,6 +213,15 @@ def window_ends(setting: Setting, seed: int) -> tuple[dict[str, Tensor], dict[st
     history = train(model, plan)
     start, end = (history.evaluations[str(step)] for step in WINDOW)
     return start, end, history.rows
+
+
+def moments_of_tasks(setting: Setting) -> dict[str, list[Tensor]]:
+    """By the name of a weight `input_moments` of every task that was learned, each on its own questions and at the weights after it."""
+    found: dict[str, list[Tensor]] = {}
+    for model, questions in zip(setting.former_models(), setting.former, strict=True):
+        for name, moment in input_moments(model, questions).items():
+            found.setdefault(name, []).append(moment)
+    return found
 
 
 @torch.no_grad()

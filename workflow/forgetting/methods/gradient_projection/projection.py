@@ -5,6 +5,7 @@ A weight of a linear map is (out, in), and a *row* of it belongs to one output. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -44,9 +45,25 @@ class Subspace:
     @classmethod
     def holding(cls, moment: Tensor, energy: float, dtype: torch.dtype) -> Self:
         """The fewest eigenvectors of a second-moment matrix X^T X (d, d) that hold `energy` of the squared norm of X."""
-        vectors, energies = leading_directions(moment)
+        return cls.joined([moment], energy, dtype)
+
+    @classmethod
+    def joined(cls, moments: Sequence[Tensor], energy: float, dtype: torch.dtype) -> Self:
+        """The same for the inputs X of several tasks, one second-moment matrix each: to the subspace of the tasks before, each adds the
+        fewest eigenvectors of what it leaves of X^T X with which `energy` of the squared norm of X is held (Saha et al. 2021, eq. 9)."""
+        first, *others = moments
+        vectors, energies = leading_directions(first)
         rank = rank_at_energy(energies, energy)
-        inside = 2 * rank <= len(moment)
+        for moment in others:
+            if rank == len(first):
+                break
+            left = vectors[:, rank:]
+            added, energies = leading_directions(left.T @ moment @ left)
+            missing = energy * moment.trace() - (moment.trace() - energies.sum())
+            more = rank_at_energy(energies, float(missing / energies.sum())) if missing > 0 else 0
+            vectors = torch.cat([vectors[:, :rank], left @ added], dim=1)
+            rank += more
+        inside = 2 * rank <= len(first)
         return cls((vectors[:, :rank] if inside else vectors[:, rank:]).to(dtype).contiguous(), inside, rank)
 
     @property

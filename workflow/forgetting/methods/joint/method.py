@@ -10,18 +10,19 @@ from forgetting.training.batches import Batches
 
 
 class Joint(Method):
-    """Every question of Task 0 training beside those of Task 1, in the proportion of the two, from theta* like every other arm.
+    """Every training question of Task 0 (in a sequence also of each task since) beside those of Task 1, in the proportion of the two, from
+    theta* like every other arm.
 
     Where Task 1 is the larger, fewer old questions come a step than new ones; `replay` with `share: 1` and `mix: batch` has as many.
     """
 
     def before_task(self, setting: Setting) -> None:
         super().before_task(setting)
-        self.stored_bytes = question_bytes(setting.task0_train)
+        self.stored_bytes = question_bytes(setting.old)
 
     def batches(self) -> Batches:
-        task0, task1 = self.setting.task0_train, self.setting.task1
-        return MixedBatches(task1, task0, Fraction(len(task0), len(task1.questions)), self.setting.seed)
+        old, task1 = self.setting.old, self.setting.task1
+        return MixedBatches(task1, old, Fraction(len(old), len(task1.questions)), self.setting.seed)
 
 
 METHOD = Joint

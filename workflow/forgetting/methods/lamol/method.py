@@ -7,8 +7,10 @@ from fractions import Fraction
 from forgetting.data.items import Items
 from forgetting.methods.base import Method, Setting
 from forgetting.methods.lamol import Knobs
+from forgetting.methods.lamol.language import LanguageBatches
 from forgetting.methods.lamol.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
 from forgetting.methods.replay.method import MixedBatches
+from forgetting.scenarios.biography.tokenizer import end_token
 from forgetting.training.batches import Batches
 
 TOKENS_TO_SPARE = 8
@@ -23,13 +25,17 @@ class Lamol(Method):
     many are left, a pass over Task 1 meets gamma times as many examples as questions: fewer are drawn more often. Without any, as from a
     model that never learned to write questions, Task 1 is plain. Task 1 has no language-modelling loss, because nothing is sampled after
     it. `stored_bytes` is 0: the model is the store, nothing of Task 0 is kept for the samples.
+
+    In a sequence the samples are of all earlier tasks (one generation token, the paper's LAMOL-GEN), and every task but the last is
+    trained with `language_loss` (lambda) times that loss on top, its own questions and the pseudo examples alike.
     """
 
     arm: Knobs
 
     def before_task(self, setting: Setting) -> None:
         super().before_task(setting)
-        longest = int((setting.task0_train.prompt_length + setting.task0_train.answer_length).max()) + TOKENS_TO_SPARE
+        old = setting.old
+        longest = int((old.prompt_length + old.answer_length).max()) + TOKENS_TO_SPARE
         count = round(self.arm.pseudo_share * len(setting.task1.questions))
         self.proportion = Fraction(count, len(setting.task1.questions))
         texts = sample_texts(setting.model, setting.tokenizer, count, longest, self.arm.top_k, setting.seed)
@@ -46,18 +52,19 @@ class Lamol(Method):
             "pseudo_held_out": len(distinct) - len(allowed),
             "pseudo_used": len(usable),
             "pseudo_buffer": len(self.pseudo),
-        } | count_right(distinct, examples_of(setting.task0_train, setting.tokenizer))
+        } | count_right(distinct, examples_of(old, setting.tokenizer))
 
     def batches(self) -> Batches:
         task1 = self.setting.task1
-        if not len(self.pseudo):
-            return task1
-        return MixedBatches(task1, self.pseudo, self.proportion, self.setting.seed)
+        mixed = MixedBatches(task1, self.pseudo, self.proportion, self.setting.seed) if len(self.pseudo) else task1
+        if not self.setting.goes_on:
+            return mixed
+        return LanguageBatches(mixed, self.arm.language_loss, end_token(self.setting.tokenizer))
 
     def after_task(self) -> dict[str, float]:
         """The yield, in texts: generated; of them parsed; of these distinct; and of the distinct ones, how many hold a text of
-        `held_out`, ask a question of `task0_train`, also answer it right, and were used (neither held out nor unwritable). `pseudo_buffer`
-        counts the used ones as often as they are in the buffer."""
+        `held_out`, ask a training question of an earlier task, also answer it right, and were used (neither held out nor unwritable).
+        `pseudo_buffer` counts the used ones as often as they are in the buffer."""
         return dict(self.counts)
 
 

@@ -18,7 +18,10 @@ EXAMPLES = {
 
 class Knobs(Arm):
     method: Literal["replay"]
-    share: Share = Field(description="stored share of the persons of `task0_train`, with all their questions, above 0 to 1")
+    share: Share = Field(
+        description="stored share of the persons of `task0_train`, with all their questions, above 0 to 1; in a sequence also of each "
+        "task since"
+    )
     mix: Literal["batch", "half", "ratio"] = Field(
         description="`batch`: as many stored questions are added to each batch as it has of Task 1, so that it doubles; `half`: the "
         "batch keeps its size, which must be even, and half of it is stored questions, as in the reference (with `length: 2.0` as many "

@@ -1,8 +1,9 @@
-"""Experience replay: questions of some stored Task 0 units are mixed into Task 1."""
+"""Experience replay: questions of some stored units of earlier tasks are mixed into the new one."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import reduce
 
 import numpy as np
 
@@ -15,7 +16,7 @@ BYTES_PER_TOKEN = 4
 
 
 class Replay(Method):
-    """Stores the questions of `share` of the Task 0 training units.
+    """Stores the questions of `share` of the Task 0 training units, and in a sequence of `share` of the units of each task since.
 
     `mix: half` keeps the size of a batch, half of which is stored questions, as in the reference: a run needs twice the steps to see as
     many Task 1 questions. Otherwise each batch holds the same Task 1 questions as that of every other arm and stored ones beside them:
@@ -26,7 +27,8 @@ class Replay(Method):
 
     def before_task(self, setting: Setting) -> None:
         super().before_task(setting)
-        self.store = setting.task0_train.of_units(stored_units(setting.task0_train, self.arm.share, setting.seed))
+        stored = (task.of_units(stored_units(task, self.arm.share, setting.seed)) for task in setting.former)
+        self.store = reduce(Items.joined_with, stored)
         self.stored_bytes = question_bytes(self.store)
 
     def batches(self) -> Batches:
@@ -38,9 +40,10 @@ class Replay(Method):
         return MixedBatches(task1, self.store, proportion, self.setting.seed)
 
 
-def stored_units(task0_train: Items, share: float, seed: int) -> np.ndarray:
-    """A random `share` of the units (rounded, at least one), ascending. A larger share contains every smaller one."""
-    units = np.unique(task0_train.unit)
+def stored_units(questions: Items, share: float, seed: int) -> np.ndarray:
+    """A random `share` of the units of one task (rounded, at least one), ascending. A larger share contains every smaller one, and before
+    every later task they are the same."""
+    units = np.unique(questions.unit)
     count = max(1, round(share * len(units)))
     return np.sort(np.random.default_rng([seed, 4]).permutation(units)[:count])
 
@@ -57,6 +60,10 @@ class MixedBatches(Batches):
         self.task1, self.per_step = task1, proportion * task1.order.batch_size
         self.both = task1.questions.joined_with(added)
         self.order = EpochOrder(len(added), 1, seed + 1)
+
+    @property
+    def questions(self) -> Items:
+        return self.both
 
     def batch(self, step: int) -> Batch:
         return question_batch(self.both, self.rows_at(step))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from forgetting.config.biography import ATTRIBUTES, GROUPS
+from forgetting.config.biography import ATTRIBUTES
 from forgetting.data.ragged import Ragged
 
 NAMES, ANSWERS = "pretrained_name_tokens", "pretrained_answer_tokens"
@@ -31,7 +31,7 @@ def token_coverage(group: np.ndarray, names: Ragged, answers: Ragged, pretrained
     }
     rows = []
     for metric, (owner, tokens) in counted.items():
-        for name in GROUPS:
+        for name in dict.fromkeys(group):
             hits = pretrained[tokens[group[owner] == name]]
             share = float(hits.mean()) if len(hits) else float("nan")
             rows.append((name, "all", metric, share, len(hits), share, share))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer as FastTokenizer
 
-from forgetting.config.biography import ATTRIBUTES, GROUPS, MEASURED_GROUPS, PRETRAINED_GROUPS, TASK_OF_GROUP, Data
+from forgetting.config.biography import ATTRIBUTES, PRETRAINED_GROUPS, Data, task_of
 from forgetting.config.jobs.data import DataJob
 from forgetting.data.ragged import Ragged
 from forgetting.errors import StudyError
@@ -47,14 +47,15 @@ def build_data(job: DataJob, resources: Path, output: Path) -> None:
     renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
     write_table(people, output / "people.parquet", PEOPLE)
     save_tokenizer(tokenizer, output / "tokenizer")
-    _write_questions(people, prompts, renderer, tokenizer, output / "items.parquet")
+    measured = data.measured_units
+    _write_questions(people, prompts, renderer, tokenizer, measured, output / "items.parquet")
     trained = people[people["group"] == "task0_train"].reset_index(drop=True)
     reworded = Renderer(trained, templates, other, lambda strings: encode(tokenizer, strings), end, cue="")
-    _write_questions(trained, other, reworded, tokenizer, output / "other_wordings.parquet")
+    _write_questions(trained, other, reworded, tokenizer, measured, output / "other_wordings.parquet")
     size = tokenizer.get_vocab_size()
     lengths, predicted = _write_biographies(people, PRETRAINED_GROUPS, data, renderer, [job.seed, 1], size, output / "biographies.arrow")
     _write_biographies(people, ("probe",), data, renderer, [job.seed, 15], size, output / "probe_biographies.arrow")
-    floors = modal_answer_floors(people, renderer.answers())
+    floors = modal_answer_floors(people, renderer.answers(), list(measured))
     coverage = token_coverage(people["group"].to_numpy(), renderer.names(), renderer.answers(), predicted)
     for name, arm, frame in (("floors", "modal_answer", floors), ("coverage", "none", coverage)):
         frame = frame.assign(scale=job.scale, seed=job.seed, stage="data", arm=arm, step=0)
@@ -75,8 +76,16 @@ def _training_text(people: pd.DataFrame, templates: dict[str, list[Template]], p
     yield from (" " + name for name in people["full_name"])
 
 
-def _write_questions(people: pd.DataFrame, texts: dict[str, str], renderer: Renderer, tokenizer: FastTokenizer, path: Path) -> None:
-    """Prompts and answers as ITEMS, streamed in chunks; checks that tok(prompt + answer) == tok(prompt) + tok(answer) for every row."""
+def _write_questions(
+    people: pd.DataFrame,
+    texts: dict[str, str],
+    renderer: Renderer,
+    tokenizer: FastTokenizer,
+    measured: Collection[str],
+    path: Path,
+) -> None:
+    """Prompts and answers as ITEMS, streamed in chunks; checks that tok(prompt + answer) == tok(prompt) + tok(answer) for every row.
+    measured: the groups that evaluations ask."""
     prompts, answers = renderer.prompts(), renderer.answers()
     per_person = len(ATTRIBUTES)
     with atomic(path) as part, pq.ParquetWriter(part, ITEMS, compression="zstd") as writer:
@@ -88,11 +97,11 @@ def _write_questions(people: pd.DataFrame, texts: dict[str, str], renderer: Rend
             chunk_prompts, chunk_answers = prompts.slice(rows), answers.slice(rows)
             _check_boundaries(prompt, answer, chunk_prompts, chunk_answers, tokenizer)
             columns = [
-                np.repeat(chunk["group"].map(TASK_OF_GROUP).to_numpy(), per_person),
+                np.repeat(chunk["group"].map(task_of).to_numpy(), per_person),
                 np.repeat(chunk["group"].to_numpy(), per_person),
                 np.repeat(chunk["person"].to_numpy(np.int32), per_person),
                 np.tile(np.array(ATTRIBUTES), len(chunk)),
-                np.repeat(chunk["group"].isin(MEASURED_GROUPS).to_numpy(), per_person),
+                np.repeat(chunk["group"].isin(list(measured)).to_numpy(), per_person),
                 prompt,
                 answer,
                 _list_array(chunk_prompts),
@@ -163,7 +172,7 @@ def _write_card(
     card = {
         "scale": job.scale,
         "seed": job.seed,
-        "persons": {group: int((people["group"] == group).sum()) for group in GROUPS},
+        "persons": {group: int((people["group"] == group).sum()) for group in job.data.groups.sizes},
         "distinct values": {attribute: int(people[attribute].nunique()) for attribute in ATTRIBUTES},
         "vocabulary": tokenizer.get_vocab_size(),
         "biographies": len(lengths),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from forgetting.config.biography import ATTRIBUTES, GROUPS, Groups, Pools
+from forgetting.config.biography import ATTRIBUTES, Groups, Pools
 from forgetting.errors import StudyError
 from forgetting.schemas.people import PEOPLE
 from forgetting.tables import read_table
@@ -88,7 +89,7 @@ def _company_rows(path: Path, count: int) -> list[tuple[str, str]]:
 @dataclass(frozen=True)
 class People:
     """n persons as integers. `names` (n, 3) and `attributes` (n, 6, in the order of ATTRIBUTES) index `ValueTables`; `group` (n,)
-    indexes GROUPS."""
+    holds names."""
 
     names: np.ndarray
     attributes: np.ndarray
@@ -99,14 +100,14 @@ class People:
         first, middle, last = (np.array(pool)[self.names[:, part]] for part, pool in enumerate(tables.names))
         columns = {
             "person": np.arange(len(self.group)),
-            "group": np.array(GROUPS)[self.group],
+            "group": self.group,
             "full_name": [" ".join(parts) for parts in zip(first, middle, last, strict=True)],
         }
         return pd.DataFrame(columns | {name: np.array(tables.values[name])[self.attributes[:, i]] for i, name in enumerate(ATTRIBUTES)})
 
 
 def draw_people(groups: Groups, tables: ValueTables, seed: int) -> People:
-    """Draw persons with unique full names; groups follow one another in the order of GROUPS.
+    """Draw persons with unique full names; groups follow one another in the order of `Groups.sizes`.
 
     Person i depends on the seed and the pools alone, not on how many persons are drawn: each candidate takes one row of uniform
     doubles, and a
@@ -126,11 +127,12 @@ def draw_people(groups: Groups, tables: ValueTables, seed: int) -> People:
         kept = np.sort(np.unique(name_codes, return_index=True)[1])
     chosen = candidates[kept[:count]]
     attributes = np.column_stack([chosen[:, 3:], tables.city_of_company[chosen[:, 7]]])
-    group = np.repeat(np.arange(len(GROUPS)), [getattr(groups, name) for name in GROUPS])
+    group = np.repeat(list(groups.sizes), list(groups.sizes.values()))
     return People(chosen[:, :3], attributes, group)
 
 
-def held_out_names(data: Path) -> frozenset[str]:
-    """What no buffer of a method may hold: the full names of all persons but those of `task0_train`, from the data in this folder."""
+def held_out_names(data: Path, learned: Sequence[str] = ()) -> frozenset[str]:
+    """What no buffer of a method may hold: the full names of all persons but those of `task0_train` and of the groups `learned` since, from
+    the data in this folder."""
     people = read_table(data / "people.parquet", PEOPLE, ["group", "full_name"])
-    return frozenset(people.loc[people["group"] != "task0_train", "full_name"])
+    return frozenset(people.loc[~people["group"].isin(["task0_train", *learned]), "full_name"])

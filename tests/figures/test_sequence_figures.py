@@ -1,0 +1,99 @@
+"""What the figures of a sequence draw, against the tables that they are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from tests.figures import synthetic
+from tests.figures.layout import misplaced
+from tests.figures.synthetic_sequence import ARMS, accuracy
+
+from forgetting.analysis.sequence import ALONE
+from forgetting.figures import style
+from forgetting.figures.catalogue import read_catalogue
+from forgetting.figures.present import made, read_input
+
+SHOWN = {shown.name: shown for shown in read_catalogue().values() if shown.target == "sequence"}
+FIGURES = [name for name, shown in SHOWN.items() if shown.kind == "figure"]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("results")
+    synthetic.write_tree(root, (0, 1), np.array([0, 60, 150, 600]), (0, 60, 150, 600), {arm: [arm] for arm in ARMS})
+    return root
+
+
+def frames(tree: Path, name: str, arms: tuple[str, ...], seeds: str = "*") -> dict[str, pd.DataFrame]:
+    """The inputs of a figure, with the rows of these arms where it shows arms."""
+    found = {key: read_input(key, synthetic.files_of(tree, key, seeds)) for key in SHOWN[name].inputs}
+    kept = {"sequence": [*arms, ALONE], "sequence_metrics": arms, "sequence_recovery": arms}
+    return {key: frame[frame["arm"].isin(kept[key])] if key in kept else frame for key, frame in found.items()}
+
+
+def drawn(tree: Path, name: str, arms: tuple[str, ...] = ARMS[:2], seeds: str = "0") -> Figure:
+    return made(SHOWN[name], **frames(tree, name, arms, seeds))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_nothing_is_cut_off_or_covered(tree: Path, name: str, count: int) -> None:
+    assert misplaced(drawn(tree, name, ARMS[:count], "*")) == []
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_all_are_made_of_one_seed_and_of_two(tree: Path, name: str) -> None:
+    for seeds in ("0", "*"):
+        assert drawn(tree, name, ARMS, seeds) is not None
+
+
+def test_the_matrix_has_the_accuracy_of_each_task_after_each(tree: Path) -> None:
+    figure = drawn(tree, "sequence_matrix")
+    answers = frames(tree, "sequence_matrix", ARMS[:1], "0")["sequence"]
+    (image,) = figure.axes[0].images
+    for stage in range(4):
+        for task in range(4):
+            cell = answers[(answers["arm"] == "seq") & (answers["stage"] == stage) & (answers["task"] == task)]
+            assert image.get_array()[stage, task] == pytest.approx(cell["right"].sum() / cell["asked"].sum())
+    framed = [(round(box.get_x() + box.get_width() / 2), round(box.get_y() + box.get_height() / 2)) for box in figure.axes[0].patches]
+    assert framed == [(place, place) for place in range(4)]
+
+
+def test_task_0_goes_on_where_the_task_before_ended(tree: Path) -> None:
+    figure = drawn(tree, "sequence_task0", ARMS[:1])
+    line = next(line for line in figure.axes[0].lines if line.get_color() == style.arm_look("seq").color)
+    place, value = (np.asarray(part, dtype=float) for part in line.get_data())
+    assert (place[0], place[-1]) == (0, 3) and (np.diff(place) > 0).all()
+    for task in (2, 3):
+        assert value[place == task] == pytest.approx(accuracy("seq", task, 0), abs=0.01)
+
+
+def test_recovery_of_later_tasks_is_their_mean(tree: Path) -> None:
+    figure = drawn(tree, "sequence_recovery", ARMS[:1])
+    points = {tuple(point) for line in figure.axes[1].lines for point in np.asarray(line.get_xydata()).round(4).tolist()}
+    for stage in (2, 3):
+        before = [accuracy("seq", stage, task) for task in range(1, stage)]
+        assert (stage, round(float(np.mean(before)), 4)) in points
+        assert (stage, round(float(np.mean([1 - (1 - value) * 0.4 for value in before])), 4)) in points
+
+
+def test_a_task_that_was_never_learned_has_an_open_mark(tree: Path) -> None:
+    figure = drawn(tree, "sequence_steps", ("seq", "freeze-2"))
+    marks = {(line.get_color(), *point) for line in figure.axes[0].lines for point in line.get_xydata().tolist()}
+    freeze = style.arm_look("freeze-2").color
+    assert (freeze, 2.0, 370.0) in marks
+    top = figure.axes[0].get_ylim()[1]
+    assert [y for color, x, y in marks if color == freeze and x == 3] == [pytest.approx(1.05 / 1.1 * top)]
+
+
+def test_the_tables_say_what_was_made_up(tree: Path) -> None:
+    recovered = made(SHOWN["sequence_recovery_table"], **frames(tree, "sequence_recovery_table", ARMS[:1], "0"))
+    row = recovered[(recovered["after"] == "Task 3") & (recovered["task"] == "Task 2")].iloc[0]
+    assert row["dropped"] == pytest.approx(accuracy("seq", 3, 2)) and row["after_task0"] == pytest.approx(0.02 + 0.98 * 0.1)
+    assert len(recovered) == 1 + 2 + 3, "each task before the one that was learned last"
+    numbers = made(SHOWN["sequence_table"], **frames(tree, "sequence_table", ARMS[:1], "0")).iloc[0]
+    assert numbers["forgetting"] == pytest.approx(-numbers["backward_transfer"], abs=0.02), "made up so that nothing gets better"

@@ -1,0 +1,70 @@
+"""Accuracy on every task after every task.
+
+**What it shows.** The matrix R: a row for each task that was learned, from Task 0 down, a column for each task that is
+asked. Task 0 is asked of persons whose questions no stage trained on; of a later task all persons are asked, and they
+were trained on in that task.
+
+**How to read it.** Down a column: how one task fares while later ones are learned. The frame marks a task right after
+it was learned; to the right of it are tasks still to come, which stay at chance.
+
+**What to look for.** Columns that fade below the frame (forgetting), and whether all fade at once or one after the
+other. Intervals are in the table beside.
+
+**What would contradict the claim.** Columns that keep their colour: then nothing was forgotten. A matrix says nothing of
+whether what faded is still there: that is what recovery asks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from forgetting.analysis.sequence import ALONE, matrix_rows
+from forgetting.figures import style
+from forgetting.statistics import PROPORTION, over_seeds
+
+SHOWS = {
+    "question": "What happens over many tasks?",
+    "in": "sequence",
+    "order": 1,
+    "inputs": {"sequence": ["all"]},
+}
+
+MOST = 4
+"""Panels."""
+_COLORS = LinearSegmentedColormap.from_list("accuracy", ["#FFFFFF", "#56B4E9", "#00446B"])
+
+
+def draw(sequence: pd.DataFrame) -> Figure:
+    """Frame: SEQUENCE."""
+    rows = matrix_rows(sequence[sequence["arm"] != ALONE])
+    arms = style.arm_order(rows["arm"])[:MOST]
+    columns = min(2, len(arms))
+    lines = -(-len(arms) // columns)
+    figure, axes = style.new_figure(lines, columns, height=2.6 * lines + 0.3, width=5.5)
+    for letter, panel, arm in zip("abcd", axes.flat, arms, strict=False):
+        merged = over_seeds(rows[rows["arm"] == arm], ["stage", "task"], kind=PROPORTION)
+        _draw_matrix(panel, merged.pivot(index="stage", columns="task", values="value").to_numpy())
+        style.title(panel, letter, style.arm_look(arm).label)
+    for panel in axes.flat[len(arms) :]:
+        panel.set_axis_off()
+    style.small_print(figure, f"Share of right answers{'' if sequence['seed'].nunique() == 1 else ', mean over seeds'}.")
+    return figure
+
+
+def _draw_matrix(panel: Axes, table: np.ndarray) -> None:
+    panel.imshow(table, cmap=_COLORS, vmin=0, vmax=1, aspect="auto")
+    for (stage, task), value in np.ndenumerate(table):
+        panel.text(task, stage, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white" if value > 0.6 else "black")
+        if stage == task:
+            panel.add_patch(Rectangle((task - 0.47, stage - 0.47), 0.94, 0.94, fill=False, edgecolor="#D55E00", linewidth=1.3))
+    ticks = range(len(table))
+    panel.set_xticks(ticks, [str(task) for task in ticks])
+    panel.set_yticks(ticks, [str(task) for task in ticks])
+    panel.set_xlabel("asked about task")
+    panel.set_ylabel("after task")
+    panel.grid(visible=False)

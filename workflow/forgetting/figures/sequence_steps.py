@@ -1,0 +1,72 @@
+"""Steps that each task of a sequence takes to be learned.
+
+**What it shows.** The first evaluation at which the accuracy on the task being learned reaches the early stop, for every
+task of the sequence; and for the same task learned straight after Task 0, with nothing in between (*alone*).
+
+**How to read it.** Steps are those of the evaluations, so differences smaller than their distance are none. An open
+mark near the upper edge: never learned within the run.
+
+**What to look for.** A line that rises (the model gets slower to learn: a loss of plasticity) or falls below *alone* (the
+tasks before it helped).
+
+**What would contradict the claim.** A rise for every arm alike, *alone* as well, is a task that is harder, not a model
+that is less plastic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forgetting.analysis.sequence import ALONE, steps_to_learn, task_names
+from forgetting.figures import style
+from forgetting.statistics import RATIO, over_seeds
+
+SHOWS = {
+    "question": "What happens over many tasks?",
+    "in": "sequence",
+    "order": 4,
+    "inputs": {"sequence": ["all"], "sequence_metrics": ["all"], "alone": []},
+}
+
+_ALONE = style.Look("#5A5A5A", "s", "alone, after Task 0")
+
+
+def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataFrame) -> Figure:
+    """Frames: SEQUENCE, METRICS of all tasks and arms, METRICS of the tasks learned alone."""
+    names = task_names(sequence)
+    rows = steps_to_learn(pd.concat([sequence_metrics, alone]), names)
+    first = rows[(rows["arm"] == "seq") & (rows["task"] == 1)]
+    rows = pd.concat([rows, first.assign(arm=ALONE)], ignore_index=True)
+    figure, axes = style.new_figure(1, 1, height=3.2, width=5.5)
+    panel = axes[0, 0]
+    arms = style.arm_order(sequence_metrics["arm"])
+    longest = float(sequence_metrics["step"].max())
+    for arm in arms:
+        _draw_arm(panel, rows[rows["arm"] == arm], style.arm_look(arm), "-", longest)
+    _draw_arm(panel, rows[rows["arm"] == ALONE], _ALONE, "--", longest)
+    panel.set_ylim(0, 1.1 * longest)
+    panel.set_xticks(range(1, len(names)))
+    panel.set_xlim(0.7, len(names) - 0.7)
+    panel.set_xlabel("task")
+    panel.set_ylabel("steps until it was learned")
+    handles = [*style.arm_handles(arms), style.line_handle(_ALONE.label, _ALONE.color, marker=_ALONE.marker, linestyle="--")]
+    style.legend(figure, handles, columns=4)
+    seeds = rows["seed"].nunique()
+    text = f"Open mark at the top: {style.unlearned(seeds)}."
+    style.small_print(figure, f"One run. {text}" if seeds == 1 else f"{style.interval_note(rows)} {text}")
+    return figure
+
+
+def _draw_arm(panel: Axes, rows: pd.DataFrame, look: style.Look, line: str, longest: float) -> None:
+    """Mean over seeds of each task that every seed learned; an open mark for the others."""
+    learned = rows.groupby("task")["value"].transform(lambda values: values.notna().all())
+    there, missing = rows[learned], sorted(rows.loc[~learned, "task"].unique())
+    if len(there):
+        merged = over_seeds(there, ["task"], rows["seed"].nunique(), kind=RATIO)
+        style.error_bars(panel, merged, "task", look, linestyle=line, linewidth=1.0)
+    mark: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none", "markerfacecolor": "white"}
+    panel.plot(missing, [1.05 * longest] * len(missing), **mark)

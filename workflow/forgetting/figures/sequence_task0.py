@@ -1,0 +1,62 @@
+"""Task 0 over a whole sequence of tasks.
+
+**What it shows.** Accuracy on Task 0, of persons whose questions no stage trained on, through all tasks of the sequence.
+
+**How to read it.** Each stripe is a task, from its first step to its last. Arms differ in how many steps a task takes,
+so places within a stripe are shares of it. The floor is what always giving the most frequent answer would score.
+
+**What to look for.** A fall at the start of every stripe and a rise within it; or a first fall that the later tasks leave
+as it is.
+
+**What would contradict the claim.** A curve that loses as much in the fifth task as in the first says that forgetting
+adds up task by task; the claim is of a loss of form, which the first task can bring about alone.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from forgetting.analysis.sequence import TASK0, task_names
+from forgetting.figures import style
+from forgetting.schemas.facts import ACCURACY
+
+SHOWS = {
+    "question": "What happens over many tasks?",
+    "in": "sequence",
+    "order": 2,
+    "inputs": {"sequence": ["all"], "sequence_metrics": ["all"], "floors": []},
+}
+
+
+def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, floors: pd.DataFrame) -> Figure:
+    """Frames: SEQUENCE, METRICS of all tasks and arms, METRICS floors."""
+    names = task_names(sequence)
+    arms = style.arm_order(sequence_metrics["arm"])
+    rows = with_place(sequence_metrics, names)
+    figure, axes = style.new_figure(1, 1, height=3.3, width=5.5)
+    panel = axes[0, 0]
+    for arm in arms:
+        style.draw_curve(panel, rows[rows["arm"] == arm], "place", style.arm_look(arm), markers=8, linewidth=1.0)
+    tasks = len(names) - 1
+    for task in range(0, tasks, 2):
+        panel.axvspan(task, task + 1, color="#F0F0F0", zorder=0, linewidth=0)
+    style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
+    style.draw_floor(panel, floors, TASK0, ACCURACY)
+    panel.set_xlim(0, tasks)
+    panel.set_xticks([task + 0.5 for task in range(tasks)], [f"Task {task + 1}" for task in range(tasks)])
+    panel.set_xlabel("task that is learned")
+    panel.grid(axis="x", visible=False)
+    style.legend(figure, [*style.arm_handles(arms), style.FLOOR_HANDLE], columns=4)
+    style.note(figure, sequence_metrics)
+    return figure
+
+
+def with_place(metrics: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Task 0 accuracy with column `place`: tasks learned before, plus the share of the steps of the present one. The first evaluation of a
+    task is that of the end of the one before, and left out but for Task 1."""
+    rows = metrics[(metrics["split"] == TASK0) & (metrics["metric"] == ACCURACY) & (metrics["kind"] == "all")]
+    number = rows["stage"].map({name: place for place, name in enumerate(names)})
+    steps = rows.groupby(["seed", "arm", "stage"])["step"].transform("max")
+    rows = rows.assign(place=(number - 1 + rows["step"] / steps).round(6))
+    return rows[(rows["step"] > 0) | (number == 1)]

@@ -1,0 +1,23 @@
+"""Recovery of every earlier task after each task.
+
+One row an arm, task that was learned last (*after*) and earlier task. *dropped*: its accuracy then; *recovered*: after one
+epoch of it again; then what the same epoch makes of models that never learned it: *pretrained* only, *random* weights and,
+for tasks after Task 0, the model after Task 0, which knows the form of the questions. Task 0 is recovered on
+``task0_train`` and asked of persons whose questions no stage trained on; any other task is recovered on half of its
+persons and asked of the others, who were trained on in that task.
+
+Recovered accuracies that do not exceed those of the models that never learned the task contradict the claim.
+"""
+
+from __future__ import annotations
+
+from forgetting.analysis.sequence import recovery_table
+
+SHOWS = {
+    "question": "What happens over many tasks?",
+    "in": "sequence",
+    "order": 3,
+    "inputs": {"sequence": ["all"], "sequence_recovery": ["all"], "sequence_controls": []},
+}
+
+make = recovery_table
