@@ -73,7 +73,7 @@ def test_a_model_of_every_family_comes_back(family: str, tmp_path: Path) -> None
     files, shape = find_given(tmp_path / "sharded"), shape_of(model.config.to_dict())
     assert files.parameters == sum(values.numel() for values in model.parameters())
     matrices = sum(values.numel() for name, values in model.named_parameters() if values.ndim == 2 and "wpe" not in name)
-    assert (shape.parameters, shape.vocabulary, shape.layers) == (matrices, VOCABULARY, 2)
+    assert (shape.parameters, shape.vocabulary, shape.layers, shape.positions) == (matrices, VOCABULARY, 2, 512)
 
 
 def test_bf16_on_the_disk_becomes_float32(llama: Path) -> None:

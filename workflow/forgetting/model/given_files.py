@@ -20,11 +20,13 @@ import psutil
 
 from forgetting.errors import StudyError
 
-CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
+CONFIG, ADAPTER_CONFIG, TOKENIZER = "config.json", "adapter_config.json", "tokenizer.json"
 WEIGHTS, INDEX, ADAPTER_WEIGHTS = "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors"
 _SMALL = ("*.json", "*.txt", "*.model", "*.jinja", "*.py", ADAPTER_WEIGHTS)
 _NOT_OURS = ("original/*", "onnx/*", "*/*.safetensors")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_WITHOUT_TOKENS = (None, "PreTrainedTokenizerFast", "TokenizersBackend")
+"""Classes of tokenizers that have no special tokens but those that their files name."""
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 _CAUSAL = ("ForCausalLM", "LMHeadModel")
 """How the names of classes end that predict the next token; a classifier, an encoder, or a decoder with an
@@ -54,12 +56,13 @@ class GivenFiles:
 @dataclass(frozen=True)
 class Shape:
     """What a model's size follows from. blocks: weights of the matrices of all blocks. vocabulary: rows of an
-    embedding."""
+    embedding. positions: the longest sequence."""
 
     layers: int
     hidden_size: int
     heads: int
     vocabulary: int
+    positions: int
     blocks: int
     tied: bool
 
@@ -80,6 +83,8 @@ def find_given(name: str | Path, *, trust_remote_code: bool = False) -> GivenFil
 def describe_given(name: str | Path, *, trust_remote_code: bool = False) -> GivenFiles:
     """The same without any weights, which are not fetched: what is known before the work begins."""
     folder = folder_of(name)
+    if is_adapter(folder, str(name)):
+        return describe_given(adapter_base(folder, str(name)), trust_remote_code=trust_remote_code)
     config = _read_json(folder / CONFIG, str(name))
     _check_config(config, str(name), trust_remote_code)
     return GivenFiles(str(name), folder, config, ())
@@ -126,25 +131,47 @@ def adapter_weights(folder: Path, name: str) -> Path:
     return folder / ADAPTER_WEIGHTS
 
 
+def check_tokenizer(name: str | Path, rows: int) -> None:
+    """Raises StudyError for the tokenizer of a model that is missing, has no end token, or has more tokens than the
+    model has `rows` of its embedding. What only opening it can tell is found when the data are made."""
+    folder = folder_of(name)
+    if not (folder / TOKENIZER).is_file() and is_adapter(folder, str(name)):
+        return check_tokenizer(adapter_base(folder, str(name)), rows)
+    if not (folder / TOKENIZER).is_file():
+        raise StudyError(f"{name}: has no {TOKENIZER}: save its tokenizer beside it with AutoTokenizer")
+    said: dict[str, Any] = {}
+    for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        said |= _read_json(folder / file, str(name)) if (folder / file).is_file() else {}
+    if not said.get("eos_token") and said.get("tokenizer_class") in _WITHOUT_TOKENS:
+        raise StudyError(f"{name}: its tokenizer has no end token (eos_token in tokenizer_config.json)")
+    table = _read_json(folder / TOKENIZER, str(name))
+    vocabulary = table.get("model", {}).get("vocab", {})
+    numbers = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+    tokens = 1 + max([*numbers, *(added["id"] for added in table.get("added_tokens", []))], default=-1)
+    if tokens > rows:
+        raise StudyError(f"{name}: its tokenizer has {tokens} tokens, but the model embeds only {rows}: they do not belong together")
+
+
 def shape_of(config: Mapping[str, Any]) -> Shape:
-    """The shape that a config.json of a family of anatomy.py tells. Raises KeyError for one that does not."""
+    """The shape that a config.json of a family of anatomy.py tells. Raises StudyError for one that does not."""
     config = config.get("text_config", config)
 
     def one_of(*keys: str) -> int:
-        return int(next(config[key] for key in keys if key in config))
+        found = next((config[key] for key in keys if key in config), None)
+        if not isinstance(found, int):
+            raise StudyError(f"{CONFIG} of the model does not say its {keys[0]}")
+        return found
 
-    try:
-        width, layers = one_of("hidden_size", "n_embd"), one_of("num_hidden_layers", "n_layer")
-        heads, vocabulary = one_of("num_attention_heads", "n_head"), one_of("vocab_size")
-    except StopIteration:
-        raise KeyError("width, layers, heads or vocabulary") from None
+    width, layers = one_of("hidden_size", "n_embd"), one_of("num_hidden_layers", "n_layer")
+    heads, vocabulary = one_of("num_attention_heads", "n_head"), one_of("vocab_size")
+    positions = one_of("max_position_embeddings", "n_positions")
     inner = config.get("intermediate_size") or config.get("n_inner") or 4 * width
     matrices_of_mlp = 2 if config.get("model_type") in ("gpt_neox", "gpt2") else 3
     head = config.get("head_dim") or width // heads
     key_heads = config.get("num_key_value_heads") or heads
     block = 2 * width * head * (heads + key_heads) + matrices_of_mlp * width * inner
     tied = bool(config.get("tie_word_embeddings", config.get("model_type") == "gpt2"))
-    return Shape(layers, width, heads, vocabulary, layers * block, tied)
+    return Shape(layers, width, heads, vocabulary, positions, layers * block, tied)
 
 
 def memory_needed(parameters: int, *, trained: bool) -> int:

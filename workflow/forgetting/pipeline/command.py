@@ -57,11 +57,14 @@ def run_command(main: Callable[[], None]) -> None:
 
 
 def made_by(command: Sequence[str]) -> dict[str, str]:
-    """What a job's script and config are now, from its command; nothing for a script without a config of its own."""
+    """What a job's script and config are now, from its command; nothing for a script without a config of its own, or with one from a
+    pipe, which can be read only once."""
     if "--config" not in command[:-1]:
         return {}
     script, config = Path(command[0]).resolve(), Path(command[command.index("--config") + 1])
     code = content_digest(script, *dependencies(script))
+    if not config.is_file():
+        return {}
     return {"script": script.name, "code": code, "config": str(config), "config_content": content_digest(config)}
 
 

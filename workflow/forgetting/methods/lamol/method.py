@@ -9,6 +9,7 @@ from forgetting.methods.base import Method, Setting
 from forgetting.methods.lamol import Knobs
 from forgetting.methods.lamol.pseudo import Example, examples_of, parse, sample_texts, tokenise, without_names
 from forgetting.methods.replay.method import MixedBatches
+from forgetting.scenarios.biography.tokenizer import end_token
 from forgetting.training.batches import Batches
 
 TOKENS_TO_SPARE = 8
@@ -33,7 +34,8 @@ class Lamol(Method):
         count = round(self.arm.pseudo_share * len(setting.task1.questions))
         self.proportion = Fraction(count, len(setting.task1.questions))
         texts = sample_texts(setting.model, setting.tokenizer, count, longest, self.arm.top_k, setting.seed)
-        parsed = [example for example in map(parse, texts) if example]
+        end_text = setting.tokenizer.id_to_token(end_token(setting.tokenizer))
+        parsed = [example for text in texts if (example := parse(text, end_text))]
         distinct = list(dict.fromkeys(parsed))
         allowed = without_names(distinct, setting.held_out)
         usable = tokenise(allowed, setting.tokenizer)
