@@ -6,6 +6,7 @@ from typing import Any
 
 from forgetting.config.jobs.data import DataJob
 from forgetting.config.jobs.finetune import FinetuneJob
+from forgetting.config.jobs.pretrain import PretrainJob
 from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.config.jobs.task0 import LamolTask0Job, Task0Job
 from forgetting.config.jobs.views.answers import AnswersJob
@@ -23,6 +24,11 @@ _MEASURED: dict[str, Any] = {"evaluation": sections.evaluation(), "precision": "
 
 def data(**said: Any) -> DataJob:
     return DataJob(**_RUN | {"data": sections.data(), "tokenizer": sections.tokenizer()} | said)
+
+
+def pretrain(**said: Any) -> PretrainJob:
+    given = {"data": sections.data(), "model": sections.model(), "evaluation_batch_size": 16, "precision": "float32"}
+    return PretrainJob(**_RUN | given | said)
 
 
 def task0(config: Task0, **said: Any) -> Task0Job:

@@ -29,6 +29,7 @@ from forgetting.figures.catalogue import FORMATS, read_catalogue
 from forgetting.model.devices import JOBS_PER_DEVICE
 from forgetting.model.manifest import MANIFEST, step_name
 from forgetting.config.fields import ConfigError
+from forgetting.pipeline.given import fill_in
 from forgetting.pipeline.shown import input_files, methods_of, option_flags, shown_in
 from forgetting.pipeline.sizes import Sizes
 from forgetting.pipeline.status import PAGES
@@ -38,8 +39,9 @@ from forgetting.data.points import never_had_task0
 set_surroundings(os.environ)
 
 try:
+    fill_in(config)
     STUDY = load_study(config)
-except ConfigError as error:
+except StudyError as error:
     raise WorkflowError(str(error)) from None
 
 os.environ[JOBS_PER_DEVICE] = str(STUDY.jobs_per_gpu)  # for the jobs of this machine, which lease their GPUs

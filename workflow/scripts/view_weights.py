@@ -27,8 +27,10 @@ def main() -> None:
 
     job = WeightsJob.load(arguments.config)
     task1 = Checkpoints.find(arguments.task0, arguments.checkpoints)
-    *_, earlier, late = step_folders(arguments.pretrain / CHECKPOINTS).values()
-    folders = {"pretrained_earlier": earlier, "pretrained_late": late, "pretrained": arguments.pretrain / "model"} | task1.stages
+    # The last two; there are none of a given model that was not trained on the texts.
+    kept = list(step_folders(arguments.pretrain / CHECKPOINTS).values())[-2:]
+    before = dict(zip(("pretrained_earlier", "pretrained_late"), kept, strict=False))
+    folders = before | {"pretrained": arguments.pretrain / "model"} | task1.stages
     weights = {name: read_weights(folder) for name, folder in folders.items()}
     table = weight_updates(job, weights, Anatomy(load_architecture(arguments.task0)), pick_device())
     write_table(table, arguments.output, WEIGHTS)

@@ -79,9 +79,9 @@ def task0_gates(job: GatesJob, floors: Path, coverage: Path, pretrain: Path, tas
         for what, metric in (("names", NAMES), ("answers", ANSWERS))
         for split in ("task1", "control")
     ]
+    of_reading = [*covered, _gate("biography_first_token", biography, ">=", limits.biography_first_token, None)]
     return [
-        *covered,
-        _gate("biography_first_token", biography, ">=", limits.biography_first_token, None),
+        *(of_reading if job.biographies_read else []),
         _gate("task0_before", accuracy, ">=", limits.task0_before, exact_floor),
         _control_gate("control after Task 0", _controls(after).tail(1), floor, limits),
     ]

@@ -51,7 +51,7 @@ def _names(study: StudyConfig) -> Iterator[str]:
                 f"and do not use {', '.join(RESERVED)}"
             )
     path = study.tokenizer.path
-    if path is not None and not HUB_NAME.fullmatch(path) and not Path(path, "tokenizer.json").is_file():
+    if study.tokenizer.kind == "path" and path is not None and not HUB_NAME.fullmatch(path) and not Path(path, "tokenizer.json").is_file():
         yield f"tokenizer.path {path!r} is not the name of a hub tokenizer, and no folder with a tokenizer.json: mend the path"
 
 
@@ -85,7 +85,7 @@ def _model(study: StudyConfig) -> Iterator[str]:
     size = model.hidden_size // model.heads
     fraction = {"gpt_neox": model.rotary_fraction, "gpt2": 0.0}.get(model.architecture, 1.0)
     rotated = int(size * fraction)
-    if rotated % 2 or (fraction and not rotated):
+    if model.source == "pretrain" and (rotated % 2 or (fraction and not rotated)):
         share = f"model.rotary_fraction {fraction:g}" if model.architecture == "gpt_neox" else "the whole"
         yield (
             f"{share} of a head of {size} (model.hidden_size / model.heads) is {rotated} "

@@ -125,6 +125,7 @@ def gates_job(study: StudyConfig, seed: int) -> GatesJob:
         gates=study.gates,
         gate_thresholds=study.gate_thresholds,
         task1_epoch_steps=ceil(study.data.items("task1") / study.task1.batch_size),
+        biographies_read=study.model.reads_biographies,
     )
 
 

@@ -16,22 +16,42 @@ Stride = tuple[Annotated[int, Field(ge=0)], Count]
 
 
 class Tokenizer(Strict):
-    kind: Literal["word", "bpe", "path"] = Field(
-        description="`word`: one token a word; `bpe`: byte-level BPE, both trained on the data; `path`: an existing tokenizer"
+    kind: Literal["word", "bpe", "path", "given"] = Field(
+        description="`word`: one token a word; `bpe`: byte-level BPE, both trained on the data; `path`: an existing "
+        "tokenizer with the end token `<|endoftext|>`; `given`: the tokenizer of a model, with its own begin and end "
+        "tokens. A model that is given brings its own, whatever is said here"
     )
     vocabulary_size: Count = Field(description="largest size of a trained vocabulary")
-    path: str | None = Field(description="folder or hub name of a tokenizer, with `kind: path` only")
+    path: str | None = Field(description="folder or hub name of a tokenizer, with `kind: path` and `kind: given` only")
 
     @model_validator(mode="after")
     def _path_given(self) -> Tokenizer:
-        if (self.kind == "path") != (self.path is not None):
-            raise ValueError("tokenizer.path must be given exactly when tokenizer.kind is 'path'")
+        if (self.kind in ("path", "given")) != (self.path is not None):
+            raise ValueError("tokenizer.path must be given exactly when tokenizer.kind is 'path' or 'given'")
         return self
 
 
 class Model(Strict):
-    """A model from scratch, with untied embeddings. `rotary_fraction` is for gpt_neox alone."""
+    """A model from scratch, with untied embeddings, or a given one, whose shape is that of its own `config.json`
+    (`pipeline/given.py` fills it in). `rotary_fraction` is for gpt_neox alone."""
 
+    source: Literal["pretrain", "given"] = Field(
+        default="pretrain",
+        description="`pretrain`: random weights, of the shape that the other keys say; `given`: the model `name`, with its shape and its "
+        "tokenizer, see [docs/extending.md](../docs/extending.md#a-given-model)",
+    )
+    name: str | None = Field(
+        default=None,
+        description="with `source: given`: a folder with `config.json`, safetensors and a tokenizer, a PEFT adapter, or a name on the hub",
+    )
+    continue_pretraining: bool = Field(
+        default=True,
+        description="with `source: given`: whether the given model is trained on the biographies (`pretrain`) before Task 0. Else it has "
+        "never read of the persons of Task 0, and the gates on biographies do not apply",
+    )
+    trust_remote_code: bool = Field(
+        default=False, description="with `source: given`: whether Python code that comes with the model may run. Read it first"
+    )
     architecture: Literal["gpt_neox", "gpt2", "llama", "mistral", "qwen2", "qwen3", "olmo2"] = Field(
         description="`gpt_neox` (Pythia's), `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3` or `olmo2`, each with as many layers, heads and "
         "about as many weights as the other keys say, untied embeddings and no dropout. Gated MLPs (all but the first two) have a width of "
@@ -51,9 +71,20 @@ class Model(Strict):
         "those that are added stand for no token"
     )
 
+    @property
+    def reads_biographies(self) -> bool:
+        """Whether it is trained on the biographies before Task 0."""
+        return self.source == "pretrain" or self.continue_pretraining
+
+    @model_validator(mode="after")
+    def _name_given(self) -> Model:
+        if (self.source == "given") != (self.name is not None):
+            raise ValueError("model.name must be given exactly when model.source is 'given'")
+        return self
+
     @model_validator(mode="after")
     def _heads_divide(self) -> Model:
-        if self.hidden_size % self.heads:
+        if self.source == "pretrain" and self.hidden_size % self.heads:
             raise ValueError(f"model.hidden_size {self.hidden_size} is not divisible by model.heads {self.heads}")
         return self
 

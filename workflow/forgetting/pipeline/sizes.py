@@ -12,17 +12,19 @@ from math import ceil
 from forgetting.config.plan import ALONE
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
 from forgetting.config.study import StudyConfig
+from forgetting.model.given_files import BYTES_PER_WEIGHT, COPIES_IN_TRAINING, describe_given, shape_of
 
 TOKENS_PER_QUESTION, TOKENS_PER_ANSWER = 20, 4
 """Prompt, answer and EOS with the padding of a batch (18 with a tokenizer trained on the data); and of these answer and EOS, which alone
 need logits."""
 TOKENS_PER_TEXT = 100
 """Six sentences; 91 with a tokenizer trained on the data."""
-VOCABULARY = {"word": 3600, "bpe": 7200, "path": 50304}
+GIVEN = ("path", "given")
+"""Kinds of tokenizers that are not trained."""
+VOCABULARY = {"word": 3600, "bpe": 7200, "path": 50304, "given": 50304}
 """Entries at which a tokenizer of each kind ends, however many are allowed: all words of the data; those of Pythia."""
 FORWARD, TRAIN = 2, 6
 """Operations a matrix weight and token."""
-BYTES_PER_WEIGHT = 4
 KEPT_BYTES = {"float32": 4, "bfloat16": 2}
 """Of a weight in a checkpoint of Task 1 or recovery."""
 START_SECONDS = 10
@@ -65,10 +67,15 @@ class Sizes:
     def __init__(self, study: StudyConfig) -> None:
         self.study = study
         model = study.model
-        kind, most = study.tokenizer.kind, VOCABULARY[study.tokenizer.kind]
-        self.vocabulary = most if kind == "path" else min(most, study.tokenizer.vocabulary_size)
-        self.blocks, self.embedding = 12 * model.layers * model.hidden_size**2, self.vocabulary * model.hidden_size
-        self.parameters = self.blocks + 2 * self.embedding
+        if model.name is not None:
+            shape = shape_of(describe_given(model.name, trust_remote_code=model.trust_remote_code).config)
+            self.vocabulary, self.blocks, self.parameters = shape.vocabulary, shape.blocks, shape.parameters
+            self.embedding = self.vocabulary * model.hidden_size
+        else:
+            kind = study.tokenizer.kind
+            self.vocabulary = VOCABULARY[kind] if kind in GIVEN else min(VOCABULARY[kind], study.tokenizer.vocabulary_size)
+            self.blocks, self.embedding = 12 * model.layers * model.hidden_size**2, self.vocabulary * model.hidden_size
+            self.parameters = self.blocks + 2 * self.embedding
         self.model_bytes = BYTES_PER_WEIGHT * self.parameters
         self.kept_bytes = KEPT_BYTES[study.storage.checkpoint_precision] * self.parameters
         limit = study.evaluation.units_per_split or study.data.units
@@ -126,7 +133,7 @@ class Sizes:
         processes, units = max(1, gpus), gpus or threads
         logits = 0 if gpus else 4 * tokens_per_batch * self.vocabulary * BYTES_PER_WEIGHT
         working = steps * STEP_SECONDS[min(gpus, 1)] + operations / (units * study.operations_per_second)
-        held = 6 * self.model_bytes + logits + study.data.units * UNIT_BYTES + facts * FACT_BYTES_IN_MEMORY + more
+        held = COPIES_IN_TRAINING * self.model_bytes + logits + study.data.units * UNIT_BYTES + facts * FACT_BYTES_IN_MEMORY + more
         return Size(
             seconds=START_SECONDS + working,
             memory=processes * (INTERPRETER_MB[min(gpus, 1)] + ceil(held / 1e6)),
@@ -161,9 +168,10 @@ class Sizes:
         study, config = self.study, self.study.pretrain
         batch = config.batch_size * config.sequence_length
         read = 9 * study.data.pretraining_texts * TOKENS_PER_TEXT  # evaluations of every text
-        operations = self._texts(config.steps * batch, TRAIN) + self._texts(read)
-        models = (1 + len(config.kept_fractions)) * self.model_bytes
-        return self._job("pretrain", operations, 0, models, batch, steps=config.steps)
+        steps = config.steps if study.model.reads_biographies else 0
+        operations = self._texts(steps * batch, TRAIN) + self._texts(read)
+        models = (1 + (len(config.kept_fractions) if steps else 0)) * self.model_bytes
+        return self._job("pretrain", operations, 0, models, batch, steps=steps)
 
     def _task0(self, work: float) -> Size:
         epochs = self.study.task0.epochs

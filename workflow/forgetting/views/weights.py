@@ -184,15 +184,18 @@ def weight_updates(
 ) -> pd.DataFrame:
     """Every pair of updates of every matrix: rows of WEIGHTS.
 
-    `checkpoints`: the weights of every name in UPDATES. One component at a time goes to `device`.
+    `checkpoints`: the weights of every name in UPDATES; a pair with an update for which one is missing is left out. One component at a
+    time goes to `device`.
     """
     rows = []
+    known = {name: ends for name, ends in UPDATES.items() if checkpoints.keys() >= set(ends)}
+    pairs = [pair for pair in PAIRS if known.keys() >= set(pair)]
     for component, layers in places(anatomy).items():
         updates = {}
         for layer in layers:
             matrices = {name: matrix(weights, anatomy, layer, component).to(device) for name, weights in checkpoints.items()}
-            updates[layer] = {name: Update(matrices[before], matrices[after]) for name, (before, after) in UPDATES.items()}
-        for layer, (former, latter) in itertools.product(layers, PAIRS):
+            updates[layer] = {name: Update(matrices[before], matrices[after]) for name, (before, after) in known.items()}
+        for layer, (former, latter) in itertools.product(layers, pairs):
             measured = compare(updates[layer][former], updates[layer][latter], job.energy, job.principal_rank)
             elsewhere = [updates[other][former] for other in layers if other != layer]
             others = other_layers(elsewhere, updates[layer][latter], job.energy, job.principal_rank)

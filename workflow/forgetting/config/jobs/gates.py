@@ -10,9 +10,11 @@ from forgetting.config.sections import GateThresholds
 
 
 class GatesJob(Job):
-    """gates: whether one that fails stops the study. task1_epoch_steps: steps in which Task 1 is seen once."""
+    """gates: whether one that fails stops the study. task1_epoch_steps: steps in which Task 1 is seen once. biographies_read: whether
+    the model was trained on biographies; else the gates on them do not apply."""
 
     stage: Literal["gates"] = "gates"
     gates: Literal["stop", "warn"]
     gate_thresholds: GateThresholds
     task1_epoch_steps: Count
+    biographies_read: bool = True

@@ -14,7 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from forgetting.data.items import Items, pad
 from forgetting.data.ragged import Ragged
-from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, end_token
+from forgetting.scenarios.biography.tokenizer import END_OF_TEXT, begin_tokens, end_token
 
 PSEUDO = "pseudo"
 """Task, split and kind of a pseudo example."""
@@ -44,12 +44,13 @@ def sample_texts(model: PreTrainedModel, tokenizer: Tokenizer, count: int, longe
             start = torch.full((min(SEQUENCES_AT_ONCE, count - first), 1), end, device=device)
             ids: Tensor = model.generate(start, attention_mask=torch.ones_like(start), generation_config=how)
             texts += tokenizer.decode_batch(ids[:, 1:].tolist(), skip_special_tokens=False)
-    return texts
+    begin = tokenizer.decode(begin_tokens(tokenizer), skip_special_tokens=False)
+    return [text.removeprefix(begin) for text in texts]
 
 
-def parse(text: str) -> Example | None:
+def parse(text: str, end_text: str = END_OF_TEXT) -> Example | None:
     """The question and answer before the first end token; None unless there is one of each, neither empty, and an end token."""
-    body, end, _ = text.partition(END_OF_TEXT)
+    body, end, _ = text.partition(end_text)
     question, _, answer = body.partition(SEPARATOR)
     well_formed = end and body.count(SEPARATOR) == 1 and question.strip() and answer.startswith(" ") and answer.strip()
     return Example(question + SEPARATOR, answer) if well_formed else None
@@ -86,7 +87,7 @@ def tokenise(examples: list[Example], tokenizer: Tokenizer) -> Items:
         prompt, answer = (tokenizer.encode(text, add_special_tokens=False).ids for text in example)
         # Special tokens are skipped, so that a sampled "unknown" does not pass for a word.
         if Example(tokenizer.decode(prompt), tokenizer.decode(answer)) == example:
-            prompts.append(prompt)
+            prompts.append([*begin_tokens(tokenizer), *prompt])
             answers.append([*answer, end_token(tokenizer)])
     whole = Ragged.from_lists([prompt + answer for prompt, answer in zip(prompts, answers, strict=True)])
     label, nobody = np.full(len(whole), PSEUDO, dtype=object), np.full(len(whole), NOBODY)

@@ -21,7 +21,15 @@ from forgetting.scenarios.biography.floors import modal_answer_floors
 from forgetting.scenarios.biography.people import ValueTables, draw_people
 from forgetting.scenarios.biography.questions import CUE, read_other_wordings, read_questions
 from forgetting.scenarios.biography.rendering import Renderer, Template, disjoint_templates, read_templates, sentence_orders
-from forgetting.scenarios.biography.tokenizer import encode, end_token, save_tokenizer, train_tokenizer
+from forgetting.scenarios.biography.tokenizer import (
+    begin_tokens,
+    encode,
+    encode_exactly,
+    encode_prompts,
+    end_token,
+    save_tokenizer,
+    train_tokenizer,
+)
 from forgetting.schemas.items import ITEMS
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.people import PEOPLE
@@ -43,15 +51,16 @@ def build_data(job: DataJob, resources: Path, output: Path) -> None:
     prompts = {attribute: question + CUE for attribute, question in questions.items()}
     people = draw_people(data.groups, tables, job.seed).frame(tables)
     tokenizer = train_tokenizer(job.tokenizer, _training_text(people, templates, [prompts, other]))
-    end = end_token(tokenizer)
-    renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
+    end, begin, apart = end_token(tokenizer), begin_tokens(tokenizer), job.tokenizer.kind == "given"
+    encoded = encode_exactly if apart else encode
+    renderer = Renderer(people, templates, questions, lambda strings: encoded(tokenizer, strings), end, begin=begin)
     write_table(people, output / "people.parquet", PEOPLE)
     save_tokenizer(tokenizer, output / "tokenizer")
     measured = data.measured_units
-    _write_questions(people, prompts, renderer, tokenizer, measured, output / "items.parquet")
+    _write_questions(people, prompts, renderer, tokenizer, apart, measured, output / "items.parquet")
     trained = people[people["group"] == "task0_train"].reset_index(drop=True)
-    reworded = Renderer(trained, templates, other, lambda strings: encode(tokenizer, strings), end, cue="")
-    _write_questions(trained, other, reworded, tokenizer, measured, output / "other_wordings.parquet")
+    reworded = Renderer(trained, templates, other, lambda strings: encoded(tokenizer, strings), end, cue="", begin=begin)
+    _write_questions(trained, other, reworded, tokenizer, apart, measured, output / "other_wordings.parquet")
     size = tokenizer.get_vocab_size()
     lengths, predicted = _write_biographies(people, PRETRAINED_GROUPS, data, renderer, [job.seed, 1], size, output / "biographies.arrow")
     _write_biographies(people, ("probe",), data, renderer, [job.seed, 15], size, output / "probe_biographies.arrow")
@@ -81,11 +90,16 @@ def _write_questions(
     texts: dict[str, str],
     renderer: Renderer,
     tokenizer: FastTokenizer,
+    apart: bool,
     measured: Collection[str],
     path: Path,
 ) -> None:
-    """Prompts and answers as ITEMS, streamed in chunks; checks that tok(prompt + answer) == tok(prompt) + tok(answer) for every row.
-    measured: the groups that evaluations ask."""
+    """Prompts and answers as ITEMS, streamed in chunks.
+
+    apart: a row is tok(prompt) + tok(answer) + end whatever the tokenizer makes of the joined text, so that there is a
+    boundary. Otherwise tok(prompt + answer) == tok(prompt) + tok(answer) is checked for every row.
+    measured: the groups that evaluations ask.
+    """
     prompts, answers = renderer.prompts(), renderer.answers()
     per_person = len(ATTRIBUTES)
     with atomic(path) as part, pq.ParquetWriter(part, ITEMS, compression="zstd") as writer:
@@ -95,7 +109,10 @@ def _write_questions(
             prompt = [texts[name].format(name=full_name) for full_name in chunk["full_name"] for name in ATTRIBUTES]
             answer = [" " + value for row in chunk[list(ATTRIBUTES)].itertuples(index=False) for value in row]
             chunk_prompts, chunk_answers = prompts.slice(rows), answers.slice(rows)
-            _check_boundaries(prompt, answer, chunk_prompts, chunk_answers, tokenizer)
+            if apart:
+                chunk_prompts = Ragged.from_lists(encode_prompts(tokenizer, prompt))
+            else:
+                _check_boundaries(prompt, answer, chunk_prompts, chunk_answers, tokenizer)
             columns = [
                 np.repeat(chunk["group"].map(task_of).to_numpy(), per_person),
                 np.repeat(chunk["group"].to_numpy(), per_person),

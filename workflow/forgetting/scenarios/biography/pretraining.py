@@ -17,7 +17,7 @@ from forgetting.scenarios.biography.batches import BiographyBatches
 from forgetting.scenarios.biography.questions import read_questions
 from forgetting.scenarios.biography.rendering import Renderer, read_templates
 from forgetting.scenarios.biography.texts import Biographies
-from forgetting.scenarios.biography.tokenizer import encode, end_token, load_tokenizer
+from forgetting.scenarios.biography.tokenizer import begin_tokens, encode, end_token, load_tokenizer
 from forgetting.schemas.people import PEOPLE
 from forgetting.tables import read_table
 
@@ -35,7 +35,8 @@ class Corpus:
         tokenizer = load_tokenizer(data / "tokenizer")
         end = end_token(tokenizer)
         templates, questions = read_templates(resources / "templates"), read_questions(resources / "questions.yaml")
-        renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end)
+        begin = begin_tokens(tokenizer)
+        renderer = Renderer(people, templates, questions, lambda strings: encode(tokenizer, strings), end, begin=begin)
         persons = people.index[people["group"].isin(PRETRAINED_GROUPS)].to_numpy()
         self.batches = BiographyBatches(job.pretrain, job.data, renderer, persons, self.biographies.rows, job.seed, end)
         self.vocabulary: int = tokenizer.get_vocab_size()

@@ -8,7 +8,7 @@ import numpy as np
 
 from forgetting.data.items import Items
 from forgetting.scenarios.biography.rendering import read_templates
-from forgetting.scenarios.biography.tokenizer import encode, load_tokenizer
+from forgetting.scenarios.biography.tokenizer import encode_prompts, load_tokenizer
 from forgetting.schemas.people import PEOPLE
 from forgetting.tables import read_table
 
@@ -32,4 +32,4 @@ def in_sentences(questions: Items, data: Path, templates: Path, seed: int) -> It
             template = sentences[attribute][number]
             prompts.append(f"{template.opening} {names[person]}{template.middle}")
     fact = np.repeat(np.arange(len(questions)), TEMPLATES_ASKED)
-    return questions.with_prompts(fact, encode(tokenizer, prompts), ended=False)
+    return questions.with_prompts(fact, encode_prompts(tokenizer, prompts), ended=False)

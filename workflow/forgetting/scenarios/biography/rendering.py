@@ -75,7 +75,8 @@ def read_templates(folder: Path) -> dict[str, list[Template]]:
 class Renderer:
     """Renders biographies and questions of the persons of a PEOPLE frame as tokens.
 
-    `encode` turns strings into token ids; `end_token` ends every biography and answer; `cue` stands between a question and its answer.
+    `encode` turns strings into token ids; `end_token` ends every biography and answer; `cue` stands between a question and its answer;
+    `begin` stands before every biography and question, for models that expect it.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Renderer:
         encode: Encode,
         end_token: int,
         cue: str = CUE,
+        begin: Sequence[int] = (),
     ) -> None:
         strings: list[str] = [""]
 
@@ -107,7 +109,8 @@ class Renderer:
         around = [questions[name].split("{name}") for name in ATTRIBUTES]
         self._question_start = add(part for before, after in around for part in (before.rstrip(), after + cue))
         self._end_piece = len(strings)
-        self._pieces = Ragged.from_lists([*encode(strings), [end_token]])
+        self._begin_pieces = [self._end_piece + 1] if begin else []
+        self._pieces = Ragged.from_lists([*encode(strings), [end_token], *([list(begin)] if begin else [])])
         self._value_ends_in_stop = np.array([string.endswith(".") for string in strings])[self._values]
 
     def biographies(
@@ -127,11 +130,17 @@ class Renderer:
             names[:, 1:, 1:] = EMPTY_PIECE
         value = self._values[persons[:, None], order]
         sentences = np.concatenate([parts[..., None], names, (parts + 1)[..., None], value[..., None], closing[..., None]], axis=2)
-        whole = np.column_stack([sentences.reshape(len(persons), -1), np.full(len(persons), self._end_piece)])
-        before_value = np.cumsum(self._pieces.lengths[whole], axis=1)[:, 4 : sentences.shape[1] * sentences.shape[2] : sentences.shape[2]]
+        whole = self._begun(np.column_stack([sentences.reshape(len(persons), -1), np.full(len(persons), self._end_piece)]))
+        first = len(self._begin_pieces)
+        places = slice(first + 4, first + sentences.shape[1] * sentences.shape[2], sentences.shape[2])
+        before_value = np.cumsum(self._pieces.lengths[whole], axis=1)[:, places]
         starts = np.empty_like(before_value)
         np.put_along_axis(starts, order, before_value, axis=1)
         return self._pieces.take(whole), starts
+
+    def _begun(self, pieces: np.ndarray) -> np.ndarray:
+        """(m, k) pieces after those that every text begins with."""
+        return np.column_stack([np.tile(self._begin_pieces, (len(pieces), 1)).astype(pieces.dtype), pieces])
 
     def names(self) -> Ragged:
         """The full name of every person, as it stands within a sentence."""
@@ -142,7 +151,7 @@ class Renderer:
         people = len(self._names)
         before = np.broadcast_to(self._question_start + 2 * np.arange(len(ATTRIBUTES)), (people, len(ATTRIBUTES)))
         names = np.repeat(self._names[:, None, :], len(ATTRIBUTES), axis=1)
-        return self._pieces.take(np.concatenate([before[..., None], names, before[..., None] + 1], axis=2).reshape(-1, 5))
+        return self._pieces.take(self._begun(np.concatenate([before[..., None], names, before[..., None] + 1], axis=2).reshape(-1, 5)))
 
     def answers(self) -> Ragged:
         """The answer of every (person, attribute) in the order of `prompts`, ending with the end-of-text token."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, decoders, models, pre_tokenizers, processors, trainers
 from tokenizers import Tokenizer as FastTokenizer
 
 from forgetting.config.sections import Tokenizer
@@ -17,10 +17,13 @@ END_OF_TEXT = "<|endoftext|>"
 UNKNOWN = "<|unknown|>"
 WORDS = r" ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s"
 """A word with the space before it, a number likewise, punctuation, or white space: lossless, and cut at every word boundary."""
+_MARK = 1
+"""Type of the end token that a given tokenizer is kept with; other tokenizers give all tokens the type 0."""
 
 
 def train_tokenizer(config: Tokenizer, text: Iterable[str]) -> FastTokenizer:
-    """A tokenizer as `config` says, trained on `text` (unless it is given by path). `<|endoftext|>` is always one token.
+    """A tokenizer as `config` says, trained on `text` (unless it is given). `<|endoftext|>` is always one token, but
+    of a given model's tokenizer, which has an end token of its own.
 
     Both trained kinds cut at word boundaries, so that the tokens of a text are the tokens of its words one after the other.
     """
@@ -34,6 +37,9 @@ def train_tokenizer(config: Tokenizer, text: Iterable[str]) -> FastTokenizer:
                 f"tokenizer.path {config.path!r}: no folder with a tokenizer.json, and the hub did not give one of this name. "
                 f"Without a network, copy tokenizer.json into a folder and name that ({str(error).splitlines()[0][:150]})"
             ) from None
+    elif config.kind == "given":
+        assert config.path is not None
+        tokenizer = _of_a_model(config.path)
     elif config.kind == "word":
         tokenizer = FastTokenizer(models.WordLevel(unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS), "isolated")
@@ -57,12 +63,59 @@ def train_tokenizer(config: Tokenizer, text: Iterable[str]) -> FastTokenizer:
     return tokenizer
 
 
+def _of_a_model(name: str) -> FastTokenizer:
+    """The tokenizer of a given model, with a rule that puts its begin token (if it uses one) and its end token around
+    a text: that is how `begin_tokens` and `end_token` know them, also when it is opened again."""
+    from forgetting.model.given import load_given_tokenizer  # only here: transformers is slow to import
+
+    whole = load_given_tokenizer(name)
+    if not whole.is_fast:
+        raise StudyError(f"{name}: its tokenizer is not a fast one (a tokenizer.json): convert it with AutoTokenizer")
+    tokenizer = FastTokenizer.from_str(whole.backend_tokenizer.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    plain, dressed = whole("x", add_special_tokens=False).input_ids, whole("x").input_ids
+    begin = dressed[: next(at for at in range(len(dressed)) if dressed[at : at + len(plain)] == plain)]
+    around = {"BEGIN": begin, "END": [whole.eos_token_id]}
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=[*(["BEGIN:0"] if begin else []), "$A:0", f"END:{_MARK}"],
+        special_tokens=[{"id": name, "ids": ids, "tokens": whole.convert_ids_to_tokens(ids)} for name, ids in around.items() if ids],
+    )
+    return tokenizer
+
+
+def begin_tokens(tokenizer: FastTokenizer) -> list[int]:
+    """What a text begins with, where the tokenizer of a given model says so."""
+    around = tokenizer.encode("")
+    return around.ids[:-1] if around.type_ids[-1:] == [_MARK] else []
+
+
 def end_token(tokenizer: FastTokenizer) -> int:
-    """The id of `<|endoftext|>`. Raises StudyError when the tokenizer has none."""
+    """The id of the token that ends every text: that of a given model, else `<|endoftext|>`. Raises StudyError when the tokenizer has
+    none."""
+    around = tokenizer.encode("")
+    if around.type_ids[-1:] == [_MARK]:
+        return around.ids[-1]
     number = tokenizer.token_to_id(END_OF_TEXT)
     if number is None:
         raise StudyError(f"the tokenizer has no token {END_OF_TEXT}")
     return number
+
+
+def encode_prompts(tokenizer: FastTokenizer, strings: Sequence[str]) -> list[list[int]]:
+    """Token ids of texts that something follows, each after the begin tokens."""
+    begin = begin_tokens(tokenizer)
+    return [[*begin, *ids] for ids in encode(tokenizer, list(strings))]
+
+
+def encode_exactly(tokenizer: FastTokenizer, strings: list[str]) -> list[list[int]]:
+    """Token ids of pieces of text. Raises StudyError that shows the first that the tokenizer does not give back as it
+    is: one that puts a space before every text, as those of SentencePiece do, cannot write a text piece by piece."""
+    rows = encode(tokenizer, strings)
+    for string, row in zip(strings, rows, strict=True):
+        if (back := tokenizer.decode(row, skip_special_tokens=False)) != string:
+            raise StudyError(f"the tokenizer makes {back!r} of {string!r}, so biographies cannot be written with it")
+    return rows
 
 
 def encode(tokenizer: FastTokenizer, strings: list[str]) -> list[list[int]]:
@@ -78,11 +131,12 @@ def encode(tokenizer: FastTokenizer, strings: list[str]) -> list[list[int]]:
 
 def save_tokenizer(tokenizer: FastTokenizer, folder: Path) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json`, which transformers' AutoTokenizer opens."""
+    end = tokenizer.id_to_token(end_token(tokenizer))
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": END_OF_TEXT,
-        "eos_token": END_OF_TEXT,
-        "pad_token": END_OF_TEXT,
+        "bos_token": tokenizer.id_to_token([*begin_tokens(tokenizer), end_token(tokenizer)][0]),
+        "eos_token": end,
+        "pad_token": end,
         "clean_up_tokenization_spaces": False,
     }
     if tokenizer.token_to_id(UNKNOWN) is not None:

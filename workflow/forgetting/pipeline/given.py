@@ -1,0 +1,41 @@
+"""A study of a given model: its shape and its tokenizer are taken from its files before the study is planned. (No torch.)"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from forgetting.config.fields import ConfigError
+from forgetting.config.sections import Model
+from forgetting.errors import StudyError
+from forgetting.model.given_files import check_tokenizer, describe_given, shape_of
+
+FAMILIES = get_args(Model.model_fields["architecture"].annotation)
+
+
+def fill_in(config: dict[str, Any]) -> None:
+    """With `model.source: given`, put what the files of the model say in place of the keys of a model from scratch, and
+    its tokenizer in place of another. What is no such config stays as it is. Raises ConfigError that names the model."""
+    model = config.get("model")
+    if not isinstance(model, dict) or model.get("source") != "given" or not isinstance(model.get("name"), str):
+        return
+    name = model["name"]
+    try:
+        files = describe_given(name, trust_remote_code=model.get("trust_remote_code") is True)
+        kind = files.config.get("model_type")
+        if kind not in FAMILIES:
+            raise StudyError(
+                f"{name}: is of the family {kind!r}, and known are only {', '.join(FAMILIES)}: add a row for it to "
+                "workflow/forgetting/model/anatomy.py"
+            )
+        shape = shape_of(files.config)
+        check_tokenizer(name, shape.vocabulary)
+    except StudyError as error:
+        raise ConfigError(f"bad config: model.name {error}") from None
+    model |= {
+        "architecture": kind,
+        "layers": shape.layers,
+        "hidden_size": shape.hidden_size,
+        "heads": shape.heads,
+        "max_positions": shape.positions,
+    }
+    config["tokenizer"] = {**config.get("tokenizer", {}), "kind": "given", "path": name}
