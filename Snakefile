@@ -2,6 +2,7 @@
 
 snakemake --cores 8 all                 the whole study at laptop scale
 snakemake --cores 8 methods             every method of the paper, compared
+snakemake --cores 8 diagnose --configfile mine.yaml     is what your own model forgot gone, or only hidden?
 snakemake --list-target-rules           the names of everything that can be asked for
 snakemake --cores 8 all --configfile config/smoke.yaml
 """
@@ -51,6 +52,7 @@ include: "workflow/rules/progress.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/clean.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/diagnose.smk"
 
 
 rule data:
@@ -93,7 +95,9 @@ rule gates:
 
 
 onsuccess:
-    if set(workflow.dag_settings.targets) != {"cost"}:
+    if set(workflow.dag_settings.targets) == {"diagnose"}:
+        print(f"Done. {MINE}/diagnosis.html has the verdict, and what it follows from.")
+    elif set(workflow.dag_settings.targets) != {"cost"}:
         explained = Path(ROOT, "report.html").is_file()
         print(
             f"Done. Results are in {ROOT}; {'report.html there explains them' if explained else '`all` adds the report that explains them'}."
@@ -102,5 +106,5 @@ onsuccess:
 
 onerror:
     print(
-        f"Something failed: the lines above name the job, its log is below {ROOT}/logs (empty where the disk is full). Run the same command again to go on from there."
+        f"Something failed: the lines above name the job, its log is below {logs_of_run()} (empty where the disk is full). Run the same command again to go on from there."
     )

@@ -42,3 +42,4 @@ onstart:
             file=sys.stderr,
         )
     tell_progress()  # of progress.smk
+    tell_forecast()  # of diagnose.smk

@@ -1,4 +1,5 @@
-"""Forecast of jobs, GPU or core hours, memory and disk by stage, computed from the config; nothing is run."""
+"""Forecast of jobs, GPU or core hours, memory and disk by stage, computed from the config; nothing is run. With a section `diagnose`,
+that of the diagnosis."""
 
 from __future__ import annotations
 
@@ -7,9 +8,11 @@ import json
 from pathlib import Path
 
 import pandas as pd
+from loky import cpu_count  # type: ignore[import-untyped]
 
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.pipeline.command import run_command
+from forgetting.pipeline.diagnosis import forecast_text
 from forgetting.pipeline.forecast import forecast
 from forgetting.pipeline.jobs import jobs_of
 
@@ -44,7 +47,8 @@ def report(study: StudyConfig) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the merged config of the study, as JSON")
-    print(report(load_study(json.loads(parser.parse_args().config.read_text()))))
+    study = load_study(json.loads(parser.parse_args().config.read_text()))
+    print(forecast_text(study.diagnose, study.operations_per_second, cpu_count()) if study.diagnose else report(study))
 
 
 if __name__ == "__main__":

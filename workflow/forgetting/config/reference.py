@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -21,6 +21,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "training": ("model", "pretrain", "task0", "task1", "recovery"),
     "storage": ("storage",),
     "measuring": ("evaluation", "views", "gate_thresholds"),
+    "diagnose": ("diagnose",),
 }
 """Sections of the study by the name of the table that has their keys; `study` has the keys of no other table."""
 _SHARED: dict[type[BaseModel], str] = {Optimizer: "*.optimizer.", Schedule: "*.schedule."}
@@ -66,8 +67,9 @@ def _rows(model: type[BaseModel], prefix: str, without: Collection[str] = ()) ->
 
 
 def _model_of(field: FieldInfo) -> type[BaseModel] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    """The section that a key is, which may be one that need not be there; None for any other key."""
+    kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return kinds[0] if kinds else None
 
 
 def _values(schema: dict[str, Any], field: FieldInfo) -> str:

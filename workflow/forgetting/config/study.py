@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from forgetting.config.arms import AnyArm, check_name
 from forgetting.config.biography import Data
 from forgetting.config.checks import problems
+from forgetting.config.diagnosis import Diagnosis
 from forgetting.config.fields import ConfigError, Count, Positive, Precision, Strict, Target, one_line_each
 from forgetting.config.sections import (
     Comparison,
@@ -94,6 +95,11 @@ class StudyConfig(Strict):
     learning_rate_arms: list[str] = Field(description="further arms, which form the learning-rate axis together with `seq`")
     comparison: Comparison
     methods: dict[str, AnyArm] = Field(description="the knobs of each arm by its name, see `methods.yaml` below")
+    diagnose: Diagnosis | None = Field(
+        default=None,
+        exclude=True,  # of another model than the study's, so no file of its results records it
+        description="a model of your own to diagnose, see [docs/diagnose.md](../docs/diagnose.md); the study has no part in it",
+    )
 
     @model_validator(mode="after")
     def _lists_are_consistent(self) -> StudyConfig:

@@ -13,9 +13,9 @@ from forgetting.config.jobs.pretrain import PretrainJob
 from forgetting.intervals import clustered_wilson
 from forgetting.model.anatomy import Anatomy
 from forgetting.model.checkpoints import CHECKPOINTS, build_model, save_checkpoint
-from forgetting.model.manifest import step_name
 from forgetting.model.given import load_given, load_given_tokenizer, require_fit
 from forgetting.model.given_files import require_memory
+from forgetting.model.manifest import step_name
 from forgetting.scenarios.biography.pretraining import Corpus
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.keeper import kept_steps, publish_end

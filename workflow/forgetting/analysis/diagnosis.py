@@ -1,0 +1,358 @@
+"""Is what a model lost gone, or only hidden? The rules of docs/diagnose.md, which compare intervals and nothing else. (No torch.)
+
+An accuracy is the mean score of the measured questions of the old task, of units that recovery does not train on. With `before` b, `after`
+d, `recovered` r, and g what the same training gives random weights, the *spurious share* is (r - f) / (b - f), where f is the larger of d
+and g: what the training teaches by itself, such as the form and the most frequent answers, did not come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import ceil, isfinite, nan
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forgetting.data.probed import DOSE, NEW, RIGHT, SHUFFLED, TEST, TRAIN, WORDINGS, deciding_rate
+from forgetting.intervals import CONFIDENCE, TAILS, Interval, unit_bootstrap
+from forgetting.statistics import paired_difference, share_of_units
+
+NEGLIGIBLE = 0.1
+"""A loss that is surely smaller does not matter; the same margin is asked of knowledge above its floor."""
+LITTLE, MOST = 0.2, 0.8
+"""Spurious shares below which next to nothing came back, and above which next to all did."""
+FEWEST_UNITS = 8
+DRAWS = 2000
+WORDINGS_KNOWN = 0.5
+"""Of the questions with several wordings, at least so many must be known in two thirds of them."""
+Kind = Literal["spurious", "real", "both", "nothing lost", "cannot be said"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition without which the verdict means nothing. said: what was found, in words; advice: what to do where it fails."""
+
+    name: str
+    passed: bool
+    said: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A number with its interval over units, and what it says."""
+
+    interval: Interval
+    words: str
+    units: int = 0
+    n: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """kind: of the loss. sentence: for the first screen. decided_by: the row of the numbers that decided. change: what would change it.
+    standing: what came back, against the base."""
+
+    kind: Kind
+    sentence: str
+    decided_by: str
+    change: str
+    standing: str = ""
+    gates: list[Gate] = field(default_factory=list)
+
+
+class Scores:
+    """Mean scores by unit of the probes, all of one rate."""
+
+    def __init__(self, facts: pd.DataFrame, rate: float) -> None:
+        self.facts = facts[facts["rate"] == rate]
+        self.last = int(facts["step"].max())
+
+    def of(self, start: str, step: int, training: str = RIGHT, split: str = TEST, units: int | None = None) -> pd.Series:
+        """By unit, the mean over questions and seeds; empty where this was not measured."""
+        rows = self.facts
+        chosen = (rows["start"] == start) & (rows["step"] == step) & (rows["training"] == training) & (rows["split"] == split)
+        if units is not None:
+            chosen &= rows["units"] == units
+        return rows[chosen].groupby("unit")["score"].mean()
+
+    def questions(self, split: str = TEST) -> int:
+        return int(self.facts.loc[self.facts["split"] == split, "question"].nunique())
+
+
+def accuracy(scores: pd.Series) -> Interval:
+    """Of mean scores by unit, with an interval over units."""
+    return share_of_units(scores.to_numpy(dtype=float)) if len(scores) else Interval(nan, nan, nan)
+
+
+def difference(first: pd.Series, second: pd.Series, questions: int) -> Interval:
+    """Of the means of the same units."""
+    if not len(first) or not len(second):
+        return Interval(nan, nan, nan)
+    units = first.index.intersection(second.index)
+    per_unit = max(1, round(questions / max(1, len(units))))
+    return paired_difference(first[units].to_numpy(), second[units].to_numpy(), per_unit)
+
+
+def spurious_share(before: pd.Series, after: pd.Series, recovered: pd.Series, taught: pd.Series, seed: int) -> Interval:
+    """Of the same units, with a percentile interval over them; none where before is not surely above after and what random weights were
+    `taught`."""
+    values = np.stack([series.to_numpy(dtype=float) for series in (before, after, recovered, taught)])
+    drawn = unit_bootstrap(values.shape[1], DRAWS, seed) @ values.T / values.shape[1]
+
+    def share(means: NDArray[np.float64]) -> NDArray[np.float64]:
+        b, d, r, g = means.T
+        floor = np.maximum(d, g)
+        return np.where(b - floor > NEGLIGIBLE / 2, (r - floor) / np.maximum(b - floor, NEGLIGIBLE / 2), nan)
+
+    value, draws = float(share(values.mean(axis=1)[None])[0]), share(drawn)
+    defined = draws[~np.isnan(draws)]
+    if not isfinite(value) or len(defined) < CONFIDENCE * DRAWS:
+        return Interval(value, nan, nan)
+    low, high = np.quantile(defined, TAILS, method="inverted_cdf")
+    return Interval(value, float(low), float(high))
+
+
+def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str, Effect]:
+    """Every number of the verdict, by name; those that were not measured are absent. `facts`: PROBED rows; `data`: data.json."""
+    rate, learned = deciding_rate(facts)
+    scores = Scores(facts, rate)
+    last, n = scores.last, scores.questions()
+    before, after, recovered = scores.of("before", 0), scores.of("after", 0), scores.of("after", last)
+    measured = {
+        "before": (before, "the old task before"),
+        "after": (after, "after the new task"),
+        "recovered": (recovered, "after it, recovered on other units"),
+        "before_probed": (scores.of("before", last), "before, after the same training"),
+        "base": (scores.of("base", 0), "the base, which never saw this form"),
+        "base_probed": (scores.of("base", last), "the base, after the same training"),
+        "random_probed": (scores.of("random", last), "random weights, after the same training"),
+        "shuffled": (scores.of("after", last, SHUFFLED), "after it, trained on shuffled answers"),
+        "wordings": (scores.of("after", last, WORDINGS), "after it, trained on other wordings"),
+        "training_questions": (scores.of("after", last, split=TRAIN), "recovery's own training questions, at its end"),
+        "new_before": (scores.of("before", 0, split=NEW), "the new task before"),
+        "new_after": (scores.of("after", 0, split=NEW), "the new task after"),
+        "new_recovered": (scores.of("after", last, split=NEW), "the new task, once the old one is recovered"),
+    }
+    for units in sorted(facts.loc[facts["training"] == DOSE, "units"].unique()):
+        name = f"dose_{units}"
+        measured[name] = scores.of("after", last, DOSE, units=int(units)), f"after it, trained on {units} units alone"
+    found = {name: Effect(accuracy(series), words, len(series), n) for name, (series, words) in measured.items() if len(series)}
+    earlier = _earlier_step(scores)
+    compared = {
+        "loss": (before, after, "lost: before minus after"),
+        "came_back": (recovered, after, "came back: recovered minus after"),
+        "beyond_training": (before, scores.of("random", last), "before minus random weights with the same training"),
+        "ahead_of_random": (recovered, scores.of("random", last), "recovered minus random weights with the same training"),
+        "ahead_of_base": (recovered, scores.of("base", last), "recovered minus the base with the same training"),
+        "early_ahead_of_base": (early(scores, "after"), early(scores, "base"), "the same in the mean of the early steps"),
+        "harm_of_probe": (before, scores.of("before", last), "what the same training takes from before"),
+        "still_rising": (recovered, scores.of("after", earlier), f"recovered minus step {earlier} of recovery"),
+        "new_learned": (scores.of("after", 0, split=NEW), scores.of("before", 0, split=NEW), "the new task: after minus before"),
+    }
+    for name, (first, second, words) in compared.items():
+        if len(first) and len(second):
+            found[name] = Effect(difference(first, second, n), words, len(first), n)
+    taught = scores.of("random", last)
+    share = spurious_share(before, after, recovered, taught, seed)
+    found["spurious_share"] = Effect(share, "share of the loss that came back, beyond what random weights are taught", len(before), n)
+    modal = data["floors"]["modal_answer"]
+    found["modal_answer"] = Effect(Interval(*modal), "always the most frequent answer of its kind", len(before), n)
+    found["learning_rate_multiple"] = Effect(
+        Interval(rate, nan, nan),
+        "of the learning rate that decides" + ("" if learned else ", the highest: no rate learned its training questions"),
+        0,
+        0,
+    )
+    return found
+
+
+def _earlier_step(scores: Scores) -> int:
+    """The last step that was measured up to two thirds of the way."""
+    steps = scores.facts.loc[scores.facts["split"] == TEST, "step"].unique()
+    return int(max(step for step in steps if step <= 2 / 3 * scores.last))
+
+
+def early(scores: Scores, start: str) -> pd.Series:
+    """By unit, the mean over the measured steps from the first to a quarter of the way, but for step 0."""
+    rows = scores.facts
+    chosen = (rows["start"] == start) & (rows["training"] == RIGHT) & (rows["split"] == TEST) & rows["step"].between(1, scores.last / 4)
+    return rows[chosen].groupby("unit")["score"].mean()
+
+
+def gates(found: Mapping[str, Effect], data: Mapping[str, Any], scored: pd.DataFrame, old_floor: float | None = None) -> list[Gate]:
+    """What must hold for a verdict. `scored`: SCORED rows of `before`, for wordings and batches."""
+    before = found["before"].interval
+    floor = max(data["floors"]["modal_answer"][0], data["floors"].get("random_choice", 0.0))
+    units = data["units"][TEST]
+    listed = [
+        Gate(
+            "the old task was known before",
+            before.low > floor + NEGLIGIBLE,
+            f"{_share(before)} right before, where knowing nothing gives {floor:.2f}",
+            "Are before and after the right way round? Are prompt, separator, end token and measure those that the model was trained with? "
+            "A measure of written text is more lenient than exact.",
+        ),
+        Gate(
+            "enough units",
+            units >= FEWEST_UNITS,
+            f"{units} measured units",
+            f"Give more old examples: {2 * FEWEST_UNITS} units at the very least, about 200 for a sure verdict.",
+        ),
+    ]
+    if "new_learned" in found:
+        learned = found["new_learned"].interval
+        listed.append(
+            Gate(
+                "the new task was learned after",
+                learned.low > 0,
+                f"{_share(found['new_before'].interval)} right before, {_share(found['new_after'].interval)} after",
+                "A model that did not learn the new task tells nothing about what learning it costs. Is `new` what `after` was trained on?",
+            )
+        )
+    for measure, name, least, advice in (
+        (
+            "known_wordings",
+            "known in several wordings",
+            WORDINGS_KNOWN,
+            "What `before` knows in one wording alone is no knowledge that can be lost.",
+        ),
+        (
+            "same_alone",
+            "scored the same alone and in a batch",
+            1.0,
+            "The model's scores depend on what is asked beside: set diagnose.batch_size: 1.",
+        ),
+    ):
+        rows = scored[(scored["measure"] == measure) & (scored["start"] == "before") & (scored["state"] == "given")]
+        if len(rows):
+            value = float(rows["value"].iloc[0])
+            listed.append(Gate(name, value >= least, f"{value:.0%} of the questions", advice))
+    return listed
+
+
+def verdict(found: Mapping[str, Effect], checked: Iterable[Gate], learned_own: bool) -> Verdict:
+    """The rules. `learned_own`: whether recovery learned its own training questions; where it did not, nothing is called real."""
+    listed = list(checked)
+    failed = [gate for gate in listed if not gate.passed]
+    if failed:
+        names = "; ".join(f"{gate.name}: no ({gate.said})" for gate in failed)
+        return Verdict("cannot be said", f"Nothing can be said: {names}.", failed[0].name, failed[0].advice, gates=listed)
+    loss = found["loss"].interval
+    before, after, recovered = (found[name].interval for name in ("before", "after", "recovered"))
+    told = f"{before.value:.0%} right before, {after.value:.0%} after"
+    if loss.high < NEGLIGIBLE:
+        return Verdict(
+            "nothing lost",
+            f"Nothing that matters was lost: {told}; the loss is {_points(loss)}.",
+            "loss",
+            f"A loss of more than {NEGLIGIBLE:.0%}.",
+            gates=listed,
+        )
+    if not loss.low > 0:
+        return _unsure("Whether anything was lost cannot be said", f"{told}; the loss is {_points(loss)}", "loss", found, listed, 0.0)
+    standing = _standing(found)
+    told += f", {recovered.value:.0%} once recovered on other units"
+    if not found["beyond_training"].interval.low > NEGLIGIBLE:
+        return Verdict(
+            "cannot be said",
+            f"Nothing can be said: {told}, but the same training takes random weights as far.",
+            "beyond_training",
+            "The probe teaches the task by itself: fewer examples or steps (diagnose.train_share, diagnose.probe.steps).",
+            standing,
+            listed,
+        )
+    share = found["spurious_share"].interval
+    if not isfinite(share.low):
+        told += "; the loss is too small beside its error"
+        return _unsure("How much of the loss came back cannot be said", told, "loss", found, listed, NEGLIGIBLE, standing)
+    return _of_share(share, told, found, listed, learned_own, standing)
+
+
+def _of_share(share: Interval, told: str, found: Mapping[str, Effect], listed: list[Gate], learned_own: bool, standing: str) -> Verdict:
+    came = f"{share.value:.0%} of the loss came back [{share.low:.0%}, {share.high:.0%}]"
+    rising = "still_rising" in found and found["still_rising"].interval.low > 0
+    if share.low >= MOST:
+        change = "A surely lower share with other units, or a probe of `before` that is no better than that of `after`."
+        return Verdict("spurious", f"The loss is spurious: {came} ({told}).", "spurious_share", change, standing, listed)
+    too_weak = (
+        "recovery did not even learn its own training questions"
+        if not learned_own
+        else "recovery was still under way when it ended"
+        if rising
+        else ""
+    )
+    if too_weak:
+        row = "training_questions" if not learned_own else "still_rising"
+        if share.low > LITTLE:
+            sentence = f"At least {share.low:.0%} of the loss is spurious; whether the rest is gone cannot be said, as {too_weak}: "
+            sentence += f"{came} ({told})."
+        else:
+            sentence = f"Whether the loss is real cannot be said, as {too_weak}: {came} ({told})."
+        return Verdict("cannot be said", sentence, row, "More steps or a higher rate (diagnose.probe.steps, rates).", standing, listed)
+    if share.high <= LITTLE:
+        sentence = f"The loss is real: only {share.value:.0%} of it came back [{share.low:.0%}, {share.high:.0%}] ({told})."
+        change = "Recovery that brings more back with a larger budget, or a repair without training that does."
+        return Verdict("real", sentence, "spurious_share", change, standing, listed)
+    if share.low >= LITTLE and share.high <= MOST:
+        sentence = f"Both: {came}, and the rest did not ({told})."
+        return Verdict("both", sentence, "spurious_share", "More of it back with a larger budget.", standing, listed)
+    nearest = MOST if abs(share.value - MOST) < abs(share.value - LITTLE) else LITTLE
+    begin = (
+        f"At least {share.low:.0%} of the loss is spurious; whether some is real cannot be said"
+        if share.low > LITTLE
+        else ("Whether the loss is spurious cannot be said")
+    )
+    return _unsure(begin, f"{came}; {told}", "spurious_share", found, listed, nearest, standing)
+
+
+def _unsure(begin: str, told: str, row: str, found: Mapping[str, Effect], listed: list[Gate], level: float, standing: str = "") -> Verdict:
+    needed = units_needed(found[row], level)
+    change = (
+        f"About {needed} measured units in place of {found[row].units}, if the numbers stay."
+        if needed
+        else "More units; how many cannot be told, as the number is near its limit."
+    )
+    return Verdict("cannot be said", f"{begin}: {told}.", row, change, standing, listed)
+
+
+def units_needed(effect: Effect, level: float) -> int | None:
+    """How many units would do for the interval to leave `level` out, if it shrinks with the root of their number; None for over 20 times as
+    many as there are."""
+    value, low, high = effect.interval
+    reach = (value - low) if value > level else (high - value)
+    distance = abs(value - level)
+    if not isfinite(reach) or distance <= 0 or reach / distance > np.sqrt(20):
+        return None
+    return ceil(1.1 * effect.units * (reach / distance) ** 2)
+
+
+def _standing(found: Mapping[str, Effect]) -> str:
+    """What recovery of `after` shows against that of the base."""
+    if "ahead_of_base" not in found:
+        return (
+            "Without `base` it cannot be told whether what came back was left of the old task's training, or is known to any model of this "
+            "kind that is shown the form."
+        )
+    at_end, at_first = found["ahead_of_base"].interval, found.get("early_ahead_of_base", found["ahead_of_base"]).interval
+    if at_end.low > 0 or (at_first.low > 0 and not at_end.high < 0):
+        return "Of the old task's training something is left: recovery is ahead of the same training from the base."
+    if at_end.high < 0:
+        return "The base comes further by the same training: more than the form was lost."
+    if at_first.high < 0:
+        return "Nothing of the old task's training shows: the base recovers sooner, and as far."
+    return (
+        "Nothing of the old task's training shows beyond the base, which comes as far by the same training: what came back is knowledge of "
+        "the base."
+    )
+
+
+def _share(interval: Interval) -> str:
+    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def _points(interval: Interval) -> str:
+    return f"{100 * interval.value:.0f} points [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"

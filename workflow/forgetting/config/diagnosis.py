@@ -1,0 +1,96 @@
+"""The section `diagnose`: a model that somebody else trained, and what it is asked (docs/diagnose.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from forgetting.config.fields import Count, Fraction, NotNegative, Positive, Precision, Strict
+
+Measure = Literal["exact", "choice", "choice_normalised", "generated", "contains", "rouge_l", "edit_similarity", "refusal"]
+NEEDS_CHOICES = ("choice", "choice_normalised")
+Path = Annotated[str, Field(min_length=1)]
+
+
+class DiagnosisProbe(Strict):
+    """What is trained from each model: the same small budget from each."""
+
+    steps: Count = Field(default=100, description="optimizer steps of every training run")
+    batch_size: Count = Field(default=16, description="examples a step")
+    learning_rate: Positive | None = Field(
+        default=None,
+        description="of AdamW; `null`: by the number of weights, 1e-4 for two million and 3e-5 for 135 million, ten times that with LoRA",
+    )
+    rates: Annotated[list[Positive], Field(min_length=1)] = Field(
+        default=[1.0, 3.0], description="rising multiples of the rate; the first that learns its own training questions decides"
+    )
+    evaluate_steps: list[Count] = Field(default=[1, 2, 4, 8, 15, 25, 40, 60, 80], description="rising steps at which it is measured")
+    seeds: Count = Field(default=2, description="how often each run is repeated, with another order of the examples")
+    doses: list[Count] = Field(default=[1, 4, 16, 64], description="rising numbers of units to train on in place of all, for as many steps")
+    weight_decay: NotNegative = Field(default=0.0, description="decoupled; not on biases and norms")
+    adapter: Literal["auto", "full", "lora"] = Field(
+        default="auto", description="train all weights, or LoRA on all linear maps (needs peft); `auto`: all, where memory allows"
+    )
+
+    @model_validator(mode="after")
+    def _lists_rise(self) -> Self:
+        for key in ("rates", "evaluate_steps", "doses"):
+            values = getattr(self, key)
+            if values != sorted(set(values)):
+                raise ValueError(f"diagnose.probe.{key} must rise from one to the next: got {values}")
+        return self
+
+
+class Diagnosis(Strict):
+    """Of one model before and after it was trained on something new."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        description="letters, digits, `.`, `_`, `-`; results go to `results/diagnose/<name>`"
+    )
+    before: Path = Field(description="folder or hub name of the model that knew the old task")
+    after: Path = Field(description="folder or hub name of the model after the new task; a folder of a PEFT adapter is taken too")
+    base: Path | None = Field(default=None, description="folder or hub name of one that never saw the old task's form; `null`: none")
+    old: Path = Field(
+        description="examples of the old task: JSONL, JSON, CSV, Parquet or a folder of `datasets`, with `prompt` and `answer`, or "
+        "`messages`; optional columns `unit`, `kind`, `wordings`, `choices`"
+    )
+    new: Path | None = Field(default=None, description="examples of the new task, in the same form")
+    text: Path | None = Field(default=None, description="a file of general text, of which the perplexity is measured")
+    tokenizer: Path | None = Field(default=None, description="folder or hub name of the tokenizer; `null`: that of `before`")
+    trust_remote_code: bool = Field(default=False, description="`true`: run the code that comes with a model")
+    measure: Measure = Field(
+        default="exact",
+        description="what counts as right: `exact` (every token of the answer is the likeliest), `choice` (the likeliest of `choices`; "
+        "`choice_normalised`: by token), or of the text that the model writes: `generated` (it is the answer), `contains`, `rouge_l`, "
+        "`edit_similarity`, `refusal`",
+    )
+    also: list[Measure] = Field(default=[], description="further measures, of each model as it is and after recovery")
+    end_token: bool = Field(default=True, description="whether answers of `prompt` and `answer` end with the tokenizer's end token")
+    separator: str = Field(default="", description="what stands between prompt and answer, for files that have it in neither")
+    new_tokens: Count = Field(default=48, description="most tokens that are generated for an answer")
+    units: Annotated[int, Field(ge=4)] = Field(
+        default=400, description="at most so many units of the old examples are used, drawn at random"
+    )
+    train_share: Annotated[Fraction, Field(gt=0, lt=1)] = Field(
+        default=0.5, description="share of the units that recovery trains on; it is measured on the others"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(default=0, description="of all random draws")
+    batch_size: Count = Field(default=32, description="questions a forward pass")
+    precision: Precision = Field(default="float32", description="arithmetic of training, as of the study")
+    remedies: bool = Field(default=True, description="try repairs that need no training")
+    write: Path | None = Field(
+        default=None, description="folder for the repaired model that the remedy section names; `null`: none is written"
+    )
+    probe: DiagnosisProbe = Field(default=DiagnosisProbe(), description="the recovery that is tried")
+
+    @model_validator(mode="after")
+    def _measures_differ(self) -> Self:
+        if self.measure in self.also or len(set(self.also)) != len(self.also):
+            raise ValueError(f"diagnose.also has a measure twice, or that of diagnose.measure: {self.also}")
+        return self
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The models that the probe starts from."""
+        return ("before", "after", *(("base",) if self.base else ()), "random")

@@ -1,0 +1,170 @@
+"""The page of a diagnosis: one HTML file that holds all it shows. First the verdict in a sentence, its number, and one picture."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from datetime import UTC, datetime
+from io import BytesIO
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from forgetting.analysis.diagnosis import Effect, Scores, Verdict, accuracy, effects, gates, verdict
+from forgetting.config.jobs.diagnosis import DiagnosisJob
+from forgetting.data.probed import DOSE, NEW, RIGHT, TEST, deciding_rate
+from forgetting.figures.diagnosis import draw_frontier, draw_recovery
+from forgetting.intervals import Interval
+from forgetting.report.provenance import package_versions, revision
+from forgetting.schemas.diagnosis import EFFECTS, PROBED, REMEDIES, SCORED
+from forgetting.tables import atomic, read_table, read_tables, write_table
+
+PAGE = "diagnosis.html"
+
+
+def write_diagnosis(job: DiagnosisJob, data: Path, probes: Path, remedies: Path, template: Path, output: Path) -> None:
+    """Write diagnosis.html, verdict.json and tables/ into `output`. Folders: of the examples, of the probes of all models, the file of the
+    remedies, the template."""
+    known = json.loads((data / "data.json").read_text(encoding="utf-8"))
+    starts = job.diagnosis.starts
+    facts = read_tables([probes / f"{start}.parquet" for start in starts], PROBED)
+    scored = read_tables([probes / f"{start}-scores.parquet" for start in starts], SCORED)
+    repaired = read_table(remedies, REMEDIES)
+    found = effects(facts, known, job.seed)
+    rate, learned = deciding_rate(facts)
+    said = verdict(found, gates(found, known, scored), learned)
+    frontier = frontier_table(facts, repaired)
+    tables = {
+        "numbers": effects_table(found),
+        "curves": curves_table(facts),
+        "scores": scored,
+        "remedies": frontier,
+        "repairs": repaired,
+        "questions": questions_table(facts, rate),
+    }
+    _write_tables(tables, output / "tables")
+    with atomic(output / "verdict.json") as part:
+        part.write_text(json.dumps(as_json(said, found), indent=1), encoding="utf-8")
+    curves = tables["curves"]
+    shown = curves[(curves["training"] == RIGHT) & (curves["rate"] == rate)]
+    environment = Environment(
+        loader=FileSystemLoader(template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(number=number, interval=interval_text)
+    page = environment.get_template(PAGE).render(
+        made=datetime.now(UTC),
+        job=job,
+        verdict=said,
+        share=found.get("spurious_share"),
+        effects=found,
+        data=known,
+        rate=rate,
+        picture=_png(draw_recovery(shown, found["modal_answer"].interval)),
+        frontier=frontier.to_dict("records"),
+        frontier_picture=_png(draw_frontier(frontier)) if len(frontier) > 2 and frontier["new"].notna().all() else "",
+        scored=scored.to_dict("records"),
+        controls=[row for row in repaired.to_dict("records") if row["control"] and row["split"] == TEST],
+        files=[f"tables/{name}.csv" for name in tables],
+        versions=package_versions(Path(__file__).resolve().parents[3]),
+        revision=revision(Path(__file__).resolve().parents[3]),
+    )
+    with atomic(output / PAGE) as part:
+        part.write_text(page, encoding="utf-8")
+    print(said.sentence, flush=True)
+
+
+def effects_table(found: dict[str, Effect]) -> pd.DataFrame:
+    """EFFECTS rows."""
+    rows = [(name, *effect.interval, effect.units, effect.n, effect.words) for name, effect in found.items()]
+    return pd.DataFrame(rows, columns=EFFECTS.names)
+
+
+def curves_table(facts: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of the old task at each step of every run, mean over seeds, with its interval over units."""
+    rows = []
+    for key, group in facts[facts["split"] == TEST].groupby(["start", "training", "units", "rate", "step"], sort=False):
+        rows.append((*key, *accuracy(group.groupby("unit")["score"].mean()), group["seed"].nunique()))
+    return pd.DataFrame(rows, columns=["start", "training", "units", "rate", "step", "value", "low", "high", "seeds"])
+
+
+def questions_table(facts: pd.DataFrame, rate: float) -> pd.DataFrame:
+    """Each measured question: its score before, after, and recovered."""
+    scores, last = facts[(facts["split"] == TEST) & (facts["rate"] == rate) & (facts["training"] == RIGHT)], int(facts["step"].max())
+    columns = {}
+    for name, start, step in (("before", "before", 0), ("after", "after", 0), ("recovered", "after", last)):
+        rows = scores[(scores["start"] == start) & (scores["step"] == step)]
+        columns[name] = rows.groupby(["question", "unit", "kind"])["score"].mean()
+    return pd.DataFrame(columns).reset_index()
+
+
+def frontier_table(facts: pd.DataFrame, repaired: pd.DataFrame) -> pd.DataFrame:
+    """Each remedy with the old and the new accuracy, and what is regained and lost; `best` has the highest sum of both. First before and
+    after as they are. `new` is NaN where there are no new examples."""
+    rate, _ = deciding_rate(facts)
+    scores = Scores(facts, rate)
+
+    def ends(start: str, step: int, training: str = RIGHT, units: int | None = None) -> tuple[float, float]:
+        old, new = (scores.of(start, step, training, split, units) for split in (TEST, NEW))
+        return float(old.mean()), float(new.mean()) if len(new) else nan
+
+    rows: list[tuple[Any, ...]] = [(name, name, 0.0, *ends(name, 0)) for name in ("before", "after")]
+    rows.append(("recovery on all training units", "recovery", 0.0, *ends("after", scores.last)))
+    for units in sorted(facts.loc[facts["training"] == DOSE, "units"].unique()):
+        rows.append((f"recovery on {units} units", "dose", float(units), *ends("after", scores.last, DOSE, int(units))))
+    chosen = repaired[~repaired["control"].astype(bool) & (repaired["remedy"] != "none")]
+    for (remedy, amount), group in chosen.groupby(["remedy", "amount"], sort=False):
+        by_split = group.set_index("split")["value"]
+        words = f"{amount:.0%} of the way back" if remedy == "interpolation" else f"{amount:.0f} leading directions taken away"
+        rows.append((f"{remedy}, {words}", remedy, amount, by_split.get(TEST, nan), by_split.get(NEW, nan)))
+    frame = pd.DataFrame(rows, columns=["remedy", "kind", "amount", "old", "new"])
+    after = frame.iloc[1]
+    frame["regained"], frame["new_lost"] = frame["old"] - after["old"], after["new"] - frame["new"]
+    total = (frame["old"] + frame["new"].fillna(0)).where(frame.index > 1)
+    frame["best"] = total == total.max()
+    return frame
+
+
+def as_json(said: Verdict, found: dict[str, Effect]) -> dict[str, Any]:
+    """For programs; numbers that are not known are null."""
+    share = found["spurious_share"].interval if "spurious_share" in found else Interval(nan, nan, nan)
+    return {
+        "verdict": said.kind,
+        "sentence": said.sentence,
+        "spurious_share": [value if isfinite(value) else None for value in share],
+        "decided_by": said.decided_by,
+        "what_would_change_it": said.change,
+        "standing": said.standing,
+        "gates": [vars(gate) for gate in said.gates],
+    }
+
+
+def number(value: float, digits: int = 2) -> str:
+    """For reading; a dash where not known."""
+    return f"{value:.{digits}f}" if isfinite(value) else "-"
+
+
+def interval_text(interval: Interval) -> str:
+    """The ends of an interval; nothing where there are none."""
+    return f"[{interval.low:.2f}, {interval.high:.2f}]" if isfinite(interval.low) and isfinite(interval.high) else ""
+
+
+def _png(figure: Figure) -> str:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", metadata={})
+    return b64encode(buffer.getvalue()).decode()
+
+
+def _write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+    schemas = {"numbers": EFFECTS, "scores": SCORED, "repairs": REMEDIES}
+    for name, frame in tables.items():
+        if name in schemas:
+            write_table(frame, folder / f"{name}.parquet", schemas[name])
+        else:
+            with atomic(folder / f"{name}.parquet") as part:
+                frame.to_parquet(part, index=False)
+        with atomic(folder / f"{name}.csv") as part:
+            frame.to_csv(part, index=False)

@@ -1,0 +1,150 @@
+"""Repairs of a given model that need no training, each with its control (docs/diagnose.md), and the repaired model as a folder.
+
+Interpolation goes back on the straight line to the model before (WiSE-FT, Wortsman et al. 2022). The edit takes the leading directions of
+the update of every block matrix away (Palit et al. 2026, *When Forgetting Is Not Catastrophic*); random directions of the same length are
+its control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from forgetting.config.jobs.diagnosis import DiagnosisJob
+from forgetting.data.probed import COPYABLE, DOSE, NEW, RIGHT, TEST, deciding_rate
+from forgetting.errors import StudyError
+from forgetting.intervals import clustered_mean, clustered_wilson
+from forgetting.model.anatomy import Anatomy
+from forgetting.model.given import load_given_tokenizer
+from forgetting.schemas.diagnosis import PROBED, REMEDIES
+from forgetting.stages.diagnosis import Case, Run, trained
+from forgetting.tables import read_table, write_table, writing
+from forgetting.views.graft import RANKS, LeadingTerm, edited, leading_terms
+
+SHARES = tuple(step / 10 for step in range(1, 10))
+RANDOM_EDITS = 2
+LARGEST_EDIT = 4096
+"""Width of the widest model whose updates are decomposed: the time grows with its cube."""
+Weights = Mapping[str, Tensor]
+
+
+class Remedy(NamedTuple):
+    """remedy, part, amount, control: see REMEDIES."""
+
+    remedy: str
+    part: str
+    amount: float
+    control: bool
+    weights: Callable[[], Weights]
+
+
+def weights_of(model: PreTrainedModel) -> dict[str, Tensor]:
+    """By name; of tied weights one."""
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def put(model: PreTrainedModel, weights: Weights) -> None:
+    """Give a model these weights, in place."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights[name])
+
+
+def require_alike(before: Weights, after: Weights) -> None:
+    """Raises StudyError that names the first weight which the models do not share."""
+    for name in before.keys() | after.keys():
+        shapes = [tuple(weights[name].shape) if name in weights else None for weights in (before, after)]
+        if shapes[0] != shapes[1]:
+            raise StudyError(f"before and after are not of one architecture: {name} is {shapes[0]} before and {shapes[1]} after")
+
+
+def repairs(before: Weights, after: Weights, anatomy: Anatomy | None, width: int, seed: int) -> Iterator[Remedy]:
+    """Every repair; edits only for a family whose matrices are known."""
+    yield Remedy("none", "all", 0.0, False, partial(dict, after))
+    for share in SHARES:
+        yield Remedy("interpolation", "all", share, False, partial(_between, before, after, share))
+    if anatomy is None or width > LARGEST_EDIT:
+        return
+    terms = leading_terms(before, after, frozenset(anatomy.components), anatomy)
+    for rank in RANKS:
+        yield Remedy("edit", "blocks", rank, False, partial(_edit, after, terms, rank, None))
+        for number in range(RANDOM_EDITS):
+            draw = seed * 1000 + 10 * rank + number
+            yield Remedy("edit", "blocks", rank, True, partial(_edit, after, terms, rank, draw))
+
+
+def _between(before: Weights, after: Weights, share: float) -> Weights:
+    return {name: torch.lerp(values, before[name], share) for name, values in after.items()}
+
+
+def _edit(after: Weights, terms: list[LeadingTerm], rank: int, seed: int | None) -> Weights:
+    return edited(after, terms, rank, seed)[0]
+
+
+def remedies(job: DiagnosisJob, data: Path, probes: Path, output: Path) -> None:
+    """Write remedies.parquet (REMEDIES) into `output`; and the best repair to `diagnose.write`, if that is given. `probes`: the folder of
+    the probes, of which that of `after` is a candidate."""
+    case = Case(job, data)
+    before = weights_of(case.load("before"))
+    model = case.load("after")
+    after = weights_of(model)
+    require_alike(before, after)
+    try:
+        anatomy = Anatomy(model.config)
+    except StudyError:
+        anatomy = None
+    width = int(getattr(model.config, "hidden_size", 0))
+    rows: list[tuple[object, ...]] = []
+    listed = list(repairs(before, after, anatomy, width, job.seed)) if job.diagnosis.remedies else []
+    for repair in listed:
+        put(model, repair.weights())
+        for split in (TEST, NEW, COPYABLE):
+            if len(places := case.where(split)):
+                found = case.measured(model, places)
+                binary = found["score"].isin((0, 1)).all()
+                interval = (clustered_wilson if binary else clustered_mean)(found["score"], found["unit"])
+                rows.append((*repair[:4], split, *map(float, interval), len(found)))
+        print(f"{repair.remedy} {repair.amount:g}{' (random)' if repair.control else ''}: {rows[-1][5]:.3f}", flush=True)
+    frame = pd.DataFrame(rows, columns=REMEDIES.names)
+    if job.diagnosis.write:
+        put(model, after)
+        _write_best(case, model, frame, read_table(probes / "after.parquet", PROBED), listed, Path(job.diagnosis.write))
+    write_table(frame, output / "remedies.parquet", REMEDIES)
+
+
+def _write_best(case: Case, model: PreTrainedModel, frame: pd.DataFrame, probed: pd.DataFrame, listed: list[Remedy], target: Path) -> None:
+    """Save the model with the highest sum of old and new accuracy, of the repairs and of recovery with all units or some."""
+    scored: dict[object, float] = {}
+    for repair in listed:
+        if repair.remedy != "none" and not repair.control:
+            chosen = (frame["remedy"] == repair.remedy) & (frame["amount"] == repair.amount) & ~frame["control"].astype(bool)
+            scored[repair] = float(frame.loc[chosen & frame["split"].isin((TEST, NEW)), "value"].sum())
+    rate, _ = deciding_rate(probed)
+    ends = probed[(probed["rate"] == rate) & (probed["step"] == probed["step"].max()) & (probed["seed"] == 0)]
+    for (training, units), rows in ends[ends["training"].isin((RIGHT, DOSE))].groupby(["training", "units"]):
+        means = rows[rows["split"].isin((TEST, NEW))].groupby("split")["score"].mean()
+        scored[Run(str(training), rate, 0, int(units))] = float(means.sum())
+    best = max(scored, key=lambda each: scored[each])
+    if isinstance(best, Run):
+        trained(case, "after", best, lambda model, step: pd.DataFrame(), model)
+        if any(".lora_" in name for name, _ in model.named_parameters()):
+            raise StudyError(
+                "diagnose.write: the best repair is recovery with LoRA, which is not written; say diagnose.probe.adapter: full"
+            )
+    else:
+        assert isinstance(best, Remedy)
+        put(model, best.weights())
+    with writing(target):
+        target.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(target)
+        load_given_tokenizer(case.config.tokenizer or case.config.before, trust_remote_code=case.config.trust_remote_code).save_pretrained(
+            target
+        )
+    print(f"wrote the repaired model to {target}", flush=True)

@@ -1,0 +1,178 @@
+# Is what a model of the user's own lost gone, or only hidden (docs/diagnose.md)? The study has no part in these rules.
+
+from forgetting.config.diagnosis import Diagnosis
+from forgetting.config.jobs.diagnosis import DiagnosisJob
+from forgetting.pipeline.diagnosis import forecast_text, input_paths
+
+DIAGNOSIS = STUDY.diagnose
+MINE = f"results/diagnose/{DIAGNOSIS.name}" if DIAGNOSIS else "results/diagnose/none"
+STARTS = DIAGNOSIS.starts if DIAGNOSIS else ()
+
+
+def logs_of_run():
+    """The folder of the logs of what was asked for."""
+    return f"{MINE}/logs" if set(workflow.dag_settings.targets) == {"diagnose"} else f"{ROOT}/logs"
+
+
+def tell_forecast():
+    """Say before it starts how long a diagnosis will take, where that is what was asked for."""
+    if DIAGNOSIS and workflow.is_main_process and "diagnose" in workflow.dag_settings.targets:
+        try:
+            print(forecast_text(DIAGNOSIS, STUDY.operations_per_second, workflow.global_resources["_cores"].value or 1), file=sys.stderr)
+        except StudyError as error:
+            raise WorkflowError(str(error)) from None
+
+
+def diagnosed(names):
+    """The user's files behind these keys of the section, which their jobs depend on."""
+
+    def files(wildcards):
+        require_rerun_triggers()
+        try:
+            return input_paths(DIAGNOSIS, [name.format(**wildcards) for name in names])
+        except StudyError as error:
+            raise WorkflowError(str(error)) from None
+
+    return files
+
+
+def diagnosis_page(wildcards):
+    """What the target makes. Raises WorkflowError where nothing says what to diagnose."""
+    if DIAGNOSIS is None:
+        raise WorkflowError(
+            "diagnose needs a section `diagnose` with name, before, after and old, say in mine.yaml: "
+            "snakemake --cores 8 diagnose --configfile mine.yaml (docs/diagnose.md)"
+        )
+    return f"{MINE}/diagnosis.html"
+
+
+rule diagnose:
+    """Whether what your own model forgot is gone or only hidden: --configfile mine.yaml with a section `diagnose`."""
+    input:
+        diagnosis_page,
+
+
+rule diagnosis_config:
+    """Write what the jobs of a diagnosis depend on."""
+    output:
+        f"{MINE}/config.json",
+    log:
+        f"{MINE}/logs/config.log",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        text=DiagnosisJob.of(DIAGNOSIS).text() if DIAGNOSIS else "",
+    shell:
+        "printf '%s\\n' {params.text:q} > {output} 2> {log}"
+
+
+rule diagnosis_data:
+    """Read the examples, tokenise them with the model's tokenizer, and split them by unit."""
+    input:
+        diagnosed(["old", "new", "text", "tokenizer"]),
+        script="workflow/scripts/diagnose_data.py",
+        library=code("workflow/scripts/diagnose_data.py"),
+        config=rules.diagnosis_config.output,
+    output:
+        multiext(f"{MINE}/data/items", ".parquet"),
+        f"{MINE}/data/rows.parquet",
+        f"{MINE}/data/text.json",
+        f"{MINE}/data/data.json",
+    log:
+        f"{MINE}/logs/data.log",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        folder=f"{MINE}/data",
+    shell:
+        "python {input.script} --config {input.config} --output {params.folder} > {log} 2>&1"
+
+
+rule diagnosis_probe:
+    """Train one of the models for a little on old examples, and ask it about others."""
+    input:
+        diagnosed(["{start}"]),
+        rules.diagnosis_data.output,
+        script="workflow/scripts/diagnose_probe.py",
+        library=code("workflow/scripts/diagnose_probe.py"),
+        config=rules.diagnosis_config.output,
+    output:
+        f"{MINE}/probes/{{start}}.parquet",
+        f"{MINE}/probes/{{start}}-scores.parquet",
+    log:
+        f"{MINE}/logs/probe-{{start}}.log",
+    benchmark:
+        f"{MINE}/benchmarks/probe-{{start}}.tsv"
+    wildcard_constraints:
+        start=one_of(STARTS),
+    conda:
+        "../envs/forgetting.yaml"
+    threads: 2
+    params:
+        data=f"{MINE}/data",
+        scratch=f"{MINE}/scratch/{{start}}",
+        folder=f"{MINE}/probes",
+    shell:
+        "python {input.script} --config {input.config} --start {wildcards.start} --data {params.data} --scratch {params.scratch} "
+        "--output {params.folder} > {log} 2>&1"
+
+
+rule diagnosis_remedies:
+    """Repairs of the model that need no training, and where asked for, the repaired model."""
+    input:
+        diagnosed(["before", "after"]),
+        rules.diagnosis_data.output,
+        probe=f"{MINE}/probes/after.parquet",
+        script="workflow/scripts/diagnose_remedies.py",
+        library=code("workflow/scripts/diagnose_remedies.py"),
+        config=rules.diagnosis_config.output,
+    output:
+        f"{MINE}/remedies/remedies.parquet",
+    log:
+        f"{MINE}/logs/remedies.log",
+    benchmark:
+        f"{MINE}/benchmarks/remedies.tsv"
+    conda:
+        "../envs/forgetting.yaml"
+    threads: 2
+    params:
+        data=f"{MINE}/data",
+        probes=f"{MINE}/probes",
+        folder=f"{MINE}/remedies",
+    shell:
+        "python {input.script} --config {input.config} --data {params.data} --probes {params.probes} --output {params.folder} > {log} 2>&1"
+
+
+rule diagnosis_page:
+    """The verdict by written rules, and the page."""
+    input:
+        rules.diagnosis_data.output,
+        expand(f"{MINE}/probes/{{start}}.parquet", start=STARTS),
+        expand(f"{MINE}/probes/{{start}}-scores.parquet", start=STARTS),
+        remedies=rules.diagnosis_remedies.output,
+        script="workflow/scripts/diagnose_page.py",
+        library=code("workflow/scripts/diagnose_page.py"),
+        template=["workflow/report/diagnosis.html", "workflow/report/page.css"],
+        config=rules.diagnosis_config.output,
+    output:
+        f"{MINE}/diagnosis.html",
+        f"{MINE}/verdict.json",
+        expand(
+            f"{MINE}/tables/{{name}}.{{suffix}}",
+            name=["numbers", "curves", "scores", "remedies", "repairs", "questions"],
+            suffix=["csv", "parquet"],
+        ),
+    log:
+        f"{MINE}/logs/page.log",
+    localrule: True
+    conda:
+        "../envs/forgetting.yaml"
+    params:
+        data=f"{MINE}/data",
+        probes=f"{MINE}/probes",
+        folder=MINE,
+    shell:
+        "python {input.script} --config {input.config} --data {params.data} --probes {params.probes} --remedies {input.remedies} "
+        "--template $(dirname {input.template[0]}) --output {params.folder} 2>&1 | tee {log}"
