@@ -96,6 +96,12 @@ def start_weights(wildcards):
     return f"{task0_folder(wildcards.arm)}/{MANIFEST}".format(**wildcards)
 
 
+def cell_of_task1(wildcards):
+    """Task 1 in the values and form of the arm, as a list; an empty one where they are those of every other arm."""
+    cell = STUDY.methods[wildcards.arm].cell
+    return [f"{SEED}/data/cells/{cell}.parquet".format(**wildcards)] if cell else []
+
+
 def require_rerun_triggers():
     """Stop where a changed config, or changed code, would leave old numbers under its name. Known only while jobs are planned."""
     missing = {"mtime", "params", "input"} - {trigger.name.lower() for trigger in workflow.rerun_triggers}
@@ -215,6 +221,13 @@ def table_files(target="all"):
 def shown_files(shown):
     """The files of one figure or table."""
     return [f"{ROOT}/{shown.kind}s/{shown.name}.{suffix}" for suffix in FORMATS[shown.kind]]
+
+
+def experiment_files(target):
+    """What a target that has arms, figures and a report of its own makes; those are in an overlay."""
+    if not getattr(STUDY, target):
+        raise WorkflowError(f"this study has no arms of `{target}`: add --configfile config/{target}.yaml")
+    return [f"{ROOT}/{target}_report.html", *gate_files(), *figure_files(target), *table_files(target)]
 
 
 def gate_files():

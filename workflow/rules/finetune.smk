@@ -91,6 +91,7 @@ rule task1:
         method=method_code,
         config=f"{SEED}/task1/{{arm}}/config.json",
         data=rules.make_data.output,
+        cell=cell_of_task1,
         start=start_weights,
         check=rules.check_task0.output,
     output:

@@ -1,6 +1,8 @@
-# Two HTML pages, each complete in itself: what `all` shows and what `methods` shows, by question, with a caption to each figure and table.
+# HTML pages, each complete in itself: what a target (`all`, `methods`, `factors`, `axes`) shows, by question, with a caption to each.
 
-for report_name, target in (("report", "all"), ("methods_report", "methods")):
+for target in ("all", "methods", *(name for name in ("factors", "axes") if getattr(STUDY, name))):
+
+    report_name = "report" if target == "all" else f"{target}_report"
 
     rule:
         """Figures and tables with captions, the verdict, run times, versions and configuration, in one HTML file."""

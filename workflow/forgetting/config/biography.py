@@ -18,6 +18,8 @@ PRETRAINED_GROUPS = ("task0_train", "task0_val", "task0_test")
 TASK_OF_GROUP = {"task0_train": "task0", "task0_val": "task0", "task0_test": "task0", "task1": "task1", "control": "none", "probe": "none"}
 """Every group is a split of a study. `control` and `probe` belong to no task: none trains on them or asks them as its own."""
 TEMPLATES_PER_ATTRIBUTE = 50
+HALVES = ("A", "B")
+"""Of the values of each attribute, where a study halves them: which half a pretrained person has all values of."""
 
 
 class Groups(Strict):
@@ -63,6 +65,11 @@ class Data(Strict):
     )
     permute: bool = Field(description="shuffle the order of the six sentences")
     full_name: bool = Field(description="the full name in every sentence; otherwise in the first")
+    halves: bool = Field(
+        False,
+        description="`true`: the values of each attribute are split into two halves, A and B, and each pretrained person has values of one "
+        "half alone, A and B in turn. Arms may then learn Task 1 with values of B alone (`task1_values: half`)",
+    )
 
     @property
     def units(self) -> int:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from forgetting.config.plan import VIEWS
 from forgetting.config.study import StudyConfig
 
-Target = Literal["all", "methods"]
+Target = Literal["all", "methods", "factors", "axes"]
 
 
 class PlannedJob(NamedTuple):
@@ -39,6 +39,9 @@ def _of_seed(study: StudyConfig, target: Target, seed: str) -> Iterator[PlannedJ
         recovered = [*main, *study.learning_rate_arms, *(arm for arm in study.arms if arm in study.recovery.arms)]
         trained = [*study.arms, *recovered]
         viewed = {view: study.views.arms for view in VIEWS} | {"positions": main, "theory": main}
+    elif target != "methods":
+        trained = recovered = ["seq", *getattr(study, target)]
+        viewed = {}
     else:
         recovered = ["seq", *study.compared_arms]
         frozen = [arm for arm in study.compared_arms if study.methods[arm].method == "freeze" and study.methods[arm].start == "task0"]
