@@ -11,7 +11,7 @@ import pandas as pd
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.pipeline.command import run_command
 from forgetting.pipeline.forecast import forecast
-from forgetting.pipeline.jobs import jobs_of
+from forgetting.pipeline.jobs import EXPERIMENTS, jobs_of
 
 
 def report(study: StudyConfig) -> str:
@@ -22,8 +22,9 @@ def report(study: StudyConfig) -> str:
     if study.pretraining_gpus > 1:
         machine += f", {study.pretraining_gpus} for pretraining"
     with_methods = forecast(study, jobs_of(study, ("all", "methods")), "all and methods")[-1]
+    experiments = [forecast(study, jobs_of(study, (target,)), target)[-1] for target in EXPERIMENTS if getattr(study, target)]
     rows = []
-    for stage in [*forecast(study, jobs_of(study, ("all",))), with_methods]:
+    for stage in [*forecast(study, jobs_of(study, ("all",))), with_methods, *experiments]:
         hours = stage.gpu_hours if gpus else stage.core_hours
         rows.append([stage.name, stage.jobs, hours, stage.longest, stage.memory / 1000, stage.disk / 1e9])
     columns = ["stage", "jobs", f"{unit} hours", "longest job, hours", "memory, GB", "disk, GB"]

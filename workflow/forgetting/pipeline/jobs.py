@@ -12,6 +12,8 @@ from forgetting.config.plan import VIEWS
 from forgetting.config.study import StudyConfig
 
 Target = Literal["all", "methods", "factors", "axes"]
+EXPERIMENTS: tuple[Target, ...] = ("factors", "axes")
+"""Targets with arms of their own, listed under the same key of the config; most studies have none."""
 
 
 class PlannedJob(NamedTuple):
@@ -39,7 +41,7 @@ def _of_seed(study: StudyConfig, target: Target, seed: str) -> Iterator[PlannedJ
         recovered = [*main, *study.learning_rate_arms, *(arm for arm in study.arms if arm in study.recovery.arms)]
         trained = [*study.arms, *recovered]
         viewed = {view: study.views.arms for view in VIEWS} | {"positions": main, "theory": main}
-    elif target != "methods":
+    elif target in EXPERIMENTS:
         trained = recovered = ["seq", *getattr(study, target)]
         viewed = {}
     else:
