@@ -36,13 +36,13 @@ def test_files_and_options_by_hand() -> None:
     assert option_flags(study, CATALOGUE["table_recovery_table"]) == f"--early-steps {steps}"
 
 
-OF_OTHER_STUDIES = {"fig_blank_names", "fig_factors", "table_factors_table"}
+OF_OTHER_STUDIES = {"fig_axes", "fig_blank_names", "fig_factors", "table_factors_table"}
 """What the laptop study has no runs for: their overlays have."""
 
 
 def test_the_crossed_experiment_has_its_arms() -> None:
     study = load_study(merged("factors.yaml"))
-    assert OF_OTHER_STUDIES - set(shown_in(study, CATALOGUE)) == {"fig_blank_names"}
+    assert OF_OTHER_STUDIES - set(shown_in(study, CATALOGUE)) == {"fig_axes", "fig_blank_names"}
     files = input_files(study, CATALOGUE["table_factors_table"])
     assert len(files["facts"]) == len(files["recovery"]) == 3 * 12
     assert files["halves"] == [f"results/factors/seed{seed}/data/cells/halves.parquet" for seed in range(3)]

@@ -86,6 +86,8 @@ BAD = {
     ),
     "more units than there are": ('methods={"replay-5":{"units":5000}}', "methods.replay-5.units 5000 is more than the 400 of task1"),
     "arm of another experiment": ("factors=[seq,replay-5]", "factors names 'replay-5'"),
+    "arm that is on no axis": ("axes=[seq-warmup-150]", "axes names 'seq-warmup-150'"),
+    "state of another optimizer": ('methods={"seq-carried-state":{"optimizer":"sgd"}}', "carried_state is the state of AdamW"),
     "same seed twice": ("seeds=[1,1]", "seeds has a value twice"),
     "scale is not a folder name": ("scale=../elsewhere", "scale"),
 }
@@ -125,6 +127,7 @@ SCALES = {
     "blank-names": ("blank-names.yaml",),
     "gpu-small": ("gpu-small.yaml",),
     "factors": ("factors.yaml",),
+    "axes": ("axes.yaml",),
     "paper": ("paper.yaml",),
     "pythia-70m": ("paper.yaml", "pythia-70m.yaml"),
     "paper-pythia-tokenizer": ("paper.yaml", "pythia-tokenizer.yaml"),

@@ -17,7 +17,7 @@ def files_of(target: str) -> list[str]:
     return [f"{each.kind}s/{each.name}.{suffix}" for each in shown for suffix in FORMATS[each.kind]]
 
 
-@pytest.mark.parametrize("target", ["factors"])
+@pytest.mark.parametrize("target", ["factors", "axes"])
 def test_a_study_without_such_arms_says_what_to_add(target: str) -> None:
     done = snakemake("-n", target)
     assert done.returncode != 0

@@ -34,6 +34,9 @@ class Arm(Strict):
     weight_decay: NotNegative | None = Field(None, description="instead of `task1.optimizer.weight_decay`")
     warmup_steps: Annotated[int, Field(ge=0)] | None = Field(None, description="instead of `task1.schedule.warmup_steps`")
     batch_size: Count | None = Field(None, description="instead of `task1.batch_size`; the questions come in the same order")
+    optimizer: Literal["adamw", "sgd", "muon"] = Field(
+        "adamw", description="in place of AdamW, see `*.optimizer.kind`; another one than AdamW needs a rate of its own"
+    )
     units: Count | None = Field(None, description="learns Task 1 about its first so many units (persons) alone; `null`: all")
     task1_values: Literal["all", "half"] = Field(
         "all",
@@ -90,6 +93,12 @@ class Arm(Strict):
     def problems(self, layers: int, batch_size: int) -> Iterator[str]:
         """Why these knobs cannot be used with a model of so many layers, or batches of so many questions; each follows the arm's name."""
         yield from ()
+
+    @model_validator(mode="after")
+    def _moments_fit(self) -> Self:
+        if self.carried_state and self.optimizer != "adamw":
+            raise ValueError(f"carried_state is the state of AdamW, which optimizer: {self.optimizer} cannot take")
+        return self
 
     @model_validator(mode="after")
     def _nothing_of_task0_reaches_a_floor(self) -> Self:

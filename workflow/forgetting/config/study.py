@@ -28,6 +28,7 @@ from forgetting.config.sections import (
     Tokenizer,
     Views,
 )
+from forgetting.data.axes import tells
 from forgetting.data.cells import cell_of_arm
 
 
@@ -145,6 +146,11 @@ class StudyConfig(Strict):
             if self.methods[name].cell != cell_of_arm(name):
                 raise ValueError(
                     f"factors names {name!r}, but a name tells values and format of Task 1: such as seq-half-statement-no-task0"
+                )
+        for name in self.axes:
+            if not tells(name, self.methods[name]):
+                raise ValueError(
+                    f"axes names {name!r}, but a name tells what is changed: seq-units-250, seq-batch-32, seq-lr-2e-4, seq-sgd"
                 )
         for name in self.task_vector_arms:
             if self.keeps_every_checkpoint(name):
