@@ -51,7 +51,7 @@ def test_the_table_by_hand(frames: dict[str, pd.DataFrame]) -> None:
                 found = share(frames["recovery_facts"], frames["halves"], row["half"], arm=arm, **place)
                 assert row[column] == pytest.approx(found), column
         task1 = frames["facts"][(frames["facts"]["arm"] == row["arm"]) & (frames["facts"]["split"] == "task1")]
-        assert row["task1_there"] == pytest.approx(task1.loc[task1["step"] == row["trough_step"], "exact_match"].mean())
+        assert row["trough_task1"] == pytest.approx(task1.loc[task1["step"] == row["trough_step"], "exact_match"].mean())
 
 
 def test_a_cell_without_a_floor_has_none() -> None:

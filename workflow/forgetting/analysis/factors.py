@@ -57,7 +57,7 @@ def factor_runs(
         floor = floor_of(arm, {other for _, other, _ in curves})
         numbers, step = _of_curve(curves[seed, arm, half], answers[seed, arm, half], curves.get((seed, floor, half)))
         there, end = at_step(task1[seed, arm], step), task1[seed, arm].iloc[-1]
-        numbers |= {"task1_there": Interval(*there[1:]), "task1_final": Interval(end["value"], end["low"], end["high"])}
+        numbers |= {"trough_task1": Interval(*there[1:]), "task1_final": Interval(end["value"], end["low"], end["high"])}
         for point, name in ((TROUGH, "early"), (END, "late")):
             numbers |= _recovered(probes, points, (seed, arm, half), point, name)
         values, form = factors_of_arm(arm) or ("", "")
@@ -72,9 +72,9 @@ def factor_table(
 ) -> pd.DataFrame:
     """One row a cell and half, over seeds. Task 0 exact match: before; trough, at trough_step; trough_floor, the floor at that step;
     rebound, how far it rises again at any later evaluation; final, and final_floor. Task 1 exact match in the format that it trains:
-    task1_there, at that step; task1_final. After one epoch of recovery, from the trough among the checkpoints (early) and from the end
+    trough_task1, at that step; task1_final. After one epoch of recovery, from the trough among the checkpoints (early) and from the end
     (late): early_recovered, late_recovered, and of the floor early_floor, late_floor."""
-    values = ["before", "trough", "trough_step", "trough_floor", "task1_there", "rebound", "early_recovered", "early_floor"]
+    values = ["before", "trough", "trough_step", "trough_floor", "trough_task1", "rebound", "early_recovered", "early_floor"]
     values += ["final", "final_floor", "task1_final", "late_recovered", "late_floor"]
     runs = factor_runs(metrics, facts, halves, recovery, recovery_facts)
     return combine_seeds(runs, ["format", "values", "half", "arm"], values)
