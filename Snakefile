@@ -88,6 +88,18 @@ rule sequence:
         sequence_files,
 
 
+rule factors:
+    """The crossed experiment of values and format: which of them decides what is forgotten? With --configfile config/factors.yaml."""
+    input:
+        lambda wildcards: experiment_files("factors"),
+
+
+rule axes:
+    """Plain fine-tuning with one thing changed at a time: persons, optimizer, batch, rate. With --configfile config/axes.yaml."""
+    input:
+        lambda wildcards: experiment_files("axes"),
+
+
 rule gates:
     """What the study must reach for its results to mean anything, checked."""
     input:

@@ -16,6 +16,7 @@ from forgetting.figures.inputs import input_of
 from forgetting.intervals import summarise
 from forgetting.schemas.choice import CHOICE
 from forgetting.schemas.facts import EXACT, FACTS
+from forgetting.schemas.halves import HALVES_OF_UNITS
 from forgetting.schemas.metrics import METRICS
 from forgetting.schemas.recovery import RECOVERY, RECOVERY_FACTS
 from forgetting.tables import write_table
@@ -217,6 +218,13 @@ def floors(seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(scale=SCALE, seed=seed, stage="data", arm="modal_answer", step=0, n=600, low=np.nan, high=np.nan)
 
 
+def halves(world: World) -> pd.DataFrame:
+    """The units of `World` in turn of half A and B, those that were not pretrained of both."""
+    units = world.questions[["unit", "split"]].drop_duplicates(ignore_index=True)
+    half = np.where(units["split"].isin(["task1", "control"]), "all", np.where(np.arange(len(units)) % 2 == 0, "A", "B"))
+    return units.assign(seed=world.seed, half=half)
+
+
 def choice(families: dict[str, list[str]]) -> pd.DataFrame:
     rows = [(family, arm, arm in CHOSEN, arm not in UNLEARNED) for family, arms in families.items() for arm in arms]
     frame = pd.DataFrame(rows, columns=["family", "arm", "chosen", "learned"])
@@ -237,6 +245,7 @@ def write_tree(
     for seed in seeds:
         world, folder = World(seed), root / f"seed{seed}"
         write_table(floors(seed), folder / "data/floors.parquet", METRICS)
+        write_table(halves(world), folder / "data/cells/halves.parquet", HALVES_OF_UNITS)
         write_views(folder / "views", seed)
         write_sequence(folder, seed)
         for arm in dict.fromkeys([*ARMS, *RATES, *compared]):

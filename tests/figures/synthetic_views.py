@@ -208,7 +208,8 @@ def recall_rows(arm: str, seed: int, points: tuple[str, ...] = tuple(POINTS)) ->
     for point in ("task0", *points):
         question, biography = levels[point]
         forms = {"question": question, "biography": biography, "among_values": (question + biography) / 2}
-        forms |= {f"in_context_{shots}": 0.2 - 0.05 * shots for shots in (1, 2, 3)}
+        forms |= {f"in_context_{shots}": 0.22 - 0.05 * shots for shots in (1, 2, 3, 4)} | {"shuffled_1": 0.04, "shuffled_4": 0.02}
+        forms |= {"stated": 0.7, "stated_of_another": 0.05}
         for form, value in forms.items():
             rows.append((point, form, "task0_test", value, value - 0.03, value + 0.03))
             rows.append((point, form, "control", 0.01, 0.0, 0.03))

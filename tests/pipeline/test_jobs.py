@@ -19,7 +19,9 @@ def planned_outputs(plan: str) -> set[str]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("overlay", "target"), [("smoke", "all"), ("smoke", "methods"), ("replicates", "all")])
+@pytest.mark.parametrize(
+    ("overlay", "target"), [("smoke", "all"), ("smoke", "methods"), ("replicates", "all"), ("factors", "factors"), ("axes", "axes")]
+)
 def test_jobs_are_those_of_the_plan(overlay: str, target: Target) -> None:
     plan = snakemake("-n", "--forceall", target, "--configfile", f"config/{overlay}.yaml").stdout
     study = load_study(merged(f"{overlay}.yaml"))

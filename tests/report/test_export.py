@@ -98,6 +98,15 @@ def test_tables_of_another_commit_or_recipe_do_not_stay_beside_new_ones(reposito
     assert record["seeds"].astype(str).to_dict() == {"grid_table.csv": "0", "methods.csv": "0 1", "performance.png": "0"}
 
 
+def test_tables_of_another_scale_stay_beside_new_ones(repository: Path) -> None:
+    taken(repository)
+    other = config(scale="factors", task0=merged("smoke.yaml")["task0"] | {"epochs": 3})
+    (repository / "results/smoke/config.json").write_text(json.dumps(other))
+    taken(repository, "methods")
+    record = pd.read_csv(repository / "docs/results/provenance.csv").set_index("file")
+    assert record["scale"].to_dict() == {"grid_table.csv": "smoke", "methods.csv": "factors", "performance.png": "smoke"}
+
+
 def test_a_name_that_the_study_does_not_have_is_named(repository: Path) -> None:
     with pytest.raises(StudyError, match="verdict"):
         taken(repository, "methods", "verdict")
@@ -134,4 +143,4 @@ def test_significant_digits() -> None:
 
 
 def test_the_documents_show_these_figures() -> None:
-    assert shown_figures(ROOT) == {"performance", "recovery", "learning_rate", "method_comparison", "graft", "edits"}
+    assert shown_figures(ROOT) == {"performance", "recovery", "learning_rate", "method_comparison", "graft", "edits", "factors"}

@@ -73,7 +73,35 @@ def _split(ids: list[int], end: int) -> list[list[int]]:
     return parts[:-1]
 
 
-@pytest.mark.parametrize("form", ["question", "biography", "in_context_2"])
+def test_a_stated_fact_stands_before_its_question(forms, tiny_data):
+    """The sentence holds the asked unit's name and value, or, in the control, those of another unit; then an end token and the question."""
+    people = pd.read_parquet(tiny_data / "people.parquet").set_index("person")
+    tokenizer = load_tokenizer(tiny_data / "tokenizer")
+    items = pd.read_parquet(tiny_data / "items.parquet").set_index(["unit", "kind"])
+    for form in ("stated", "stated_of_another"):
+        found = forms[1][form]
+        for row in range(len(found)):
+            unit, kind = int(found.unit[row]), str(found.kind[row])
+            text = tokenizer.decode(found.ids[row, : found.prompt_length[row]].tolist(), skip_special_tokens=False)
+            sentence, question = text.split("<|endoftext|>")
+            assert question == items.loc[(unit, kind), "prompt"]
+            named = [other for other in people.index if people.loc[other, "full_name"] in sentence]
+            assert len(named) == 1 and (named[0] == unit) == (form == "stated")
+            assert sentence.endswith(" " + people.loc[named[0], kind])
+            assert people.loc[named[0], "group"] == people.loc[unit, "group"]
+
+
+def test_shuffled_examples_are_the_same_questions_with_other_answers(forms):
+    right, shuffled = forms[1]["in_context_4"], forms[1]["shuffled_4"]
+    assert (right.unit == shuffled.unit).all()
+    changed = sum(
+        right.ids[row, : right.prompt_length[row]].tolist() != shuffled.ids[row, : shuffled.prompt_length[row]].tolist()
+        for row in range(len(right))
+    )
+    assert changed > 0.9 * len(right)
+
+
+@pytest.mark.parametrize("form", ["question", "biography", "in_context_2", "stated"])
 def test_recall_is_what_greedy_generation_gives(tiny_model, forms, form):
     """Every second answer is replaced by what the model itself generates, token by token and without padding: those alone are right."""
     model, asked = tiny_model.eval(), forms[1][form]
@@ -101,7 +129,16 @@ def test_recall_table(tiny_model, tiny_questions, forms, tmp_path):
     points = [Point("task0", 0, tmp_path / "model"), Point("end", 80, tmp_path / "model")]
     write_table(recall(run, points, tiny_questions, questions, torch.device("cpu")), tmp_path / "recall.parquet", RECALL)
     table = read_table(tmp_path / "recall.parquet", RECALL)
-    assert set(table["form"]) == {"question", "biography", "in_context_1", "in_context_2", "in_context_3", "among_values"}
+    assert set(table["form"]) == {
+        "question",
+        "biography",
+        *(f"in_context_{shots}" for shots in (1, 2, 3, 4)),
+        "shuffled_1",
+        "shuffled_4",
+        "stated",
+        "stated_of_another",
+        "among_values",
+    }
     same = table.pivot_table(index=["form", "split", "kind", "metric"], columns="point", values="value")
     pd.testing.assert_series_equal(same["task0"], same["end"], check_names=False)
     facts = score(tiny_model.eval(), questions["biography"], 16)

@@ -80,6 +80,14 @@ BAD = {
     "early stop above one": ('task1={"early_stop_accuracy":1.2}', "task1.early_stop_accuracy"),
     "several GPUs without one": ("gpus_for_pretraining=2", "gpus_per_job: 1"),
     "GPUs that cannot share a batch": ("gpus_for_pretraining=3", "pretrain.batch_size 16"),
+    "half of the values in a study of whole ones": (
+        'methods={"replay-5":{"task1_values":"half"}}',
+        "methods.replay-5.task1_values is half, but data.halves is false",
+    ),
+    "more units than there are": ('methods={"replay-5":{"units":5000}}', "methods.replay-5.units 5000 is more than the 400 of task1"),
+    "arm of another experiment": ("factors=[seq,replay-5]", "factors names 'replay-5'"),
+    "arm that is on no axis": ("axes=[seq-warmup-150]", "axes names 'seq-warmup-150'"),
+    "state of another optimizer": ('methods={"seq-carried-state":{"optimizer":"sgd"}}', "carried_state is the state of AdamW"),
     "same seed twice": ("seeds=[1,1]", "seeds has a value twice"),
     "scale is not a folder name": ("scale=../elsewhere", "scale"),
 }
@@ -118,6 +126,8 @@ SCALES = {
     "smoke": ("smoke.yaml",),
     "blank-names": ("blank-names.yaml",),
     "gpu-small": ("gpu-small.yaml",),
+    "factors": ("factors.yaml",),
+    "axes": ("axes.yaml",),
     "paper": ("paper.yaml",),
     "pythia-70m": ("paper.yaml", "pythia-70m.yaml"),
     "sequence": ("sequence.yaml",),
@@ -237,6 +247,13 @@ def test_the_reference_is_what_the_models_say(tmp_path: Path, monkeypatch: pytes
     run_positional("config_reference", monkeypatch, "--config", tmp_path)
     assert (tmp_path / "README.md").read_text() == text
     assert (tmp_path / "schema.json").read_text() == (ROOT / "config" / "schema.json").read_text()
+
+
+def test_the_name_of_a_cell_tells_values_and_format() -> None:
+    whole = merged("factors.yaml")
+    whole["methods"]["seq-half-other"]["task1_format"] = "statement"
+    with pytest.raises(ConfigError, match="factors names 'seq-half-other', but a name tells values and format"):
+        load_study(whole)
 
 
 def test_editors_take_the_shipped_files_and_refuse_what_is_wrong() -> None:

@@ -123,6 +123,12 @@ def former_weights(wildcards):
     return [start_weights(wildcards), *(f"{run}/{MANIFEST}" for run in runs_before(wildcards))]
 
 
+def cell_of_task1(wildcards):
+    """Task 1 in the values and form of the arm, as a list; an empty one where they are those of every other arm."""
+    cell = STUDY.methods[wildcards.arm].cell
+    return [f"{SEED}/data/cells/{cell}.parquet".format(**wildcards)] if cell else []
+
+
 def require_rerun_triggers():
     """Stop where a changed config, or changed code, would leave old numbers under its name. Known only while jobs are planned."""
     missing = {"mtime", "params", "input"} - {trigger.name.lower() for trigger in workflow.rerun_triggers}
@@ -255,3 +261,10 @@ def gate_files(target="all"):
     """The verdict of every gate; of a sequence, of those before its first task."""
     before = [f"{ROOT}/gates/seed{{seed}}-task0.json"]
     return seeds(before if target == "sequence" else [*before, f"{ROOT}/gates/seed{{seed}}-task1.json"])
+
+
+def experiment_files(target):
+    """What a target that has arms, figures and a report of its own makes; those are in an overlay."""
+    if target not in STUDY.targets:
+        raise WorkflowError(f"this study has no arms of `{target}`: add --configfile config/{target}.yaml")
+    return [f"{ROOT}/{PAGES[target]}", *gate_files(), *figure_files(target), *table_files(target)]

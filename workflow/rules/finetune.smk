@@ -91,6 +91,7 @@ rule finetune:
         method=method_code,
         config=f"{SEED}/{{task}}/{{arm}}/config.json",
         data=rules.make_data.output,
+        cell=cell_of_task1,
         start=former_weights,
         check=rules.check_task0.output,
     output:

@@ -25,8 +25,7 @@ def report(study: StudyConfig) -> str:
     if study.pretraining_gpus > 1:
         machine += f", {study.pretraining_gpus} for pretraining"
     stages = [*forecast(study, jobs_of(study, ("all",))), forecast(study, jobs_of(study, ("all", "methods")), "all and methods")[-1]]
-    if "sequence" in study.targets:
-        stages.append(forecast(study, jobs_of(study, ("sequence",)), "sequence")[-1])
+    stages += [forecast(study, jobs_of(study, (target,)), target)[-1] for target in study.targets if target not in ("all", "methods")]
     rows = []
     for stage in stages:
         hours = stage.gpu_hours if gpus else stage.core_hours

@@ -21,6 +21,8 @@ LATER_TASK = re.compile(r"task([2-9]|[1-9]\d+)")
 PRETRAINED_GROUPS = ("task0_train", "task0_val", "task0_test")
 _TASKS = dict.fromkeys(PRETRAINED_GROUPS, "task0") | {"control": "none", "probe": "none"}
 TEMPLATES_PER_ATTRIBUTE = 50
+HALVES = ("A", "B")
+"""Of the values of each attribute, where a study halves them: which half a pretrained person has all values of."""
 
 
 def task_of(group: str) -> str:
@@ -93,6 +95,11 @@ class Data(Strict):
     )
     permute: bool = Field(description="shuffle the order of the six sentences")
     full_name: bool = Field(description="the full name in every sentence; otherwise in the first")
+    halves: bool = Field(
+        False,
+        description="`true`: the values of each attribute are split into two halves, A and B, and each pretrained person has values of one "
+        "half alone, A and B in turn. Arms may then learn Task 1 with values of B alone (`task1_values: half`)",
+    )
 
     @property
     def units(self) -> int:

@@ -114,6 +114,10 @@ def _arms(study: StudyConfig) -> Iterator[str]:
         arm = study.methods[name]
         if arm.warmup_steps is not None and arm.warmup_steps >= (steps := arm_steps(study.task1, arm)):
             yield f"methods.{name}.warmup_steps {arm.warmup_steps} leaves nothing of the arm's {steps} steps: shorten the warm-up"
+        if arm.task1_values == "half" and not study.data.halves:
+            yield f"methods.{name}.task1_values is half, but data.halves is false: set it, so that pretrained persons are of one half each"
+        if arm.units is not None and arm.units > (there := study.data.measured_units["task1"]):
+            yield f"methods.{name}.units {arm.units} is more than the {there} of task1: lower it, or raise data.groups.task1"
         for problem in arm.problems(study.model.layers, arm_training(study.task1, arm).batch_size):
             yield f"methods.{name} {problem}"
 

@@ -34,6 +34,20 @@ class Arm(Strict):
     weight_decay: NotNegative | None = Field(None, description="instead of `task1.optimizer.weight_decay`")
     warmup_steps: Annotated[int, Field(ge=0)] | None = Field(None, description="instead of `task1.schedule.warmup_steps`")
     batch_size: Count | None = Field(None, description="instead of `task1.batch_size`; the questions come in the same order")
+    optimizer: Literal["adamw", "sgd", "muon"] = Field(
+        "adamw", description="in place of AdamW, see `*.optimizer.kind`; another one than AdamW needs a rate of its own"
+    )
+    units: Count | None = Field(None, description="learns Task 1 about its first so many units (persons) alone; `null`: all")
+    task1_values: Literal["all", "half"] = Field(
+        "all",
+        description="`half`: the persons of Task 1 have values of half B alone, for studies with `data.halves`; `all`: of both",
+    )
+    task1_format: Literal["same", "other", "statement"] = Field(
+        "same",
+        description="`same`: Task 1 asks in the words of Task 0; `other`: in those of `resources/other_wordings.yaml`; `statement`: a "
+        "sentence of a biography up to the value, one a fact, with the loss on the value. Task 1 accuracy is exact match in the form that "
+        "it trains",
+    )
     length: Positive = Field(
         1.0,
         description="its steps, in multiples of `task1.steps`. With an early stop and at matched Task 1 accuracy, an arm that learns "
@@ -50,6 +64,12 @@ class Arm(Strict):
         description="AdamW begins with its moments and step count at the end of Task 0, which that job writes beside its model, instead "
         "of fresh ones. Not with `rule: exact` or `reference`",
     )
+
+    @property
+    def cell(self) -> str | None:
+        """Which values and form Task 1 has, as `<values>-<format>`; None for the ones that it has in every other arm."""
+        cell = f"{self.task1_values}-{self.task1_format}"
+        return None if cell == "all-same" else cell
 
     @property
     def uses_task0(self) -> bool:
@@ -73,6 +93,12 @@ class Arm(Strict):
     def problems(self, layers: int, batch_size: int) -> Iterator[str]:
         """Why these knobs cannot be used with a model of so many layers, or batches of so many questions; each follows the arm's name."""
         yield from ()
+
+    @model_validator(mode="after")
+    def _moments_fit(self) -> Self:
+        if self.carried_state and self.optimizer != "adamw":
+            raise ValueError(f"carried_state is the state of AdamW, which optimizer: {self.optimizer} cannot take")
+        return self
 
     @model_validator(mode="after")
     def _nothing_of_task0_reaches_a_floor(self) -> Self:

@@ -90,9 +90,14 @@ class Model(Strict):
 
 
 class Optimizer(Strict):
-    """Of AdamW."""
+    """AdamW, or another in its place."""
 
-    learning_rate: Positive = Field(description="peak rate of AdamW")
+    kind: Literal["adamw", "sgd", "muon"] = Field(
+        default="adamw",
+        description="`adamw`; `sgd`: gradient descent with momentum `beta1`, its weight decay added to the gradient; `muon`: PyTorch's, "
+        "for the matrices of the blocks, with steps of as large a mean square as AdamW's, which has all other weights",
+    )
+    learning_rate: Positive = Field(description="peak rate")
     beta1: Fraction = Field(default=0.9, description="decay of AdamW's mean of gradients")
     beta2: Fraction = Field(default=0.999, description="decay of AdamW's mean of squared gradients")
     epsilon: Positive = Field(default=1e-6, description="added to AdamW's denominator")

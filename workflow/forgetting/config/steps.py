@@ -16,7 +16,7 @@ def arm_steps(task1: Task1, arm: Arm) -> int:
 
 def arm_training(task1: Task1, arm: Arm) -> Task1:
     """`task1` with what the arm says in place of it; its steps stay, as the schedule is that of all arms."""
-    rates = {"learning_rate": arm.learning_rate, "weight_decay": arm.weight_decay}
+    rates = {"learning_rate": arm.learning_rate, "weight_decay": arm.weight_decay, "kind": arm.optimizer}
     parts: dict[str, Any] = {
         "optimizer": task1.optimizer.model_copy(update=_said(rates)),
         "schedule": task1.schedule.model_copy(update=_said({"warmup_steps": arm.warmup_steps})),

@@ -6,6 +6,7 @@ sees all of it: `plan.py` says what each depends on, so that a changed key inval
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -29,6 +30,8 @@ from forgetting.config.sections import (
     Tokenizer,
     Views,
 )
+from forgetting.data.axes import tells
+from forgetting.data.cells import cell_of_arm
 
 
 class StudyConfig(Strict):
@@ -93,6 +96,14 @@ class StudyConfig(Strict):
         description="arms of Task 1 (entries of `methods`) in `all`; must contain `seq`"
     )
     learning_rate_arms: list[str] = Field(description="further arms, which form the learning-rate axis together with `seq`")
+    factors: list[str] = Field(
+        default=[],
+        description="arms of the crossed experiment of values and format, `snakemake factors`; see [`factors.yaml`](factors.yaml)",
+    )
+    axes: list[str] = Field(
+        default=[],
+        description="arms of `seq` with one thing changed each, beside `seq`, `snakemake axes`; see [`axes.yaml`](axes.yaml)",
+    )
     comparison: Comparison
     methods: dict[str, AnyArm] = Field(description="the knobs of each arm by its name, see `methods.yaml` below")
     diagnose: Diagnosis | None = Field(
@@ -108,6 +119,8 @@ class StudyConfig(Strict):
             "arms": self.arms,
             "learning_rate_arms": self.learning_rate_arms,
             "views.arms": self.views.arms,
+            "factors": self.factors,
+            "axes": self.axes,
         }
         recovery = self.recovery
         subsets = {"recovery.curve_arms": recovery.curve_arms, "recovery.control_arms": recovery.control_arms}
@@ -126,7 +139,9 @@ class StudyConfig(Strict):
         for key, names in (("recovery.arms", self.recovery.arms), ("views.arms", self.views.arms)):
             for name in names:
                 if name not in self.every_arm:
-                    raise ValueError(f"{key} names {name!r}, which is in none of arms, learning_rate_arms and comparison.families")
+                    raise ValueError(
+                        f"{key} names {name!r}, which is in none of arms, learning_rate_arms, factors, axes and comparison.families"
+                    )
         for key, names in subsets.items():
             for name in names:
                 if name not in recovery.arms:
@@ -139,6 +154,16 @@ class StudyConfig(Strict):
             check_name(name, self.methods[name])
         if self.methods["seq"].model_dump(exclude_defaults=True) != {"method": "seq"}:
             raise ValueError("arm 'seq' must be {method: seq} and nothing else: its rate and length are those of task1")
+        for name in self.factors:
+            if self.methods[name].cell != cell_of_arm(name):
+                raise ValueError(
+                    f"factors names {name!r}, but a name tells values and format of Task 1: such as seq-half-statement-no-task0"
+                )
+        for name in self.axes:
+            if not tells(name, self.methods[name]):
+                raise ValueError(
+                    f"axes names {name!r}, but a name tells what is changed: seq-units-250, seq-batch-32, seq-lr-2e-4, seq-sgd"
+                )
         for name in self.task_vector_arms:
             if self.keeps_every_checkpoint(name):
                 raise ValueError(f"{name!r} is not trained, so it can be neither in recovery.curve_arms nor in views.arms")
@@ -163,7 +188,12 @@ class StudyConfig(Strict):
     @property
     def every_arm(self) -> list[str]:
         """All Task 1 runs of one seed, each once, in the order of the config."""
-        return list(dict.fromkeys([*self.arms, *self.learning_rate_arms, *self.compared_arms]))
+        return list(dict.fromkeys([*self.arms, *self.learning_rate_arms, *self.factors, *self.axes, *self.compared_arms]))
+
+    @property
+    def cells(self) -> list[str]:
+        """The values and forms that Task 1 has in some arm, beside those of every other arm."""
+        return sorted({cell for name in self.every_arm if (cell := self.methods[name].cell)})
 
     @property
     def later_tasks(self) -> list[str]:
@@ -177,7 +207,8 @@ class StudyConfig(Strict):
     @property
     def targets(self) -> tuple[Target, ...]:
         """The targets with figures, tables and a page of their own that this study has."""
-        return ("all", "methods", "sequence") if self.later_tasks else ("all", "methods")
+        further: dict[Target, Sequence[str]] = {"sequence": self.later_tasks, "factors": self.factors, "axes": self.axes}
+        return ("all", "methods", *(target for target, needed in further.items() if needed))
 
     @property
     def task_vector_arms(self) -> list[str]:

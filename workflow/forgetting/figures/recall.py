@@ -45,7 +45,7 @@ _CONTROL: dict[str, Any] = {"color": style.CONTROL_LABEL, "linewidth": 0.9, "lin
 def draw(recall: pd.DataFrame) -> Figure:
     """One panel a form; of those after solved questions the one with the most. Frame: RECALL."""
     arms = style.arm_order(recall["arm"])
-    solved = max(form for form in recall["form"].unique() if form.startswith("in_context"))
+    solved = max(form for form in recall["form"].unique() if form.startswith("in_context_"))
     forms = _FORMS | {solved: f"after {solved.removeprefix('in_context_')} solved ones"}
     figure, panels = style.new_figure(2, 2, height=4.4, width=5.5, sharex=True, sharey=True)
     for letter, panel, (form, text) in zip("abcd", panels.flat, forms.items(), strict=True):

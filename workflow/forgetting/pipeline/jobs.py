@@ -13,6 +13,9 @@ from forgetting.config.fields import Target
 from forgetting.config.plan import ALONE, VIEWS
 from forgetting.config.study import StudyConfig
 
+EXPERIMENTS: tuple[Target, ...] = ("factors", "axes")
+"""Targets with arms of their own, listed under the same key of the config; most studies have none."""
+
 
 class PlannedJob(NamedTuple):
     """One job: the rule that `sizes` knows it by, a file that it makes (below the folder of the scale), and its arm and task, where it has
@@ -65,6 +68,9 @@ def _of_task1(study: StudyConfig, target: Target, seed: str) -> Iterator[Planned
         recovered = [*main, *study.learning_rate_arms, *(arm for arm in study.arms if arm in study.recovery.arms)]
         trained = [*study.arms, *recovered]
         viewed = {view: study.views.arms for view in VIEWS} | {"positions": main, "theory": main}
+    elif target in EXPERIMENTS:
+        trained = recovered = ["seq", *getattr(study, target)]
+        viewed = {}
     else:
         recovered = ["seq", *study.compared_arms]
         frozen = [arm for arm in study.compared_arms if study.methods[arm].method == "freeze" and study.methods[arm].start == "task0"]

@@ -1,7 +1,8 @@
 """Which figures and tables a study has, and of which of its files each is made.
 
 An input says whose it is in words: `main` (seq and the viewed arms), `viewed`, `all` (`arms`), `without_task0` (those of `arms` that never
-had Task 0 and are probed), `probed`, `curve` and `controlled` (as in `recovery`), `rates`, `compared` (the comparison of methods) and
+had Task 0 and are probed), `probed`, `curve` and `controlled` (as in `recovery`), `rates`, `factors`, `axes`, `compared` (the
+comparison of methods) and
 `compared:freeze,ewc` (those of it that use these methods after Task 0); any other word is the name of an arm, or `controls` (of recovery).
 """
 
@@ -50,6 +51,8 @@ def arms_of(study: StudyConfig, words: Sequence[str]) -> list[str]:
         "curve": [arm for arm in recovery.curve_arms if arm in study.arms],
         "controlled": [arm for arm in recovery.control_arms if arm in study.arms],
         "rates": ["seq", *study.learning_rate_arms],
+        "factors": study.factors,
+        "axes": ["seq", *study.axes],
         "compared": study.compared_arms,
     }
     found: list[str] = []

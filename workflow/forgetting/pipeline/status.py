@@ -13,13 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from statistics import mean
 from time import localtime, strftime
+from typing import get_args
 
 from forgetting.config.fields import Target
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.errors import StudyError
 from forgetting.pipeline.jobs import jobs_of
 
-PAGES: dict[Target, str] = {"all": "report.html", "methods": "methods_report.html", "sequence": "sequence_report.html"}
+PAGES: dict[Target, str] = {name: "report.html" if name == "all" else f"{name}_report.html" for name in get_args(Target)}
 """The last file of each target."""
 SILENT = 600
 """Seconds without a line in its log after which a job is no longer counted as running: some compute for minutes in silence."""

@@ -31,7 +31,8 @@ DIGITS = 4
 CODE = ("workflow/", "config/", "resources/", "Snakefile")
 """What decides a result; other changed files do no harm."""
 RECIPE = ("scale", "data", "tokenizer", "model", "pretrain", "task0", "task1", "evaluation", "precision")
-"""The parts of a config in which all tables of docs/results must agree; arms and seeds may differ between `all` and `methods`."""
+"""The parts of a config in which all tables of docs/results of one scale must agree; arms and seeds may differ between `all` and `methods`.
+Another scale is another study, such as the crossed experiment, and has tables of its own."""
 COLUMNS = ["file", "scale", "seeds", "revision", "config", "recipe", "made"]
 Stale = Callable[[Path, Path, Sequence[Path]], list[str]]
 
@@ -137,13 +138,15 @@ def _read_config(study: Path) -> dict[str, Any]:
 
 
 def _joined(path: Path, new: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the provenance so far, in place of which stand those of `new`; all must be of one commit and recipe."""
+    """The rows of the provenance so far, in place of which stand those of `new`; all must be of one commit, those of a scale of one
+    recipe."""
     if not path.is_file():
         return new
     old = pd.read_csv(path, dtype=str)
     kept = old[~old["file"].isin(new["file"])]
-    for column in ("revision", "recipe"):
-        if others := sorted(kept.loc[kept[column] != new[column].iloc[0], "file"]):
+    same_scale = kept[kept["scale"] == new["scale"].iloc[0]]
+    for column, rows in (("revision", kept), ("recipe", same_scale)):
+        if others := sorted(rows.loc[rows[column] != new[column].iloc[0], "file"]):
             raise StudyError(
                 f"not exported: {', '.join(others)} in {RESULTS} would stay beside the new files, but are of another {column}; "
                 "export them again from the same commit and recipe, or delete them first"

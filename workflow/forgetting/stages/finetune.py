@@ -18,6 +18,7 @@ from forgetting.config.sections import Task1
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
 from forgetting.data.items import Items
 from forgetting.data.points import EARLY_STOP
+from forgetting.data.task1 import files_of_arm, questions_of_arm
 from forgetting.evaluation.scorers import SCORERS
 from forgetting.methods.base import Setting, build_method
 from forgetting.model.checkpoints import WEIGHTS, load_checkpoint, pick_device
@@ -42,12 +43,12 @@ def finetune(job: FinetuneJob, data: Path, starts: Sequence[Path], scratch_folde
     arm = parse_arm(job.method)
     config = arm_training(job.task1, arm)
     steps = arm_steps(config, arm)
-    questions = Items.load(data / "items.parquet")
+    questions = questions_of_arm(data, arm.cell, arm.units)
     start = starts[-1]
     model = load_checkpoint(start).to(pick_device())
     carried = start / MOMENTS if arm.carried_state else None
     method = build_method(arm)
-    inputs = [data / "items.parquet", *(folder / WEIGHTS for folder in starts), *([carried] if carried else [])]
+    inputs = [*files_of_arm(data, arm.cell), *(folder / WEIGHTS for folder in starts), *([carried] if carried else [])]
     scratch = Scratch(scratch_folder, job, inputs, [Path(__file__), Path(inspect.getfile(type(method)))])
     kept = checkpoint_steps(config, steps, job.every_checkpoint)
     keeper = Keeper(scratch.folder, kept, job.checkpoint_precision, goes_on=bool(job.later))

@@ -116,7 +116,8 @@ class PlainStep:
         self.loss: Any = BatchLoss(model, precision)
         self.tensors = [parameter for _, parameter in parameters]
         self.clip, self.hooks = config.gradient_clip, hooks
-        self.optimizer = build_optimizer(parameters, config)
+        blocks = Anatomy(model.config)
+        self.optimizer = build_optimizer(parameters, config, lambda name: blocks.layer_of(name) is not None)
         self.finite = Finite(model.device)
 
     def spread_over(self, world: World) -> None:
@@ -252,10 +253,10 @@ def build_step(
     precision: str,
     hooks: Hooks,
 ) -> PlainStep:
-    """The fast step where the model is on a GPU that can do it, and precision is bf16; elsewhere the plain one."""
+    """The fast step where the model is on a GPU that can do it, precision is bf16 and the optimizer AdamW; elsewhere the plain one."""
     head = Anatomy(model.config).head_size
     fits = head % 8 == 0 and head <= LARGEST_HEAD
     fast = model.device.type == "cuda" and precision == "bf16" and torch.cuda.get_device_capability() >= AMPERE and fits
-    if PLAIN or not fast:
+    if PLAIN or not fast or config.kind != "adamw":
         return PlainStep(model, parameters, config, precision, hooks)
     return FastStep(model, parameters, config, precision, hooks, [batches.batch(step) for step in range(SAMPLE)])

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer as FastTokenizer
 
-from forgetting.config.biography import ATTRIBUTES, PRETRAINED_GROUPS, Data, task_of
+from forgetting.config.biography import ATTRIBUTES, HALVES, PRETRAINED_GROUPS, Data, task_of
 from forgetting.config.jobs.data import DataJob
 from forgetting.data.ragged import Ragged
 from forgetting.errors import StudyError
 from forgetting.scenarios.biography.coverage import ANSWERS, NAMES, token_coverage
 from forgetting.scenarios.biography.floors import modal_answer_floors
-from forgetting.scenarios.biography.people import ValueTables, draw_people
+from forgetting.scenarios.biography.people import ValueTables, draw_people, halves
 from forgetting.scenarios.biography.questions import CUE, read_other_wordings, read_questions
 from forgetting.scenarios.biography.rendering import Renderer, Template, disjoint_templates, read_templates, sentence_orders
 from forgetting.scenarios.biography.tokenizer import (
@@ -49,8 +49,8 @@ def build_data(job: DataJob, resources: Path, output: Path) -> None:
     questions = read_questions(resources / "questions.yaml")
     other = read_other_wordings(resources / "other_wordings.yaml")
     prompts = {attribute: question + CUE for attribute, question in questions.items()}
-    people = draw_people(data.groups, tables, job.seed).frame(tables)
-    tokenizer = train_tokenizer(job.tokenizer, _training_text(people, templates, [prompts, other]))
+    people = draw_people(data.groups, tables, job.seed, halves(data.groups) if data.halves else None).frame(tables)
+    tokenizer = train_tokenizer(job.tokenizer, _training_text(_all_values(people, job, tables), templates, [prompts, other]))
     end, begin, apart = end_token(tokenizer), begin_tokens(tokenizer), job.tokenizer.kind == "given"
     encoded = encode_exactly if apart else encode
     renderer = Renderer(people, templates, questions, lambda strings: encoded(tokenizer, strings), end, begin=begin)
@@ -70,6 +70,14 @@ def build_data(job: DataJob, resources: Path, output: Path) -> None:
         frame = frame.assign(scale=job.scale, seed=job.seed, stage="data", arm=arm, step=0)
         write_table(frame, output / f"{name}.parquet", METRICS)
     _write_card(job, people, renderer, tokenizer, lengths, floors, coverage, output)
+
+
+def _all_values(people: pd.DataFrame, job: DataJob, tables: ValueTables) -> pd.DataFrame:
+    """`people`, and where values are halved those of Task 1 once more with the values of B that an arm may give them."""
+    if not job.data.halves:
+        return people
+    other = draw_people(job.data.groups, tables, job.seed, halves(job.data.groups, HALVES[1])).frame(tables)
+    return pd.concat([people, other[other["group"] == "task1"]], ignore_index=True)
 
 
 def _training_text(people: pd.DataFrame, templates: dict[str, list[Template]], prompts: Sequence[dict[str, str]]) -> Iterator[str]:

@@ -1,0 +1,73 @@
+"""The crossed experiment on made-up runs whose answers are known."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from tests.figures import synthetic_factors
+
+from forgetting.analysis.factors import factor_table, half_curves
+from forgetting.data.cells import cell_of_arm, factors_of_arm
+
+
+@pytest.fixture(scope="module")
+def frames() -> dict[str, pd.DataFrame]:
+    return synthetic_factors.frames()
+
+
+def share(frame: pd.DataFrame, halves: pd.DataFrame, half: str, **where: object) -> float:
+    """Right answers of `task0_test`, by hand: of the units of one half, or of all."""
+    units = halves.loc[(halves["split"] == "task0_test") & ((halves["half"] == half) | (half == "both")), "unit"]
+    rows = frame[frame["unit"].isin(units)]
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    return float(rows["exact_match"].astype(float).mean())
+
+
+@pytest.mark.parametrize("half", ["A", "B", "both"])
+def test_curves_are_of_the_units_of_a_half(frames: dict[str, pd.DataFrame], half: str) -> None:
+    curves = half_curves(frames["facts"], frames["halves"])
+    for row in curves[(curves["half"] == half) & (curves["arm"] == "seq-half")].to_dict("records"):
+        assert row["value"] == pytest.approx(share(frames["facts"], frames["halves"], half, arm="seq-half", step=row["step"]))
+        assert row["low"] - 1e-9 <= row["value"] <= row["high"] + 1e-9
+
+
+def test_the_table_by_hand(frames: dict[str, pd.DataFrame]) -> None:
+    table = factor_table(**frames)
+    assert len(table) == 6 * 3 and list(table["format"].unique()) == ["same", "other", "statement"]
+    for row in table.to_dict("records"):
+        where = {"arm": row["arm"]}
+        seen = {step: share(frames["facts"], frames["halves"], row["half"], step=step, **where) for step in synthetic_factors.STEPS}
+        lowest = min(value for step, value in seen.items() if 0 < step <= 150)
+        assert row["trough"] == pytest.approx(lowest) and seen[row["trough_step"]] == lowest
+        later = max(value for step, value in seen.items() if step >= row["trough_step"])
+        assert row["rebound"] == pytest.approx(later - lowest)
+        floor = f"{row['arm']}-no-task0"
+        at_trough = share(frames["facts"], frames["halves"], row["half"], arm=floor, step=row["trough_step"])
+        assert row["trough_floor"] == pytest.approx(at_trough)
+        for name, checkpoint in (("early", 100), ("late", 3000)):
+            place = {"checkpoint": checkpoint, "epochs": 1.0}
+            for arm, column in ((row["arm"], f"{name}_recovered"), (floor, f"{name}_floor")):
+                found = share(frames["recovery_facts"], frames["halves"], row["half"], arm=arm, **place)
+                assert row[column] == pytest.approx(found), column
+        task1 = frames["facts"][(frames["facts"]["arm"] == row["arm"]) & (frames["facts"]["split"] == "task1")]
+        assert row["trough_task1"] == pytest.approx(task1.loc[task1["step"] == row["trough_step"], "exact_match"].mean())
+
+
+def test_a_cell_without_a_floor_has_none() -> None:
+    table = factor_table(**synthetic_factors.frames(arms=["seq-half", "seq-statement"]))
+    assert table[["trough_floor", "early_floor", "late_floor"]].isna().all(axis=None)
+
+
+def test_several_seeds_have_intervals_over_seeds() -> None:
+    table = factor_table(**synthetic_factors.frames((0, 1, 2), arms=["seq", "seq-no-task0"]))
+    assert set(table["seeds"]) == {3} and (table["trough_low"] < table["trough"]).all()
+
+
+def test_names_tell_the_cell() -> None:
+    told = {arm: factors_of_arm(arm) for arm in synthetic_factors.ARMS}
+    assert len(set(told.values())) == 6 and told["seq-half-other-no-task0"] == ("half", "other")
+    assert [cell_of_arm(arm) for arm in ("seq", "seq-half", "seq-statement")] == [None, "half-same", "all-statement"]
+    assert factors_of_arm("seq-lr-2e-4") is None
+    with pytest.raises(ValueError, match="replay-20"):
+        cell_of_arm("replay-20")

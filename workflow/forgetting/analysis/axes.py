@@ -1,0 +1,49 @@
+"""Plain fine-tuning with one thing changed at a time (docs/definitions.md): what becomes of Task 0 at each place of an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from forgetting.analysis.curves import trough
+from forgetting.analysis.spurious import probe_points, task0_rows
+from forgetting.data.axes import AXES, axis_of_arm
+from forgetting.data.points import END, TROUGH, curve
+
+PLAIN = "seq"
+"""The arm in which nothing is changed, which is on every axis."""
+
+
+def axis_runs(metrics: pd.DataFrame, recovery: pd.DataFrame, plain: Mapping[str, float | str]) -> pd.DataFrame:
+    """One row a seed, arm and axis (knob): place, as the config says it; order, from the smallest; learned; and Task 0 exact match with
+    ends `_low` and `_high`: trough (lowest of the first 150 steps), final, and after one epoch of recovery from the trough and from the
+    end, early_recovered and late_recovered. plain: where `seq` is on each axis."""
+    points = probe_points(metrics, recovery)
+    recovered = task0_rows(recovery[(recovery["start"] == "task1") & np.isclose(recovery["epochs"], 1)])
+    after = points.merge(recovered[["seed", "arm", "checkpoint", "value", "low", "high"]], on=["seed", "arm", "checkpoint"])
+    rows = []
+    for (seed, arm), run in metrics.groupby(["seed", "arm"], sort=False):
+        if arm != PLAIN and axis_of_arm(arm) is None:
+            continue
+        task0, of_run = curve(run, "task0_test"), after[(after["seed"] == seed) & (after["arm"] == arm)].set_index("point")
+        lowest, end = trough(task0), task0.iloc[-1]
+        found = {"trough": lowest[1:], "final": end[["value", "low", "high"]]}
+        found |= {f"{name}_recovered": of_run.loc[point, ["value", "low", "high"]] for point, name in ((TROUGH, "early"), (END, "late"))}
+        numbers = {f"{name}{end}": float(value) for name, triple in found.items() for end, value in zip(_ENDS, triple, strict=True)}
+        named: dict[str, object] = {"seed": seed, "arm": arm, "learned": bool(of_run["learned"].iloc[0])}
+        knob, told = axis_of_arm(arm) or ("", "")
+        for axis in [knob] if knob else AXES:
+            place = told if knob else plain[axis]
+            text = str(place) if axis == "optimizer" else f"{float(place):g}"
+            rows.append(named | numbers | {"axis": axis, "place": text, "order": _order(axis, place)})
+    return pd.DataFrame(rows).sort_values(["axis", "order", "seed"], ignore_index=True)
+
+
+_ENDS = ("", "_low", "_high")
+_OPTIMIZERS = ("sgd", "adamw", "muon")
+
+
+def _order(axis: str, place: float | str) -> float:
+    return _OPTIMIZERS.index(str(place)) if axis == "optimizer" else float(place)

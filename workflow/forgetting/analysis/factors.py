@@ -1,0 +1,115 @@
+"""The crossed experiment of values and format (docs/definitions.md): what becomes of Task 0 in each cell, by half of the values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forgetting.analysis.curves import Point, at_step, trough
+from forgetting.analysis.spurious import Probes, floor_probe, probe_facts, probe_points, probes_by_checkpoint
+from forgetting.analysis.standing import with_ends
+from forgetting.analysis.summary import combine_seeds
+from forgetting.data.cells import FORMATS, VALUES, factors_of_arm
+from forgetting.data.points import END, TROUGH, curve, floor_of, never_had_task0
+from forgetting.intervals import Interval, Measures, clustered_wilson, summarise
+from forgetting.schemas.facts import ACCURACY
+from forgetting.statistics import paired_difference
+
+BOTH = "both"
+HALVES = ("A", "B", BOTH)
+_RIGHT = Measures(accuracy=ACCURACY, proportions=(ACCURACY,), means=())
+_RUN = ["seed", "arm", "half"]
+_UNDEFINED = Interval(np.nan, np.nan, np.nan)
+
+
+def by_half(facts: pd.DataFrame, halves: pd.DataFrame) -> pd.DataFrame:
+    """The facts of `task0_test` with a column half, each fact once with the half of its unit and once with BOTH; of the arms of this
+    experiment alone.
+
+    facts: columns seed, arm, unit, split. halves: HALVES_OF_UNITS.
+    """
+    of_experiment = facts["arm"].map({arm: factors_of_arm(arm) is not None for arm in facts["arm"].unique()})
+    rows = facts[(facts["split"] == "task0_test") & of_experiment].merge(halves[["seed", "unit", "half"]], on=["seed", "unit"])
+    return pd.concat([rows, rows.assign(half=BOTH)], ignore_index=True)
+
+
+def half_curves(facts: pd.DataFrame, halves: pd.DataFrame) -> pd.DataFrame:
+    """Task 0 exact match over the steps of each run: columns seed, arm, half (HALVES), step, value, low, high. facts: FACTS."""
+    found = summarise(by_half(facts, halves), [*_RUN, "step"], _RIGHT)
+    return found.loc[found["kind"] == "all", [*_RUN, "step", "value", "low", "high"]].sort_values([*_RUN, "step"], ignore_index=True)
+
+
+def factor_runs(
+    metrics: pd.DataFrame, facts: pd.DataFrame, halves: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame
+) -> pd.DataFrame:
+    """One row a seed, arm that had Task 0, and half, with the numbers of `factor_table`."""
+    curves = {key: rows for key, rows in half_curves(facts, halves).groupby(_RUN)}
+    answers = {key: rows for key, rows in by_half(facts, halves).groupby(_RUN)}
+    points = probe_points(metrics, recovery)
+    probes = probes_by_checkpoint(by_half(probe_facts(recovery_facts), halves))
+    task1 = {key: curve(run, "task1") for key, run in metrics.groupby(["seed", "arm"])}
+    rows = []
+    for seed, arm, half in curves:
+        if never_had_task0(arm):
+            continue
+        floor = floor_of(arm, {other for _, other, _ in curves})
+        numbers, step = _of_curve(curves[seed, arm, half], answers[seed, arm, half], curves.get((seed, floor, half)))
+        there, end = at_step(task1[seed, arm], step), task1[seed, arm].iloc[-1]
+        numbers |= {"trough_task1": Interval(*there[1:]), "task1_final": Interval(end["value"], end["low"], end["high"])}
+        for point, name in ((TROUGH, "early"), (END, "late")):
+            numbers |= _recovered(probes, points, (seed, arm, half), point, name)
+        values, form = factors_of_arm(arm) or ("", "")
+        row: dict[str, Any] = {"seed": seed, "arm": arm, "values": values, "format": form, "half": half, "trough_step": step}
+        rows.append(row | with_ends(numbers))
+    order = {name: place for names in (VALUES, FORMATS, HALVES) for place, name in enumerate(names)}
+    return pd.DataFrame(rows).sort_values(["format", "values", "half", "seed"], key=lambda column: column.replace(order), ignore_index=True)
+
+
+def factor_table(
+    metrics: pd.DataFrame, facts: pd.DataFrame, halves: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame
+) -> pd.DataFrame:
+    """One row a cell and half, over seeds. Task 0 exact match: before; trough, at trough_step; trough_floor, the floor at that step;
+    rebound, how far it rises again at any later evaluation; final, and final_floor. Task 1 exact match in the format that it trains:
+    trough_task1, at that step; task1_final. After one epoch of recovery, from the trough among the checkpoints (early) and from the end
+    (late): early_recovered, late_recovered, and of the floor early_floor, late_floor."""
+    values = ["before", "trough", "trough_step", "trough_floor", "trough_task1", "rebound", "early_recovered", "early_floor"]
+    values += ["final", "final_floor", "task1_final", "late_recovered", "late_floor"]
+    runs = factor_runs(metrics, facts, halves, recovery, recovery_facts)
+    return combine_seeds(runs, ["format", "values", "half", "arm"], values)
+
+
+def _of_curve(rows: pd.DataFrame, answers: pd.DataFrame, floor: pd.DataFrame | None) -> tuple[dict[str, Interval], float]:
+    """What one curve and that of its floor say, and the step of the trough."""
+    lowest = trough(rows)
+    later = rows[rows["step"] >= lowest.step]
+    highest = later.loc[later["value"].idxmax(), "step"]
+    right = answers.groupby(["step", "unit"])[ACCURACY].mean()
+    asked = int(answers.groupby(["step", "unit"]).size().iloc[0])
+    end = rows.iloc[-1]
+    found = {
+        "before": _interval(at_step(rows, 0)),
+        "trough": _interval(lowest),
+        "trough_floor": _UNDEFINED if floor is None else _interval(at_step(floor, lowest.step)),
+        "rebound": paired_difference(right[highest].to_numpy(), right[int(lowest.step)].to_numpy(), asked),
+        "final": Interval(end["value"], end["low"], end["high"]),
+        "final_floor": _UNDEFINED if floor is None else _interval(at_step(floor, end["step"])),
+    }
+    return found, lowest.step
+
+
+def _recovered(probes: Probes, points: pd.DataFrame, run: tuple[int, str, str], point: str, name: str) -> dict[str, Interval]:
+    """One epoch of recovery from one point of a run, and from that of its floor."""
+    seed, arm, half = run
+    place = points[(points["seed"] == seed) & (points["arm"] == arm) & (points["point"] == point)].iloc[0].to_dict()
+    starts = {"recovered": probes[seed, arm, place["checkpoint"]], "floor": floor_probe(probes, points, place)}
+    found = {}
+    for what, probe in starts.items():
+        after = None if probe is None else probe[(probe["half"] == half) & np.isclose(probe["epochs"], 1)]
+        found[f"{name}_{what}"] = _UNDEFINED if after is None else clustered_wilson(after[ACCURACY].to_numpy(float), after["unit"])
+    return found
+
+
+def _interval(point: Point) -> Interval:
+    return Interval(point.value, point.low, point.high)
