@@ -2,6 +2,7 @@
 
 snakemake --cores 8 all                 the whole study at laptop scale
 snakemake --cores 8 methods             every method of the paper, compared
+snakemake --cores 8 architectures       the study with other architectures and widths
 snakemake --list-target-rules           the names of everything that can be asked for
 snakemake --cores 8 all --configfile config/smoke.yaml
 """
@@ -12,6 +13,7 @@ include: "workflow/rules/start.smk"
 
 configfile: "config/config.yaml"
 configfile: "config/methods.yaml"
+configfile: "config/architectures.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -44,6 +46,7 @@ include: "workflow/rules/finetune.smk"
 include: "workflow/rules/recovery.smk"
 include: "workflow/rules/views.smk"
 include: "workflow/rules/comparison.smk"
+include: "workflow/rules/architectures.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/progress.smk"
@@ -77,6 +80,13 @@ rule methods:
         gate_files(),
         figure_files("methods"),
         table_files("methods"),
+
+
+rule architectures:
+    """The study for other architectures and widths (config/architectures.yaml), one figure, and a report of its own."""
+    input:
+        f"{ROOT}/architectures_report.html",
+        figure_files("architectures"),
 
 
 rule gates:

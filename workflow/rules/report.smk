@@ -1,6 +1,6 @@
-# Two HTML pages, each complete in itself: what `all` shows and what `methods` shows, by question, with a caption to each figure and table.
+# HTML pages, each complete in itself: what `all`, `methods` and `architectures` show, by question, with a caption to each figure and table.
 
-for report_name, target in (("report", "all"), ("methods_report", "methods")):
+for report_name, target in (("report", "all"), ("methods_report", "methods"), ("architectures_report", "architectures")):
 
     rule:
         """Figures and tables with captions, the verdict, run times, versions and configuration, in one HTML file."""
@@ -12,7 +12,7 @@ for report_name, target in (("report", "all"), ("methods_report", "methods")):
             template=["workflow/report/page.html", "workflow/report/page.css", "workflow/report/workflow.rst"],
             captions=[os.path.relpath(shown.path) for shown in SHOWN.values() if shown.target == target],
             config=rules.study_config.output,
-            gates=gate_files(),
+            gates=gate_files() if target != "architectures" else [],  # its studies are others
             figures=figure_files(target),
             tables=table_files(target),
         output:

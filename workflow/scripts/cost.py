@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from forgetting.config.study import StudyConfig, load_study
+from forgetting.pipeline.architectures import variant_configs, variant_jobs
 from forgetting.pipeline.command import run_command
 from forgetting.pipeline.forecast import forecast
 from forgetting.pipeline.jobs import jobs_of
 
 
-def report(study: StudyConfig) -> str:
-    """The table by stage, and what it rests on."""
+def report(study: StudyConfig, variants: dict[str, dict[str, Any]]) -> str:
+    """The table by stage, and what it rests on. variants: the configs of the studies of other architectures."""
     gpus = bool(study.gpus_per_job)
     unit = "GPU" if gpus else "core"
     machine = "one GPU a job" if gpus else "no GPU"
@@ -26,6 +28,10 @@ def report(study: StudyConfig) -> str:
     for stage in [*forecast(study, jobs_of(study, ("all",))), with_methods]:
         hours = stage.gpu_hours if gpus else stage.core_hours
         rows.append([stage.name, stage.jobs, hours, stage.longest, stage.memory / 1000, stage.disk / 1e9])
+    for name, config in variants.items():
+        whole = forecast(load_study(config), variant_jobs(load_study(config)), f"architectures: {name}")[-1]
+        hours = whole.gpu_hours if gpus else whole.core_hours
+        rows.append([whole.name, whole.jobs, hours, whole.longest, whole.memory / 1000, whole.disk / 1e9])
     columns = ["stage", "jobs", f"{unit} hours", "longest job, hours", "memory, GB", "disk, GB"]
     return "\n\n".join(
         [
@@ -42,7 +48,8 @@ def report(study: StudyConfig) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the merged config of the study, as JSON")
-    print(report(load_study(json.loads(parser.parse_args().config.read_text()))))
+    config = json.loads(parser.parse_args().config.read_text())
+    print(report(load_study(config), variant_configs(config)))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from forgetting.config.biography import Data
 from forgetting.config.checks import problems
 from forgetting.config.fields import ConfigError, Count, Positive, Precision, Strict, one_line_each
 from forgetting.config.sections import (
+    Architectures,
     Comparison,
     Evaluation,
     GateThresholds,
@@ -88,6 +89,7 @@ class StudyConfig(Strict):
     )
     learning_rate_arms: list[str] = Field(description="further arms, which form the learning-rate axis together with `seq`")
     comparison: Comparison
+    architectures: Architectures
     methods: dict[str, AnyArm] = Field(description="the knobs of each arm by its name, see `methods.yaml` below")
 
     @model_validator(mode="after")

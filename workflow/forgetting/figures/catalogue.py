@@ -36,7 +36,7 @@ FORMATS = {"figure": ("png", "pdf", "svg"), "table": ("csv", "md", "tex")}
 class Shown(Strict):
     """One figure or table.
 
-    target: which of `all` and `methods` makes it (in the file: `in`). order: its place in its section. inputs: by the name of its
+    target: which target of the workflow makes it (in the file: `in`). order: its place in its section. inputs: by the name of its
     argument, which arms' (words as `pipeline/shown.py` explains them; none for what is not of arms). options: further arguments,
     each with the key of the config that it is. only_if: a word for arms that must not be none, or a key that must not be empty.
     """
@@ -47,7 +47,7 @@ class Shown(Strict):
     title: str = Field(min_length=1)
     caption: str = Field(min_length=1)
     question: Question
-    target: Annotated[Literal["all", "methods"], Field(alias="in")]
+    target: Annotated[Literal["all", "methods", "architectures"], Field(alias="in")]
     order: int = 1000
     only_if: str | None = None
     inputs: dict[str, list[str]]

@@ -75,6 +75,8 @@ def _files(study: StudyConfig, name: str, arms: Sequence[str]) -> list[str]:
     if name == "gates":
         pairs = product(study.seeds, ("task0", "task1"))
         return [f"results/{study.scale}/{pattern.format(seed=seed).replace('*', gate)}" for seed, gate in pairs]
+    if name == "architectures":
+        return [f"results/{study.scale}/{pattern.format(variant=variant)}" for variant in study.architectures.names]
     scale = study.beside if name == "pretrained" else study.scale
     filled = [pattern.format(seed=seed, arm=arm) for seed in study.seeds for arm in arms or [""]]
     return [f"results/{scale}/{file}" for file in dict.fromkeys(filled)]
