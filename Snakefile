@@ -3,6 +3,7 @@
 snakemake --cores 8 all                 the whole study at laptop scale
 snakemake --cores 8 methods             every method of the paper, compared
 snakemake --cores 8 diagnose --configfile mine.yaml     is what your own model forgot gone, or only hidden?
+snakemake --cores 8 architectures       the study with other architectures and widths
 snakemake --list-target-rules           the names of everything that can be asked for
 snakemake --cores 8 all --configfile config/smoke.yaml
 """
@@ -13,6 +14,7 @@ include: "workflow/rules/start.smk"
 
 configfile: "config/config.yaml"
 configfile: "config/methods.yaml"
+configfile: "config/architectures.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -46,6 +48,7 @@ include: "workflow/rules/recovery.smk"
 include: "workflow/rules/sequence.smk"
 include: "workflow/rules/views.smk"
 include: "workflow/rules/comparison.smk"
+include: "workflow/rules/architectures.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/progress.smk"
@@ -98,6 +101,13 @@ rule axes:
     """Plain fine-tuning with one thing changed at a time: persons, optimizer, batch, rate. With --configfile config/axes.yaml."""
     input:
         lambda wildcards: experiment_files("axes"),
+
+
+rule architectures:
+    """The study for other architectures and widths (config/architectures.yaml), one figure, and a report of its own."""
+    input:
+        f"{ROOT}/architectures_report.html",
+        figure_files("architectures"),
 
 
 rule gates:

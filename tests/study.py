@@ -30,6 +30,6 @@ def snakemake(
 def merged(*overlays: str) -> dict:
     """The config as Snakemake merges it: sections key by key, everything else replaced."""
     whole: dict = {}
-    for name in ("config.yaml", "methods.yaml", *overlays):
+    for name in ("config.yaml", "methods.yaml", "architectures.yaml", *overlays):
         update_config(whole, yaml.safe_load((ROOT / "config" / name).read_text()))
     return whole

@@ -14,6 +14,7 @@ from tests.figures.synthetic_views import CHECKPOINTS, SCALE, write_views
 from forgetting.config.biography import ATTRIBUTES
 from forgetting.figures.inputs import input_of
 from forgetting.intervals import summarise
+from forgetting.schemas.architectures import ARCHITECTURES
 from forgetting.schemas.choice import CHOICE
 from forgetting.schemas.facts import EXACT, FACTS
 from forgetting.schemas.halves import HALVES_OF_UNITS
@@ -231,6 +232,32 @@ def choice(families: dict[str, list[str]]) -> pd.DataFrame:
     return frame.assign(scale=SCALE, criterion=0.5, reason="Task 0 validation exact match at matched Task 1")
 
 
+MODELS = {
+    "gpt-neox": ("gpt_neox", 192, 2.2e6),
+    "gpt2": ("gpt2", 192, 2.3e6),
+    "llama": ("llama", 192, 2.2e6),
+    "gpt-neox-2x": ("gpt_neox", 384, 8.0e6),
+    "gpt-neox-4x": ("gpt_neox", 768, 31e6),
+}
+"""Architecture, width and weights of each variant."""
+
+
+def architectures(seeds: tuple[int, ...], models: dict[str, tuple[str, int, float]] = MODELS) -> pd.DataFrame:
+    """ARCHITECTURES rows; of the second model nothing was lost, so that it has no shares."""
+    metrics = {"before": 0.98, "trough": 0.2, "peak": 0.55, "control": 0.3, "task1_final": 1.0, "spurious_share_trough": 0.95}
+    metrics |= {"spurious_share_end": 0.8, "floor_share_trough": 0.85, "floor_share_end": 0.6}
+    rows = []
+    for number, (variant, (kind, width, parameters)) in enumerate(models.items()):
+        for seed in seeds:
+            for metric, value in metrics.items():
+                unknown = number == 1 and "share" in metric
+                middle = np.nan if unknown else min(1.0, value - 0.04 * number + 0.01 * seed)
+                ends = (max(0.0, middle - 0.05), min(1.0, middle + 0.05))
+                rows.append((seed, variant, kind, 4, width, int(parameters), metric, middle, *ends))
+    columns = ["seed", "variant", "architecture", "layers", "width", "parameters", "metric", "value", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).assign(scale=SCALE)
+
+
 def write_tree(
     root: Path,
     seeds: tuple[int, ...] = (0,),
@@ -238,8 +265,10 @@ def write_tree(
     checkpoints: tuple[int, ...] = CHECKPOINTS,
     families: dict[str, list[str]] = FAMILIES,
 ) -> None:
-    """Write `root`/seed<k>/... for every seed, `root`/gates and `root`/comparison."""
+    """Write `root`/seed<k>/... for every seed, `root`/gates, `root`/comparison and `root`/architectures."""
     write_table(choice(families), root / "comparison/choice.parquet", CHOICE)
+    for variant, rows in architectures(seeds).groupby("variant"):
+        write_table(rows, root / f"architectures/{variant}.parquet", ARCHITECTURES)
     compared = [arm for arms in families.values() for arm in arms]
     keys = ["scale", "seed", "stage", "arm", "step"]
     for seed in seeds:
@@ -273,7 +302,7 @@ def write_tree(
 
 def files_of(root: Path, name: str, seeds: str = "*") -> list[str]:
     """The files of an input of figures and tables in a tree that `write_tree` wrote."""
-    pattern = input_of(name).files.format(seed=seeds, task="task[1-9]", arm="*")
+    pattern = input_of(name).files.format(seed=seeds, task="task[1-9]", arm="*", variant="*")
     if pattern.startswith("resources/"):
         return [str(REPOSITORY / pattern)]
     return [str(path) for path in sorted(root.glob(pattern))]

@@ -65,6 +65,7 @@ def test_what_a_study_has_nothing_for_is_not_there() -> None:
     whole = merged()
     whole["recovery"]["control_arms"] = []
     whole["comparison"]["families"] = {"seq": ["seq"]}
-    gone = OF_OTHER_STUDIES | sequence | {"table_recovery_controls"}
+    whole["architectures"]["variants"] = dict.fromkeys(whole["architectures"]["variants"])
+    gone = OF_OTHER_STUDIES | sequence | {"fig_architectures", "table_recovery_controls"}
     gone |= {f"fig_{name}" for name in ("freeze_curves", "freeze_depth", "replay_share", "task_vector", "pseudo_examples")}
     assert set(CATALOGUE) - set(shown_in(load_study(whole), CATALOGUE)) == gone

@@ -1,6 +1,6 @@
 # An HTML page for each target, complete in itself: what it shows, by question, with a caption to each figure and table.
 
-for target in STUDY.targets:
+for target in (*STUDY.targets, *(["architectures"] if STUDY.architectures.names else [])):
 
     rule:
         """Figures and tables with captions, the verdict, run times, versions and configuration, in one HTML file."""
@@ -12,7 +12,7 @@ for target in STUDY.targets:
             template=["workflow/report/page.html", "workflow/report/page.css", "workflow/report/workflow.rst"],
             captions=[os.path.relpath(shown.path) for shown in SHOWN.values() if shown.target == target],
             config=rules.study_config.output,
-            gates=gate_files(target),
+            gates=gate_files(target) if target != "architectures" else [],  # its studies are others
             figures=figure_files(target),
             tables=table_files(target),
         output:

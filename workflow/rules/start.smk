@@ -13,7 +13,7 @@ from forgetting.pipeline.surroundings import check_surroundings
 from forgetting.config.yamlfile import check_config_file
 
 try:
-    for config_file in [*workflow.configfiles, "config/config.yaml", "config/methods.yaml"]:
+    for config_file in [*workflow.configfiles, "config/config.yaml", "config/methods.yaml", "config/architectures.yaml"]:
         if str(config_file).endswith((".yaml", ".yml")):
             check_config_file(config_file)
 except ConfigError as error:

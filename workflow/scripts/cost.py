@@ -6,19 +6,21 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from loky import cpu_count  # type: ignore[import-untyped]
 
 from forgetting.config.study import StudyConfig, load_study
+from forgetting.pipeline.architectures import variant_configs, variant_jobs
 from forgetting.pipeline.command import run_command
 from forgetting.pipeline.diagnosis import forecast_text
 from forgetting.pipeline.forecast import forecast
 from forgetting.pipeline.jobs import jobs_of
 
 
-def report(study: StudyConfig) -> str:
-    """The table by stage, and what it rests on."""
+def report(study: StudyConfig, variants: dict[str, dict[str, Any]]) -> str:
+    """The table by stage, and what it rests on. variants: the configs of the studies of other architectures."""
     gpus = bool(study.gpus_per_job)
     unit = "GPU" if gpus else "core"
     machine = "one GPU a job" if gpus else "no GPU"
@@ -30,6 +32,10 @@ def report(study: StudyConfig) -> str:
     for stage in stages:
         hours = stage.gpu_hours if gpus else stage.core_hours
         rows.append([stage.name, stage.jobs, hours, stage.longest, stage.memory / 1000, stage.disk / 1e9])
+    for name, config in variants.items():
+        whole = forecast(load_study(config), variant_jobs(load_study(config)), f"architectures: {name}")[-1]
+        hours = whole.gpu_hours if gpus else whole.core_hours
+        rows.append([whole.name, whole.jobs, hours, whole.longest, whole.memory / 1000, whole.disk / 1e9])
     columns = ["stage", "jobs", f"{unit} hours", "longest job, hours", "memory, GB", "disk, GB"]
     return "\n\n".join(
         [
@@ -46,8 +52,10 @@ def report(study: StudyConfig) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the merged config of the study, as JSON")
-    study = load_study(json.loads(parser.parse_args().config.read_text()))
-    print(forecast_text(study.diagnose, study.operations_per_second, cpu_count()) if study.diagnose else report(study))
+    config = json.loads(parser.parse_args().config.read_text())
+    study = load_study(config)
+    diagnosis = study.diagnose
+    print(forecast_text(diagnosis, study.operations_per_second, cpu_count()) if diagnosis else report(study, variant_configs(config)))
 
 
 if __name__ == "__main__":

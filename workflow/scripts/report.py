@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="folder of the study: results/<scale>")
     parser.add_argument("--template", type=Path, required=True, help="folder of the template and of the introduction")
     parser.add_argument("--shown", nargs="+", required=True, help="names of the rules of the figures and tables")
-    parser.add_argument("--gates", type=Path, nargs="+", required=True, help="the files of the gates (JSON)")
+    parser.add_argument("--gates", type=Path, nargs="*", default=[], help="the files of the gates (JSON)")
     parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
     a = parser.parse_args()
     repository = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Precision = Literal["float32", "bf16"]
-Target = Literal["all", "methods", "sequence", "factors", "axes"]
+Target = Literal["all", "methods", "sequence", "factors", "axes", "architectures"]
 """What can be asked for that has figures, tables and a page of its own."""
 
 

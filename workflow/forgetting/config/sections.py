@@ -6,7 +6,7 @@ A key that `config/config.yaml` states is required here: a second value in the c
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -289,6 +289,21 @@ class Comparison(Strict):
     families: Annotated[dict[str, Annotated[list[str], Field(min_length=1)]], Field(min_length=1), BeforeValidator(_without_null)] = Field(
         description="the families that `snakemake methods` compares, and the grid of each: a list of arms; see below"
     )
+
+
+class Architectures(Strict):
+    """Studies of other models, on the same persons and questions."""
+
+    shared: dict[str, Any] = Field(description="what is merged onto the study for every variant, before its own keys: fewer arms, for one")
+    variants: dict[str, dict[str, Any] | None] = Field(
+        description="the keys of each variant that `snakemake architectures` runs, by its name; its results go to "
+        "`results/<scale>-<name>`. One that is `null` is left out. See `architectures.yaml`",
+    )
+
+    @property
+    def names(self) -> list[str]:
+        """Of the variants that are not left out."""
+        return [name for name, keys in self.variants.items() if keys is not None]
 
 
 class Threads(Strict):

@@ -17,6 +17,7 @@ from forgetting.config.checks import problems
 from forgetting.config.diagnosis import Diagnosis
 from forgetting.config.fields import ConfigError, Count, Positive, Precision, Strict, Target, one_line_each
 from forgetting.config.sections import (
+    Architectures,
     Comparison,
     Evaluation,
     GateThresholds,
@@ -105,6 +106,7 @@ class StudyConfig(Strict):
         description="arms of `seq` with one thing changed each, beside `seq`, `snakemake axes`; see [`axes.yaml`](axes.yaml)",
     )
     comparison: Comparison
+    architectures: Architectures
     methods: dict[str, AnyArm] = Field(description="the knobs of each arm by its name, see `methods.yaml` below")
     diagnose: Diagnosis | None = Field(
         default=None,

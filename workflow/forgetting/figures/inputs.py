@@ -26,6 +26,7 @@ _OTHERS = {
     "floors": Input("seed{seed}/data/floors.parquet", "schemas.metrics.METRICS"),
     "points": Input(f"{_VIEWS}/feature_points.parquet", "schemas.features.FEATURE_POINTS"),
     "repair": Input(f"{_VIEWS}/common_shift_repair.parquet", "schemas.common_shift.COMMON_SHIFT_REPAIR"),
+    "architectures": Input("architectures/{variant}.parquet", "schemas.architectures.ARCHITECTURES"),  # of every variant
     "drift": Input("seed{seed}/drift/drift.parquet", "schemas.drift.DRIFT"),
     "fisher": Input("seed{seed}/fisher/fisher.parquet", "schemas.fisher.FISHER"),
     "sequence": Input("seed{seed}/sequence/answers.parquet", "schemas.sequence.SEQUENCE"),

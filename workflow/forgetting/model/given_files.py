@@ -217,7 +217,7 @@ def _fetch(name: str, *, weights: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    wanted = {"allow_patterns": [*_SMALL, *(["model*.safetensors"] if weights else [])], "ignore_patterns": list(_NOT_OURS)}
+    wanted: dict[str, Any] = {"allow_patterns": [*_SMALL, *(["model*.safetensors"] if weights else [])], "ignore_patterns": list(_NOT_OURS)}
     try:
         folder = Path(snapshot_download(name, local_files_only=True, **wanted))
         if (folder / CONFIG).is_file() and (not weights or (folder / WEIGHTS).is_file() or (folder / INDEX).is_file()):

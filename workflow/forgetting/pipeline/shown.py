@@ -78,6 +78,8 @@ def _files(study: StudyConfig, name: str, arms: Sequence[str]) -> list[str]:
     if name == "gates":
         pairs = product(study.seeds, ("task0", "task1"))
         return [f"results/{study.scale}/{pattern.format(seed=seed).replace('*', gate)}" for seed, gate in pairs]
+    if name == "architectures":
+        return [f"results/{study.scale}/{pattern.format(variant=variant)}" for variant in study.architectures.names]
     scale = study.beside if name == "pretrained" else study.scale
     tasks = study.later_tasks if name == "alone" else study.tasks
     filled = [pattern.format(seed=seed, task=task, arm=arm) for seed, task, arm in product(study.seeds, tasks, arms or [""])]

@@ -213,7 +213,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 def _gates(paths: Sequence[Path]) -> list[dict[str, Any]]:
     try:
-        return read_gates(paths).to_dict("records")
+        return read_gates(paths).to_dict("records") if paths else []
     except ValueError as error:
         raise StudyError(str(error)) from None
 
