@@ -7,7 +7,7 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
-TRAINING = [f"workflow/scripts/{stage}.py" for stage in ("data", "pretrain", "task0", "task1", "recovery")]
+TRAINING = [f"workflow/scripts/{stage}.py" for stage in ("data", "pretrain", "task0", "finetune", "recovery")]
 
 
 rule architecture_study:

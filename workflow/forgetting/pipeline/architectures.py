@@ -54,7 +54,8 @@ def variant_jobs(study: StudyConfig) -> list[PlannedJob]:
     for seed in (f"seed{seed}" for seed in study.seeds):
         found.append(PlannedJob("make_data", f"{seed}/data/card.md"))
         found += [PlannedJob(stage, f"{seed}/{stage}/metrics.parquet") for stage in ("pretrain", "task0")]
-        found += [PlannedJob(stage, f"{seed}/{stage}/{arm}/metrics.parquet", arm) for stage in ("task1", "recovery") for arm in ARMS]
+        found += [PlannedJob("finetune", f"{seed}/task1/{arm}/metrics.parquet", arm, "task1") for arm in ARMS]
+        found += [PlannedJob("recovery", f"{seed}/recovery/{arm}/metrics.parquet", arm) for arm in ARMS]
     return found
 
 
