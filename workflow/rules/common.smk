@@ -125,7 +125,7 @@ def former_weights(wildcards):
 
 def cell_of_task1(wildcards):
     """Task 1 in the values and form of the arm, as a list; an empty one where they are those of every other arm."""
-    cell = STUDY.methods[wildcards.arm].cell
+    cell = recipe(wildcards.arm).cell
     return [f"{SEED}/data/cells/{cell}.parquet".format(**wildcards)] if cell else []
 
 
