@@ -13,6 +13,7 @@ from tests.figures.synthetic_views import ANSWER_STEPS, SHARES, position_rows
 
 from forgetting.analysis.spurious import transitions
 from forgetting.config.biography import ATTRIBUTES
+from forgetting.figures import answers_by_part
 from forgetting.figures.answers import draw, fates, first_errors
 from forgetting.intervals import summarise
 from forgetting.schemas.facts import EXACT
@@ -108,27 +109,20 @@ def test_first_errors_are_read_at_the_checkpoint_of_the_point() -> None:
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_panels_show_attributes_and_tokens_with_their_floors(seeds: int) -> None:
-    made = frames(seeds)
-    figure = draw(**made)
-    titles = [panel.get_title(loc="left") for panel in figure.axes]
-    assert titles[:6] == ["a  birthday", "birth city", "university", "major", "company", "company city"]
-    assert titles[6:11] == ["b  token 1", "token 2", "token 3", "token 4", "end token"], "the fifth token is too rare"
-    for number, panel in enumerate(figure.axes[:6], 1):
-        assert horizontal_lines(panel) == pytest.approx([0.01 * number])
-    for panel, position in zip(figure.axes[6:11], (0, 1, 2, 3, -1), strict=True):
-        assert horizontal_lines(panel) == pytest.approx([0.07 + position / 100])
-        mean = SHARES[position] - 0.01 * (seeds - 1) / 2
-        drawn = [
-            line.get_ydata()[-1] for line in panel.lines if len(line.get_ydata()) > 2 and line.get_linewidth() > 0.5
-        ]  # not single seeds
-        expected = [mean, mean, *([mean / 2] if position else []), mean / 2]  # two arms; seq after right tokens; control persons
-        assert drawn == pytest.approx(expected)
+def test_lines_are_attributes_and_tokens_of_seq(seeds: int) -> None:
+    made = {name: frame[frame["arm"].isin(["seq", "modal_answer"])] for name, frame in frames(seeds).items()}
+    figure = answers_by_part.draw(made["metrics"], made["floors"], made["positions"])
+    first, second = figure.axes
+    named = [[text.get_text() for text in panel.get_legend().get_texts()] for panel in (first, second)]
+    assert named[0] == ["birthday", "birth city", "university", "major", "company", "company city"]
+    assert named[1] == ["token 1", "token 2", "token 3", "token 4", "token end"], "the fifth token is too rare"
     exact = made["metrics"]
-    exact = exact[(exact["metric"] == "exact_match") & (exact["kind"] == "birthday") & (exact["split"] == "task0_test")]
-    for arm in ARMS:
-        values = exact[exact["arm"] == arm].groupby("step")["value"].mean()
-        assert any(np.allclose(curve, values) for curve in curves(figure.axes[0]))
+    exact = exact[(exact["metric"] == "exact_match") & (exact["split"] == "task0_test")]
+    for curve, kind in zip(curves(first), ATTRIBUTES, strict=True):
+        assert curve == pytest.approx(exact[exact["kind"] == kind].groupby("step")["value"].mean().to_list())
+    assert horizontal_lines(first) == pytest.approx([0.024])
+    means = [SHARES[position] - 0.01 * (seeds - 1) / 2 for position in (0, 1, 2, 3, -1)]
+    assert [curve[-1] for curve in curves(second)] == pytest.approx([*means, *(mean / 2 for mean in means)]), "then control persons"
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

@@ -78,7 +78,7 @@ def draw(common_shift: pd.DataFrame) -> Figure:
     Frame: COMMON_SHIFT."""
     rows = common_shift[(common_shift["kind"] == "all") & (common_shift["grouping"] == _GROUPING)]
     arms, seeds = style.arm_order(rows["arm"]), rows["seed"].nunique()
-    figure, panels = style.new_figure(2, 2, height=2.4 + 0.8 * len(arms), width=5.5, sharex="row", sharey=True)
+    figure, panels = style.new_figure(2, 2, height=2.4 + 0.8 * len(arms), sharex="row", sharey=True)
     for column, point in enumerate((EARLY, END)):
         here = rows[rows["point"] == point]
         _shares(panels[0, column], here, arms, seeds)

@@ -49,7 +49,7 @@ def draw(graft: pd.DataFrame) -> Figure:
     """Frame: GRAFT; of `seq` it is."""
     graft = graft[graft["arm"] == "seq"]
     rows, seeds = graft[graft["metric"] == "exact_match"], graft["seed"].nunique()
-    figure, axes = style.new_figure(1, 2, height=3.7, width=5.5, sharey=True)
+    figure, axes = style.new_figure(1, 2, height=3.7, sharey=True)
     panels = (
         (axes[0, 0], TROUGH, "update_share", "share of the squared update taken away"),
         (axes[0, 1], END, "task1", "Task 1 exact match"),

@@ -48,7 +48,7 @@ def draw(points: pd.DataFrame) -> Figure:
     arms = style.arm_order(points["arm"])[:_MOST_ARMS]
     columns = 2 if len(arms) > 1 else 1
     rows = -(-len(arms) // columns)
-    figure, axes = style.new_figure(rows, columns, height=0.6 + 2.4 * rows, width=5.5, sharex=True, sharey=True)
+    figure, axes = style.new_figure(rows, columns, height=0.6 + 2.4 * rows, sharex=True, sharey=True)
     for number, (panel, arm) in enumerate(zip(axes.flat, arms, strict=False)):
         _clouds(panel, chosen[chosen["arm"] == arm])
         style.title(panel, "abcd"[number], style.arm_look(arm).label)

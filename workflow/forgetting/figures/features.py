@@ -48,7 +48,7 @@ def draw(features: pd.DataFrame) -> Figure:
     """One panel a stretch of training, by layer. Frame: FEATURES."""
     wanted = (features["metric"] == "relative_shift") & (features["kind"] == "all") & (features["split"] == _SPLIT)
     rows, arms = features[wanted], style.arm_order(features["arm"])
-    figure, axes = style.new_figure(2, 2, height=4.4, width=5.5, sharex=True, sharey=True)
+    figure, axes = style.new_figure(2, 2, height=4.4, sharex=True, sharey=True)
     for letter, panel, ((before, after), text) in zip("abcd", axes.flat, STRETCHES.items(), strict=True):
         here = rows[(rows["before"] == before) & (rows["after"] == after)]
         looks = {arm: style.arm_look(arm) for arm in arms} if before != "pretrained" else {arms[0]: TASK0}

@@ -33,7 +33,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     """Frames: METRICS of the task1 runs (seq and the freeze arms are used), METRICS floors."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if arm == "seq" or style.arm_family(arm) == "freeze"]
     rows = metrics[(metrics["metric"] == "exact_match") & (metrics["kind"] == "all")]
-    figure, axes = style.new_figure(1, 2, height=3.4, width=5.5, sharex=True, sharey=True)
+    figure, axes = style.new_figure(1, 2, height=3.4, sharex=True, sharey=True)
     splits = {"task0_test": "Task 0, held-out persons", "task1": "Task 1"}
     for letter, panel, (split, text) in zip("ab", axes[0], splits.items(), strict=True):
         for arm in arms:

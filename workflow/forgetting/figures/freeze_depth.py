@@ -67,7 +67,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ma
     summary = method_summary(rows, matched_accuracy)
     summary = summary.assign(depth=summary["arm"].map(depth), released=summary["arm"].isin(list(released)))
     seeds = metrics["seed"].nunique()
-    figure, axes = style.new_figure(1, 2, height=4.0, width_ratios=[1.4, 1], sharex=True)
+    figure, axes = style.new_figure(1, 2, height=4.0, width_ratios=[1.2, 1], sharex=True)
     first, second = axes[0]
     for of_rule in (False, True):
         chosen = summary[summary["released"] == of_rule]
@@ -131,7 +131,7 @@ def _finish(first: Axes, second: Axes, depths: list[int], matched_accuracy: floa
     second.axhline(matched_accuracy, color="#BBBBBB", linewidth=0.8, zorder=0)
     style.title(first, "a", "Task 0")
     style.title(second, "b", "Task 1")
-    labels = {-1: "nothing\n(seq)", 0: "embed-\nding"}
+    labels = {-1: "none", 0: "emb."}
     for panel in (first, second):
         shown = depths if len(depths) <= _TICKS else [-1, *depths[2::2]]
         panel.set_xticks(shown, [labels.get(depth, f"+{depth}") for depth in shown])

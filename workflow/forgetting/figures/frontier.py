@@ -46,7 +46,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     """Frames: METRICS of the task1 runs, METRICS floors. `matched_accuracy`: Task 1 accuracy at which the arms are compared."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if not style.is_rate_arm(arm)]
     summary = method_summary(metrics[metrics["arm"].isin(arms)], matched_accuracy)
-    figure, axes = style.new_figure(1, 2, height=3.9 + 0.2 * max(0, len(arms) - 8), width_ratios=[1.5, 1])
+    figure, axes = style.new_figure(1, 2, height=3.9 + 0.2 * max(0, len(arms) - 8), width_ratios=[1.3, 1])
     first, second = axes[0]
     for arm in arms:
         style.draw_path(first, metrics[metrics["arm"] == arm], style.arm_look(arm).color)
@@ -59,10 +59,10 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     style.title(first, "a", "from before Task 1 to its end")
     _matched(second, summary[~summary["early_stop"]], arms, matched_accuracy)
     ends = [
-        style.line_handle("end of the run (marker of the arm)", marker="o", linestyle="none"),
+        style.line_handle("end of the run (arms as in b)", marker="o", linestyle="none"),
         style.line_handle("early stop", marker="*", markersize=9, markeredgecolor="#222222", linestyle="none"),
     ]
-    style.legend(figure, [*style.arm_handles(arms), *ends, style.FLOOR_HANDLE], columns=4)
+    style.legend(figure, [*ends, style.FLOOR_HANDLE], columns=3)
     style.note(figure, metrics, "Early stop: the first evaluation at which Task 1 is learned. Panel b interpolates between evaluations.")
     return figure
 
@@ -94,8 +94,7 @@ def _matched(panel: Axes, summary: pd.DataFrame, arms: list[str], matched_accura
         point = means[["value", "low", "high"]].to_numpy(dtype=float)[0]
         panel.hlines(place, point[1], point[2], color=look.color, linewidth=1.1)
         panel.plot(point[0], place, marker=look.marker, color=look.color, linestyle="none")
-    panel.set_yticks(range(len(arms)), [style.arm_look(arm).label for arm in arms])
-    panel.set_ylim(len(arms) - 0.5, -0.5)
+    style.name_arms(panel, arms)
     panel.set_xlim(-0.03, 1.03)
     panel.set_xlabel("Task 0 exact match")
-    style.title(panel, "b", f"where Task 1 reaches {100 * matched_accuracy:g} %")
+    style.title(panel, "b", f"at Task 1 of {100 * matched_accuracy:g} %")

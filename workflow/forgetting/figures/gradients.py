@@ -40,7 +40,7 @@ SHOWS = {
     },
 }
 
-_PARTS = {"all": "all weights", "blocks": "blocks alone, without the embeddings"}
+_PARTS = {"all": "all weights", "blocks": "blocks alone"}
 _LINES: dict[str, tuple[str, dict[str, Any]]] = {
     "task0_task1": ("Task 0 and Task 1", {"linewidth": 1.6}),
     "ceiling": ("ceiling: other persons of the same task", {"linewidth": 0.9, "linestyle": (0, (5, 2))}),

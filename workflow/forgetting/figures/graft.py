@@ -50,7 +50,7 @@ def draw(graft: pd.DataFrame) -> Figure:
     graft = graft[graft["arm"] == "seq"]
     rows = graft[(graft["metric"] == "exact_match") & (graft["split"] == "task0_test")]
     seeds, blocks = graft["seed"].nunique(), int(rows.loc[rows["part"] == "block", "layer"].max())
-    figure, axes = style.new_figure(2, 2, height=5.4, width=5.5)
+    figure, axes = style.new_figure(2, 2, height=5.4)
     early, end = (rows[rows["point"] == point] for point in (TROUGH, END))
     for panel, letter, of_point, when in ((axes[0, 0], "a", early, "early"), (axes[0, 1], "b", end, WORDS[END])):
         _parts(panel, of_point, "back", _BACK, seeds, blocks)

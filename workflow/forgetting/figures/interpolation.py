@@ -47,7 +47,7 @@ def draw(interpolation: pd.DataFrame) -> Figure:
     """One column a start of recovery, one row a metric, an arm each line. Frame: INTERPOLATION."""
     frame = interpolation[(interpolation["split"] == "task0_test") & interpolation["metric"].isin(list(_ROWS))]
     arms = style.arm_order(frame["arm"])
-    figure, panels = style.new_figure(2, 2, height=4.9, width=5.5, sharex="col", sharey="row")
+    figure, panels = style.new_figure(2, 2, height=4.9, sharex="col", sharey="row")
     for row, (metric, (label, kind)) in zip(panels, _ROWS.items(), strict=True):
         rows = frame[frame["metric"] == metric]
         low, high = normal_interval(rows["value"], rows["error"], kind)

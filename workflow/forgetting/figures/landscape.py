@@ -61,7 +61,7 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
     frame = landscape[(landscape["seed"] == seed) & (landscape["weights"] == "all")]
     shown = panels_of(frame["arm"])
     rows = (len(shown) + 1) // 2
-    figure, panels = style.new_figure(rows, 2, height=1.5 + 2.3 * rows, width=5.5)
+    figure, panels = style.new_figure(rows, 2, height=1.5 + 2.3 * rows)
     arms = [arm for arm, _ in shown]
     grid = frame[(frame["kind"] == "grid") & frame["arm"].isin(arms)]
     levels = loss_levels(grid[list(_LOSSES)].to_numpy())

@@ -74,7 +74,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
         recovered.loc[recovered["start"] == "pretrained", "value"].mean(), color=style.CONTROLS["pretrained"].color, linestyle=(0, (4, 1.5))
     )
     third.axhline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
-    _finish(first, second, third)
+    _finish(first, second, third, sorted(runs["rate"].unique()))
     control = style.line_handle("control: pretrained only", style.CONTROLS["pretrained"].color, linestyle=(0, (4, 1.5)))
     text = f"Task 1 {style.unlearned(metrics['seed'].nunique())}: its end"
     unmatched = style.line_handle(text, _DARK, marker="D", markerfacecolor="white", linestyle="none")
@@ -94,15 +94,14 @@ def _series(panel: Axes, rows: pd.DataFrame, look: style.Look, kind: Kind) -> No
     style.error_bars(panel, merged[~filled], "rate", look, markerfacecolor="white")
 
 
-def _finish(first: Axes, second: Axes, third: Axes) -> None:
-    for panel in (first, second):
-        style.accuracy_axis(panel, "Task 0 exact match (share of answers)")
-    third.set_ylabel("spurious share of the drop")
+def _finish(first: Axes, second: Axes, third: Axes, rates: list[float]) -> None:
+    style.accuracy_axis(first, "Task 0 exact match\n(share of answers)")
+    style.accuracy_axis(second, "")
+    second.tick_params(labelleft=False)
+    third.set_ylabel("share of the drop")
     first.set_xscale("log")
-    for panel, letter, text in (
-        (first, "a", "collapse, rebound"),
-        (second, "b", "after one recovery epoch"),
-        (third, "c", "spurious share"),
-    ):
+    for panel, letter, text in ((first, "a", "without recovery"), (second, "b", "after one epoch"), (third, "c", "spurious share")):
         style.title(panel, letter, text)
-        panel.set_xlabel("Task 1 learning rate (log scale)")
+        panel.set_xticks(rates, [f"{rate:.0e}".replace("e-0", "e-") for rate in rates], rotation=45)
+        panel.set_xticks([], minor=True)
+    second.set_xlabel("Task 1 learning rate (log scale)")

@@ -73,12 +73,12 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ch
     _frontier(first, metrics, summary, chosen)
     style.draw_floor(first, floors, "task0_test", "exact_match")
     first.axhline(_control_accuracy(metrics), **_CONTROL, zorder=1)
-    style.title(first, "a", "over time (lines) and at the end")
+    style.title(first, "a", "over time, and the end")
     points = compared_points(metrics[metrics["arm"].isin(chosen)], recovery)
     beyond = surely_beyond_seq(metrics[metrics["arm"].isin(chosen)], matched_accuracy)
     _kept(second, summary, after_one_epoch(points, recovery), chosen, matched_accuracy, beyond)
     _levels(second, summary, recovery)
-    _legend(figure, chosen)
+    _legend(figure)
     style.note(figure, metrics, _remarks(summary))
     return figure
 
@@ -146,11 +146,10 @@ def _kept(
             faint = style.arm_look(str(other))
             if len(at):  # an empty line that is not clipped would reach to the corner of the figure
                 panel.plot(at, [place + 0.32], color=faint.color, marker=faint.marker, **_FAINT)
-    panel.set_yticks(range(len(chosen)), labels)
-    panel.set_ylim(len(chosen) - 0.4, -0.6)
+    style.name_arms(panel, chosen, labels)
     panel.set_xlim(-0.03, 1.03)
-    panel.set_xlabel("Task 0 exact match (share of answers)")
-    style.title(panel, "b", f"where Task 1 reaches {100 * matched_accuracy:g} %")
+    panel.set_xlabel("Task 0 exact match")
+    style.title(panel, "b", f"at Task 1 of {100 * matched_accuracy:g} %")
 
 
 def _mark(panel: Axes, point: pd.DataFrame, place: float, look: style.Look, face: str) -> None:
@@ -178,9 +177,8 @@ def _control_accuracy(metrics: pd.DataFrame) -> float:
     return float(np.mean([curve(run, "control")["value"].iloc[-1] for _, run in metrics[metrics["arm"] == "seq"].groupby("seed")]))
 
 
-def _legend(figure: Figure, chosen: list[str]) -> None:
-    handles = style.arm_handles(chosen, linewidth=0.9)
-    handles += [
+def _legend(figure: Figure) -> None:
+    handles = [
         style.line_handle("another arm of its grid", marker="o", markersize=_FAINT["markersize"], alpha=_FAINT["alpha"], linewidth=0.6),
         style.line_handle("b: where Task 1 is learned", marker="o", linestyle="none"),
         style.line_handle("b: after one recovery epoch", marker="o", markerfacecolor="white", linestyle="none"),
@@ -189,4 +187,4 @@ def _legend(figure: Figure, chosen: list[str]) -> None:
         style.FLOOR_HANDLE,
         style.CONTROL_HANDLE,
     ]
-    style.legend(figure, handles, columns=4)
+    style.legend(figure, handles, columns=3)

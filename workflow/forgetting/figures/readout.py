@@ -55,7 +55,7 @@ _PANELS = {
 def draw(features: pd.DataFrame) -> Figure:
     """CKA and the logit lens by layer. Frame: FEATURES."""
     rows, arms = features[features["kind"] == "all"], style.arm_order(features["arm"])
-    figure, axes = style.new_figure(1, 3, height=2.9, width=5.5)
+    figure, axes = style.new_figure(1, 3, height=2.9)
     for letter, panel, (metric, (text, label, kind)) in zip("abc", axes[0], _PANELS.items(), strict=True):
         _by_layer(panel, rows[rows["metric"] == metric], arms, kind)
         style.title(panel, letter, text)

@@ -47,7 +47,7 @@ def draw(recall: pd.DataFrame) -> Figure:
     arms = style.arm_order(recall["arm"])
     solved = max(form for form in recall["form"].unique() if form.startswith("in_context_"))
     forms = _FORMS | {solved: f"after {solved.removeprefix('in_context_')} solved ones"}
-    figure, panels = style.new_figure(2, 2, height=4.4, width=5.5, sharex=True, sharey=True)
+    figure, panels = style.new_figure(2, 2, height=4.4, sharex=True, sharey=True)
     for letter, panel, (form, text) in zip("abcd", panels.flat, forms.items(), strict=True):
         _form(panel, recall[recall["form"] == form], arms, recall["seed"].nunique())
         style.title(panel, letter, text)

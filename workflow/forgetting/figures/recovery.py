@@ -54,8 +54,11 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     """Frames: METRICS of the task1 runs, RECOVERY and RECOVERY_FACTS (the controls among them)."""
     points = probe_points(metrics, recovery)
     arms = [arm for arm in style.arm_order(points["arm"]) if not style.is_rate_arm(arm)]
-    figure, axes = style.new_figure(1, 3, height=3.9 + 0.2 * max(0, len(arms) - 8), width_ratios=[1.25, 1.25, 1])
-    first, second, third = axes[0]
+    rows = [2.4, 0.5 + 0.33 * len(arms)]
+    figure, axes = style.new_figure(2, 2, height=1.9 + sum(rows), height_ratios=rows)
+    first, second, third = axes[0, 0], axes[0, 1], axes[1, 0]
+    third.set_subplotspec(axes[1, 1].get_gridspec()[1, :])
+    axes[1, 1].remove()
     _over_checkpoints(first, recovery, arms)
     _over_steps(second, recovery, points)
     summary = recovery_summary(recovery_facts, points[points["arm"].isin(arms)])
@@ -127,7 +130,7 @@ def _over_steps(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> No
     panel.axvline(rows.loc[np.isclose(rows["epochs"], 1), "step"].min(), color="#BBBBBB", linewidth=0.8, zorder=0)
     panel.set_xscale("symlog", linthresh=1, linscale=0.3)
     panel.set_xlim(0, None)
-    panel.set_xlabel("recovery step (log scale;\nline: one epoch of task0_train)")
+    panel.set_xlabel("recovery step (log scale;\nline: one epoch)")
     panel.tick_params(labelleft=False)
     style.title(panel, "b", "step by step")
 
@@ -151,8 +154,7 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> Non
             if len(floor):
                 panel.plot(floor["value"], [y], marker="|", color=style.arm_look(f"seq{NO_TASK0}").color, linestyle="none", markersize=7)
             panel.plot(value, y, marker=marker, color=look.color, markerfacecolor=_fill(point, look.color), linestyle="none")
-    panel.set_yticks(range(len(arms)), [style.arm_look(arm).label for arm in arms])
-    panel.set_ylim(len(arms) - 0.5, -0.5)
+    style.name_arms(panel, arms)
     panel.grid(axis="y", visible=False)
     panel.axvline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
     panel.set_xlabel("share of the drop")

@@ -60,7 +60,7 @@ def draw(recovery: pd.DataFrame) -> Figure:
     places = _places(rows)
     placed = rows.merge(places, on=["start", "checkpoint"])
     few = placed.loc[placed["step"] <= FEW_STEPS, "step"].max()
-    figure, axes = style.new_figure(1, 1, height=3.3, width=5.5)
+    figure, axes = style.new_figure(1, 1, height=3.3)
     panel = axes[0, 0]
     looks = {_AFTER_ONE_EPOCH: "-", _AFTER_FEW_STEPS._replace(label=f"after {few} steps"): "-", _AS_IT_WAS: "--"}
     shown = (np.isclose(placed["epochs"], 1), placed["step"] == few, placed["step"] == 0)

@@ -57,7 +57,7 @@ def draw(common_shift: pd.DataFrame, repair: pd.DataFrame, recovery: pd.DataFram
     """Accuracy of other facts against the number of known ones, early and at the end. Frames: COMMON_SHIFT, COMMON_SHIFT_REPAIR, and
     RECOVERY (an arm without rows there has no mark for training)."""
     arms = style.arm_order(common_shift["arm"])
-    figure, panels = style.new_figure(1, 2, height=3.2, width=5.5, sharey=True)
+    figure, panels = style.new_figure(1, 2, height=3.2, sharey=True)
     split = common_shift[common_shift["kind"] == "all"]
     for letter, panel, (point, text) in zip("ab", panels[0], ((EARLY, WORDS[EARLY]), (END, "end of Task 1")), strict=True):
         _repairs(panel, split[split["point"] == point], repair[repair["point"] == point], recovery, arms)

@@ -23,7 +23,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.analysis.curves import method_summary
-from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
 
 SHOWS = {
@@ -43,7 +42,7 @@ _MIXES = {
     "replay-half": style.Look("#2F5BC4", "8", "replay: half of each batch of the usual size"),
     "replay-ratio": style.Look("#258E9C", "D", "replay: batches from both tasks, by size"),
 }
-_PANELS = (("trough", f"lowest, steps 1-{EARLY_STEP}"), ("matched", "where Task 1 reaches {:g} %"), ("final", "end of the run"))
+_PANELS = (("trough", "trough"), ("matched", "at Task 1 of {:g} %"), ("final", "end of the run"))
 
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:

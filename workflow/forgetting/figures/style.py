@@ -37,6 +37,8 @@ FORMATS = ("pdf", "png", "svg")
 _NO_DATE: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None, "ModDate": None}, "svg": {"Date": None}, "png": {}}
 _STYLE_FILE = Path(__file__).parent / "forgetting.mplstyle"
 
+WIDTH = 5.5
+"""Of every figure, in inches: the text of a page."""
 FEW_SEEDS = 5
 """Up to so many, the seeds are drawn beside their mean."""
 _SEED_LINE: dict[str, Any] = {"linewidth": 0.4, "alpha": 0.45, "marker": "", "zorder": 1.4}
@@ -125,7 +127,7 @@ def main_arms(arms: Iterable[str]) -> list[str]:
     return [arm for arm in names if arm == "seq"] + replay[-1:] + freeze[len(freeze) // 2 : len(freeze) // 2 + 1]
 
 
-def new_figure(rows: int, columns: int, height: float, width: float = 7.0, **options: Any) -> tuple[Figure, np.ndarray]:
+def new_figure(rows: int, columns: int, height: float, width: float = WIDTH, **options: Any) -> tuple[Figure, np.ndarray]:
     """A figure (inches) in the study's style, and its axes as an array (rows, columns)."""
     plt.style.use(_STYLE_FILE)
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, **options)
@@ -212,6 +214,15 @@ CONTROL_HANDLE = line_handle("floor: control persons", CONTROL_LABEL, linewidth=
 def arm_handles(arms: Sequence[str], **line: Any) -> list[Line2D]:
     looks = [arm_look(arm) for arm in arms]
     return [line_handle(look.label, look.color, marker=look.marker, **line) for look in looks]
+
+
+def name_arms(panel: Axes, arms: Sequence[str], labels: Sequence[str] | None = None) -> None:
+    """A row for each arm, from the top, with its name (or label) in its colour, so that no legend has to say it again."""
+    looks = [arm_look(arm) for arm in arms]
+    panel.set_yticks(range(len(arms)), labels or [look.label for look in looks])
+    for text, look in zip(panel.get_yticklabels(), looks, strict=True):
+        text.set_color(look.color)
+    panel.set_ylim(len(arms) - 0.5, -0.5)
 
 
 def legend(figure: Figure, handles: Sequence[Artist], columns: int) -> None:

@@ -59,7 +59,7 @@ def draw(theory: pd.DataFrame) -> Figure:
     """One panel a metric, by layer. Frame: THEORY."""
     rows = theory[(theory["split"] == SPLIT) & (theory["layer"] > 0)]
     arms = style.arm_order(rows["arm"])
-    figure, axes = style.new_figure(2, 2, height=4.6, width=5.5, sharex=True, sharey=True)
+    figure, axes = style.new_figure(2, 2, height=4.6, sharex=True, sharey=True)
     for letter, panel, (metric, text) in zip("abcd", axes.flat, _PANELS.items(), strict=True):
         _angles(panel, in_degrees(rows[rows["metric"] == metric]), arms)
         style.title(panel, letter, text)

@@ -37,7 +37,7 @@ def draw(theory: pd.DataFrame) -> Figure:
     """Whole and own shift by layer. Frame: THEORY."""
     rows = theory[(theory["split"] == SPLIT) & (theory["component"] == STREAM) & (theory["layer"] > 0)]
     arms = style.arm_order(rows["arm"])
-    figure, axes = style.new_figure(1, 2, height=2.7, width=5.5)
+    figure, axes = style.new_figure(1, 2, height=2.7)
     panels = (("whole shift", rows[rows["metric"] == "relative_shift_norm"]), ("own part of the layer", own_parts(rows)))
     for letter, panel, (text, shown) in zip("ab", axes[0], panels, strict=True):
         for arm in arms:

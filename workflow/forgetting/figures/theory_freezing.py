@@ -50,7 +50,7 @@ def draw(theory: pd.DataFrame) -> Figure:
     """Shift of the last layer against the number of frozen ones, and how far the others moved. Frame: THEORY, with `seq`."""
     rows = theory[theory["split"] == SPLIT]
     arms = [arm for arm in style.arm_order(rows["arm"]) if arm == NO_FREEZE or freeze_depth(arm) is not None]
-    figure, axes = style.new_figure(1, 3, height=2.7, width=5.5, sharex=True)
+    figure, axes = style.new_figure(1, 3, height=2.7, sharex=True)
     for letter, panel, (stage, text) in zip("ab", axes[0], _STAGES.items(), strict=False):
         _reductions(panel, rows[rows["after"] == stage], arms)
         style.title(panel, letter, text)

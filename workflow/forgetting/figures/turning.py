@@ -53,7 +53,7 @@ def draw(landscape: pd.DataFrame) -> Figure:
     """a, b: turning profile over all weights and over the blocks; c: share in the plane; d: the blocks' share. Frame: LANDSCAPE."""
     paths = landscape[(landscape["kind"] == "trajectory") & (landscape["step"] > 0)].assign(low=np.nan, high=np.nan)
     arms = style.arm_order(paths["arm"])
-    figure, panels = style.new_figure(2, 2, height=4.9, width=5.5, sharex=True)
+    figure, panels = style.new_figure(2, 2, height=4.9, sharex=True)
     for panel, weights in zip(panels[0], _WEIGHTS, strict=True):
         of_weights = paths[paths["weights"] == weights]
         reference = two_straight_stages(_first_seed(of_weights, arms[0]))

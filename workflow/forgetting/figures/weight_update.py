@@ -70,7 +70,7 @@ def draw(weights: pd.DataFrame) -> Figure:
     blocks = weights[(weights["arm"] == arm) & weights["component"].isin(list(_COMPONENTS)) & (weights["metric"] == "mean_angle")]
     cells, layers = differences(blocks), pd.Index(sorted(blocks["layer"].unique()))
     components = [name for name in _COMPONENTS if name in set(blocks["component"])]
-    figure, panels = style.new_figure(2, 2, height=2.2 + 2 * max(1.0, 0.16 * len(layers)), width=5.5, sharex=True, sharey=True)
+    figure, panels = style.new_figure(2, 2, height=2.2 + 2 * max(1.0, 0.16 * len(layers)), sharex=True, sharey=True)
     largest = np.nanmax(cells["value"].abs(), initial=1e-6)
     norm = Normalize(-largest, largest)
     for letter, panel, (pair, text) in zip("abcd", panels.flat, PAIRS.items(), strict=True):

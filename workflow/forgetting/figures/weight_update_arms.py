@@ -54,7 +54,7 @@ _LEVELS: dict[str, tuple[float, dict[str, Any]]] = {
 def draw(weights: pd.DataFrame) -> Figure:
     """One panel a pair of updates with Task 1, and one of norms; a row an arm. Frame: WEIGHTS."""
     arms = style.arm_order(weights["arm"])
-    figure, panels = style.new_figure(2, 2, height=2.0 + 0.5 * len(arms), width=5.5, sharey=True)
+    figure, panels = style.new_figure(2, 2, height=2.0 + 0.5 * len(arms), sharey=True)
     levels = [_means(against_other_layers(weights)), _means(weights)]
     ends = pd.concat(levels)[["value", "low", "high"]].to_numpy(dtype=float)
     low, high = np.nanmin(ends, initial=0), np.nanmax(ends, initial=0)
