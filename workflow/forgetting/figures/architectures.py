@@ -92,7 +92,7 @@ def _marks(panel: Axes, rows: pd.DataFrame, metric: str, look: style.Look, shift
         style.seed_dots(panel, of_seed["value"], of_seed["place"] + shift, look)
     mean = over_seeds(found, ["place"], kind=kind)
     beyond = np.nan_to_num(np.abs(mean[["low", "high"]].to_numpy(float) - mean["value"].to_numpy(float)[:, None]).T)
-    options = {"color": look.color, "marker": look.marker, "linestyle": "none", "elinewidth": 1.0}
+    options: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none", "elinewidth": 1.0}
     panel.errorbar(mean["value"], mean["place"] + shift, xerr=beyond, **options)
 
 

@@ -62,7 +62,7 @@ def _pretrain(
         history = train(model, plan, scratch, world)
         evaluations, costs = history.evaluations, [training_metrics(history, model)]
     else:
-        evaluations, costs = {0: evaluate(0)}, []
+        evaluations, costs = {"0": evaluate(0)}, []
     if not world.leads:
         return
 
