@@ -63,7 +63,7 @@ def _parser(shown: Shown) -> argparse.ArgumentParser:
         f"{shown.rule}",
     )
     for name in shown.inputs:
-        where = input_of(name).files.format(seed="*", task="*", arm="*")
+        where = input_of(name).files.format(seed="*", task="*", arm="*", variant="*")
         parser.add_argument(_flag(name), nargs="+", required=True, metavar="FILE", help=where)
     for name, key in shown.options.items():
         needed = parameters[name].default is inspect.Parameter.empty

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from forgetting.errors import StudyError
 from forgetting.model.given_files import (
@@ -28,6 +29,7 @@ from forgetting.model.given_files import (
 )
 from forgetting.model.manifest import check_sizes
 
+transformers_logging.disable_progress_bar()
 _DROPOUT = ("dropout", "pdrop", "dropout_prob", "dropout_p")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
 

@@ -217,15 +217,16 @@ def _fetch(name: str, *, weights: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    wanted: dict[str, Any] = {"allow_patterns": [*_SMALL, *(["model*.safetensors"] if weights else [])], "ignore_patterns": list(_NOT_OURS)}
+    wanted, others = [*_SMALL, *(["model*.safetensors"] if weights else [])], list(_NOT_OURS)
     try:
-        folder = Path(snapshot_download(name, local_files_only=True, **wanted))
-        if (folder / CONFIG).is_file() and (not weights or (folder / WEIGHTS).is_file() or (folder / INDEX).is_file()):
+        folder = Path(snapshot_download(name, local_files_only=True, allow_patterns=wanted, ignore_patterns=others))
+        described = (folder / CONFIG).is_file() or (folder / ADAPTER_CONFIG).is_file()
+        if described and (not weights or all((folder / file).is_file() for file in _weight_files(folder, name))):
             return folder
     except OSError:
         pass  # nothing of it was fetched before
     try:
-        return Path(snapshot_download(name, **wanted))
+        return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=others))
     except GatedRepoError:
         reason = "is gated: accept its licence on its page, and log in with `hf auth login`"
     except RepositoryNotFoundError:
@@ -270,11 +271,15 @@ def _unknown(model_type: object) -> bool:
     return model_type not in CONFIG_MAPPING_NAMES
 
 
-def _weights(folder: Path, name: str) -> tuple[Path, ...]:
+def _weight_files(folder: Path, name: str) -> list[str]:
+    """The files that hold the weights, there or not."""
     if (folder / INDEX).is_file():
-        files = sorted(set(map(str, _read_json(folder / INDEX, name).get("weight_map", {}).values())))
-    else:
-        files = [WEIGHTS]
+        return sorted(set(map(str, _read_json(folder / INDEX, name).get("weight_map", {}).values())))
+    return [WEIGHTS]
+
+
+def _weights(folder: Path, name: str) -> tuple[Path, ...]:
+    files = _weight_files(folder, name)
     for file in files:
         if not (folder / file).is_file():
             raise StudyError(f"{name}: {_no_weights(folder, file)}")

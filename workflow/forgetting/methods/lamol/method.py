@@ -39,7 +39,7 @@ class Lamol(Method):
         count = round(self.arm.pseudo_share * len(setting.task1.questions))
         self.proportion = Fraction(count, len(setting.task1.questions))
         texts = sample_texts(setting.model, setting.tokenizer, count, longest, self.arm.top_k, setting.seed)
-        end_text = str(setting.tokenizer.id_to_token(end_token(setting.tokenizer)))
+        end_text = setting.tokenizer.decode([end_token(setting.tokenizer)], skip_special_tokens=False)
         parsed = [example for text in texts if (example := parse(text, end_text))]
         distinct = list(dict.fromkeys(parsed))
         allowed = without_names(distinct, setting.held_out)
