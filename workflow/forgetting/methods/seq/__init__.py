@@ -6,7 +6,7 @@ from typing import Literal
 
 from forgetting.config.knobs import Arm
 
-EXAMPLES = {"seq": {"method": "seq"}}
+EXAMPLES = {"seq": {"method": "seq"}, "seq-muon": {"method": "seq", "optimizer": "muon"}}
 """Entries that the tests of every method try."""
 
 
