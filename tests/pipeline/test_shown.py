@@ -54,5 +54,5 @@ def test_what_a_study_has_nothing_for_is_not_there() -> None:
     whole["recovery"]["control_arms"] = []
     whole["comparison"]["families"] = {"seq": ["seq"]}
     gone = {"fig_blank_names", "table_recovery_controls"}
-    gone |= sequence | {f"fig_{name}" for name in ("freeze_depth", "replay_share", "task_vector", "pseudo_examples")}
+    gone |= sequence | {f"fig_{name}" for name in ("freeze_curves", "freeze_depth", "replay_share", "task_vector", "pseudo_examples")}
     assert set(CATALOGUE) - set(shown_in(load_study(whole), CATALOGUE)) == gone
