@@ -163,3 +163,22 @@ def test_what_never_learned_a_task_is_recovered_alike(data: Path, start: Path, t
     later = {(start, task) for start in ("pretrained", "random", "task1") for task in ("task1", "task2")}
     assert found == later | {(start, split) for start in ("pretrained", "random") for split in ("task0_test", "control")}
     assert not rows.duplicated(["start", "split"]).any()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"method": "ewc", "penalty": 1.0},
+        {"method": "gradient_projection", "rule": "gpm"},
+        {"method": "lamol", "pseudo_share": 0.2, "language_loss": 0.25},
+        {"method": "replay", "share": 0.5, "mix": "batch"},
+    ],
+    ids=lambda entry: entry["method"],
+)
+def test_methods_learn_a_second_task(method: dict[str, Any], data: Path, start: Path, sequence: Path, tmp_path: Path) -> None:
+    """They prepare on Task 0 and task 1, and store something of both."""
+    run("task2", data, [start, sequence / "task1/checkpoints/step-000006"], tmp_path, method=method, arm="mine")
+    numbers = read_table(tmp_path / "task2/metrics.parquet", METRICS).set_index("metric")["value"]
+    expected = {"ewc": (6 + 6) * 6, "gradient_projection": (6 + 6) * 6, "lamol": round(0.2 * 4 * 6), "replay": 0}
+    assert numbers["prepared_rows"] == expected[method["method"]]
+    assert (numbers["stored_bytes"] > 0) == (method["method"] != "lamol")

@@ -22,7 +22,7 @@ from forgetting.config.arms import KNOBS, knob_rows, knob_table
 from forgetting.config.biography import PRETRAINED_GROUPS
 from forgetting.config.fields import ConfigError
 from forgetting.config.knobs import parse_arm
-from forgetting.config.plan import finetune_job
+from forgetting.config.plan import finetune_job, jobs
 from forgetting.config.steps import checkpoint_steps
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.data.points import EARLY_STEP
@@ -101,6 +101,52 @@ def test_bad_config_is_one_message(given: str, named: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(named)) as error:
         load_study(whole)
     assert str(error.value).startswith("bad config:\n")
+
+
+BAD_SEQUENCES = {
+    "no task": ({"tasks": []}, "tasks is empty"),
+    "a task twice, whose units both would share": ({"tasks": ["task1", "task2", "task2"]}, "tasks names 'task2' twice"),
+    "a task without persons": ({"tasks": ["task1", "task9"]}, "'task9', which is no key of data.groups"),
+    "a split of Task 0": ({"tasks": ["task1", "task0_train"]}, "'task0_train', which is no key of data.groups that is learned"),
+    "persons that no task learns": ({"tasks": ["task1", "control"]}, "'control', which is no key of data.groups that is learned"),
+    "another task first": ({"tasks": ["task2", "task1"]}, "tasks begins with 'task2'"),
+    "a task without questions": ({"data": {"groups": {"task2": 0}}}, "data.groups.task2"),
+    "a task of one person": ({"data": {"groups": {"task2": 1}}}, "data.groups.task2 has one person"),
+    "a group of no task": ({"data": {"groups": {"task0_more": 5}}}, "'task0_more' is no group of persons"),
+    "a task vector": ({"arms": ["seq", "task-vector-0.2"]}, "'task-vector-0.2' is computed from the run of seq on task1"),
+    "an arm that carries its optimizer": ({"arms": ["seq", "seq-carried-state"]}, "'seq-carried-state' carries the optimizer state"),
+    "a name that is taken": ({"arms": ["seq", "alone"], "methods": {"alone": {"method": "seq"}}}, "arm 'alone' cannot be"),
+}
+
+
+@pytest.mark.parametrize(("given", "named"), BAD_SEQUENCES.values(), ids=BAD_SEQUENCES)
+def test_bad_sequence_is_one_message(given: dict, named: str) -> None:
+    whole = merged("sequence.yaml")
+    update_config(whole, given)
+    with pytest.raises(ConfigError, match=re.escape(named)) as error:
+        load_study(whole)
+    assert str(error.value).startswith("bad config:\n") and len(str(error.value).splitlines()) == 2
+
+
+def test_a_sequence_of_one_task_is_the_study_without_one() -> None:
+    """Also where the persons of further tasks are there: nothing learns them, and there is no target for them."""
+    study, alone = load_study(merged()), load_study(merged("sequence.yaml") | {"tasks": ["task1"]})
+    assert study.tasks == ["task1"] and study.targets == alone.targets == ("all", "methods")
+    found = finetune_job(study, 0, "task1", "seq")
+    assert (found.stage, found.earlier, found.later) == ("task1", (), ())
+    assert not {"tasks", "later"} & set(json.loads(found.text())), "its config is what it was"
+    assert not [path for path in jobs(alone, 0) if path.startswith(("sequence/", "task2/"))]
+
+
+def test_only_the_arms_of_a_sequence_learn_more_than_task_1() -> None:
+    study = load_study(merged("sequence.yaml"))
+    assert study.tasks_of("seq") == tuple(study.tasks) and study.tasks_of("ewc-1e0") == ("task1",)
+    paths = set(jobs(study, 0))
+    assert {"task5/replay-20/config", "task5/alone/config", "sequence/task1/seq/config", "sequence/controls/config"} <= paths
+    assert not {"task2/ewc-1e0/config", "task1/alone/config"} & paths
+    third = finetune_job(study, 0, "task3", "seq")
+    assert (third.earlier, third.later) == (("task1", "task2"), ("task4", "task5")) and not third.every_checkpoint
+    assert finetune_job(study, 0, "task3", "alone").tasks == ("task3",)
 
 
 def test_bad_config_stops_snakemake_without_a_traceback() -> None:

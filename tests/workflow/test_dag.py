@@ -18,6 +18,7 @@ from forgetting.config.steps import arm_steps
 from forgetting.config.study import load_study
 from forgetting.dependencies import DECIDES_NOTHING, dependencies
 from forgetting.figures.catalogue import read_catalogue
+from forgetting.pipeline.jobs import jobs_of
 from forgetting.pipeline.shown import shown_in
 
 CATALOGUE = shown_in(load_study(merged()), read_catalogue())
@@ -131,10 +132,41 @@ def test_scales_on_a_gpu_train_every_arm(clone: Path, overlays: tuple[str, ...])
     assert left_out <= {"freeze", "seq"}, "only depths and rates of other scales are left out"
 
 
-@pytest.mark.parametrize("target", ["data", "figures", "tables", "report", "gates", "methods", "verify", *CATALOGUE])
+@pytest.mark.parametrize("target", ["data", "figures", "tables", "report", "gates", "methods", "sequence", "verify", *CATALOGUE])
 def test_targets_by_name(clone: Path, target: str) -> None:
     listed = told(clone, "--list-target-rules")
     assert re.search(rf"^{target} \(.+\)$", listed, re.M), f"{target} has no docstring or is no target rule"
+
+
+SEQUENCE = ("--configfile", "config/smoke.yaml", "tests/workflow/sequence.yaml")
+
+
+def test_a_sequence_trains_every_task_of_every_arm_from_the_one_before(clone: Path) -> None:
+    jobs = planned(clone, "sequence", *SEQUENCE)
+    assert jobs["finetune"] == 3 * 2 + 2, "three tasks of two arms, and tasks 2 and 3 alone"
+    assert jobs["sequence_recovery"] == 3 * 2 and jobs["sequence_controls"] == jobs["sequence_answers"] == jobs["sequence_report"] == 1
+    assert not {"recovery", "gate_task1", "report"} & set(jobs) and not any(rule.startswith("view_") for rule in jobs)
+    plan = told(clone, "-n", "sequence", *SEQUENCE)
+    blocks = re.findall(r"^rule finetune:\n((?:    .*\n)+)", plan, re.MULTILINE)
+    (third,) = [block for block in blocks if "wildcards: seed=0, task=task3, arm=seq\n" in block]
+    starts = [f"results/smoke-sequence/seed0/{name}/checkpoints.json" for name in ("task0", "task1/seq", "task2/seq")]
+    assert re.findall(r"results/smoke-sequence/seed0/\S+/checkpoints\.json", third.partition("output:")[0]) == starts
+    (alone,) = [block for block in blocks if "task=task3, arm=alone" in block]
+    assert re.findall(r"results/smoke-sequence/seed0/\S+/checkpoints\.json", alone.partition("output:")[0]) == starts[:1]
+
+
+def test_a_sequence_has_the_jobs_that_the_config_tells(clone: Path) -> None:
+    study = load_study(merged("smoke.yaml", "../tests/workflow/sequence.yaml"))
+    told_by_config = Counter(job.rule for job in jobs_of(study, ["sequence"]))
+    plan = planned(clone, "sequence", *SEQUENCE)
+    assert told_by_config == {rule: plan[rule] for rule in told_by_config} and set(told_by_config) > {"finetune", "sequence_recovery"}
+
+
+def test_figures_of_a_sequence_are_not_planned_for_one_task(clone: Path) -> None:
+    assert not [rule for rule in planned(clone, "all", "methods") if "sequence" in rule]
+    done = snakemake("-n", "sequence", cwd=clone)
+    assert done.returncode != 0 and "this study has one task; name several in tasks" in done.stdout and "Traceback" not in done.stdout
+    assert planned(clone, "sequence", "--configfile", "config/paper.yaml", "config/paper-sequence.yaml")["finetune"] == 5 * 4 + 4
 
 
 def test_headline_figure_needs_few_runs(clone: Path) -> None:

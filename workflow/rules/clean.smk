@@ -15,13 +15,18 @@ rule clean_scratch:
 
 
 rule clean_checkpoints:
-    """Delete the weights of Task 1 (most of the disk space); metrics, views and figures stay. They are made again when a job needs them."""
+    """Delete the weights of Task 1 and later tasks (most of the disk space); metrics, views and figures stay. They are made again when a job needs them."""
     log:
         f"{ROOT}/logs/clean_checkpoints.log",
     localrule: True
     conda:
         "../envs/forgetting.yaml"
     params:
-        weights=per_arm([f"{SEED}/task1/{{arm}}/{name}" for name in (MANIFEST, "checkpoints")], STUDY.every_arm),
+        weights=expand(
+            [f"{SEED}/{{task}}/{{arm}}/{name}" for name in (MANIFEST, "checkpoints")],
+            seed=STUDY.seeds,
+            task=STUDY.tasks,
+            arm=[*STUDY.every_arm, ALONE],
+        ),
     shell:
         "rm -rfv {params.weights} > {log} 2>&1"

@@ -74,10 +74,11 @@ def task0_gates(job: GatesJob, floors: Path, coverage: Path, pretrain: Path, tas
     accuracy = _row(after, "task0_test", ACCURACY)
     exact_floor = _row(floor, "task0_test", ACCURACY)["value"]
     seen = read_table(coverage, METRICS)
+    tasks = [split for split in dict.fromkeys(seen["split"]) if split.startswith("task") and not split.startswith("task0")]
     covered = [
         _gate(f"coverage of {what} of {split}", _row(seen, split, metric), ">=", limits.token_coverage, None)
         for what, metric in (("names", NAMES), ("answers", ANSWERS))
-        for split in ("task1", "control")
+        for split in (*tasks, "control")
     ]
     of_reading = [*covered, _gate("biography_first_token", biography, ">=", limits.biography_first_token, None)]
     return [

@@ -196,7 +196,7 @@ def digits(number: float) -> str:
 
 def words(name: str) -> str:
     """The name of a group or gate as it is written in sentences."""
-    return name.replace("_", " ").replace("task0", "Task 0").replace("task1", "Task 1")
+    return re.sub(r"\btask(\d+)", r"Task \1", name.replace("_", " "))
 
 
 def marked(text: str) -> Markup:

@@ -91,7 +91,8 @@ class Prober:
         questions = Items.load(data / "items.parquet")
         self.train_questions, measured = recovered_with(questions, task, job.seed)
         if not len(self.train_questions):
-            raise TableError(f"{data / 'items.parquet'}: has no {task} questions to recover with")
+            split = "task0_train" if task == "task0" else task
+            raise TableError(f"{data / 'items.parquet'}: has no {split} questions to recover with")
         self.measured = measured.first_units(job.evaluation.units_per_split)
         self.recovered = PROBED_SPLITS[0] if task == "task0" else task
         """The split whose accuracy is to come back."""
