@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -36,6 +37,13 @@ def said(repository: Path) -> list[str]:
 def test_nothing_is_said_of_what_is_as_it_was(repository: Path) -> None:
     assert said(repository) == []
     assert made_by(["workflow/scripts/one.py", "--results", "x"]) == {}
+
+
+def test_a_config_that_is_piped_in_is_left_for_the_script(repository: Path) -> None:
+    read, write = os.pipe()
+    os.write(write, b"{}")
+    assert made_by(["workflow/scripts/one.py", "--config", f"/dev/fd/{read}"]) == {}
+    assert os.read(read, 10) == b"{}"
 
 
 def test_changed_code_and_config_are_named_with_the_table(repository: Path) -> None:

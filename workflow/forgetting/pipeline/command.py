@@ -57,10 +57,11 @@ def run_command(main: Callable[[], None]) -> None:
 
 
 def made_by(command: Sequence[str]) -> dict[str, str]:
-    """What a job's script and config are now, from its command; nothing for a script without a config of its own."""
-    if "--config" not in command[:-1]:
+    """What a job's script and config are now, from its command; nothing for a script without a config file of its own. A config that is
+    piped in can be read once, and is left for the script."""
+    if "--config" not in command[:-1] or not (config := Path(command[command.index("--config") + 1])).is_file():
         return {}
-    script, config = Path(command[0]).resolve(), Path(command[command.index("--config") + 1])
+    script = Path(command[0]).resolve()
     code = content_digest(script, *dependencies(script))
     return {"script": script.name, "code": code, "config": str(config), "config_content": content_digest(config)}
 
