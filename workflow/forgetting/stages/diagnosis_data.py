@@ -46,8 +46,8 @@ def prepare(job: DiagnosisJob, output: Path) -> None:
         for split, units in ((TRAIN, trained), (TEST, measured)):
             if example.unit in units:
                 splits[COPYABLE if example.copyable else split].append(example)
-    _write_items(splits, output)
     text = _text_pieces(Path(config.text), tokenizer) if config.text else []
+    _write_items(splits, output)
     facts = {
         "left_out": left_out,
         "new_left_out": new_left_out,
