@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 from tests import diagnosed
 from tests.diagnosed import diagnose, erased, hidden, job, knowing_model, new_rows, old_rows, save, write_rows
+from tests.families import family_model
 from transformers import AutoModelForCausalLM
+
+from forgetting.data.probed import RIGHT, TEST
+from forgetting.errors import StudyError
+from forgetting.stages import diagnosis as stage
+from forgetting.stages.diagnosis import Case, Run, probe, trained
+from forgetting.stages.diagnosis_data import prepare
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +69,74 @@ def test_swapped_models_are_refused(models: Path, tmp_path: Path) -> None:
     assert (tmp_path / "diagnosis.html").exists()
 
 
-def test_a_diagnosis_is_the_same_again_and_goes_on_from_what_is_done(models: Path, tmp_path: Path) -> None:
-    made = job(models / "old.jsonl", models / "before", models / "spurious", remedies=False)
-    assert diagnose(made, tmp_path / "one") == diagnose(made, tmp_path / "two")
-    assert not (tmp_path / "one" / "scratch" / "after").exists()
+def test_an_interrupted_probe_goes_on_with_what_is_left(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"steps": 2, "evaluate_steps": [1], "seeds": 2, "rates": [1.0], "doses": [4]}
+    made = job(models / "old.jsonl", models / "before", models / "spurious", probe=small)
+    prepare(made, tmp_path / "data")
+    done: list[str] = []
+
+    def interrupted(case: Case, start: str, run: Run, *others: Any) -> list[pd.DataFrame]:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(run.name)
+        return trained(case, start, run, *others)
+
+    monkeypatch.setattr(stage, "trained", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        probe(made, "after", tmp_path / "data", tmp_path / "scratch", tmp_path / "probes")
+    assert not (tmp_path / "probes").exists(), "nothing half-written"
+    first = list(done)
+    done.clear()
+    probe(made, "after", tmp_path / "data", tmp_path / "scratch", tmp_path / "probes")
+    assert len(done) == 2 and not set(first) & set(done)
+    assert not (tmp_path / "scratch").exists()
+    monkeypatch.undo()
+    probe(made, "after", tmp_path / "data", tmp_path / "scratch", tmp_path / "again")
+    assert (tmp_path / "again" / "after.parquet").read_bytes() == (tmp_path / "probes" / "after.parquet").read_bytes()
+
+
+def test_models_of_two_sizes_have_no_way_back_but_a_page(models: Path, tmp_path: Path) -> None:
+    save(family_model("gpt_neox", len(diagnosed.WORDS) + 8), tmp_path / "larger")
+    small = {"steps": 2, "evaluate_steps": [1], "seeds": 1, "rates": [1.0], "doses": []}
+    said = diagnose(job(models / "old.jsonl", models / "before", tmp_path / "larger", probe=small), tmp_path)
+    assert said["verdict"] == "cannot be said" and not len(pd.read_csv(tmp_path / "tables" / "repairs.csv"))
+
+
+def test_low_rank_recovery_trains_the_adapter_alone(models: Path, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    made = job(models / "old.jsonl", models / "before", models / "spurious", probe={"steps": 4, "adapter": "lora", "seeds": 1, "doses": []})
+    prepare(made, tmp_path)
+    case = Case(made, tmp_path)
+    model = case.load("after")
+    given = {name: values.clone() for name, values in model.named_parameters()}
+    whole = case.measured(model, case.where(TEST))
+    trained(case, "after", Run(RIGHT, 1.0, 0, 40), lambda model, step: pd.DataFrame(), model)
+    now = {name.replace(".base_layer", ""): values for name, values in model.named_parameters()}
+    assert all(torch.equal(values, now[name]) for name, values in given.items())
+    assert any(".lora_B" in name and bool(values.any()) for name, values in now.items())
+    assert not case.measured(model, case.where(TEST))["answer_nll"].equals(whole["answer_nll"])
+
+
+def test_without_peft_low_rank_recovery_says_what_it_needs(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    made = job(models / "old.jsonl", models / "before", models / "spurious", probe={"adapter": "lora"})
+    prepare(made, tmp_path)
+    with pytest.raises(StudyError, match="adapter lora needs the package peft"):
+        trained(Case(made, tmp_path), "after", Run(RIGHT, 1.0, 0, 40), lambda model, step: pd.DataFrame())
+
+
+def test_further_measures_wordings_and_text_are_told(models: Path, tmp_path: Path) -> None:
+    rows = [row | {"wordings": [f"tint of {row['unit']} ?", f"where is color of {row['unit']} ?"]} for row in old_rows()]
+    rows = [row | {"choices": [row["answer"], " town0", " town1"]} for row in rows]
+    (tmp_path / "text.txt").write_text("where is unit1 ? " * 40)
+    keys = {"also": ["contains", "choice", "choice_normalised"], "text": str(tmp_path / "text.txt"), "new_tokens": 3}
+    small = {"steps": 2, "evaluate_steps": [1], "seeds": 1, "rates": [1.0], "doses": []}
+    made = job(write_rows(tmp_path / "old.jsonl", rows), models / "before", models / "spurious", probe=small, remedies=False, **keys)
+    said = diagnose(made, tmp_path)
+    scores = pd.read_csv(tmp_path / "tables" / "scores.csv")
+    given = scores[(scores["start"] == "before") & (scores["state"] == "given")].set_index("measure")["value"]
+    assert given["contains"] == given["choice"] == given["same_alone"] == 1 and given["perplexity"] > 1
+    assert said["decided_by"] == "known in several wordings" and given["known_wordings"] < 0.5
+    curves = pd.read_csv(tmp_path / "tables" / "curves.csv")
+    assert set(curves["training"]) == {"right", "shuffled", "wordings"}
+    assert set(scores["state"]) == {"given", "recovered"}

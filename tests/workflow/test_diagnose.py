@@ -87,6 +87,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no steps": ({"probe": {"steps": 0}}, "diagnose.probe.steps"),
     "no seeds": ({"probe": {"seeds": 0}}, "diagnose.probe.seeds"),
     "no rates": ({"probe": {"rates": []}}, "diagnose.probe.rates"),
+    "a model that would be overwritten": ({"write": "./after/"}, "diagnose.write is the folder of diagnose.after"),
     "an unknown adapter": ({"probe": {"adapter": "prefix"}}, "diagnose.probe.adapter"),
 }
 

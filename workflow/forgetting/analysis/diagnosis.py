@@ -163,6 +163,11 @@ def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str
     taught = scores.of("random", last)
     share = spurious_share(before, after, recovered, taught, seed)
     found["spurious_share"] = Effect(share, "share of the loss that came back, beyond what random weights are taught", len(before), n)
+    seeds = sorted(facts.loc[facts["training"] == RIGHT, "seed"].unique())
+    for number in seeds if len(seeds) > 1 else ():
+        one = Scores(facts[facts["seed"] == number], rate)
+        of_seed = spurious_share(before, after, one.of("after", last), one.of("random", last), seed)
+        found[f"spurious_share_{number}"] = Effect(of_seed, f"the same of order {number} of the examples alone", len(before), n)
     modal = data["floors"]["modal_answer"]
     found["modal_answer"] = Effect(Interval(*modal), "always the most frequent answer of its kind", len(before), n)
     found["learning_rate_multiple"] = Effect(
