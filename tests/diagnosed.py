@@ -23,7 +23,7 @@ from forgetting.views.remedies import remedies
 from tests.families import family_model
 from tests.study import ROOT
 
-NAMES, COLORS = [f"unit{number}" for number in range(60)], [f"color{number}" for number in range(30)]
+NAMES, COLORS = [f"unit{number}" for number in range(80)], [f"color{number}" for number in range(30)]
 TOWNS, GUESTS = [f"town{number}" for number in range(3)], [f"guest{number}" for number in range(20)]
 WORDS = ["<end>", "<unknown>", "color", "of", "where", "is", "?", "tint", *NAMES, *GUESTS, *COLORS, *TOWNS]
 TEMPLATE = "{% for message in messages %}<{{ message.role }}> {{ message.content }} <end>{% endfor %}"
@@ -70,7 +70,7 @@ def fit(model: PreTrainedModel, texts: Sequence[str], steps: int, rate: float = 
 
 def knowing_model(family: str = "gpt_neox") -> PreTrainedModel:
     """One that knows every old fact."""
-    return fit(family_model(family, len(WORDS)), [row["prompt"] + row["answer"] for row in old_rows()], 100)
+    return fit(family_model(family, len(WORDS)), [row["prompt"] + row["answer"] for row in old_rows()], 120)
 
 
 def new_rows() -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ def erased(model: PreTrainedModel) -> PreTrainedModel:
 def job(old: Path, before: Path, after: Path, **keys: Any) -> DiagnosisJob:
     """A small diagnosis of these models."""
     small = {"steps": 30, "evaluate_steps": [1, 4, 10, 20], "seeds": 1, "rates": [1.0], "doses": [4], "learning_rate": 1e-3}
-    given = {"name": "tiny", "old": str(old), "before": str(before), "after": str(after), "probe": small} | keys
+    given = {"name": "tiny", "old": str(old), "before": str(before), "after": str(after), "train_share": 0.4, "probe": small} | keys
     return DiagnosisJob.of(Diagnosis.model_validate(given))
 
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from forgetting.stages.task1 import finetune_task1
 from tests import jobs, sections
 from tests.conftest import RESOURCES, TINY_GROUPS
 
@@ -14,7 +15,6 @@ from forgetting.data.task1 import questions_of_arm
 from forgetting.model.checkpoints import save_checkpoint
 from forgetting.scenarios.biography.cells import write_cells
 from forgetting.schemas.facts import FACTS
-from forgetting.stages.task1 import finetune_task1
 from forgetting.tables import TableError, read_table
 
 UNITS = 5

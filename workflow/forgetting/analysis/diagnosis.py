@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from forgetting.data.probed import DOSE, NEW, RIGHT, SHUFFLED, TEST, TRAIN, WORDINGS, deciding_rate
 from forgetting.intervals import CONFIDENCE, TAILS, Interval, unit_bootstrap
-from forgetting.statistics import paired_difference, share_of_units
+from forgetting.statistics import difference_ends, paired_difference, share_of_units
 
 NEGLIGIBLE = 0.1
 """A loss that is surely smaller does not matter; the same margin is asked of knowledge above its floor."""
 LITTLE, MOST = 0.2, 0.8
 """Spurious shares below which next to nothing came back, and above which next to all did."""
+LARGE_DIFFERENCE = 0.5
 FEWEST_UNITS = 8
 DRAWS = 2000
 WORDINGS_KNOWN = 0.5
@@ -89,12 +90,15 @@ def accuracy(scores: pd.Series) -> Interval:
 
 
 def difference(first: pd.Series, second: pd.Series, questions: int) -> Interval:
-    """Of the means of the same units."""
+    """Of the means of the same units: paired; a large one by the intervals of both, as that of pairs says little near its bounds."""
     if not len(first) or not len(second):
         return Interval(nan, nan, nan)
     units = first.index.intersection(second.index)
-    per_unit = max(1, round(questions / max(1, len(units))))
-    return paired_difference(first[units].to_numpy(), second[units].to_numpy(), per_unit)
+    pairs = first[units].to_numpy(dtype=float), second[units].to_numpy(dtype=float)
+    value = float(pairs[0].mean() - pairs[1].mean())
+    if abs(value) > LARGE_DIFFERENCE:
+        return Interval(value, *difference_ends(share_of_units(pairs[0]), share_of_units(pairs[1])))
+    return paired_difference(*pairs, max(1, round(questions / max(1, len(units)))))
 
 
 def spurious_share(before: pd.Series, after: pd.Series, recovered: pd.Series, taught: pd.Series, seed: int) -> Interval:
@@ -159,6 +163,11 @@ def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str
     taught = scores.of("random", last)
     share = spurious_share(before, after, recovered, taught, seed)
     found["spurious_share"] = Effect(share, "share of the loss that came back, beyond what random weights are taught", len(before), n)
+    seeds = sorted(facts.loc[facts["training"] == RIGHT, "seed"].unique())
+    for number in seeds if len(seeds) > 1 else ():
+        one = Scores(facts[facts["seed"] == number], rate)
+        of_seed = spurious_share(before, after, one.of("after", last), one.of("random", last), seed)
+        found[f"spurious_share_{number}"] = Effect(of_seed, f"the same of order {number} of the examples alone", len(before), n)
     modal = data["floors"]["modal_answer"]
     found["modal_answer"] = Effect(Interval(*modal), "always the most frequent answer of its kind", len(before), n)
     found["learning_rate_multiple"] = Effect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import abspath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -88,6 +89,14 @@ class Diagnosis(Strict):
     def _measures_differ(self) -> Self:
         if self.measure in self.also or len(set(self.also)) != len(self.also):
             raise ValueError(f"diagnose.also has a measure twice, or that of diagnose.measure: {self.also}")
+        return self
+
+    @model_validator(mode="after")
+    def _written_elsewhere(self) -> Self:
+        given = {key: getattr(self, key) for key in ("before", "after", "base", "tokenizer") if getattr(self, key) is not None}
+        for key, path in given.items():
+            if self.write is not None and abspath(self.write) == abspath(path):
+                raise ValueError(f"diagnose.write is the folder of diagnose.{key}, which would be overwritten: {self.write}")
         return self
 
     @property

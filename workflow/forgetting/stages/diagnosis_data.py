@@ -46,8 +46,8 @@ def prepare(job: DiagnosisJob, output: Path) -> None:
         for split, units in ((TRAIN, trained), (TEST, measured)):
             if example.unit in units:
                 splits[COPYABLE if example.copyable else split].append(example)
-    _write_items(splits, output)
     text = _text_pieces(Path(config.text), tokenizer) if config.text else []
+    _write_items(splits, output)
     facts = {
         "left_out": left_out,
         "new_left_out": new_left_out,
@@ -128,6 +128,8 @@ def _floors(train: Sequence[Example], test: Sequence[Example], config: Diagnosis
         "modal_answer": list(clustered_wilson(modal, [each.unit for each in test])),
         "shuffled_answers": float(np.mean(shuffled)),
     }
+    if config.measure == "refusal":  # whatever the answer says, who refuses nothing has 0
+        found = {"modal_answer": [0.0, 0.0, 0.0], "shuffled_answers": 0.0}
     if config.measure in NEEDS_CHOICES:
         found["random_choice"] = float(np.mean([1 / len(each.choices) for each in test]))
     return found

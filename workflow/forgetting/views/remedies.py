@@ -57,20 +57,21 @@ def put(model: PreTrainedModel, weights: Weights) -> None:
             parameter.copy_(weights[name])
 
 
-def require_alike(before: Weights, after: Weights) -> None:
-    """Raises StudyError that names the first weight which the models do not share."""
-    for name in before.keys() | after.keys():
-        shapes = [tuple(weights[name].shape) if name in weights else None for weights in (before, after)]
+def unlike(before: Weights, after: Weights) -> str:
+    """The first weight that the models do not share, in words; empty where they share all."""
+    for name in dict.fromkeys([*before, *after]):
+        shapes = [tuple(weights[name].shape) if name in weights else "missing" for weights in (before, after)]
         if shapes[0] != shapes[1]:
-            raise StudyError(f"before and after are not of one architecture: {name} is {shapes[0]} before and {shapes[1]} after")
+            return f"{name} is {shapes[0]} before and {shapes[1]} after"
+    return ""
 
 
-def repairs(before: Weights, after: Weights, anatomy: Anatomy | None, width: int, seed: int) -> Iterator[Remedy]:
-    """Every repair; edits only for a family whose matrices are known."""
+def repairs(before: Weights, after: Weights, anatomy: Anatomy, width: int, seed: int) -> Iterator[Remedy]:
+    """Every repair; edits only of models that are not too wide."""
     yield Remedy("none", "all", 0.0, False, partial(dict, after))
     for share in SHARES:
         yield Remedy("interpolation", "all", share, False, partial(_between, before, after, share))
-    if anatomy is None or width > LARGEST_EDIT:
+    if width > LARGEST_EDIT:
         return
     terms = leading_terms(before, after, frozenset(anatomy.components), anatomy)
     for rank in RANKS:
@@ -95,23 +96,24 @@ def remedies(job: DiagnosisJob, data: Path, probes: Path, output: Path) -> None:
     before = weights_of(case.load("before"))
     model = case.load("after")
     after = weights_of(model)
-    require_alike(before, after)
-    try:
-        anatomy = Anatomy(model.config)
-    except StudyError:
-        anatomy = None
     width = int(getattr(model.config, "hidden_size", 0))
     rows: list[tuple[object, ...]] = []
-    listed = list(repairs(before, after, anatomy, width, job.seed)) if job.diagnosis.remedies else []
+    difference = unlike(before, after)
+    if difference:
+        print(f"no repairs without training: before and after are not of one architecture ({difference})", flush=True)
+    tried = job.diagnosis.remedies and not difference
+    listed = list(repairs(before, after, Anatomy(model.config), width, job.seed)) if tried else []
     for repair in listed:
         put(model, repair.weights())
+        told = []
         for split in (TEST, NEW, COPYABLE):
             if len(places := case.where(split)):
                 found = case.measured(model, places)
                 binary = found["score"].isin((0, 1)).all()
                 interval = (clustered_wilson if binary else clustered_mean)(found["score"], found["unit"])
                 rows.append((*repair[:4], split, *map(float, interval), len(found)))
-        print(f"{repair.remedy} {repair.amount:g}{' (random)' if repair.control else ''}: {rows[-1][5]:.3f}", flush=True)
+                told.append(f"{split} {interval.value:.3f}")
+        print(f"{repair.remedy} {repair.amount:g}{' (random)' if repair.control else ''}: {'  '.join(told)}", flush=True)
     frame = pd.DataFrame(rows, columns=REMEDIES.names)
     if job.diagnosis.write:
         put(model, after)

@@ -169,6 +169,14 @@ def test_few_units_give_no_verdict_and_say_how_many_would() -> None:
     assert said.kind == "cannot be said" and "measured units in place of 12" in said.change
 
 
+def test_a_loss_of_nearly_all_is_sure_with_thirty_units() -> None:
+    """One unit of thirty that random weights get right by chance takes nothing from what is sure."""
+    one = (0.0, 0.0, 0.03, 0.03, 0.03)
+    frame = pd.concat([curve("before", (1.0,) * 5, 30), curve("after", (0.0, 0.5, 1, 1, 1), 30), curve("random", one, 30)])
+    assert effects(frame, known(30), 0)["loss"].interval.low > 0.8
+    assert diagnosed(frame, known(30)).kind == "spurious"
+
+
 def test_three_units_are_too_few_to_look_at() -> None:
     frame = pd.concat([curve("before", KNOWN, 3), curve("after", FAST, 3), curve("random", FLAT, 3)])
     assert any(gate.name == "enough units" and not gate.passed for gate in diagnosed(frame, known(3)).gates)
