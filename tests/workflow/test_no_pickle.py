@@ -36,8 +36,9 @@ def dangers(source: str) -> Iterator[str]:
         owner, _, name = ast.unparse(node.func).rpartition(".")
         if name in UNSAFE_METHODS or ast.unparse(node.func) in UNSAFE_CALLS:
             yield f"line {node.lineno}: calls {name}"
-        if "trust_remote_code" in given:
-            yield f"line {node.lineno}: trusts code of a hub"
+        for keyword in node.keywords:  # a user may say so, in the key of this name, which is handed down; no code may
+            if keyword.arg == "trust_remote_code" and ast.unparse(keyword.value).rpartition(".")[2] != "trust_remote_code":
+                yield f"line {node.lineno}: trusts code of a hub"
         key, value = NEEDED.get((owner, name), ("", None))
         if key and given.get(key) is not value:
             yield f"line {node.lineno}: {owner}.{name} without {key}={value}"
@@ -57,6 +58,7 @@ def dangers(source: str) -> Iterator[str]:
         "pd.read_pickle(path)",
         "AutoModelForCausalLM.from_pretrained(path, local_files_only=True)",
         "AutoConfig.from_pretrained(path, trust_remote_code=True)",
+        "AutoConfig.from_pretrained(path, trust_remote_code=not strict)",
         "eval(text)",
         "exec(text)",
     ],
@@ -65,7 +67,15 @@ def test_the_scan_finds(source: str) -> None:
     assert list(dangers(source))
 
 
-@pytest.mark.parametrize("source", ["torch.load(path, weights_only=True)", "model.eval()", "np.load(path, allow_pickle=False)"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.load(path, weights_only=True)",
+        "model.eval()",
+        "np.load(path, allow_pickle=False)",
+        "load_given(name, trust_remote_code=config.trust_remote_code)",
+    ],
+)
 def test_the_scan_lets_pass(source: str) -> None:
     assert not list(dangers(source))
 

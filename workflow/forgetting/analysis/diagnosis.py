@@ -248,8 +248,10 @@ def verdict(found: Mapping[str, Effect], checked: Iterable[Gate], learned_own: b
     listed = list(checked)
     failed = [gate for gate in listed if not gate.passed]
     if failed:
-        names = "; ".join(f"{gate.name}: no ({gate.said})" for gate in failed)
-        return Verdict("cannot be said", f"Nothing can be said: {names}.", failed[0].name, failed[0].advice, gates=listed)
+        names = "; ".join(f"{gate.name} ({gate.said})" for gate in failed)
+        return Verdict(
+            "cannot be said", f"Nothing can be said, as this does not hold: {names}.", failed[0].name, failed[0].advice, gates=listed
+        )
     loss = found["loss"].interval
     before, after, recovered = (found[name].interval for name in ("before", "after", "recovered"))
     told = f"{before.value:.0%} right before, {after.value:.0%} after"

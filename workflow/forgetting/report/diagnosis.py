@@ -19,6 +19,7 @@ from forgetting.config.jobs.diagnosis import DiagnosisJob
 from forgetting.data.probed import DOSE, NEW, RIGHT, TEST, deciding_rate
 from forgetting.figures.diagnosis import draw_frontier, draw_recovery
 from forgetting.intervals import Interval
+from forgetting.report.page import marked
 from forgetting.report.provenance import package_versions, revision
 from forgetting.schemas.diagnosis import EFFECTS, PROBED, REMEDIES, SCORED
 from forgetting.tables import atomic, read_table, read_tables, write_table
@@ -54,7 +55,7 @@ def write_diagnosis(job: DiagnosisJob, data: Path, probes: Path, remedies: Path,
     environment = Environment(
         loader=FileSystemLoader(template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=number, interval=interval_text)
+    environment.filters.update(number=number, interval=interval_text, marked=marked)
     page = environment.get_template(PAGE).render(
         made=datetime.now(UTC),
         job=job,
