@@ -148,7 +148,7 @@ def _with_adapter(folder: Path, name: str, trust_remote_code: bool) -> PreTraine
         raise StudyError(f"{name}: the model that it is an adapter of cannot be used: {error}") from None
     of_base = set(model.state_dict())  # an adapter may bring embeddings of its own, under their names
     try:
-        adapted = peft.PeftModel.from_pretrained(model, folder, low_cpu_mem_usage=False)
+        adapted = peft.PeftModel.from_pretrained(model, folder, low_cpu_mem_usage=False, local_files_only=True, use_safetensors=True)
         expected = set(peft.get_peft_model_state_dict(adapted, save_embedding_layers=False))
         with safe_open(path, framework="pt") as file:
             found = {key for key in file.keys() if key.removeprefix("base_model.model.") not in of_base}  # noqa: SIM118, it is no dictionary

@@ -18,9 +18,9 @@ def fill_in(config: dict[str, Any]) -> None:
     model = config.get("model")
     if not isinstance(model, dict) or model.get("source") != "given" or not isinstance(model.get("name"), str):
         return
-    name = model["name"]
+    name, trust_remote_code = model["name"], model.get("trust_remote_code") is True
     try:
-        files = describe_given(name, trust_remote_code=model.get("trust_remote_code") is True)
+        files = describe_given(name, trust_remote_code=trust_remote_code)
         kind = files.config.get("model_type")
         if kind not in FAMILIES:
             raise StudyError(
