@@ -53,7 +53,7 @@ def draw(architectures: pd.DataFrame) -> Figure:
     models = architectures.groupby("variant").first().sort_values(["parameters", "architecture"])
     place = {variant: number for number, variant in enumerate(models.index)}
     rows = architectures.assign(place=architectures["variant"].map(place))
-    figure, axes = style.new_figure(1, 2, height=1.5 + 0.36 * len(place), width=5.5, sharey=True)
+    figure, axes = style.new_figure(1, 2, height=1.5 + 0.36 * len(place), sharey=True)
     accuracy, share = axes[0]
     for metric, look in (("before", _BEFORE), ("control", _CONTROL), ("trough", _TROUGH), ("peak", _PEAK)):
         _marks(accuracy, rows, metric, look, _APART if metric in ("control", "peak") else 0.0, PROPORTION)

@@ -55,7 +55,7 @@ def draw(
     plain: dict[str, float | str] = {"units": units, "optimizer": "adamw", "batch_size": batch_size, "learning_rate": learning_rate}
     runs, seeds = axis_runs(metrics, recovery, plain), metrics["seed"].nunique()
     never = task0_rows(recovery[(recovery["start"] == "pretrained") & np.isclose(recovery["epochs"], 1)])["value"].mean()
-    figure, axes = style.new_figure(2, 2, height=4.6, width=5.5, sharey=True)
+    figure, axes = style.new_figure(2, 2, height=4.6, sharey=True)
     for letter, panel, (axis, text) in zip("abcd", axes.flat, _TITLES.items(), strict=True):
         _axis(panel, runs[runs["axis"] == axis], seeds)
         panel.axhline(never, zorder=1, **_PRETRAINED)

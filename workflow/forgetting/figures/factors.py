@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 
 from forgetting.analysis.factors import BOTH, half_curves
 from forgetting.data.cells import FORMATS, VALUES, factors_of_arm
-from forgetting.data.points import EARLY_STEP, curve, never_had_task0
+from forgetting.data.points import curve, never_had_task0
 from forgetting.figures import style
 
 SHOWS = {
@@ -49,7 +49,7 @@ _MARKERS = {"same": "o", "other": "s", "statement": "^"}
 def draw(metrics: pd.DataFrame, facts: pd.DataFrame, halves: pd.DataFrame) -> Figure:
     """Frames: METRICS and FACTS of the arms of the experiment, HALVES_OF_UNITS."""
     curves = half_curves(facts, halves)
-    figure, axes = style.new_figure(2, 2, height=5.0, width=5.5, sharex=True, sharey=True)
+    figure, axes = style.new_figure(2, 2, height=5.0, sharex=True, sharey=True)
     for letter, panel, form in zip("abc", axes.flat, FORMATS, strict=False):
         for values in VALUES:
             if len(of_cell := _of(curves, values, form)):
@@ -58,14 +58,10 @@ def draw(metrics: pd.DataFrame, facts: pd.DataFrame, halves: pd.DataFrame) -> Fi
     _task1(axes[1, 1], metrics)
     for panel in axes[:, 0]:
         style.accuracy_axis(panel, "exact match")
-    last = metrics["step"].max()
     for panel in axes[1]:
-        panel.set_xscale("symlog", linthresh=EARLY_STEP, linscale=1.5)
-        panel.set_xlim(0, last)
-        panel.set_xticks([0, 50, 100, *(step for step in (EARLY_STEP, 600, 3000, 60_000) if step <= last)])
-        panel.xaxis.set_major_formatter("{x:.0f}")
-        panel.minorticks_off()
-        panel.set_xlabel("Task 1 step")
+        panel.set_xlabel("Task 1 step (log scale)")
+    axes[0, 0].set_xscale("symlog", linthresh=10, linscale=0.5)
+    axes[0, 0].set_xlim(0, metrics["step"].max())
     style.legend(figure, _handles(), columns=3)
     style.note(figure, metrics)
     return figure

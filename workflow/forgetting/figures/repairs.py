@@ -47,7 +47,7 @@ def draw(graft: pd.DataFrame, recall: pd.DataFrame, repair: pd.DataFrame, metric
     frames = (graft, recall, repair, metrics, recovery)
     runs = repair_runs(*(frame[frame["arm"] == "seq"] for frame in frames))
     seeds, shown = graft["seed"].nunique(), sorted(place for place in runs["place"].unique() if place >= 0)
-    figure, axes = style.new_figure(1, 2, height=5.0, width=5.5, sharex=True, sharey=True)
+    figure, axes = style.new_figure(1, 2, height=5.0, sharex=True, sharey=True)
     for letter, panel, time in zip("ab", axes[0], ("early", "late"), strict=True):
         _time(panel, runs[runs["time"] == time], shown, seeds)
         style.title(panel, letter, f"first {EARLY_STEP} steps" if time == "early" else "end of Task 1")

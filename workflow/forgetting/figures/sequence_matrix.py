@@ -45,7 +45,7 @@ def draw(sequence: pd.DataFrame) -> Figure:
     arms = style.arm_order(rows["arm"])[:MOST]
     columns = min(2, len(arms))
     lines = -(-len(arms) // columns)
-    figure, axes = style.new_figure(lines, columns, height=2.6 * lines + 0.3, width=5.5)
+    figure, axes = style.new_figure(lines, columns, height=2.6 * lines + 0.3)
     for letter, panel, arm in zip("abcd", axes.flat, arms, strict=False):
         merged = over_seeds(rows[rows["arm"] == arm], ["stage", "task"], kind=PROPORTION)
         _draw_matrix(panel, merged.pivot(index="stage", columns="task", values="value").to_numpy())

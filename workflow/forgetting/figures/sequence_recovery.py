@@ -44,7 +44,7 @@ def draw(sequence: pd.DataFrame, sequence_recovery: pd.DataFrame, sequence_contr
     """Frames: SEQUENCE, RECOVERY of the probes of all tasks and arms, RECOVERY of the controls."""
     names = task_names(sequence)
     rows, floors = recovery_rows(sequence_recovery, names), recovery_rows(sequence_controls, names)
-    figure, axes = style.new_figure(1, 2, height=3.4, width=5.5, sharey=True)
+    figure, axes = style.new_figure(1, 2, height=3.4, sharey=True)
     arms = style.arm_order(rows["arm"])
     parts = ((rows[rows["task"] == 0], floors[floors["task"] == 0]), (mean_of_later_tasks(rows), mean_of_later_tasks(floors)))
     for letter, panel, text, (found, floor) in zip("ab", axes[0], ("Task 0", "other earlier tasks"), parts, strict=True):

@@ -41,7 +41,7 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataF
     rows = steps_to_learn(pd.concat([sequence_metrics, alone]), names)
     first = rows[(rows["arm"] == "seq") & (rows["task"] == 1)]
     rows = pd.concat([rows, first.assign(arm=ALONE)], ignore_index=True)
-    figure, axes = style.new_figure(1, 1, height=3.2, width=5.5)
+    figure, axes = style.new_figure(1, 1, height=3.2)
     panel = axes[0, 0]
     arms = style.arm_order(sequence_metrics["arm"])
     longest = float(sequence_metrics["step"].max())

@@ -34,7 +34,7 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, floors: pd.Data
     names = task_names(sequence)
     arms = style.arm_order(sequence_metrics["arm"])
     rows = with_place(sequence_metrics, names)
-    figure, axes = style.new_figure(1, 1, height=3.3, width=5.5)
+    figure, axes = style.new_figure(1, 1, height=3.3)
     panel = axes[0, 0]
     for arm in arms:
         style.draw_curve(panel, rows[rows["arm"] == arm], "place", style.arm_look(arm), markers=8, linewidth=1.0)
