@@ -65,7 +65,7 @@ def test_a_variant_that_is_null_is_left_out() -> None:
     assert files == [f"results/laptop/architectures/{name}.parquet" for name in STUDIES if name != "llama"]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_target_runs_each_variant_once_and_makes_its_page(tmp_path: Path) -> None:
     clone = clone_to(tmp_path / "clone")
     (clone / "two.yaml").write_text(

@@ -126,7 +126,7 @@ def test_overlays_of_known_models_are_planned_with_a_folder_in_place_of_the_name
     assert whole["model"]["layers"] == 2
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_a_given_model_goes_through_the_whole_study(family: str, tmp_path: Path) -> None:
     """At smoke scale, from a folder, with a tokenizer that has its own begin and end tokens."""

@@ -25,7 +25,7 @@ def test_a_study_without_such_arms_says_what_to_add(target: str) -> None:
 
 
 @pytest.mark.smoke
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_crossed_experiment_is_made(tmp_path) -> None:
     """Three cells, from one pretraining and one Task 0; and a second run has nothing to do."""
     arms = "[seq,seq-no-task0,seq-half-statement,seq-half-statement-no-task0,seq-other]"

@@ -13,7 +13,7 @@ from forgetting.figures.catalogue import FORMATS, read_catalogue
 from forgetting.pipeline.shown import shown_in
 from forgetting.pipeline.status import PAGES
 
-pytestmark = [pytest.mark.smoke, pytest.mark.long]
+pytestmark = [pytest.mark.smoke, pytest.mark.slow]
 
 STUDY = load_study(merged("smoke.yaml", "../tests/workflow/sequence.yaml"))
 COMMAND = ("--cores", "2", "sequence", "--configfile", "config/smoke.yaml", "tests/workflow/sequence.yaml")
