@@ -55,6 +55,7 @@ include: "workflow/rules/progress.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/clean.smk"
 include: "workflow/rules/verify.smk"
+include: "workflow/rules/diagnose_common.smk"
 include: "workflow/rules/diagnose.smk"
 
 

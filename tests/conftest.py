@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from forgetting.tables import MADE_BY
 from tests import jobs, sections
 from tests.study import SMOKE, clone_to, snakemake
 
@@ -17,6 +19,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 RESOURCES = Path(__file__).parent.parent / "resources"
 TINY_GROUPS = sections.groups(task0_train=12, task0_val=4, task0_test=8, task1=16, control=4, probe=3)
+
+
+@pytest.fixture(autouse=True)
+def _made_by_no_job() -> Iterator[None]:
+    """What a script that ran within a test said of itself (`pipeline/command.py`) is not written into the tables of later ones."""
+    yield
+    MADE_BY.clear()
 
 
 def pytest_xdist_auto_num_workers() -> int:

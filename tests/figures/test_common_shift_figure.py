@@ -98,7 +98,7 @@ def test_repair_counts_facts_and_stands_between_the_checkpoint_and_training() ->
 
 def test_forms_are_drawn_before_task_1_and_at_the_checkpoints_above_their_floor() -> None:
     panels = recall.draw(pd.concat([recall_rows("seq", 0), recall_rows("freeze-2", 0)])).axes
-    expected = ([0.99, 0.1, 0.5, 0.4], [0.985, 0.5, 0.6, 0.5], [0.98, 0.9, 0.7, 0.6], [0.05] * 4)
+    expected = ([0.99, 0.1, 0.5, 0.4], [0.985, 0.5, 0.6, 0.5], [0.98, 0.9, 0.7, 0.6], [0.02] * 4)
     for panel, values in zip(panels, expected, strict=True):
         for arm in ("seq", "freeze-2"):
             assert has(drawn(panel, arm), None, values)

@@ -15,7 +15,7 @@ def test_the_first_block_stands_out_and_its_control_does_not(seeds: int) -> None
     shift = 0.01 * (seeds - 1) / 2
     for panel in figure.axes[:2]:
         marks = {(line.get_marker(), to_hex(line.get_color())): line for line in panel.lines if line.get_linestyle() == "None"}
-        control = marks["x", "#9a9a9a"]
+        control = marks["x", "#8c8c8c"]
         np.testing.assert_allclose(np.asarray(control.get_ydata(), dtype=float), 0.15 + shift, atol=0.02)
         values = {
             float(x): float(y)

@@ -9,7 +9,7 @@ import pytest
 from tests.study import clone_to, merged, snakemake
 
 from forgetting.config.fields import ConfigError
-from forgetting.config.plan import data_job, pretrain_job, recovery_job, task1_job
+from forgetting.config.plan import data_job, finetune_job, pretrain_job, recovery_job
 from forgetting.config.study import load_study
 from forgetting.figures.catalogue import read_catalogue
 from forgetting.pipeline.architectures import variant_configs, variant_jobs
@@ -33,7 +33,7 @@ def test_all_variants_have_the_data_of_the_study_and_no_variants_of_their_own() 
         assert variant.architectures.names == []
         assert variant.task1.optimizer == study.task1.optimizer and variant.task0 == study.task0
         assert recovery_job(variant, 0, "seq").recovery.optimizer == study.recovery.optimizer
-        assert task1_job(variant, 0, "seq-no-task0").method == {"method": "seq", "start": "pretrained"}
+        assert finetune_job(variant, 0, "task1", "seq-no-task0").method == {"method": "seq", "start": "pretrained"}
     assert pretrain_job(STUDIES["gpt-neox"], 0).pretrain == study.pretrain
 
 

@@ -111,7 +111,7 @@ def test_a_billion_parameters_are_planned_with_the_memory_that_they_need(monkeyp
     fill_in(whole)
     sizes = Sizes(load_study(whole))
     assert sizes.parameters == pytest.approx(1.236e9, rel=1e-3), "as its card says"
-    assert sizes.of("task1", "seq").memory > 6 * 4 * 1236
+    assert sizes.of("finetune", "seq").memory > 6 * 4 * 1236
 
 
 @pytest.mark.parametrize("overlay", sorted(path.name for path in (Path(given.__file__).parents[3] / "config/given").glob("*.yaml")))

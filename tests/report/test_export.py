@@ -132,7 +132,7 @@ def test_snakemake_says_what_would_be_made_again(tmp_path: Path) -> None:
     tables = clone / "results/smoke/tables"
     tables.mkdir(parents=True)
     (tables.parent / "config.json").write_text(json.dumps(config()))
-    assert {"make_data", "task1", "table_methods"} <= set(to_be_made_again(clone, tables.parent, [tables / "methods.csv"]))
+    assert {"make_data", "finetune", "table_methods"} <= set(to_be_made_again(clone, tables.parent, [tables / "methods.csv"]))
 
 
 def test_significant_digits() -> None:

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from forgetting.stages.task1 import finetune_task1
 from tests import jobs, sections
 from tests.conftest import RESOURCES, TINY_GROUPS
 
@@ -15,6 +14,7 @@ from forgetting.data.task1 import questions_of_arm
 from forgetting.model.checkpoints import save_checkpoint
 from forgetting.scenarios.biography.cells import write_cells
 from forgetting.schemas.facts import FACTS
+from forgetting.stages.finetune import finetune
 from forgetting.tables import TableError, read_table
 
 UNITS = 5
@@ -43,7 +43,7 @@ def training(steps: int) -> Task1:
 def test_task1_is_asked_in_the_form_that_it_trains_and_is_learned(data: Path, tiny_model, tmp_path: Path) -> None:
     save_checkpoint(tiny_model, tmp_path / "start")
     entry = {"method": "seq", "task1_format": "statement", "units": UNITS}
-    finetune_task1(jobs.task1(training(120), entry), data, tmp_path / "start", tmp_path / "scratch", tmp_path / "out")
+    finetune(jobs.task1(training(120), entry), data, [tmp_path / "start"], tmp_path / "scratch", tmp_path / "out")
     facts = read_table(tmp_path / "out/facts.parquet", FACTS)
     first = sorted(set(questions_of_arm(data, None, None).of("task1").unit))[:UNITS]
     of_task1 = facts[facts["split"] == "task1"]

@@ -29,7 +29,7 @@ FIGURES, TABLES = (
 ARMS = ("seq", "freeze-1", "replay-20", "seq-lr-4e-3", "seq-no-task0")
 VIEWS = ("landscape", "weights", "features", "positions", "common_shift", "gradients", "graft", "theory")
 VIEWS_OF_FREEZE = {f"view_{view}(0, freeze-1)" for view in VIEWS}
-OF_OTHERS = {"fig_recovery", "fig_learning_rate", "fig_graft", "fig_edits", "fig_repairs"}
+OF_OTHERS = {"fig_recovery", "fig_learning_rate", "fig_graft", "fig_edits", "fig_repairs", "fig_answers_by_part", "fig_recovery_stages"}
 """Figures that show no viewed arm but `seq`, if any."""
 TABLES_OF_FREEZE = {"table_verdict", "table_methods", "table_claims", "table_graft_table", "table_recovery_path", "table_theory_table"}
 SHOW_FREEZE = FIGURES - OF_OTHERS | TABLES_OF_FREEZE | SHOWN

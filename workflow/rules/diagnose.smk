@@ -1,50 +1,5 @@
 # Is what a model of the user's own lost gone, or only hidden (docs/diagnose.md)? The study has no part in these rules.
 
-from forgetting.config.diagnosis import Diagnosis
-from forgetting.config.jobs.diagnosis import DiagnosisJob
-from forgetting.pipeline.diagnosis import forecast_text, input_paths
-
-DIAGNOSIS = STUDY.diagnose
-MINE = f"results/diagnose/{DIAGNOSIS.name}" if DIAGNOSIS else "results/diagnose/none"
-STARTS = DIAGNOSIS.starts if DIAGNOSIS else ()
-
-
-def logs_of_run():
-    """The folder of the logs of what was asked for."""
-    return f"{MINE}/logs" if set(workflow.dag_settings.targets) == {"diagnose"} else f"{ROOT}/logs"
-
-
-def tell_forecast():
-    """Say before it starts how long a diagnosis will take, where that is what was asked for."""
-    if DIAGNOSIS and workflow.is_main_process and "diagnose" in workflow.dag_settings.targets:
-        try:
-            print(forecast_text(DIAGNOSIS, STUDY.operations_per_second, workflow.global_resources["_cores"].value or 1), file=sys.stderr)
-        except StudyError as error:
-            raise WorkflowError(str(error)) from None
-
-
-def diagnosed(names):
-    """The user's files behind these keys of the section, which their jobs depend on."""
-
-    def files(wildcards):
-        require_rerun_triggers()
-        try:
-            return input_paths(DIAGNOSIS, [name.format(**wildcards) for name in names])
-        except StudyError as error:
-            raise WorkflowError(str(error)) from None
-
-    return files
-
-
-def diagnosis_page(wildcards):
-    """What the target makes. Raises WorkflowError where nothing says what to diagnose."""
-    if DIAGNOSIS is None:
-        raise WorkflowError(
-            "diagnose needs a section `diagnose` with name, before, after and old, say in mine.yaml: "
-            "snakemake --cores 8 diagnose --configfile mine.yaml (docs/diagnose.md)"
-        )
-    return f"{MINE}/diagnosis.html"
-
 
 rule diagnose:
     """Whether what your own model forgot is gone or only hidden: --configfile mine.yaml with a section `diagnose`."""
@@ -85,7 +40,7 @@ rule diagnosis_data:
     conda:
         "../envs/forgetting.yaml"
     params:
-        folder=f"{MINE}/data",
+        folder=lambda wildcards: f"{MINE}/data",
     shell:
         "python {input.script} --config {input.config} --output {params.folder} > {log} 2>&1"
 
@@ -111,9 +66,9 @@ rule diagnosis_probe:
         "../envs/forgetting.yaml"
     threads: 2
     params:
-        data=f"{MINE}/data",
-        scratch=f"{MINE}/scratch/{{start}}",
-        folder=f"{MINE}/probes",
+        data=lambda wildcards: f"{MINE}/data",
+        scratch=lambda wildcards: f"{MINE}/scratch/{wildcards.start}",
+        folder=lambda wildcards: f"{MINE}/probes",
     shell:
         "python {input.script} --config {input.config} --start {wildcards.start} --data {params.data} --scratch {params.scratch} "
         "--output {params.folder} > {log} 2>&1"
@@ -138,9 +93,9 @@ rule diagnosis_remedies:
         "../envs/forgetting.yaml"
     threads: 2
     params:
-        data=f"{MINE}/data",
-        probes=f"{MINE}/probes",
-        folder=f"{MINE}/remedies",
+        data=lambda wildcards: f"{MINE}/data",
+        probes=lambda wildcards: f"{MINE}/probes",
+        folder=lambda wildcards: f"{MINE}/remedies",
     shell:
         "python {input.script} --config {input.config} --data {params.data} --probes {params.probes} --output {params.folder} > {log} 2>&1"
 
@@ -170,9 +125,9 @@ rule diagnosis_page:
     conda:
         "../envs/forgetting.yaml"
     params:
-        data=f"{MINE}/data",
-        probes=f"{MINE}/probes",
-        folder=MINE,
+        data=lambda wildcards: f"{MINE}/data",
+        probes=lambda wildcards: f"{MINE}/probes",
+        folder=lambda wildcards: MINE,
     shell:
         "python {input.script} --config {input.config} --data {params.data} --probes {params.probes} --remedies {input.remedies} "
         "--template $(dirname {input.template[0]}) --output {params.folder} 2>&1 | tee {log}"

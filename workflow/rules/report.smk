@@ -1,6 +1,6 @@
 # An HTML page for each target, complete in itself: what it shows, by question, with a caption to each figure and table.
 
-for target in (*STUDY.targets, *(["architectures"] if STUDY.architectures.names else [])):
+for target in STUDY.targets:
 
     rule:
         """Figures and tables with captions, the verdict, run times, versions and configuration, in one HTML file."""

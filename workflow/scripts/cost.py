@@ -16,7 +16,7 @@ from forgetting.pipeline.architectures import variant_configs, variant_jobs
 from forgetting.pipeline.command import run_command
 from forgetting.pipeline.diagnosis import forecast_text
 from forgetting.pipeline.forecast import forecast
-from forgetting.pipeline.jobs import jobs_of
+from forgetting.pipeline.jobs import EXPERIMENTS, jobs_of
 
 
 def report(study: StudyConfig, variants: dict[str, dict[str, Any]]) -> str:
@@ -27,7 +27,7 @@ def report(study: StudyConfig, variants: dict[str, dict[str, Any]]) -> str:
     if study.pretraining_gpus > 1:
         machine += f", {study.pretraining_gpus} for pretraining"
     stages = [*forecast(study, jobs_of(study, ("all",))), forecast(study, jobs_of(study, ("all", "methods")), "all and methods")[-1]]
-    stages += [forecast(study, jobs_of(study, (target,)), target)[-1] for target in study.targets if target not in ("all", "methods")]
+    stages += [forecast(study, jobs_of(study, (target,)), target)[-1] for target in study.targets if target in ("sequence", *EXPERIMENTS)]
     rows = []
     for stage in stages:
         hours = stage.gpu_hours if gpus else stage.core_hours

@@ -31,7 +31,7 @@ SHOWS = {
     "question": "Is it spurious?",
     "in": "all",
     "order": 3,
-    "inputs": {"recovery": ["curve", "controls"]},
+    "inputs": {"recovery": ["seq", "controls"]},
 }
 
 FEW_STEPS = 8
@@ -54,7 +54,7 @@ _AS_IT_WAS = style.Look("#444444", "", "as it was")
 
 
 def draw(recovery: pd.DataFrame) -> Figure:
-    """Frame: RECOVERY of the arms with a curve, and of the controls."""
+    """Frame: RECOVERY of `seq` and of the controls."""
     rows = task0_rows(recovery)
     rows = rows[(rows["start"] != "task1") | (rows["arm"] == ARM)]
     places = _places(rows)

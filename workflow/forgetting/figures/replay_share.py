@@ -53,7 +53,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     summary = method_summary(rows, matched_accuracy)
     summary = summary[~summary["early_stop"]].assign(share=summary["arm"].map(share), family=summary["arm"].map(style.arm_family))
     seeds = metrics["seed"].nunique()
-    figure, axes = style.new_figure(1, 3, height=3.2, sharey=True)
+    figure, axes = style.new_figure(1, 3, height=3.6, sharey=True)
     for panel, letter, (column, text) in zip(axes[0], "abc", _PANELS, strict=True):
         for family, look in _MIXES.items():
             style.draw_column(panel, summary[summary["family"] == family], column, "share", look, seeds)

@@ -41,9 +41,9 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataF
     rows = steps_to_learn(pd.concat([sequence_metrics, alone]), names)
     first = rows[(rows["arm"] == "seq") & (rows["task"] == 1)]
     rows = pd.concat([rows, first.assign(arm=ALONE)], ignore_index=True)
-    figure, axes = style.new_figure(1, 1, height=3.2)
-    panel = axes[0, 0]
     arms = style.arm_order(sequence_metrics["arm"])
+    figure, axes = style.new_figure(1, 1, height=3.2 + 0.2 * max(0, len(arms) // 3 - 3))
+    panel = axes[0, 0]
     longest = float(sequence_metrics["step"].max())
     for arm in arms:
         _draw_arm(panel, rows[rows["arm"] == arm], style.arm_look(arm), "-", longest)
@@ -51,6 +51,7 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataF
     panel.set_ylim(0, 1.1 * longest)
     panel.set_xticks(range(1, len(names)))
     panel.set_xlim(0.7, len(names) - 0.7)
+    panel.set_title("steps to learn each task")
     panel.set_xlabel("task")
     panel.set_ylabel("steps until it was learned")
     handles = [*style.arm_handles(arms), style.line_handle(_ALONE.label, _ALONE.color, marker=_ALONE.marker, linestyle="--")]

@@ -34,7 +34,7 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, floors: pd.Data
     names = task_names(sequence)
     arms = style.arm_order(sequence_metrics["arm"])
     rows = with_place(sequence_metrics, names)
-    figure, axes = style.new_figure(1, 1, height=3.3)
+    figure, axes = style.new_figure(1, 1, height=3.3 + 0.2 * max(0, len(arms) // 3 - 3))
     panel = axes[0, 0]
     for arm in arms:
         style.draw_curve(panel, rows[rows["arm"] == arm], "place", style.arm_look(arm), markers=8, linewidth=1.0)
@@ -45,6 +45,7 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, floors: pd.Data
     style.draw_floor(panel, floors, TASK0, ACCURACY)
     panel.set_xlim(0, tasks)
     panel.set_xticks([task + 0.5 for task in range(tasks)], [f"Task {task + 1}" for task in range(tasks)])
+    panel.set_title("Task 0 through the sequence")
     panel.set_xlabel("task that is learned")
     panel.grid(axis="x", visible=False)
     style.legend(figure, [*style.arm_handles(arms), style.FLOOR_HANDLE], columns=4)

@@ -33,8 +33,9 @@ class PlannedJob(NamedTuple):
 
 
 def jobs_of(study: StudyConfig, targets: Iterable[Target]) -> list[PlannedJob]:
-    """Every job of all seeds behind these targets of the workflow, each once."""
-    wanted = tuple(targets)
+    """Every job of all seeds behind these targets of the workflow, each once. Those of `architectures` belong to studies of their own
+    (`pipeline/architectures.py`)."""
+    wanted = [target for target in targets if target != "architectures"]
     return list(dict.fromkeys(job for seed in study.seeds for target in wanted for job in _of_seed(study, target, f"seed{seed}")))
 
 
