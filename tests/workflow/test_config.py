@@ -131,7 +131,7 @@ def test_bad_sequence_is_one_message(given: dict, named: str) -> None:
 def test_a_sequence_of_one_task_is_the_study_without_one() -> None:
     """Also where the persons of further tasks are there: nothing learns them, and there is no target for them."""
     study, alone = load_study(merged()), load_study(merged("sequence.yaml") | {"tasks": ["task1"]})
-    assert study.tasks == ["task1"] and study.targets == alone.targets == ("all", "methods")
+    assert study.tasks == ["task1"] and study.targets == alone.targets == ("all", "methods", "architectures")
     found = finetune_job(study, 0, "task1", "seq")
     assert (found.stage, found.earlier, found.later) == ("task1", (), ())
     assert not {"tasks", "later"} & set(json.loads(found.text())), "its config is what it was"
