@@ -209,8 +209,12 @@ class StudyConfig(Strict):
     @property
     def targets(self) -> tuple[Target, ...]:
         """The targets with figures, tables and a page of their own that this study has."""
-        further: dict[Target, Sequence[str]] = {"sequence": self.later_tasks, "factors": self.factors, "axes": self.axes}
-        further["architectures"] = self.architectures.names
+        further: dict[Target, Sequence[str]] = {
+            "sequence": self.later_tasks,
+            "factors": self.factors,
+            "axes": self.axes,
+            "architectures": self.architectures.names,
+        }
         return ("all", "methods", *(target for target, needed in further.items() if needed))
 
     @property
