@@ -264,7 +264,11 @@ def test_everything_is_shown_where_torch_cannot_be_imported(tree: Path, tmp_path
     for rule, shown in CATALOGUE.items():
         seeds, result = ("0", "result.png") if shown.kind == "figure" else ("*", "result")
         flags = [part for name in shown.inputs for part in (f"--{name.replace('_', '-')}", *files_of(tree, name, seeds))]
-        given = OPTIONS | {"axes": "orthogonal", "early_steps": 20, "equal_steps": 800}
+        given = (
+            OPTIONS
+            | {"axes": "orthogonal", "early_steps": 20, "equal_steps": 800}
+            | {"units": 400, "batch_size": 16, "learning_rate": 2e-4}
+        )
         flags += [part for name in shown.options for part in (f"--{name.replace('_', '-')}", str(given[name]))]
         lines += [f"present({[rule, *flags, '--output', str(tmp_path / rule / result)]})"]
     (tmp_path / "all.py").write_text("\n".join(lines))

@@ -77,14 +77,14 @@ def test_training_on_a_full_disk(
     """The state, a checkpoint, or a table fails to be written, whichever comes first; with room the same command completes."""
     folder, mount = disk
     save_checkpoint(tiny_model, tmp_path / "model")
-    flags = {"config": smoke_config(tmp_path, "task1/seq"), "data": tiny_data, "start": tmp_path / "model"}
+    flags = {"config": smoke_config(tmp_path, "task1/seq"), "data": tiny_data, "starts": tmp_path / "model"}
     flags |= {"scratch": folder / "scratch", "output": folder / "output"}
-    said = failing_script("task1", monkeypatch, **flags)
+    said = failing_script("finetune", monkeypatch, **flags)
     assert f"{folder}/" in said and "cannot be written" in said
     assert not parts(folder)
     assert not (folder / "output").exists()
     mount("remount,size=32m")
-    run_script("task1", monkeypatch, **flags)
+    run_script("finetune", monkeypatch, **flags)
     assert len(read_table(folder / "output" / "metrics.parquet", METRICS)) > 0
     load_checkpoint(folder / "output" / "checkpoints" / "matched")
     assert not (folder / "scratch").exists()
