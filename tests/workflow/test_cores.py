@@ -63,3 +63,10 @@ def test_a_run_looks_at_waiting_jobs_only_when_one_has_ended(tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout[-3000:]
     (log,) = (clone / ".snakemake/log").glob("*.log")
     assert done.stdout.count("Resources before job selection") <= log.read_text().count("Finished jobid") + 2
+
+
+def test_a_cluster_needs_no_number_of_cores_and_other_architectures_are_refused_there() -> None:
+    """Rules are read without a number of cores with a cluster's executor."""
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    done = snakemake("--executor", "slurm", "--jobs", "1", "--nolock", "architectures", "--configfile", "config/smoke.yaml", timeout=300)
+    assert done.returncode == 1 and "architectures runs whole studies on the machine where Snakemake runs" in done.stdout

@@ -8,13 +8,13 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
-def variant_study(wildcards):
+def all_cores(wildcards):
     if not workflow.local_exec:
         raise WorkflowError(
             "architectures runs whole studies on the machine where Snakemake runs: start it within a job of the cluster, without a profile "
             "(snakemake --cores N architectures)"
         )
-    return json.dumps(VARIANTS[wildcards.variant])
+    return workflow.cores
 
 
 TRAINING = [f"workflow/scripts/{stage}.py" for stage in ("data", "pretrain", "task0", "finetune", "recovery")]
@@ -37,9 +37,9 @@ rule architecture_study:
     localrule: True
     conda:
         "../envs/forgetting.yaml"
-    threads: workflow.cores if workflow.local_exec else 1
+    threads: all_cores
     params:
-        config=variant_study,
+        config=lambda wildcards: json.dumps(VARIANTS[wildcards.variant]),
     shell:
         "printf '%s' {params.config:q} | python {input.script} --config /dev/stdin --name {wildcards.variant} --cores {threads} "
         "--output {output} > {log} 2>&1"
