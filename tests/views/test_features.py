@@ -140,16 +140,22 @@ def test_person_means_are_those_of_whole_persons():
     assert float(draws[1:].mean()) == pytest.approx(np.mean(possible), abs=0.15)
 
 
-def test_interval_of_the_shift_covers_the_true_shift():
+@pytest.mark.parametrize("shift", [1.0, 0.25])
+def test_interval_of_the_shift_covers_the_true_shift(shift):
+    """Also where the shift is hardly longer than what sampling 40 persons adds to its square (a quarter of it with 0.25)."""
     generator = np.random.default_rng(6)
-    covered = 0
+    covered, inside, found, true = 0, 0, [], []
     for _ in range(60):
         before = torch.from_numpy(generator.standard_normal((80, 10)))
-        after = before + 1.0 + torch.from_numpy(generator.standard_normal((40, 10)).repeat(2, axis=0))
+        after = before + shift + torch.from_numpy(generator.standard_normal((40, 10)).repeat(2, axis=0))
         result = compare_states(before, after, 3, UNITS)["relative_shift"]
         spread = float((before - before.mean(0)).square().sum(1).mean().sqrt())
-        covered += result.low <= np.sqrt(10) / spread <= result.high
-    assert covered >= 50
+        covered += result.low <= np.sqrt(10) * shift / spread <= result.high
+        inside += result.low <= result.value <= result.high
+        found.append(result.value * spread)
+        true.append(np.sqrt(10) * shift)
+    assert covered >= 50 and inside == 60
+    assert np.mean(np.square(found)) == pytest.approx(np.mean(np.square(true)), rel=0.1)
 
 
 def test_states_that_do_not_vary_give_no_numbers():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forgetting.subspaces import dimensions, leading_directions
-from forgetting.views.measured import Measured, percentiles, unit_means, with_interval
+from forgetting.views.measured import Measured, percentiles, squared_lengths, unit_means, with_interval
 
 NULL_DRAWS = 200
 _NULL_SEED = 0
@@ -63,11 +63,11 @@ def alignment(shifts: Tensor, leading: Tensor, units: NDArray[np.integer]) -> di
     if not shifts.any():
         return {}
     means = unit_means(shifts, units)
+    inside = means @ leading
+    along, across = squared_lengths(inside), squared_lengths(means - inside @ leading.T)
     squares = unit_means(torch.stack([(shifts @ leading).square().sum(1), shifts.square().sum(1)], dim=1), units)
     energies = torch.linalg.svdvals(shifts).square()
     return {
-        "mean_shift_along": with_random_update(
-            with_interval((means @ leading).square().sum(1) / means.square().sum(1)), torch.ones(1, dtype=torch.float64), rank, width
-        ),
+        "mean_shift_along": with_random_update(with_interval(along / (along + across)), torch.ones(1, dtype=torch.float64), rank, width),
         "single_shifts_along": with_random_update(with_interval(squares[:, 0] / squares[:, 1]), energies, rank, width),
     }

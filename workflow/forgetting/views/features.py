@@ -28,7 +28,7 @@ from forgetting.subspaces import chance_principal_angle, leading_directions, pri
 from forgetting.views.answer_change import compared_points
 from forgetting.views.inputs import Checkpoints, evenly_spaced_units, read_model
 from forgetting.views.logit_lens import Ranks, Values, lens_ranks, measure_lens
-from forgetting.views.measured import NOT_A_NUMBER, Measured, is_constant, unit_means, with_interval
+from forgetting.views.measured import NOT_A_NUMBER, Measured, is_constant, squared_lengths, unit_means, with_interval
 
 PAIRS = (
     ("pretrained", "task0"),
@@ -103,12 +103,12 @@ def view_questions(questions: Items, most_units: int = MOST_UNITS) -> Items:
 def compare_states(before: Tensor, after: Tensor, components: int, units: NDArray[np.integer]) -> dict[str, Measured]:
     """The same n questions at two checkpoints, (n, d) each.
 
-    relative_shift: norm of the mean's shift over the root mean squared deviation of the states before. relative_shift_along and
-    relative_shift_across: its parts along and across the `components` leading principal components of the states before.
-    shift_along_leading: the share of its squared norm that goes along them (chance k / d). subspace_angle: mean principal angle between
-    the leading components before and after. cka: linear centred kernel alignment (its chance level is the exact mean over permutations of
-    the questions). Intervals resample `units` (n,) for the shifts, holding components and deviation; angle and alignment have none. NaN
-    where states do not vary, or where nothing shifted.
+    relative_shift: length of the mean shift (`squared_lengths`) over the root mean squared deviation of the states before.
+    relative_shift_along and relative_shift_across: its parts along and across the `components` leading principal components of the
+    states before. shift_along_leading: the share of its squared norm that goes along them (chance k / d). subspace_angle: mean
+    principal angle between the leading components before and after. cka: linear centred kernel alignment (its chance level is the exact
+    mean over permutations of the questions). Intervals resample `units` (n,) for the shifts, holding components and deviation; angle
+    and alignment have none. NaN where states do not vary, or where nothing shifted.
     """
     before, after = before.double(), after.double()
     names = ("relative_shift", "relative_shift_along", "relative_shift_across", "shift_along_leading", "subspace_angle", "cka")
@@ -121,15 +121,15 @@ def compare_states(before: Tensor, after: Tensor, components: int, units: NDArra
     leading, leading_after = leading_directions(scatter)[0][:, :kept], leading_directions(scatter_after)[0][:, :kept]
     spread = (float(scatter.trace()) / count) ** 0.5
     shifts = unit_means(after - before, units)
-    norm, along = shifts.norm(dim=1), (shifts @ leading).norm(dim=1)
-    across = (norm.square() - along.square()).clamp_min(0).sqrt()
+    inside = shifts @ leading
+    along, across = squared_lengths(inside), squared_lengths(shifts - inside @ leading.T)
     alignment_scale = float(scatter.norm() * scatter_after.norm())
     alignment = float((centred.T @ centred_after).square().sum()) / alignment_scale
     measured = (
-        with_interval(norm / spread),
-        with_interval(along / spread),
-        with_interval(across / spread),
-        with_interval((along / norm).square(), chance=kept / width),
+        with_interval((along + across).sqrt() / spread),
+        with_interval(along.sqrt() / spread),
+        with_interval(across.sqrt() / spread),
+        with_interval(along / (along + across), chance=kept / width),
         Measured(principal_angle(leading, leading_after), chance=chance_principal_angle(kept, width)),
         Measured(alignment, chance=float(scatter.trace() * scatter_after.trace()) / ((count - 1) * alignment_scale)),
     )

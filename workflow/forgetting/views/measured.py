@@ -44,6 +44,17 @@ def unit_means(values: Tensor, units: NDArray[np.integer]) -> Tensor:
     return ((weights @ sums) / (weights @ sizes)[:, None]).reshape(len(weights), *values.shape[1:])
 
 
+def squared_lengths(means: Tensor) -> Tensor:
+    """Squared lengths of mean vectors, (1 + DRAWS, d) as `unit_means` gives them, without what sampling adds: (1 + DRAWS,).
+
+    The squared length of a mean exceeds that of the true mean by the mean's variance, and a resample's by twice that. Where nothing is
+    left, the length is 0.
+    """
+    squares = means.square().sum(1)
+    variance = (means[1:] - means[0]).square().sum(1).mean()
+    return torch.cat([squares[:1] - variance, squares[1:] - 2 * variance]).clamp_min(0)
+
+
 @lru_cache(maxsize=4)
 def _resamples(units: int) -> Tensor:
     """How often each unit counts, (1 + DRAWS, units): once in the data, as often as drawn in a resample."""
