@@ -74,9 +74,14 @@ def test_a_cell_is_found_with_its_interval_and_seeds() -> None:
 def test_every_claim_names_its_source_and_how_it_was_read() -> None:
     claims = read_claims(ROOT / "docs/claims.yaml")
     assert all(claim.source and claim.known_through for claim in claims)
-    assert tables_named(claims) == {"methods", "recovery_table", "claims", "graft_table", "grid_table", "theory_table"}
-    end = next(claim for claim in claims if claim.paper == "about 96 %")
+    assert tables_named(claims) == {"methods", "recovery_table", "claims", "graft_table", "grid_table", "theory_table", "verdict"}
+    end = next(claim for claim in claims if claim.stated == "about 96 %")
     assert end.measured is not None and end.measured.row == {"arm": "seq", "point": "end"}, "96 % is recovery at the end"
+
+
+def test_every_earlier_claim_is_held_against_something() -> None:
+    claims = read_claims(ROOT / "docs/earlier-claims.yaml")
+    assert claims and all(claim.stated and claim.holds and claim.floors for claim in claims)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ from forgetting.report.readings import (
 )
 
 RESULTS, TEMPLATES, IMAGES = Path("docs/results"), Path("docs/templates"), Path("docs/images")
+CLAIMS = ("claims", "earlier-claims")
+"""Files of claims in docs/: those of the paper, and those that this project made before it was reviewed."""
 PROVENANCE = "provenance"
 """Name of the table that says by what each of the other files was made."""
 DOCUMENTS = {"findings.md.jinja": Path("docs/findings.md")}
@@ -70,7 +72,7 @@ class Row:
 class Results:
     """The exported tables, and what templates call to print them."""
 
-    def __init__(self, tables: Tables, claims: list[Claim], paper: Mapping[str, Any], images: set[str]) -> None:
+    def __init__(self, tables: Tables, claims: Mapping[str, list[Claim]], paper: Mapping[str, Any], images: set[str]) -> None:
         self.tables, self._claims, self.paper, self.images = tables, claims, paper, images
 
     @classmethod
@@ -79,7 +81,7 @@ class Results:
         tables = {path.stem: pd.read_csv(path) for path in sorted((repository / RESULTS).glob("*.csv"))}
         paper = yaml.safe_load((repository / "resources/paper_results.yaml").read_text(encoding="utf-8"))
         images = {path.stem for path in (repository / IMAGES).glob("*.png")}
-        return cls(tables, read_claims(repository / "docs/claims.yaml"), paper, images)
+        return cls(tables, {name: read_claims(repository / f"docs/{name}.yaml") for name in CLAIMS}, paper, images)
 
     def has(self, table: str) -> bool:
         return table in self.tables
@@ -95,9 +97,9 @@ class Results:
         place = Place(table=table, column=column, row={name: str(value) for name, value in row.items()})
         return text_of(find(self.tables, place), column, places)
 
-    def claims(self) -> list[dict[str, str]]:
-        """Each claim of the paper as words: claim, paper, source, known_through, here, floors, rule, reading, note."""
-        return [self._told(claim) for claim in self._claims]
+    def claims(self, name: str, headlines: bool = False) -> list[dict[str, str]]:
+        """Each claim of docs/<name>.yaml as words: claim, stated, source, known_through, here, floors, rule, reading, note."""
+        return [self._told(claim) for claim in self._claims[name] if claim.headline or not headlines]
 
     def _told(self, claim: Claim) -> dict[str, str]:
         floors = [f"{floor.name} {text_of(find(self.tables, floor), floor.column, claim.places)}" for floor in claim.floors]
@@ -106,7 +108,7 @@ class Results:
             found = find(self.tables, claim.measured)
             told |= {"here": text_of(found, claim.measured.column, claim.places)}
             told |= {"rule": rule_text(claim.holds), "reading": reading(found, claim.holds, self.tables)}
-        return {name: getattr(claim, name) for name in ("claim", "paper", "source", "known_through", "note")} | told
+        return {name: getattr(claim, name) for name in ("claim", "stated", "source", "known_through", "note")} | told
 
     def image(self, name: str, about: str, folder: str) -> str:
         """A figure, in `folder` as seen from the document; or that there is none yet."""

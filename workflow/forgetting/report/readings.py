@@ -1,4 +1,5 @@
-"""What the tables of a study say to each claim of the paper, by the rule that docs/claims.yaml states with it. (No torch.)
+"""What the tables of a study say to each claim of the paper, and to those that this project made earlier, by the rule that docs/claims.yaml
+and docs/earlier-claims.yaml state with it. (No torch.)
 
 Words: *holds*, *does not hold*, *cannot say*; of a single seed never without *in this run*, since seeds differ by more than persons do.
 """
@@ -56,13 +57,14 @@ class Rule(Strict):
 
 
 class Claim(Strict):
-    """claim: in words. paper: its own number, where it gives one. source: where the paper makes it. known_through: how its text was read.
-    measured: the number here; none where it is not measured, for a reason in `note`.."""
+    """claim: in words. stated: its own number, where it gives one. source: where the paper makes it. known_through: how its text was read.
+    measured: the number here; none where it is not measured, for a reason in `note`. headline: whether README.md shows it."""
 
     claim: str
-    paper: str = ""
-    source: str
-    known_through: str
+    stated: str = ""
+    source: str = ""
+    known_through: str = ""
+    headline: bool = False
     measured: Place | None = None
     holds: Rule | None = None
     floors: list[Floor] = Field([])
@@ -94,7 +96,7 @@ class Found(NamedTuple):
 
 
 def read_claims(path: str | Path) -> list[Claim]:
-    """The claims in docs/claims.yaml, in order. Raises StudyError that names a file that is not such a list, and where."""
+    """The claims in such a file, in order. Raises StudyError that names a file that is not such a list, and where."""
     try:
         return TypeAdapter(list[Claim]).validate_python(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     except ValidationError as error:
