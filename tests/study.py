@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from copy import deepcopy
 from pathlib import Path
 
 import yaml
@@ -70,5 +72,10 @@ def merged(*overlays: str) -> dict:
     """The config as Snakemake merges it: sections key by key, everything else replaced."""
     whole: dict = {}
     for name in ("config.yaml", "methods.yaml", "architectures.yaml", *overlays):
-        update_config(whole, yaml.safe_load((ROOT / "config" / name).read_text()))
+        update_config(whole, deepcopy(_read(name)))
     return whole
+
+
+@functools.cache
+def _read(name: str) -> dict:
+    return yaml.safe_load((ROOT / "config" / name).read_text())
