@@ -80,28 +80,25 @@ rule tables:
 rule methods:
     """The full comparison of methods: all families and their grids, the choice, figures, tables, and a report of its own."""
     input:
-        f"{ROOT}/methods_report.html",
-        gate_files(),
-        figure_files("methods"),
-        table_files("methods"),
+        files_of_target("methods"),
 
 
 rule sequence:
     """Every arm through all tasks (config/sequence.yaml): what is left of each, what recovery brings back, and a report of its own."""
     input:
-        sequence_files,
+        lambda wildcards: files_of_target("sequence"),
 
 
 rule factors:
     """The crossed experiment of values and format: which of them decides what is forgotten? With --configfile config/factors.yaml."""
     input:
-        lambda wildcards: experiment_files("factors"),
+        lambda wildcards: files_of_target("factors"),
 
 
 rule axes:
     """Plain fine-tuning with one thing changed at a time: persons, optimizer, batch, rate. With --configfile config/axes.yaml."""
     input:
-        lambda wildcards: experiment_files("axes"),
+        lambda wildcards: files_of_target("axes"),
 
 
 rule architectures:

@@ -84,6 +84,7 @@ def test_a_saved_state_is_bound_to_the_code_of_its_stage(library: Path, tmp_path
 
     def mark() -> str:
         module._imported.cache_clear()  # a job reads its code once
+        module._behind.cache_clear()
         return Scratch(tmp_path / "scratch", run, code=[library / "a.py"]).mark
 
     before = mark()

@@ -9,14 +9,17 @@ from tests import sections
 
 from forgetting.data.items import Items
 from forgetting.evaluation.exact import answer_loss, score
+from forgetting.model.checkpoints import build_model
+from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.training.batches import QuestionBatches
 from forgetting.training.loop import Plan, train
 
 
-@pytest.fixture
-def half_trained(tiny_model, tiny_questions):
-    """A model that answers some questions right, so that agreement is not agreement on zeros."""
+@pytest.fixture(scope="module")
+def half_trained(tiny_data, tiny_questions):
+    """A model that answers some questions right, so that agreement is not agreement on zeros. No test changes it."""
     questions = tiny_questions.of("task0_train")
+    model = build_model(sections.model(initializer_range=0.2), load_tokenizer(tiny_data / "tokenizer").get_vocab_size(), seed=0)
     plan = Plan(
         150,
         QuestionBatches(questions, 12, 0),
@@ -25,8 +28,8 @@ def half_trained(tiny_model, tiny_questions):
         frozenset({150}),
         lambda step: None,
     )
-    train(tiny_model, plan)
-    return tiny_model
+    train(model, plan)
+    return model
 
 
 def test_exact_match_is_what_generation_gives(half_trained, tiny_questions: Items) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -107,6 +109,13 @@ def recovered_accuracy(start: str, arm: str, checkpoint: int, epochs: float) -> 
     return begin + (best - begin) * (1 - np.exp(-rate * epochs))
 
 
+class Run(NamedTuple):
+    """What a model was asked at one point: exact-match accuracy by group, and the columns that name the point."""
+
+    accuracy: dict[str, float]
+    keys: dict[str, Any]
+
+
 class World:
     """Made-up persons; a fact is answered right when its difficulty lies below the accuracy of the day."""
 
@@ -125,36 +134,38 @@ class World:
             }
         )
 
-    def answers(self, accuracy: dict[str, float]) -> pd.DataFrame:
-        """The facts of the groups named, at these exact-match accuracies."""
-        rows = self.questions[self.questions["split"].isin(list(accuracy))]
-        level = rows["split"].map(accuracy)
+    def answers(self, runs: Sequence[Run]) -> pd.DataFrame:
+        """The facts of the groups that `runs` name (all name the same), at these exact-match accuracies, one run after the other."""
+        rows = self.questions[self.questions["split"].isin(list(runs[0].accuracy))]
+        split = rows["split"].to_numpy()
+        level = np.concatenate([np.array([run.accuracy[name] for name in split]) for run in runs])
         soft = 0.1 + 0.88 * level
-        return rows.drop(columns="difficulty").assign(
-            exact_match=rows["difficulty"] < level,
-            first_token_hard=rows["difficulty"] < soft,
-            first_token_soft=soft.astype("float32"),
-            answer_nll=(-np.log(soft) * (0.5 + rows["difficulty"])).astype("float32"),
+        difficulty = np.tile(rows["difficulty"].to_numpy(), len(runs))
+        keys = {name: np.repeat([run.keys[name] for run in runs], len(rows)) for name in runs[0].keys}
+        return (
+            rows.drop(columns="difficulty")
+            .iloc[np.tile(np.arange(len(rows)), len(runs))]
+            .assign(
+                exact_match=difficulty < level,
+                first_token_hard=difficulty < soft,
+                first_token_soft=soft.astype("float32"),
+                answer_nll=(-np.log(soft) * (0.5 + difficulty)).astype("float32"),
+                **keys,
+            )
         )
 
     def task1(self, arm: str, steps: np.ndarray = STEPS) -> pd.DataFrame:
         offset = 0.02 * np.random.default_rng([self.seed, len(arm)]).normal()
-        evaluations = []
+        runs = []
         for step in steps:
             task0 = float(np.clip(task0_accuracy(arm, np.array(step)) + (offset if step else 0), 0, 1))
-            levels = {
-                "task0_train": task0,
-                "task0_val": task0,
-                "task0_test": task0,
-                "task1": float(task1_accuracy(arm, step)),
-                "control": 0.0,
-            }
-            evaluations.append(self.answers(levels).assign(step=step))
-        return pd.concat(evaluations).assign(scale=SCALE, seed=self.seed, stage="task1", arm=arm)
+            levels = dict.fromkeys(("task0_train", "task0_val", "task0_test"), task0)
+            runs.append(Run(levels | {"task1": float(task1_accuracy(arm, step)), "control": 0.0}, {"step": step}))
+        return self.answers(runs).assign(scale=SCALE, seed=self.seed, stage="task1", arm=arm)
 
     def recovery(self, arm: str, starts: dict[str, tuple[int, ...]], short: bool = False) -> pd.DataFrame:
         offset = 0.02 * np.random.default_rng([self.seed, len(arm), 1]).normal()
-        evaluations = []
+        runs = []
         for start, checkpoints in starts.items():
             for checkpoint in checkpoints:
                 long = start not in ("task1", "pretraining", "task0") or 0 < checkpoint <= 150 or checkpoint >= 2600
@@ -164,9 +175,9 @@ class World:
                     of_control = (
                         {"start": "task1", "training": "shuffled"} if start == "shuffled" else {"start": start, "training": "right"}
                     )
-                    run = {"units": 150, "checkpoint": checkpoint, "epochs": epochs, "step": round(epochs * STEPS_PER_EPOCH)} | of_control
-                    evaluations.append(self.answers({"task0_test": level, "control": 0.01}).assign(**run))
-        return pd.concat(evaluations).assign(scale=SCALE, seed=self.seed, stage="recovery", arm=arm)
+                    keys = {"units": 150, "checkpoint": checkpoint, "epochs": epochs, "step": round(epochs * STEPS_PER_EPOCH)} | of_control
+                    runs.append(Run({"task0_test": level, "control": 0.01}, keys))
+        return self.answers(runs).assign(scale=SCALE, seed=self.seed, stage="recovery", arm=arm)
 
 
 def task1_metrics(facts: pd.DataFrame, arm: str, threshold: float = 0.99) -> pd.DataFrame:

@@ -37,7 +37,8 @@ def facts(world: synthetic.World, arm: str) -> pd.DataFrame:
     half = synthetic.halves(world).set_index("unit")["half"]
     rows = []
     for step in STEPS:
-        found = world.answers({"task0_val": 0.5, "task0_test": 0.5, "task1": min(0.99, step / 2000), "control": 0.0}).assign(step=int(step))
+        accuracy = {"task0_val": 0.5, "task0_test": 0.5, "task1": min(0.99, step / 2000), "control": 0.0}
+        found = world.answers([synthetic.Run(accuracy, {"step": int(step)})])
         asked = world.questions.loc[found.index]
         of_test = found["split"].isin(["task0_val", "task0_test"])
         limit = np.array([level(arm, name, int(step)) for name in found["unit"].map(half)])
@@ -52,9 +53,9 @@ def recovery_facts(world: synthetic.World, arm: str) -> pd.DataFrame:
     rows = []
     for checkpoint, reached in ((0, None), (100, 0.9), (3000, 0.8)):
         for epochs in (0.0, 1.0) if reached else (0.0,):
-            found = world.answers({"task0_test": 0.5, "control": 0.0}).assign(
-                start="task1", training="right", units=15, checkpoint=checkpoint, epochs=epochs, step=round(56 * epochs)
-            )
+            of_run = {"start": "task1", "training": "right", "units": 15}
+            of_run |= {"checkpoint": checkpoint, "epochs": epochs, "step": round(56 * epochs)}
+            found = world.answers([synthetic.Run({"task0_test": 0.5, "control": 0.0}, of_run)])
             asked = world.questions.loc[found.index]
             after = (reached or 1) - (0.3 if never_had_task0(arm) else 0)
             limit = [after if epochs else level(arm, name, checkpoint) for name in found["unit"].map(half)]

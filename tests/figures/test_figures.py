@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import warnings
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from tests.study import merged
 
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import freeze_depth, method_comparison, style
-from forgetting.figures.catalogue import read_catalogue
+from forgetting.figures.catalogue import Shown, read_catalogue
 from forgetting.figures.fisher_angle import correlation, joined, over_runs
 from forgetting.figures.present import made, read_input
 from forgetting.figures.pseudo_examples import yields
@@ -61,9 +62,19 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+ONLY_COMPARED = {*chain(*SMALL_GRID.values())} - {*synthetic.ARMS, *synthetic.RATES}
+"""Arms that figures of the comparison of methods show alone."""
+
+
+def files_for(tree: Path, shown: Shown, name: str, seeds: str) -> list[str]:
+    """The files of an input, of the arms that a study would give to a figure or table."""
+    files = files_of(tree, name, seeds)
+    return files if shown.target == "methods" else [file for file in files if Path(file).parent.name not in ONLY_COMPARED]
+
+
 def drawn(tree: Path, name: str, seeds: str = "*") -> Figure:
     shown = CATALOGUE[f"fig_{name}"]
-    frames = {key: read_input(key, files_of(tree, key, seeds)) for key in shown.inputs}
+    frames = {key: read_input(key, files_for(tree, shown, key, seeds)) for key in shown.inputs}
     return made(shown, **frames, **{key: value for key, value in OPTIONS.items() if key in shown.options})
 
 
@@ -87,9 +98,9 @@ def test_figure_draws_without_warnings_and_names_its_axes(tree: Path, name: str,
 
 def test_three_formats_and_the_same_bytes_twice(tree: Path, tmp_path: Path) -> None:
     for folder in ("first", "second"):
-        style.save_figure(drawn(tree, "frontier"), [tmp_path / folder / "frontier"])
+        style.save_figure(drawn(tree, "gradients"), [tmp_path / folder / "gradients"])
     for kind in ("pdf", "png", "svg"):
-        assert (tmp_path / f"first/frontier.{kind}").read_bytes() == (tmp_path / f"second/frontier.{kind}").read_bytes()
+        assert (tmp_path / f"first/gradients.{kind}").read_bytes() == (tmp_path / f"second/gradients.{kind}").read_bytes()
     assert len(list((tmp_path / "first").iterdir())) == 3
 
 
@@ -263,7 +274,7 @@ def test_everything_is_shown_where_torch_cannot_be_imported(tree: Path, tmp_path
     lines = ["from forgetting.figures.present import present"]
     for rule, shown in CATALOGUE.items():
         seeds, result = ("0", "result.png") if shown.kind == "figure" else ("*", "result")
-        flags = [part for name in shown.inputs for part in (f"--{name.replace('_', '-')}", *files_of(tree, name, seeds))]
+        flags = [part for name in shown.inputs for part in (f"--{name.replace('_', '-')}", *files_for(tree, shown, name, seeds))]
         given = (
             OPTIONS
             | {"axes": "orthogonal", "early_steps": 20, "equal_steps": 800}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,9 +45,15 @@ def drawn(tree: Path, name: str, arms: tuple[str, ...]) -> Figure:
     return made(shown, **frames, **{key: value for key, value in OPTIONS.items() if key in shown.options})
 
 
+@functools.cache
+def table(tree: Path, name: str) -> Any:
+    """An input, read once for all figures."""
+    return read_input(name, synthetic.files_of(tree, name))
+
+
 def of_arms(tree: Path, name: str, arms: tuple[str, ...]) -> pd.DataFrame:
     """The input of this name, with the rows of these arms and of the controls."""
-    frame = read_input(name, synthetic.files_of(tree, name))
+    frame = table(tree, name)
     if name == "floors":
         return frame
     there = set(frame["arm"])

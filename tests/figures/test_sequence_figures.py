@@ -10,12 +10,14 @@ import pytest
 from matplotlib.figure import Figure
 from tests.figures import synthetic
 from tests.figures.layout import misplaced
-from tests.figures.synthetic_sequence import ARMS, accuracy
+from tests.figures.synthetic_sequence import ARMS, accuracy, write_sequence
 
 from forgetting.analysis.sequence import ALONE
 from forgetting.figures import style
 from forgetting.figures.catalogue import read_catalogue
 from forgetting.figures.present import made, read_input
+from forgetting.schemas.metrics import METRICS
+from forgetting.tables import write_table
 
 SHOWN = {shown.name: shown for shown in read_catalogue().values() if shown.target == "sequence"}
 FIGURES = [name for name, shown in SHOWN.items() if shown.kind == "figure"]
@@ -23,8 +25,15 @@ FIGURES = [name for name, shown in SHOWN.items() if shown.kind == "figure"]
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two seeds, what the figures of a sequence are made of."""
     root = tmp_path_factory.mktemp("results")
-    synthetic.write_tree(root, (0, 1), np.array([0, 60, 150, 600]), (0, 60, 150, 600), {arm: [arm] for arm in ARMS})
+    for seed in (0, 1):
+        world, folder = synthetic.World(seed), root / f"seed{seed}"
+        write_sequence(folder, seed)
+        write_table(synthetic.floors(seed), folder / "data/floors.parquet", METRICS)
+        for arm in ARMS:
+            facts = world.task1(arm, np.array([0, 60, 150, 600]))
+            write_table(synthetic.task1_metrics(facts, arm), folder / f"task1/{arm}/metrics.parquet", METRICS)
     return root
 
 

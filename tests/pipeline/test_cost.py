@@ -58,6 +58,7 @@ def test_cost_prints_the_forecast_and_runs_nothing(clone: Path) -> None:
     assert not list((clone / "results").rglob("*.parquet"))
 
 
+@pytest.mark.smoke
 def test_forecast_of_disk_is_right_within_a_factor_of_two(smoke_clone: Path) -> None:
     expected = stages_of(load_study(merged("smoke.yaml")))["all"].disk
     files = {(status.st_dev, status.st_ino): status.st_size for path in (smoke_clone / "results").rglob("*") if (status := path.lstat())}

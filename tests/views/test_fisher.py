@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tests.workflow.scripts import run_script
 
 from forgetting.config.jobs.views.shared import FisherJob
 from forgetting.model.anatomy import Anatomy
@@ -16,7 +15,6 @@ from forgetting.training.fisher import diagonal_fisher
 from forgetting.views import fisher as view
 from forgetting.views.fisher import fisher_by_matrix
 
-SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "view_fisher.py"
 RUN = FisherJob(scale="tiny", seed=4)
 
 
@@ -80,19 +78,11 @@ def test_only_task0_train_is_read_and_not_more_than_the_limit(tiny_model, tiny_q
     assert set(read[0].split) == {"task0_train"} and len(read[0]) == 11
 
 
-def test_the_script_writes_the_same_table(tiny_model, tiny_questions, tiny_data: Path, tmp_path: Path) -> None:
+def test_the_script_writes_the_same_table(tiny_model, tiny_questions, tiny_data: Path, tmp_path: Path, monkeypatch) -> None:
     save_checkpoint(tiny_model, tmp_path / "task0")
     (tmp_path / "config.json").write_text(RUN.model_dump_json(include={"scale", "seed", "stage"}))
-    given = {
-        "--config": tmp_path / "config.json",
-        "--questions": tiny_data / "items.parquet",
-        "--task0": tmp_path / "task0",
-        "--output": tmp_path / "out" / "fisher.parquet",
-    }
-    arguments = [str(part) for pair in given.items() for part in pair]
-    subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments], check=True, env={"PYTHONPATH": str(SCRIPT.parents[1]), "OMP_NUM_THREADS": "1"}
-    )
+    given = {"config": tmp_path / "config.json", "questions": tiny_data / "items.parquet", "task0": tmp_path / "task0"}
+    run_script("view_fisher", monkeypatch, **given, output=tmp_path / "out" / "fisher.parquet")
     found = read_table(tmp_path / "out" / "fisher.parquet", FISHER)
     expected = fisher_by_matrix(RUN, tiny_model, tiny_questions)
     assert found["fisher"].to_numpy() == pytest.approx(expected["fisher"].to_numpy(), rel=1e-4)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import torch
 from tests import sections
 from tests.made_items import made_items
+from tests.workflow.scripts import run_script
 
 from forgetting.config.biography import ATTRIBUTES
 from forgetting.config.jobs.views.gradients import GradientsJob
@@ -22,7 +21,6 @@ from forgetting.views.gradients import BLOCKS, UNITS, compared_steps, gradients,
 from forgetting.views.inputs import Checkpoints
 
 CPU = torch.device("cpu")
-SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "view_gradients.py"
 RUN = GradientsJob(scale="tiny", seed=3, arm="seq", evaluation_batch_size=7)
 
 
@@ -141,18 +139,11 @@ def test_every_early_checkpoint_and_the_end_are_compared_and_the_model_is_left_a
     assert table["value"].between(-1, 1).all()
 
 
-def test_the_script_writes_the_same_table(walk, tiny_questions, tiny_data: Path, tmp_path: Path) -> None:
+def test_the_script_writes_the_same_table(walk, tiny_questions, tiny_data: Path, tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "config.json").write_text(RUN.model_dump_json(include={"scale", "seed", "stage", "arm", "evaluation_batch_size"}))
-    given = {
-        "--config": tmp_path / "config.json",
-        "--questions": tiny_data / "items.parquet",
-        "--task0": walk.folders[0],
-        "--checkpoints": walk.folders[5].parent,
-        "--output": tmp_path / "out" / "gradients.parquet",
-    }
-    arguments = [str(part) for pair in given.items() for part in pair]
-    environment = {"PYTHONPATH": str(SCRIPT.parents[1]), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, str(SCRIPT), *arguments], check=True, env=environment)
+    given = {"config": tmp_path / "config.json", "questions": tiny_data / "items.parquet"}
+    given |= {"task0": walk.folders[0], "checkpoints": walk.folders[5].parent}
+    run_script("view_gradients", monkeypatch, **given, output=tmp_path / "out" / "gradients.parquet")
     found = read_table(tmp_path / "out" / "gradients.parquet", GRADIENTS)
     expected = gradients(RUN, walk, tiny_questions, CPU)[GRADIENTS.names]
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, atol=1e-4)

@@ -163,9 +163,7 @@ def test_a_sequence_has_the_jobs_that_the_config_tells(clone: Path) -> None:
 
 
 def test_figures_of_a_sequence_are_not_planned_for_one_task(clone: Path) -> None:
-    assert not [rule for rule in planned(clone, "all", "methods") if "sequence" in rule]
-    done = snakemake("-n", "sequence", cwd=clone)
-    assert done.returncode != 0 and "sequence: this study has one task; name several in tasks" in done.stdout
+    assert not [rule for target in ("all", "methods") for rule in planned(clone, target) if "sequence" in rule]
     assert planned(clone, "sequence", "--configfile", "config/paper.yaml", "config/paper-sequence.yaml")["finetune"] == 5 * 4 + 4
 
 

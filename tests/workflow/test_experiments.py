@@ -17,11 +17,11 @@ def files_of(target: str) -> list[str]:
     return [f"{each.kind}s/{each.name}.{suffix}" for each in shown for suffix in FORMATS[each.kind]]
 
 
-@pytest.mark.parametrize("target", ["factors", "axes"])
-def test_a_study_without_such_arms_says_what_to_add(target: str) -> None:
+@pytest.mark.parametrize("target", ["factors", "axes", "sequence"])
+def test_a_study_without_such_arms_or_tasks_says_what_to_add(target: str) -> None:
     done = snakemake("-n", target)
     assert done.returncode != 0
-    assert f"this study has no arms of `{target}`: add --configfile config/{target}.yaml" in done.stdout
+    assert f"this study has no arms or tasks for `{target}`: add --configfile config/{target}.yaml" in done.stdout
 
 
 @pytest.mark.smoke

@@ -1,4 +1,4 @@
-"""One figure again, in seconds: after a change of style, from the tables of another machine, without torch, and by hand."""
+"""One figure: from nothing; again in seconds, after a change of style or from the tables of another machine; without torch; by hand."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from forgetting.figures.present import present
 from forgetting.pipeline.tables_only import check_configs
 
 TABLES_ONLY = ("--config", "tables_only=true")
+ONE_ARM = ("arms=[seq]", "learning_rate_arms=[]", 'views={"arms":["seq"]}')
+ONE_ARM += ('recovery={"arms":["seq"],"curve_arms":["seq"],"control_arms":[]}',)
 LIMIT = 15
 """CPU seconds of one figure; other work on the machine does not change them."""
 BLOCKER = """
@@ -68,6 +70,16 @@ def draw_again(clone: Path, *arguments: str, env: dict[str, str] | None = None) 
     assert jobs(done.stdout) == ["fig_landscape"]
     assert (clone / "results/smoke/figures/landscape.pdf").stat().st_mtime >= started
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= LIMIT
+
+
+def test_a_figure_from_nothing(tmp_path: Path) -> None:
+    """The README's first command in small: data, pretraining, Task 0, Task 1 and recovery of one arm come before it."""
+    clone = clone_to(tmp_path / "clone")
+    done = snakemake("--cores", "2", "fig_performance", *SMOKE, "--show-failed-logs", "--config", *ONE_ARM, cwd=clone)
+    assert done.returncode == 0, done.stdout[-6000:]
+    drawn = sorted(path.name for path in (clone / "results/smoke/figures").iterdir())
+    assert drawn == ["performance.pdf", "performance.png", "performance.svg"]
+    assert not list((clone / "results").rglob("*.part"))
 
 
 @pytest.mark.smoke

@@ -33,14 +33,7 @@ def dependencies(*files: str | Path) -> list[Path]:
     """Every file of the library behind these scripts or modules: the files themselves where they belong to it, and what they import,
     directly or not. Without those in DECIDES_NOTHING and what only these import; sorted. Raises SyntaxError for a file that is no Python.
     """
-    found, queue = set[Path](), [Path(file).resolve() for file in files]
-    while queue:
-        file = queue.pop()
-        if file in found or file in _passed_over():
-            continue
-        found.add(file)
-        queue.extend(_imported(file))
-    return sorted(file for file in found if file.is_relative_to(LIBRARY))
+    return sorted(file for file in _behind(*(Path(file).resolve() for file in files)) if file.is_relative_to(LIBRARY))
 
 
 def content_digest(*files: Path) -> str:
@@ -52,19 +45,28 @@ def content_digest(*files: Path) -> str:
     return whole.hexdigest()
 
 
-def _passed_over() -> set[Path]:
-    return {LIBRARY / name for name in DECIDES_NOTHING}
+@functools.cache
+def _behind(*files: Path) -> frozenset[Path]:
+    """These files and all that they import, directly or not, without those that are passed over."""
+    passed_over = {LIBRARY / name for name in DECIDES_NOTHING}
+    found, queue = set[Path](), list(files)
+    while queue:
+        file = queue.pop()
+        if file not in found and file not in passed_over:
+            found.add(file)
+            queue.extend(_imported(file))
+    return frozenset(found)
 
 
 @functools.cache
 def _imported(file: Path) -> frozenset[Path]:
     """Files of the library that one file imports itself, and those of the packages that they are in."""
-    return frozenset(path for name in _names(file) for path in _files(name))
+    return frozenset(path for name in _names(file) for path in _files(name, LIBRARY))
 
 
 def _names(file: Path) -> Iterator[str]:
     """Full names of everything that a file imports, anywhere in it. A name in `from module import name` may be a module, too."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), filename=str(file))):
+    for node in _statements(ast.parse(file.read_text(encoding="utf-8"), filename=str(file))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -74,11 +76,21 @@ def _names(file: Path) -> Iterator[str]:
             yield from (f"{origin}.{alias.name}" for alias in node.names)
 
 
-def _files(name: str) -> Iterator[Path]:
+def _statements(module: ast.Module) -> Iterator[ast.AST]:
+    """Every statement of a module, at any depth. (`ast.walk` goes through all expressions, too, and takes ten times as long.)"""
+    queue: list[ast.AST] = [module]
+    while queue:
+        node = queue.pop()
+        yield node
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            queue.extend(getattr(node, block, ()))
+
+
+@functools.cache
+def _files(name: str, library: Path) -> list[Path]:
     """The file of a module of the library and the `__init__.py` of each package above it; none for any other name."""
     parts = name.split(".")
-    if parts[0] != LIBRARY.name:
-        return
-    for depth in range(1, len(parts) + 1):
-        base = LIBRARY.parent.joinpath(*parts[:depth])
-        yield from (file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file())
+    if parts[0] != library.name:
+        return []
+    bases = [library.parent.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+    return [file for base in bases for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()]

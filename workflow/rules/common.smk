@@ -245,13 +245,6 @@ def table_files(target="all"):
     return [file for shown in shown_by(target, "table") for file in shown_files(shown)]
 
 
-def sequence_files(wildcards):
-    """All that `sequence` makes. Raises WorkflowError in a study of one task, which has no sequence."""
-    if "sequence" not in STUDY.targets:
-        raise WorkflowError("sequence: this study has one task; name several in tasks, as config/sequence.yaml does (--configfile)")
-    return [f"{ROOT}/{PAGES['sequence']}", *gate_files("sequence"), *figure_files("sequence"), *table_files("sequence")]
-
-
 def shown_files(shown):
     """The files of one figure or table."""
     return [f"{ROOT}/{shown.kind}s/{shown.name}.{suffix}" for suffix in FORMATS[shown.kind]]
@@ -263,8 +256,8 @@ def gate_files(target="all"):
     return seeds(before if target == "sequence" else [*before, f"{ROOT}/gates/seed{{seed}}-task1.json"])
 
 
-def experiment_files(target):
-    """What a target that has arms, figures and a report of its own makes; those are in an overlay."""
+def files_of_target(target):
+    """What a target makes that has a report, figures and tables of its own. Raises WorkflowError where the study has nothing for it."""
     if target not in STUDY.targets:
-        raise WorkflowError(f"this study has no arms of `{target}`: add --configfile config/{target}.yaml")
-    return [f"{ROOT}/{PAGES[target]}", *gate_files(), *figure_files(target), *table_files(target)]
+        raise WorkflowError(f"this study has no arms or tasks for `{target}`: add --configfile config/{target}.yaml")
+    return [f"{ROOT}/{PAGES[target]}", *gate_files(target), *figure_files(target), *table_files(target)]

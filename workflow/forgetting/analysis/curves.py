@@ -67,12 +67,12 @@ def rebound(rows: pd.DataFrame, lowest: Point) -> float:
     return float(rows.loc[rows["step"] >= lowest.step, "value"].max() - lowest.value)
 
 
-def area_above(rows: pd.DataFrame, until: float = EARLY_STEP) -> float:
-    """Area between the accuracy at step 0 and the curve over steps 0 to `until` (or the last step), divided by the width.
+def area_above(rows: pd.DataFrame) -> float:
+    """Area between the accuracy at step 0 and the curve over steps 0 to EARLY_STEP (or the last step), divided by the width.
 
     That is the mean loss of accuracy over the window: 0 when nothing is forgotten, the accuracy before when all is lost at once.
     """
-    end = min(until, float(rows["step"].iloc[-1]))
+    end = min(EARLY_STEP, float(rows["step"].iloc[-1]))
     if end <= 0:
         return 0.0
     steps = np.append(rows.loc[rows["step"] < end, "step"].to_numpy(dtype=float), end)

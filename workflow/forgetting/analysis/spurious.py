@@ -71,9 +71,9 @@ def probe_points(metrics: pd.DataFrame, recovery: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "arm", "point", "checkpoint", "learned"])
 
 
-def task0_rows(metrics: pd.DataFrame, split: str = "task0_test", metric: str = ACCURACY, training: str = "right") -> pd.DataFrame:
-    """The micro-averages of one split and metric. Of RECOVERY: those of the probe itself, unless `training` names a control."""
-    rows = metrics[(metrics["split"] == split) & (metrics["metric"] == metric) & (metrics["kind"] == "all")]
+def task0_rows(metrics: pd.DataFrame, split: str = "task0_test", training: str = "right") -> pd.DataFrame:
+    """The micro-averages of the accuracy on one split. Of RECOVERY: those of the probe itself, unless `training` names a control."""
+    rows = metrics[(metrics["split"] == split) & (metrics["metric"] == ACCURACY) & (metrics["kind"] == "all")]
     return rows[rows["training"] == training] if "training" in rows else rows
 
 
@@ -101,7 +101,7 @@ def spurious_share(before: pd.DataFrame, dropped: pd.DataFrame, recovered: pd.Da
     return Interval(found.value, min(found.low, float(low)), max(found.high, float(high)))
 
 
-def savings(pretrained: pd.DataFrame, task1: pd.DataFrame, seed: int = 0) -> Savings:
+def savings(pretrained: pd.DataFrame, task1: pd.DataFrame) -> Savings:
     """Steps that the pretrained model needs to reach 90 % exact match, divided by the steps that the Task 1 model needs; unit bootstrap.
 
     Each argument holds the facts of one recovery (columns unit, step, exact_match). Crossings are linear between evaluations. Infinite
@@ -113,7 +113,7 @@ def savings(pretrained: pd.DataFrame, task1: pd.DataFrame, seed: int = 0) -> Sav
     """
     curves = [accuracy_by_unit_and_step(facts) for facts in (pretrained, task1)]
     units = curves[0].index
-    weights = unit_bootstrap(len(units), DRAWS, seed) / len(units)
+    weights = unit_bootstrap(len(units), DRAWS, 0) / len(units)
     uniform = np.full((1, len(units)), 1 / len(units))
     of_pretrained, of_task1 = (
         [crossings(frame.columns, rows @ frame.loc[units].to_numpy(), RELEARNED) for rows in (uniform, weights)] for frame in curves
@@ -140,11 +140,11 @@ def early_area(facts: pd.DataFrame, until: int = EARLY_STEPS) -> np.ndarray:
     return np.trapezoid(curves.to_numpy()[:, early], at, axis=1) / (at[-1] - at[0])
 
 
-def mean_interval(by_unit: np.ndarray, seed: int = 0) -> Interval:
+def mean_interval(by_unit: np.ndarray) -> Interval:
     """Mean over units with the percentile interval of the unit bootstrap; NaN where a unit has none. (units,)"""
     if np.isnan(by_unit).any():
         return Interval(np.nan, np.nan, np.nan)
-    draws = unit_bootstrap(len(by_unit), DRAWS, seed) @ by_unit / len(by_unit)
+    draws = unit_bootstrap(len(by_unit), DRAWS, 0) @ by_unit / len(by_unit)
     low, high = np.quantile(draws, TAILS, method="inverted_cdf")
     return Interval(float(by_unit.mean()), float(low), float(high))
 

@@ -93,7 +93,7 @@ def read_catalogue(folder: Path = FOLDER) -> dict[str, Shown]:
 def _read(path: Path, kind: Literal["figure", "table"]) -> Shown | None:
     """What a file shows; None for a module without `SHOWS`."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    said = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SHOWS"]
+    said = [node.value for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "SHOWS"]
     if not said:
         return None
     title, _, caption = (ast.get_docstring(tree) or "").partition("\n")

@@ -100,11 +100,11 @@ def panels_of(arms: pd.Series) -> list[tuple[str, str]]:
     return both + [(arm, "task0_loss") for arm in others]
 
 
-def loss_levels(losses: np.ndarray, count: int = 16) -> np.ndarray:
-    """Contour levels, evenly spaced in log(loss), from the lowest to the highest finite loss."""
+def loss_levels(losses: np.ndarray) -> np.ndarray:
+    """Sixteen contour levels, evenly spaced in log(loss), from the lowest to the highest finite loss."""
     finite = losses[np.isfinite(losses)]
     low = max(float(finite.min()), 1e-3)
-    return np.geomspace(low, max(float(finite.max()), 1.01 * low) * 1.001, count)
+    return np.geomspace(low, max(float(finite.max()), 1.01 * low) * 1.001, 16)
 
 
 def _errors(grid: pd.DataFrame) -> str:

@@ -189,11 +189,11 @@ def seed_dots(axes: Axes, x: ArrayLike, y: ArrayLike, look: Look) -> None:
     axes.plot(x, y, color=look.color, linestyle="none", **_SEED_DOT)
 
 
-def mean_of(summary: pd.DataFrame, column: str, by: Sequence[str], seeds: int, kind: Kind = PROPORTION) -> pd.DataFrame:
-    """One column of a summary with its interval (`column`, `_low`, `_high`), over the seeds, if each has it: columns `by`, value, low,
-    high. `kind` of number: a share unless said."""
+def mean_of(summary: pd.DataFrame, column: str, by: Sequence[str], seeds: int) -> pd.DataFrame:
+    """One column of shares of a summary with its interval (`column`, `_low`, `_high`), over the seeds, if each has it: columns `by`,
+    value, low, high."""
     named = {column: "value", f"{column}_low": "low", f"{column}_high": "high"}
-    return over_seeds(summary[["seed", *by, *named]].rename(columns=named).dropna(subset="value"), by, seeds, kind=kind)
+    return over_seeds(summary[["seed", *by, *named]].rename(columns=named).dropna(subset="value"), by, seeds, kind=PROPORTION)
 
 
 def draw_column(axes: Axes, summary: pd.DataFrame, column: str, by: str, look: Look, seeds: int, **line: Any) -> None:

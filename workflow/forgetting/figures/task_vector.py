@@ -101,12 +101,12 @@ def _trade_off(panel: Axes, summary: pd.DataFrame, others: pd.DataFrame, seeds: 
     style.title(panel, "b", "trade-off over α (numbers)")
 
 
-def _apart(points: pd.DataFrame, distance: float = 0.05) -> pd.DataFrame:
+def _apart(points: pd.DataFrame) -> pd.DataFrame:
     """The points whose labels do not run into that of the point before."""
     kept: list[int] = []
     for place in range(len(points)):
         here = points[["task1", "value"]].iloc[place]
-        if not kept or (here - points[["task1", "value"]].iloc[kept[-1]]).abs().max() >= distance:
+        if not kept or (here - points[["task1", "value"]].iloc[kept[-1]]).abs().max() >= 0.05:
             kept.append(place)
     return points.iloc[kept]
 

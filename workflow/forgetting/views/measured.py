@@ -61,10 +61,10 @@ def _resamples(units: int) -> Tensor:
     return torch.cat([torch.ones(1, units, dtype=torch.float64), torch.from_numpy(unit_bootstrap(units, DRAWS, _SEED))])
 
 
-def with_interval(draws: Tensor, chance: float = NOT_A_NUMBER, chance_range: tuple[float, float] | None = None) -> Measured:
+def with_interval(draws: Tensor, chance: float = NOT_A_NUMBER) -> Measured:
     """The first of `draws` (1 + DRAWS,) with the percentiles of the others."""
     low, high = percentiles(draws[1:])
-    return Measured(float(draws[0]), low, high, chance, *(chance_range or ()))
+    return Measured(float(draws[0]), low, high, chance)
 
 
 def percentiles(draws: Tensor) -> tuple[float, float]:
