@@ -25,6 +25,6 @@ prepare() {
 prepare &
 step tests 110 "$PYTHON" -m pytest -m gpu -v --durations=10 -p no:cacheprovider tests/gpu
 wait
-LEFT=$((END - SECONDS - 5))
+LEFT=$((END - SECONDS - 10)) # so that a row that is stopped is written, too
 step rows "$END" "${TABLE[@]}" --rows "$OUT/rows.jsonl" --seconds "$((LEFT > 0 ? LEFT : 0))"
 say "the end"
