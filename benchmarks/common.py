@@ -31,23 +31,28 @@ from forgetting.scenarios.biography.questions import read_questions  # noqa: E40
 from forgetting.scenarios.biography.rendering import Renderer, Template, read_templates  # noqa: E402
 from forgetting.scenarios.biography.tokenizer import encode, end_token, load_tokenizer  # noqa: E402
 from forgetting.schemas.people import PEOPLE  # noqa: E402
-from forgetting.tables import read_table  # noqa: E402
+from forgetting.tables import atomic, read_table  # noqa: E402
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """A command line with the options that every measurement has."""
+def parser(description: str | None, given_data: bool = False) -> argparse.ArgumentParser:
+    """A command line with the options that every measurement has. given_data: its data may be made before."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument("--threads", type=int, default=2, help="CPU threads")
     made.add_argument("--config", type=Path, nargs="+", default=[], help="overlays on config/config.yaml; config/smoke.yaml is a quick try")
     made.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU, where there is one")
+    if given_data:
+        made.add_argument("--data", type=Path, help="a folder with the files of the data stage of this config; made when not given")
     made.add_argument("--json", type=Path, help="also write the row of benchmarks/speed_table.py to this file")
     return made
 
 
-def write_row(file: Path | None, measured: str, ratio: float | None = None, check: str = "") -> None:
-    """Hand over to speed_table.py, where it asked for it: what was measured, how many times faster than the baseline, and what is equal."""
+def write_row(file: Path | None, measured: str, baseline: str = "", ratio: float | None = None, check: str = "", **more: object) -> None:
+    """Hand over to speed_table.py, where it asked for it: what was measured, beside what, how many times faster that is, what is equal in
+    both, and numbers by name. A script that measures in parts calls it after each, so that a part that is stopped costs no other."""
     if file:
-        file.write_text(json.dumps({"measured": measured, "ratio": ratio, "check": check}), encoding="utf-8")
+        row = {"measured": measured, "baseline": baseline, "ratio": ratio, "check": check, **more}
+        with atomic(file) as part:
+            part.write_text(json.dumps(row), encoding="utf-8")
 
 
 def pick(device: str) -> Any:
@@ -92,8 +97,8 @@ def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def study(overlays: Sequence[Path] = (), change: Mapping[str, Any] | None = None) -> StudyConfig:
-    """The study of config/config.yaml and config/methods.yaml, with overlay files and then single values changed."""
-    files = [ROOT / "config/config.yaml", ROOT / "config/methods.yaml", *overlays]
+    """The study of the config files that the Snakefile names, with overlay files and then single values changed."""
+    files = [*(ROOT / "config" / f"{name}.yaml" for name in ("config", "methods", "architectures")), *overlays]
     config: dict[str, Any] = {}
     for file in files:
         config = merge(config, yaml.safe_load(file.read_text(encoding="utf-8")))

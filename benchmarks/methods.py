@@ -47,7 +47,7 @@ def run(method: Method, steps: int) -> None:
 
 
 def main() -> None:
-    command = parser(__doc__)
+    command = parser(__doc__, given_data=True)
     command.set_defaults(threads=1)
     command.add_argument("--arms", nargs="+", default=list(ARMS), help="arms of config/methods.yaml; seq is always measured")
     command.add_argument("--steps", type=int, default=40, help="steps a turn")
@@ -59,7 +59,7 @@ def main() -> None:
     names = list(dict.fromkeys(["seq", *arguments.arms]))
     methods, preparation = {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        setting = setting_of(configured, make_data(configured, Path(folder)))
+        setting = setting_of(configured, arguments.data or make_data(configured, Path(folder)))
     for name in names:
         methods[name] = build_method(configured.methods[name])
         own = replace(setting, model=copy.deepcopy(setting.model))

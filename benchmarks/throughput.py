@@ -35,6 +35,8 @@ from forgetting.training import step
 from forgetting.training.accounting import Work, peak_operations
 from forgetting.training.batches import Batch, Batches, QuestionBatches
 from forgetting.training.loop import Plan, train
+from together import ALONE, Meeting
+from traced import Profile
 
 OURS, TRAINER = "our loop", "Hugging Face Trainer"
 PLAIN = f"{OURS}, plain steps"
@@ -48,9 +50,9 @@ VARIANTS = {  # name: (uses the Trainer, chunked cross-entropy, freed memory is 
 }
 OF_DEVICE = {
     "cpu": [name for name in VARIANTS if name != PLAIN],  # which is all that a CPU does
-    "cuda": [OURS, PLAIN, TRAINER],
+    "cuda": [OURS, TRAINER, PLAIN],
 }
-WARM_UP = 10
+WARM_UP, PROFILED = 10, 5
 SQUARE = 2048
 TARGET_SHARE = 0.65
 
@@ -83,15 +85,26 @@ def make_batches(configured: StudyConfig, stage: str, folder: Path, steps: int) 
     return batches, data.tokenizer.get_vocab_size(), (time.perf_counter() - start) / steps
 
 
-def run_loop(model: PreTrainedModel, configured: StudyConfig, stage: str, batches: list[Batch]) -> tuple[float, list[float]]:
-    """Seconds of the steps after the first WARM_UP, and the loss of every step."""
-    recipe, marks = getattr(configured, stage), []
-    ends = frozenset([WARM_UP, len(batches)])
-    plan = Plan(
-        len(batches), Steps(batches), recipe.optimizer, recipe.schedule, ends, lambda step: marks.append(now()), configured.precision
-    )
+def run_loop(
+    model: PreTrainedModel, configured: StudyConfig, stage: str, batches: list[Batch], profile: Profile | None, meeting: Meeting
+) -> tuple[float, dict[int, float]]:
+    """Seconds of the steps after the first WARM_UP, and the losses that a training keeps, by step. The profile is of PROFILED more."""
+    recipe, marks, last = getattr(configured, stage), [], len(batches)
+
+    def mark(step: int) -> None:
+        if step == WARM_UP:
+            meeting.wait()
+        marks.append(now())
+        if profile is not None and step == last:
+            profile.start()
+        elif profile is not None and step > last:
+            profile.stop(PROFILED)
+
+    steps = last + (PROFILED if profile is not None else 0)
+    ends = frozenset([WARM_UP, last, steps])
+    plan = Plan(steps, Steps(batches), recipe.optimizer, recipe.schedule, ends, mark, configured.precision, schedule_steps=last)
     history = train(model, plan)
-    return marks[1] - marks[0], history.losses
+    return marks[1] - marks[0], dict(zip(history.steps, history.losses, strict=True))
 
 
 def run_trainer(model: PreTrainedModel, configured: StudyConfig, stage: str, batches: list[Batch], folder: Path) -> float:
@@ -167,7 +180,9 @@ def operations(model: PreTrainedModel, batch: Batch) -> float:
     return Work(model).of(batch)[1]
 
 
-def measure(name: str, configured: StudyConfig, stage: str, folder: Path, steps: int, device: torch.device) -> dict[str, Any]:
+def measure(
+    name: str, configured: StudyConfig, stage: str, folder: Path, steps: int, device: torch.device, profiled: bool, meeting: Meeting
+) -> dict[str, Any]:
     """Run one variant in this process."""
     uses_trainer, chunked, _, _ = VARIANTS[name]
     if not chunked:
@@ -182,11 +197,12 @@ def measure(name: str, configured: StudyConfig, stage: str, folder: Path, steps:
         return product_rate(SQUARE, SQUARE, SQUARE), product_rate(tokens, hidden, 4 * hidden)
 
     before = rates()
-    losses: list[float] = []
+    losses: dict[int, float] = {}
+    profile = Profile(device) if profiled and name == OURS else None
     if uses_trainer:
         seconds = run_trainer(model, configured, stage, batches, folder / "trainer")
     else:
-        seconds, losses = run_loop(model, configured, stage, batches)
+        seconds, losses = run_loop(model, configured, stage, batches, profile, meeting)
     after = rates()
     measured = batches[WARM_UP:]
     return {
@@ -199,6 +215,7 @@ def measure(name: str, configured: StudyConfig, stage: str, folder: Path, steps:
         "making": making / (seconds / steps),
         "memory": torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else peak_memory(),
         "losses": losses,
+        "profile": profile.rows if profile is not None else [],
     }
 
 
@@ -213,13 +230,16 @@ def in_fresh_process(name: str, folder: Path, options: list[str]) -> dict[str, A
 
 
 class Found:
-    """What every process of every variant measured."""
+    """What every process of every variant measured so far. `after_each` is called after each process."""
 
-    def __init__(self, names: list[str], run: Callable[[str], dict[str, Any]], repetitions: int) -> None:
-        self.all: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    def __init__(
+        self, names: list[str], run: Callable[[str], dict[str, Any]], repetitions: int, after_each: Callable[[Found], None]
+    ) -> None:
+        self.all: dict[str, list[dict[str, Any]]] = {}
         for _ in range(repetitions):
             for name in names:
-                self.all[name].append(run(name))
+                self.all.setdefault(name, []).append(run(name))
+                after_each(self)
 
     def median(self, name: str, key: str) -> float:
         return statistics.median(values[key] for values in self.all[name])
@@ -228,8 +248,8 @@ class Found:
         return statistics.median(values["operations"] / values[rate] for values in self.all[name])
 
     def ours_is_faster(self, name: str) -> float:
-        """Ratio of each turn, then the median: a turn's processes ran at nearly the same time."""
-        return statistics.median(ours["tokens"] / other["tokens"] for ours, other in zip(self.all[OURS], self.all[name], strict=True))
+        """Ratio of each turn, then the median: a turn's processes ran at nearly the same time. The last turn may not be over."""
+        return statistics.median(ours["tokens"] / other["tokens"] for ours, other in zip(self.all[OURS], self.all[name], strict=False))
 
     def print(self, title: str) -> None:
         rows = [
@@ -262,46 +282,60 @@ class Found:
 
     def difference(self) -> float:
         """Largest difference between the losses of our fast and our plain steps, relative to the loss."""
-        pairs = zip(self.all[OURS][0]["losses"], self.all.get(PLAIN, self.all[OURS])[0]["losses"], strict=True)
-        return max(abs(ours - plain) / plain for ours, plain in pairs)
+        ours, plain = (self.all[name][0]["losses"] for name in (OURS, PLAIN))
+        return max(abs(ours[step] - plain[step]) / plain[step] for step in ours.keys() & plain.keys())
 
     def write(self, file: Path | None, stage: str, steps: int) -> None:
         """The row of speed_table.py."""
-        each = f"{self.median(OURS, 'steps'):,.1f} steps/s"
+        rate = self.median(OURS, "steps")
+        each, baseline, ratio = f"{rate:,.1f} steps/s", "", None
         if stage == "pretrain":
-            hours = steps / self.median(OURS, "steps") / 3600
+            hours = steps / rate / 3600
             known = self.share(OURS, "square")
             share = f"{known:.0%} of the machine's operations" if known == known else "whose share of the machine's operations is not known"
             each = f"{self.median(OURS, 'tokens'):,.0f} predicted tokens/s, {share}; {steps:,} steps in {hours:,.1f} h"
-        check = f"losses of fast and plain steps equal to {self.difference():.0e}" if PLAIN in self.all else "plain steps only"
-        write_row(file, each, self.ours_is_faster(TRAINER) if TRAINER in self.all else None, check)
+        if TRAINER in self.all:
+            baseline, ratio = f"Trainer: {self.median(TRAINER, 'steps'):,.1f} steps/s", self.ours_is_faster(TRAINER)
+        check = ""
+        if PLAIN in self.all:
+            check = f"losses of fast and plain steps equal to {self.difference():.0e}; plain steps: {self.median(PLAIN, 'steps'):,.1f}/s"
+        numbers = {name: self.median(OURS, name) for name in ("steps", "tokens", "operations", "memory", "making")}
+        write_row(file, each, baseline, ratio, check, stage=stage, profile=self.all[OURS][0]["profile"], **numbers)
 
 
 def main() -> None:
-    command = parser(__doc__.splitlines()[0] if __doc__ else None)
+    command = parser(__doc__.splitlines()[0] if __doc__ else None, given_data=True)
     command.add_argument("--stage", choices=("pretrain", "task1"), default="pretrain", help="pretraining, or fine-tuning on questions")
     command.add_argument("--steps", type=int, default=30, help=f"measured steps a process, after {WARM_UP} others")
     command.add_argument("--repetitions", type=int, default=3, help="processes a variant")
     command.add_argument("--only", choices=VARIANTS, help="one variant in this process, as JSON; needs --data")
-    command.add_argument("--data", type=Path, help="a folder with the data stage's files; made when not given")
+    command.add_argument("--profile", action="store_true", help="also what our steps spend their time on, for the row of --json")
+    command.add_argument("--meet", nargs=2, metavar=("N", "FOLDER"), help="with --only: measure when N such processes are warm")
     arguments = command.parse_args()
     use_threads(arguments.threads)
     configured, device = study(arguments.config), pick(arguments.device)
     if arguments.only:
-        print(json.dumps(measure(arguments.only, configured, arguments.stage, arguments.data, arguments.steps, device)))
+        meeting = Meeting(int(arguments.meet[0]), Path(arguments.meet[1])) if arguments.meet else ALONE
+        found = measure(arguments.only, configured, arguments.stage, arguments.data, arguments.steps, device, arguments.profile, meeting)
+        print(json.dumps(found))
         return
     names = OF_DEVICE[device.type]
     if importlib.util.find_spec("accelerate") is None:
         names = [name for name in names if not VARIANTS[name][0]]
         print("The Trainer is left out: it needs the package accelerate (pip install accelerate).")
     options = ["--threads", str(arguments.threads), "--steps", str(arguments.steps), "--stage", arguments.stage, "--device", device.type]
+    options += ["--profile"] if arguments.profile else []
     options += ["--config", *map(str, arguments.config)] if arguments.config else []
+    recipe = getattr(configured, arguments.stage)
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.data or make_data(configured, Path(name))
-        found = Found(names, lambda variant: in_fresh_process(variant, folder, options), arguments.repetitions)
-    recipe = getattr(configured, arguments.stage)
+        found = Found(
+            names,
+            lambda variant: in_fresh_process(variant, folder, options),
+            arguments.repetitions,
+            lambda found: found.write(arguments.json, arguments.stage, recipe.steps),
+        )
     found.print(f"Steps of {arguments.stage}, {recipe.batch_size} sequences a batch, {device.type}, median of {arguments.repetitions}")
-    found.write(arguments.json, arguments.stage, recipe.steps)
 
 
 if __name__ == "__main__":

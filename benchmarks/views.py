@@ -31,13 +31,13 @@ def changed(model: PreTrainedModel, seed: int) -> PreTrainedModel:
 
 
 def main() -> None:
-    command = parser(__doc__)
+    command = parser(__doc__, given_data=True)
     command.add_argument("--persons", type=int, default=500, help="persons of each group in the feature view")
     arguments = command.parse_args()
     use_threads(arguments.threads)
     configured, device = study(arguments.config), pick(arguments.device)
     with tempfile.TemporaryDirectory() as name:
-        data = make_data(configured, Path(name))
+        data = arguments.data or make_data(configured, Path(name))
         questions = view_questions(Items.load(data / "items.parquet"), arguments.persons)
         vocabulary = load_tokenizer(data / "tokenizer").get_vocab_size()
     models = [build_model(configured.model, vocabulary, seed=0).eval()]
@@ -68,7 +68,8 @@ def main() -> None:
         "features": seconds_of(feature_view),
     }
     print_table(f"Views of one pair, {device.type}", ["view", "seconds"], [[name, value] for name, value in seconds.items()])
-    write_row(arguments.json, f"{sum(seconds.values()):,.0f} s: weights {seconds['weights']:,.0f} s, features {seconds['features']:,.0f} s")
+    measured = f"{sum(seconds.values()):,.0f} s: weights {seconds['weights']:,.0f} s, features {seconds['features']:,.0f} s"
+    write_row(arguments.json, measured, seconds=sum(seconds.values()))
 
 
 if __name__ == "__main__":

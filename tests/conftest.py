@@ -28,8 +28,11 @@ def _made_by_no_job() -> Iterator[None]:
     MADE_BY.clear()
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker a core that may be used; at most four, as each holds a gigabyte and its own copy of the smoke study."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker a core that may be used; at most four, as each holds a gigabyte and its own copy of the smoke study. None for the tests
+    on a GPU: one process, which compiles code once and has the device for itself."""
+    if config.option.markexpr == "gpu":
+        return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(4, cores)
 

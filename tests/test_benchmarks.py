@@ -1,10 +1,14 @@
-"""The table of all speed checks: a row that fails keeps no other back, and all of them work at tiny sizes."""
+"""What measures on a GPU, without one: a row or a step that fails or hangs keeps no other back, and what comes back is small enough."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tarfile
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,46 +18,219 @@ from tests.study import ROOT
 
 
 @pytest.fixture
-def speed_table(monkeypatch: pytest.MonkeyPatch):
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture
+def speed_table(benchmarks: None):
     import speed_table
 
     return speed_table
 
 
+def script(tmp_path: Path, text: str) -> str:
+    """A script in place of one of benchmarks/, as a row names it; its last argument is the file to answer into."""
+    path = tmp_path / "measures.py"
+    path.write_text(f"import json, pathlib, subprocess, sys, time\nanswer = pathlib.Path(sys.argv[-1])\n{text}\n")
+    return os.path.relpath(path, ROOT / "benchmarks")
+
+
+def row_of(speed_table, tmp_path: Path, text: str, limit: float = 60) -> dict:
+    check = replace(speed_table.CHECKS[0], script=script(tmp_path, text), quick=[])
+    return speed_table.run(check, True, limit, tmp_path)
+
+
 def test_a_row_that_fails_says_why(speed_table, tmp_path: Path) -> None:
-    check = replace(next(check for check in speed_table.CHECKS if check.script == "data.py"), quick=["--config", "nowhere.yaml"])
-    row = speed_table.run(check, True, 60, tmp_path)
-    assert row[2].startswith("failed: FileNotFoundError") and "nowhere.yaml" in row[2]
-    assert len(row) == len(speed_table.COLUMNS)
+    row = row_of(speed_table, tmp_path, "raise SystemExit('error: no such | thing')")
+    assert row["failed"] == "error: no such / thing" and row["name"] == "pretraining"
+    assert len(speed_table.line(row)) == len(speed_table.COLUMNS)
+    assert "failed: error" in speed_table.line(row)[2]
 
 
-def test_a_row_that_takes_too_long_is_given_up(speed_table, tmp_path: Path) -> None:
-    assert speed_table.run(speed_table.CHECKS[0], True, 0.1, tmp_path)[2] == "failed: not ready after 0 s"
+@pytest.mark.parametrize(("ending", "said"), [("time.sleep(300)", "stopped after 5 s"), ("sys.exit('no memory')", "no memory")])
+def test_a_row_that_breaks_off_keeps_what_it_had_and_leaves_no_process(speed_table, tmp_path: Path, ending: str, said: str) -> None:
+    text = f"""
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+(answer.parent / "child").write_text(str(child.pid))
+answer.write_text(json.dumps({{"measured": "7 steps/s", "baseline": "", "ratio": None, "check": ""}}))
+{ending}
+"""
+    row = row_of(speed_table, tmp_path, text, limit=5)
+    assert (row["measured"], row["failed"]) == ("7 steps/s", said)
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):
+            os.kill(int((tmp_path / "child").read_text()), 0)
+            time.sleep(0.05)
 
 
-def test_the_page_holds_the_table_and_a_finished_study(speed_table, tmp_path: Path) -> None:
-    rows = [["data", "<= 60 s", "38 s", "", ""]]
-    assert "| data | <= 60 s | 38 s |" in speed_table.page("On a GPU", rows, tmp_path, tmp_path)
-    assert "Not run yet" in speed_table.page("On a GPU", rows, tmp_path, tmp_path)
-    for name, text in (("report.html", ""), ("tables/gates.md", "| gate |"), ("figures/recovery.png", "picture")):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    page = speed_table.page("On a GPU", rows, tmp_path, tmp_path)
-    assert "Not run yet" not in page and "| gate |" in page and "images/gpu-small-recovery.png" in page
-    assert (tmp_path / "gpu-small-recovery.png").read_text() == "picture"
+def test_what_the_profile_says_of_overlapping_kernels_and_gaps(benchmarks: None) -> None:
+    """By hand: 0-10 and 5-20 run, nothing until 30, then 30-40: 10 of 40 microseconds idle, in two steps."""
+    from traced import IDLE, rows_of
+
+    rows = rows_of([("add", 30.0, 40.0), ("mul", 0.0, 10.0), ("add", 5.0, 20.0)], steps=2)
+    assert [row["kernel"] for row in rows] == [IDLE, "add", "mul"]
+    assert [row["calls_per_step"] for row in rows] == [0.5, 1.0, 0.5]
+    assert [row["share"] for row in rows] == pytest.approx([10 / 40, 25 / 40, 10 / 40])
+    assert rows[0]["ms_per_step"] == pytest.approx(0.005)
+    assert rows_of([], steps=2) == []
 
 
-def test_every_target_of_the_page_is_that_of_the_table(speed_table) -> None:
-    text = (ROOT / "docs" / "results-gpu-small.md").read_text()
-    assert not [check.what for check in speed_table.CHECKS if check.what.partition(",")[0] not in text]
+def test_jobs_that_share_a_device_wait_for_each_other(benchmarks: None, tmp_path: Path) -> None:
+    from together import ALONE, Meeting
+
+    ALONE.wait()
+    waiting = threading.Thread(target=Meeting(2, tmp_path).wait)
+    waiting.start()
+    waiting.join(0.3)
+    assert waiting.is_alive()
+    (tmp_path / "another").touch()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def test_archives_hold_what_tells_most_and_no_weights(benchmarks: None, tmp_path: Path) -> None:
+    from pack import pack
+
+    study = tmp_path / "results/tiny"
+    sizes = {"gates/seed0-task0.json": 10, "seed0/task1/seq/facts.parquet": 300_000, "seed0/task1/seq/model.safetensors": 10}
+    sizes |= {"tables/gates.csv": 10, "logs/a.log": 10, "seed0/task0/facts.parquet": 300_000, "seed0/data/facts.parquet": 700_000}
+    for name, size in sizes.items():
+        (study / name).parent.mkdir(parents=True, exist_ok=True)
+        (study / name).write_bytes(os.urandom(size))
+    left = pack(study, tmp_path, archives=2, limit=500_000)
+    assert [path.relative_to(study).as_posix() for path in left] == ["seed0/data/facts.parquet"]
+    archives = sorted(tmp_path.glob("study-*.tar.gz"))
+    assert len(archives) == 2 and all(path.stat().st_size <= 500_000 for path in archives)
+    names = []
+    for path in archives:
+        with tarfile.open(path) as opened:
+            names.append(opened.getnames())
+    assert names[0][:2] == ["tiny/gates/seed0-task0.json", "tiny/tables/gates.csv"]
+    assert not any("safetensors" in name for each in names for name in each)
+
+
+STUB = """#!/usr/bin/env bash
+case "$*" in
+*--machine*) echo '{"device": "none"}' ;;
+*"-m pytest"*) echo "a test broke"; exit 1 ;;
+*--only-data*) exit 0 ;;
+*"--only pretraining"*) sleep 300 ;;
+*--rows*) echo "{}" >"$(sed 's/.*--rows \\([^ ]*\\).*/\\1/' <<<"$*")" ;;
+*fig_performance*) sleep 300 ;;
+*) echo "$*" ;;
+esac
+"""
+"""In place of Python: tests fail, a row and the figures hang, and all else works."""
+
+
+def gpu_run(name: str, output: Path, *arguments: str, seconds: int) -> str:
+    """What run.log says of one of the two scripts, with STUB for Python."""
+    stub = output.parent / "python"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    environment = os.environ | {"PYTHON": str(stub), "SECONDS_IN_ALL": str(seconds)}
+    command = ["bash", str(ROOT / "benchmarks" / name), str(output), *arguments]
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return (output / "run.log").read_text()
+
+
+def test_the_first_run_goes_on_after_tests_that_fail(tmp_path: Path) -> None:
+    said = gpu_run("gpu_first.sh", tmp_path / "out", "--quick", seconds=60)
+    assert "tests: failed with code 1: a test broke" in said
+    assert "prepare: done" in said and "rows: done" in said and said.rstrip().endswith("the end")
+    assert (tmp_path / "out/rows.jsonl").exists() and "a test broke" in (tmp_path / "out/tests.log").read_text()
+
+
+def test_the_second_run_stops_what_hangs_and_packs(tmp_path: Path) -> None:
+    """The row hangs until its limit, which the time in all cuts short; then nothing else is begun but packing."""
+    said = gpu_run("gpu_second.sh", tmp_path / "out", "pretraining", seconds=6)
+    assert "rows: stopped by its limit" in said
+    assert "study: not begun, the time is up" in said
+    assert "pack: done" in said and said.rstrip().endswith("the end")
+
+
+def test_the_second_run_makes_the_rest_of_the_study_after_what_tells_most(tmp_path: Path) -> None:
+    said = gpu_run("gpu_second.sh", tmp_path / "out", seconds=9)
+    assert said.count("study: begun") >= 1 and "study: stopped by its limit" in said and "pack: done" in said
+    assert len(list((tmp_path / "out").iterdir())) <= 8, "as many files as come back"
+
+
+ROW = {"target": "", "what": "", "check": "", "ratio": None, "baseline": "", "measured": "", "failed": "", "quick": False, "machine": {}}
+
+
+def write_rows(folder: Path, *rows: dict) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "rows.jsonl").write_text("".join(json.dumps(ROW | row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture
+def gpu_results(benchmarks: None):
+    import gpu_results
+
+    return gpu_results
+
+
+def test_the_page_is_what_its_tables_give(gpu_results) -> None:
+    """Of the repository itself. Render it again with benchmarks/gpu_results.py render."""
+    assert gpu_results.page(ROOT) == (ROOT / gpu_results.PAGE).read_text()
+
+
+def test_rows_measured_again_take_the_place_of_those_before(gpu_results, speed_table, tmp_path: Path) -> None:
+    kernel = {"kernel": "gemm", "calls_per_step": 3.0, "ms_per_step": 1.5, "share": 0.75}
+    here = {"device": "NVIDIA H100 80GB HBM3", "driver": "580.1", "torch": "2.11.0", "transformers": "5.17.0"}
+    first = write_rows(
+        tmp_path / "first",
+        {"name": "pretraining", "measured": "9 steps/s", "baseline": "Trainer: 4 steps/s", "ratio": 2.25, "machine": here},
+        {"name": "fine-tuning", "measured": "70 steps/s", "machine": here, "stage": "task1", "profile": [kernel]},
+        {"name": "views", "measured": "3 s", "quick": True},
+    )
+    second = write_rows(
+        tmp_path / "second",
+        {"name": "pretraining", "failed": "stopped after 5 s", "machine": here},
+        {"name": "fine-tuning", "measured": "90 steps/s", "machine": here, "stage": "task1", "profile": [kernel]},
+    )
+    gates = tmp_path / "gpu-small/tables/gates.csv"
+    gates.parent.mkdir(parents=True)
+    gates.write_text("gate,seed,value,threshold,passed\ntask0_before,0,0.91234567,0.95,False\n")
+    with tarfile.open(second / "study-1.tar.gz", "w:gz") as archive:
+        archive.add(gates, "gpu-small/tables/gates.csv")
+    assert len(gpu_results.page(tmp_path).split("not measured |")) == len(speed_table.CHECKS) + 1
+    gpu_results.take(tmp_path, [first, second])
+    page = gpu_results.page(tmp_path)
+    assert "| 9 steps/s | Trainer: 4 steps/s | 2.2 |" in page and "| 90 steps/s |" in page and "70 steps/s" not in page
+    assert len(page.split("not measured |")) == len(speed_table.CHECKS) - 1
+    assert "Measured on NVIDIA H100 80GB HBM3 (driver 580.1, torch 2.11.0, transformers 5.17.0), commit " in page
+    assert page.count("| `gemm` | 3 | 1.500 | 0.750 |") == 1
+    assert "| task0 before | 0 | 0.912 | 0.95 | False |" in page
+
+
+def test_the_speed_of_forecasts_follows_from_two_kinds_of_steps(gpu_results) -> None:
+    """Made with 2e14 operations a second and 3 ms a step beside them."""
+    import pandas as pd
+
+    rows = []
+    for name, needed in (("pretraining", 4e13), ("fine-tuning", 5e11)):
+        steps = 1 / (needed / 2e14 + 0.003)
+        rows.append({"name": name, "steps": steps, "operations": needed * steps})
+    speed = pd.DataFrame(rows).reindex(columns=gpu_results.SPEED)
+    found = gpu_results.calibrated(speed)
+    assert found.operations_per_second == pytest.approx(2e14) and found.step_seconds == pytest.approx(0.003)
+    said = gpu_results.cost(speed)
+    assert "`operations_per_second: 2.0e+14`" in said and "0.0030 s a step" in said
+    assert gpu_results.calibrated(speed[:1]) is None
 
 
 @pytest.mark.slow
-def test_every_check_works_at_tiny_sizes(tmp_path: Path) -> None:
+def test_every_row_works_at_tiny_sizes(speed_table, tmp_path: Path) -> None:
     """Minutes on a busy machine. On a GPU, too, if there is one."""
-    page = tmp_path / "page.md"
-    command = ["bash", "benchmarks/gpu.sh", "--quick", "--output", str(page)]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHON": sys.executable}, text=True, capture_output=True)
+    rows = tmp_path / "rows.jsonl"
+    command = [sys.executable, "benchmarks/speed_table.py", "--quick", "--rows", str(rows), "--limit", "1200", "--seconds", "5000"]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert page.read_text().count("Trainer") == 2 and "failed" not in page.read_text()
+    found = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [row["name"] for row in found] == [check.name for check in speed_table.CHECKS]
+    assert not any(row["failed"] for row in found)
+    assert all(row["profile"] for row in found[:2]) and all(row["ratio"] for row in found[:3])

@@ -5,6 +5,7 @@ Registered with transformers under a name of its own, so that its models run on 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
 NAME = "within_documents"
+GROUPED: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
+"""What tells flash attention that several heads of the query share a key; torch 2.11 takes fewer keys untold, and refuses the word."""
 
 
 def attend_within_documents(
@@ -43,7 +46,7 @@ def attend_within_documents(
         # The rotary positions are added in float32, and flash attention wants all three alike.
         queries, keys, values = (each[0].transpose(0, 1).to(value.dtype) for each in (query, key, value))
         behind = -1 if sliding_window is None else sliding_window - 1
-        options: dict[str, Any] = {"scale": scaling, "window_size": (behind, 0)} | ({"enable_gqa": True} if grouped else {})
+        options: dict[str, Any] = {"scale": scaling, "window_size": (behind, 0)} | (GROUPED if grouped else {})
         attended = varlen_attn(queries, keys, values, bounds, bounds, longest, longest, **options)
         assert isinstance(attended, Tensor)  # no more was asked for
         return attended[None], None
