@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from math import isfinite, nan
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
@@ -47,31 +49,29 @@ def write_diagnosis(job: DiagnosisJob, data: Path, probes: Path, remedies: Path,
         "repairs": repaired,
         "questions": questions_table(facts, rate),
     }
-    _write_tables(tables, output / "tables")
+    write_tables(tables, output / "tables", {"numbers": EFFECTS, "scores": SCORED, "repairs": REMEDIES})
     with atomic(output / "verdict.json") as part:
         part.write_text(json.dumps(as_json(said, found), indent=1), encoding="utf-8")
     curves = tables["curves"]
     shown = curves[(curves["training"] == RIGHT) & (curves["rate"] == rate)]
-    environment = Environment(
-        loader=FileSystemLoader(template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(number=number, interval=interval_text, marked=marked)
-    page = environment.get_template(PAGE).render(
-        made=datetime.now(UTC),
-        job=job,
-        verdict=said,
-        share=found.get("spurious_share"),
-        effects=found,
-        data=known,
-        rate=rate,
-        picture=_png(draw_recovery(shown, found["modal_answer"].interval)),
-        frontier=frontier.to_dict("records"),
-        frontier_picture=_png(draw_frontier(frontier)) if len(frontier) > 2 and frontier["new"].notna().all() else "",
-        scored=scored.to_dict("records"),
-        controls=[row for row in repaired.to_dict("records") if row["control"] and row["split"] == TEST],
-        files=[f"tables/{name}.csv" for name in tables],
-        versions=package_versions(Path(__file__).resolve().parents[3]),
-        revision=revision(Path(__file__).resolve().parents[3]),
+    page = (
+        given_page(template)
+        .get_template(PAGE)
+        .render(
+            made=datetime.now(UTC),
+            job=job,
+            verdict=said,
+            share=found.get("spurious_share"),
+            effects=found,
+            data=known,
+            rate=rate,
+            picture=embedded(draw_recovery(shown, found["modal_answer"].interval)),
+            frontier=frontier.to_dict("records"),
+            frontier_picture=embedded(draw_frontier(frontier)) if len(frontier) > 2 and frontier["new"].notna().all() else "",
+            scored=scored.to_dict("records"),
+            controls=[row for row in repaired.to_dict("records") if row["control"] and row["split"] == TEST],
+            files=[f"tables/{name}.csv" for name in tables],
+        )
     )
     with atomic(output / PAGE) as part:
         part.write_text(page, encoding="utf-8")
@@ -153,14 +153,26 @@ def interval_text(interval: Interval) -> str:
     return f"[{interval.low:.2f}, {interval.high:.2f}]" if isfinite(interval.low) and isfinite(interval.high) else ""
 
 
-def _png(figure: Figure) -> str:
+def given_page(template: Path) -> Environment:
+    """What fills in a page about a model of the user's own, with what every such page says of its making."""
+    environment = Environment(
+        loader=FileSystemLoader(template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(number=number, interval=interval_text, marked=marked)
+    root = Path(__file__).resolve().parents[3]
+    environment.globals.update(versions=package_versions(root), revision=revision(root))
+    return environment
+
+
+def embedded(figure: Figure) -> str:
+    """A figure as text for a page that needs no other file."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", metadata={})
     return b64encode(buffer.getvalue()).decode()
 
 
-def _write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
-    schemas = {"numbers": EFFECTS, "scores": SCORED, "repairs": REMEDIES}
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path, schemas: Mapping[str, pa.Schema]) -> None:
+    """Write each table as Parquet and CSV; those of `schemas` with exactly their columns."""
     for name, frame in tables.items():
         if name in schemas:
             write_table(frame, folder / f"{name}.parquet", schemas[name])
