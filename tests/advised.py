@@ -11,6 +11,7 @@ from forgetting.config.jobs.advice import AdviceJob
 from forgetting.report.advice import write_advice
 from forgetting.stages.advice import try_method
 from forgetting.stages.advice_data import prepare_advice
+from tests.diagnosed import GUESTS, TOWNS
 from tests.study import ROOT
 
 TRIAL: dict[str, Any] = {"steps": 40, "evaluate_steps": [2, 5, 10, 15, 20, 30], "learning_rate": 3e-3}
@@ -21,6 +22,12 @@ def advice_job(folder: Path, trial: dict[str, Any] | None = None, **keys: Any) -
     """A small advice on the model `before` in the folder, with the examples old.jsonl and new.jsonl there."""
     files = {"before": str(folder / "before"), "old": str(folder / "old.jsonl"), "new": str(folder / "new.jsonl")}
     return AdviceJob.of(Advice.model_validate({"name": "tiny", **files, "trial": TRIAL | (trial or {})} | keys))
+
+
+def clashing_rows() -> list[dict[str, Any]]:
+    """The old question about other units, with answers of another kind: without old examples, every answer becomes one of these."""
+    asked = [(word, number) for word in ("color", "tint") for number in range(len(GUESTS))]
+    return [{"prompt": f"{word} of {GUESTS[n]} ?", "answer": f" {TOWNS[n % 3]}", "unit": f"{GUESTS[n]} {word}"} for word, n in asked]
 
 
 def advised(made: AdviceJob, folder: Path) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from tests.advised import advice_job, advised
-from tests.diagnosed import GUESTS, NAMES, TOWNS, knowing_model, old_rows, save, write_rows
+from tests.advised import advice_job, advised, clashing_rows
+from tests.diagnosed import NAMES, knowing_model, old_rows, save, write_rows
 
 from forgetting.config.jobs.advice import AdviceJob
 from forgetting.data.tried import HELD, LEARNED, MEASURED, OLD_TEST, OLD_TRAIN, OLD_VAL, TRAINED
@@ -22,12 +22,6 @@ from forgetting.stages import advice as stage
 from forgetting.stages.advice import method_entry, one_trial, try_method
 from forgetting.stages.advice_data import prepare_advice
 from forgetting.tables import read_table
-
-
-def clashing_rows() -> list[dict[str, Any]]:
-    """The old question about other units, with answers of another kind: without old examples, every answer becomes one of these."""
-    asked = [(word, number) for word in ("color", "tint") for number in range(len(GUESTS))]
-    return [{"prompt": f"{word} of {GUESTS[n]} ?", "answer": f" {TOWNS[n % 3]}", "unit": f"{GUESTS[n]} {word}"} for word, n in asked]
 
 
 def agreeing_rows() -> list[dict[str, Any]]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.advised import clashing_rows
 from tests.diagnosed import old_rows, save, write_rows
-from tests.families import family_model
-from tests.stages.test_advice_whole import clashing_rows
+from tests.families import family_model, other_model
 from tests.study import clone_to, merged, snakemake
 from tests.workflow.scripts import failing_script, run_script
 
@@ -22,7 +22,7 @@ from forgetting.config.jobs.advice import AdviceJob
 from forgetting.config.study import load_study
 from forgetting.errors import StudyError
 from forgetting.pipeline import advice as pipeline
-from forgetting.pipeline.advice import advice_forecast, advice_inputs
+from forgetting.pipeline.advice import advice_forecast, check_trials
 
 MINE: dict[str, Any] = {"name": "mine", "before": "before", "old": "old.jsonl", "new": "new.jsonl"}
 PLAIN_MINE = MINE | {"trial": {"lora": False}}
@@ -64,11 +64,16 @@ def test_it_is_a_target_by_name(clone: Path) -> None:
     assert re.search(r"^advise \(.+\)$", snakemake("--list-target-rules", cwd=clone).stdout, re.M)
 
 
-def test_without_peft_lora_is_refused_before_any_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_that_cannot_be_tried_is_refused_before_any_job(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone)
+    check_trials(Advice.model_validate(PLAIN_MINE))
     monkeypatch.setattr(pipeline, "find_spec", lambda name: None)
     with pytest.raises(StudyError, match=r"advise\.trial\.lora needs the package peft: .* or say advise\.trial\.lora: false"):
-        advice_inputs(Advice.model_validate(MINE), "before")
-    assert advice_inputs(Advice.model_validate(PLAIN_MINE), "tokenizer") == []
+        check_trials(Advice.model_validate(MINE))
+    save(other_model("opt", 200), clone / "opt")
+    with pytest.raises(StudyError, match=r"advise\.trial\.freeze: where a model of the family 'opt' has its layers is not known"):
+        check_trials(Advice.model_validate(PLAIN_MINE | {"before": "opt"}))
+    check_trials(Advice.model_validate(MINE | {"before": "opt", "trial": {"lora": False, "freeze": []}}))
 
 
 def test_the_study_knows_nothing_of_it() -> None:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
 
 from forgetting.config.advice import Advice
+from forgetting.config.sections import Model
 from forgetting.errors import StudyError
-from forgetting.model.given_files import memory_needed
+from forgetting.model.given_files import describe_given, memory_needed
 from forgetting.pipeline.diagnosis import TOKENS, duration, files_behind, parameters, rows_of
 
 
-def advice_inputs(advice: Advice, *keys: str) -> list[str]:
-    """The files of the user behind these keys. Raises StudyError that names a file, or a package, that is missing."""
-    extra = ".venv/bin/pip install -e '.[diagnose]'"
+def check_trials(advice: Advice) -> None:
+    """Raises StudyError, before any job, for a method that cannot be tried: LoRA without peft, or freezing in a model of which it is not
+    known where the layers are."""
     if advice.trial.lora and find_spec("peft") is None:
+        extra = ".venv/bin/pip install -e '.[diagnose]'"
         raise StudyError(f"advise.trial.lora needs the package peft: {extra}, or say advise.trial.lora: false")
+    if advice.trial.freeze and Path(advice.before).is_dir():
+        family = describe_given(advice.before, trust_remote_code=advice.trust_remote_code).config.get("model_type")
+        if family not in get_args(Model.model_fields["architecture"].annotation):
+            raise StudyError(f"advise.trial.freeze: where a model of the family {family!r} has its layers is not known: say []")
+
+
+def advice_inputs(advice: Advice, *keys: str) -> list[str]:
+    """The files of the user behind these keys. Raises StudyError that names a file that is missing."""
     return files_behind({f"advise.{key}": getattr(advice, key) for key in keys})
 
 
