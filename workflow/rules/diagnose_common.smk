@@ -8,6 +8,10 @@ DIAGNOSIS = STUDY.diagnose
 MINE = f"results/diagnose/{DIAGNOSIS.name}" if DIAGNOSIS else "results/diagnose/none"
 STARTS = DIAGNOSIS.starts if DIAGNOSIS else ()
 
+for folder in (MINE, DIAGNOSIS.write) if DIAGNOSIS else ():
+    if folder is not None:
+        require_writable(folder)
+
 
 def logs_of_run():
     """The folder of the logs of what was asked for."""

@@ -27,6 +27,12 @@ from forgetting.schemas.diagnosis import EFFECTS, PROBED, REMEDIES, SCORED
 from forgetting.tables import atomic, read_table, read_tables, write_table
 
 PAGE = "diagnosis.html"
+REPAIRS = {
+    "interpolation": "interpolation, {amount:.0%} of the way back",
+    "edit": "edit, {amount:.0f} leading directions taken away",
+    "common_shift": "common shift of {amount:.0f} questions taken away (no change of weights)",
+}
+"""Repairs without training, for a reader."""
 
 
 def write_diagnosis(job: DiagnosisJob, data: Path, probes: Path, remedies: Path, template: Path, output: Path) -> None:
@@ -69,7 +75,10 @@ def write_diagnosis(job: DiagnosisJob, data: Path, probes: Path, remedies: Path,
             frontier=frontier.to_dict("records"),
             frontier_picture=embedded(draw_frontier(frontier)) if len(frontier) > 2 and frontier["new"].notna().all() else "",
             scored=scored.to_dict("records"),
-            controls=[row for row in repaired.to_dict("records") if row["control"] and row["split"] == TEST],
+            controls={
+                remedy: rows["value"].tolist()
+                for remedy, rows in repaired[repaired["control"].astype(bool) & (repaired["split"] == TEST)].groupby("remedy")
+            },
             files=[f"tables/{name}.csv" for name in tables],
         )
     )
@@ -103,8 +112,8 @@ def questions_table(facts: pd.DataFrame, rate: float) -> pd.DataFrame:
 
 
 def frontier_table(facts: pd.DataFrame, repaired: pd.DataFrame) -> pd.DataFrame:
-    """Each remedy with the old and the new accuracy, and what is regained and lost; `best` has the highest sum of both. First before and
-    after as they are. `new` is NaN where there are no new examples."""
+    """Each remedy with the old and the new accuracy, and what is regained and lost; `best` has the highest sum of both, of those that give
+    a model. First before and after as they are. `new` is NaN where there are no new examples."""
     rate, _ = deciding_rate(facts)
     scores = Scores(facts, rate)
 
@@ -119,12 +128,12 @@ def frontier_table(facts: pd.DataFrame, repaired: pd.DataFrame) -> pd.DataFrame:
     chosen = repaired[~repaired["control"].astype(bool) & (repaired["remedy"] != "none")]
     for (remedy, amount), group in chosen.groupby(["remedy", "amount"], sort=False):
         by_split = group.set_index("split")["value"]
-        words = f"{amount:.0%} of the way back" if remedy == "interpolation" else f"{amount:.0f} leading directions taken away"
-        rows.append((f"{remedy}, {words}", remedy, amount, by_split.get(TEST, nan), by_split.get(NEW, nan)))
+        words = REPAIRS[remedy].format(amount=amount)
+        rows.append((words, remedy, amount, by_split.get(TEST, nan), by_split.get(NEW, nan)))
     frame = pd.DataFrame(rows, columns=["remedy", "kind", "amount", "old", "new"])
     after = frame.iloc[1]
     frame["regained"], frame["new_lost"] = frame["old"] - after["old"], after["new"] - frame["new"]
-    total = (frame["old"] + frame["new"].fillna(0)).where(frame.index > 1)
+    total = (frame["old"] + frame["new"].fillna(0)).where((frame.index > 1) & (frame["kind"] != "common_shift"))
     frame["best"] = total == total.max()
     return frame
 

@@ -91,19 +91,37 @@ class Case(GivenQuestions):
         return self._scored("known_wordings", known, np.array(places))
 
     def further(self, model: PreTrainedModel) -> pd.DataFrame:
-        """SCORED rows of the further measures and of the text: columns split to n."""
+        """SCORED rows of the further measures, of old and new values, and of the text: columns split to n."""
         frames = [
             self._scored(measure, np.array(self.scores(model, places, measure)), places)
             for measure in self.config.also
             for split in (TEST, NEW)
             if len(places := self.where(split))
         ]
+        frames += self.values(model)
         if self.text:
             pieces = sequences([piece[:1] for piece in self.text], [piece[1:] for piece in self.text])
             perplexity = float(np.exp(answer_loss(model, pieces, max(1, self.config.batch_size // 4))))
             nan = float("nan")
             frames.append(pd.DataFrame([("text", "perplexity", perplexity, nan, nan, len(self.text))], columns=SCORED.names[3:]))
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=SCORED.names[3:])
+
+    def values(self, model: PreTrainedModel) -> list[pd.DataFrame]:
+        """SCORED rows of the measured questions that the new examples ask, too, with another answer: the log-probability (nats) of the
+        old answer and of the new one, with their ends, and whether the old one is the likelier."""
+        new = {tuple(self.prompt(place)): place for place in self.where(NEW)}
+        asked = [(place, new.get(tuple(self.prompt(place)))) for place in self.where(TEST)]
+        pairs = [(place, other) for place, other in asked if other is not None and self.answers[place] != self.answers[other]]
+        if not pairs:
+            return []
+        places = np.array(pairs)
+        tokens = self.items.answer_length.numpy()
+        old, new_value = (
+            -score(model, self.items.select(column), self.config.batch_size)["answer_nll"].to_numpy(dtype=float) * tokens[column]
+            for column in places.T
+        )
+        measured = {"old_value_log_probability": old, "new_value_log_probability": new_value, "old_value_likelier": old > new_value}
+        return [self._scored(measure, values, places[:, 0]) for measure, values in measured.items()]
 
     def _scored(self, measure: str, values: np.ndarray, places: np.ndarray) -> pd.DataFrame:
         binary = np.isin(values, (0, 1)).all()
