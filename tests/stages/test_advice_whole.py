@@ -15,6 +15,7 @@ from forgetting.config.jobs.advice import AdviceJob
 from forgetting.data.tried import HELD, LEARNED, MEASURED, OLD_TEST, OLD_TRAIN, OLD_VAL, TRAINED
 from forgetting.errors import StudyError
 from forgetting.evaluation.given import GivenQuestions
+from forgetting.model import given_files
 from forgetting.schemas.advice import TRIALS, TRIED
 from forgetting.schemas.diagnosis import ROWS
 from forgetting.schemas.items import ITEMS
@@ -138,3 +139,12 @@ def test_too_few_new_units_are_told(folder: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "few.jsonl", clashing_rows()[:7])
     with pytest.raises(StudyError, match="only 7 units of new examples can be used: 8 at least"):
         prepared(folder, tmp_path, new=str(tmp_path / "few.jsonl"))
+
+
+def test_a_model_too_large_to_be_trained_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = prepared(folder, tmp_path)
+    questions = GivenQuestions(made.advice, tmp_path / "data")
+    weights = sum(values.numel() for values in questions.load_named(made.advice.before).parameters())
+    monkeypatch.setattr(given_files, "memory_there", lambda: 5 * 4 * weights)  # of the six copies that training takes
+    with pytest.raises(StudyError, match=r"before: .* to be trained"):
+        one_trial(made, "seq", 0, questions)

@@ -20,6 +20,7 @@ from forgetting.data.tried import LEARNED, LORA, MEASURED, OLD_TEST, OLD_TRAIN, 
 from forgetting.evaluation.given import GivenQuestions
 from forgetting.methods.base import Setting, build_method
 from forgetting.model.anatomy import Anatomy
+from forgetting.model.given_files import require_memory
 from forgetting.schemas.advice import TRIALS, TRIED
 from forgetting.stages.given_training import RATE_OF_LORA, training_rate, with_lora
 from forgetting.tables import read_table, write_table
@@ -60,10 +61,12 @@ def try_method(job: AdviceJob, name: str, data: Path, scratch_folder: Path, outp
 
 
 def one_trial(job: AdviceJob, name: str, seed: int, questions: GivenQuestions) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """TRIED and TRIALS rows of one method and seed."""
+    """TRIED and TRIALS rows of one method and seed. Raises StudyError for a model that is too large to be trained here."""
     trial = job.advice.trial
     model = questions.load_named(job.advice.before)
     weights = sum(parameter.numel() for parameter in model.parameters())
+    if name != LORA:
+        require_memory(job.advice.before, weights, trained=True)
     alone = questions.same_alone(model, OLD_TEST) if name == PLAIN and seed == 0 else float("nan")
     training = training_of(trial, weights, low_rank=name == LORA)
     way = prepared(name, model, questions, training, job.seed * 1000 + seed)
