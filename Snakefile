@@ -3,6 +3,7 @@
 snakemake --cores 8 all                 the whole study at laptop scale
 snakemake --cores 8 methods             every method of the paper, compared
 snakemake --cores 8 diagnose --configfile mine.yaml     is what your own model forgot gone, or only hidden?
+snakemake --cores 8 advise --configfile mine.yaml       how to train it on something new and forget least
 snakemake --cores 8 architectures       the study with other architectures and widths
 snakemake --list-target-rules           the names of everything that can be asked for
 snakemake --cores 8 all --configfile config/smoke.yaml
@@ -57,6 +58,8 @@ include: "workflow/rules/clean.smk"
 include: "workflow/rules/verify.smk"
 include: "workflow/rules/diagnose_common.smk"
 include: "workflow/rules/diagnose.smk"
+include: "workflow/rules/advise_common.smk"
+include: "workflow/rules/advise.smk"
 
 
 rule data:
@@ -117,6 +120,8 @@ rule gates:
 onsuccess:
     if set(workflow.dag_settings.targets) == {"diagnose"}:
         print(f"Done. {MINE}/diagnosis.html has the verdict, and what it follows from.")
+    elif set(workflow.dag_settings.targets) == {"advise"}:
+        print(f"Done. {ADVISED}/advice.html says which method to take, and what it follows from.")
     elif set(workflow.dag_settings.targets) != {"cost"}:
         explained = Path(ROOT, "report.html").is_file()
         print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ import torch
 from tests import diagnosed
 from tests.diagnosed import diagnose, erased, hidden, job, knowing_model, new_rows, old_rows, save, write_rows
 from tests.families import family_model
+from tests.workflow.test_disk import files_up_to
 from transformers import AutoModelForCausalLM
 
-from forgetting.data.probed import RIGHT, TEST
+from forgetting.data.probed import NEW, RIGHT, TEST
 from forgetting.errors import StudyError
 from forgetting.stages import diagnosis as stage
 from forgetting.stages.diagnosis import Case, Run, probe, trained
 from forgetting.stages.diagnosis_data import prepare
+from forgetting.tables import WriteError
+from forgetting.views.remedies import write_model
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,9 @@ def test_hidden_knowledge_is_spurious(models: Path, tmp_path: Path) -> None:
     assert said["sentence"].partition(" (")[0] in page and "src=" not in page.replace('src="data:image/png', "")
     table = pd.read_csv(tmp_path / "tables" / "numbers.csv").set_index("what")
     assert table.loc["before", "value"] == 1 and table.loc["after", "value"] < 0.3
+    repairs = pd.read_csv(tmp_path / "tables" / "repairs.csv")
+    shift = repairs[repairs["remedy"] == "common_shift"]
+    assert sorted(shift["control"]) == [False, False, True, True, True, True] and set(shift["split"]) == {TEST, NEW}
     repaired = AutoModelForCausalLM.from_pretrained(tmp_path / "repaired")
     ids = torch.tensor([diagnosed.tokenizer()(row["prompt"])["input_ids"] for row in old_rows()])
     right = [
@@ -140,3 +147,52 @@ def test_further_measures_wordings_and_text_are_told(models: Path, tmp_path: Pat
     curves = pd.read_csv(tmp_path / "tables" / "curves.csv")
     assert set(curves["training"]) == {"right", "shuffled", "wordings"}
     assert set(scores["state"]) == {"given", "recovered"}
+
+
+def test_old_and_new_values_of_one_question_are_told(models: Path, tmp_path: Path) -> None:
+    """Every old question has a new answer: the log-probability of both, against the model alone."""
+    new = [row | {"answer": " town1"} for row in old_rows()]
+    made = job(models / "old.jsonl", models / "before", models / "real", new=str(write_rows(tmp_path / "new.jsonl", new)))
+    prepare(made, tmp_path)
+    case = Case(made, tmp_path)
+    model = case.load("before")
+    found = pd.concat(case.values(model)).set_index("measure")
+    places, reader = case.where(TEST), diagnosed.tokenizer()
+    prompts = [case.prompt(place) for place in places]
+    with torch.no_grad():
+        for name, answers in (("old", [case.answers[place] for place in places]), ("new", [" town1"] * len(places))):
+            sums = []
+            for prompt, answer in zip(prompts, answers, strict=True):
+                ids = [*prompt, *reader(answer)["input_ids"], reader.eos_token_id]
+                said = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+                sums.append(sum(float(said[place - 1, ids[place]]) for place in range(len(prompt), len(ids))))
+            assert found.loc[f"{name}_value_log_probability", "value"] == pytest.approx(sum(sums) / len(sums), abs=1e-3)
+    assert found.loc["old_value_likelier", "value"] == 1 and found.loc["old_value_likelier", "n"] == len(places)
+    write_rows(tmp_path / "new.jsonl", new_rows())
+    prepare(made, tmp_path / "others")
+    assert Case(made, tmp_path / "others").values(model) == []
+
+
+def test_ten_rows_make_a_page_but_no_verdict(models: Path, tmp_path: Path) -> None:
+    small = {"steps": 2, "evaluate_steps": [1], "seeds": 1, "rates": [1.0], "doses": []}
+    ten = write_rows(tmp_path / "ten.jsonl", old_rows()[:10])
+    said = diagnose(job(ten, models / "before", models / "spurious", probe=small, remedies=False), tmp_path)
+    failed = [gate["name"] for gate in said["gates"] if not gate["passed"]]
+    assert said["verdict"] == "cannot be said" and "enough units" in failed and (tmp_path / "diagnosis.html").exists()
+
+
+def test_answers_that_are_all_the_same_are_known_by_knowing_nothing(models: Path, tmp_path: Path) -> None:
+    same = write_rows(tmp_path / "same.jsonl", [row | {"answer": " color1"} for row in old_rows()])
+    prepare(job(same, models / "before", models / "spurious"), tmp_path)
+    floors = json.loads((tmp_path / "data.json").read_text())["floors"]
+    assert floors["modal_answer"][0] == floors["shuffled_answers"] == 1
+
+
+def test_a_repaired_model_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path: Path) -> None:
+    model = family_model("gpt_neox", len(diagnosed.WORDS))
+    with files_up_to(4096), pytest.raises(WriteError, match="repaired: cannot be written"):
+        write_model(model, diagnosed.tokenizer(), tmp_path / "repaired")
+    assert not list(tmp_path.rglob("*.part")) and not list(tmp_path.rglob("*.safetensors"))
+    write_model(model, diagnosed.tokenizer(), tmp_path / "repaired")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "repaired")
+    assert all(torch.equal(values, again.state_dict()[name]) for name, values in model.state_dict().items())

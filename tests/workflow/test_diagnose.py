@@ -60,6 +60,14 @@ def test_a_missing_file_is_named_before_any_job(clone: Path) -> None:
     assert done.returncode and "diagnose.old nowhere.jsonl: no such file or folder" in done.stdout
 
 
+def test_where_nothing_can_be_written_it_stops_before_any_job(clone: Path) -> None:
+    (clone / "a-file").write_text("")
+    for change in ({"write": "a-file/model"}, {"write": "a-file"}):
+        (clone / "other.yaml").write_text(yaml.safe_dump({"diagnose": MINE | change}))
+        done = snakemake("-n", "diagnose", "--configfile", "other.yaml", cwd=clone)
+        assert done.returncode and "a-file is not a folder that you may write to" in done.stdout and "Traceback" not in done.stdout
+
+
 def test_the_study_knows_nothing_of_it() -> None:
     study = load_study(merged() | {"diagnose": MINE})
     assert study.diagnose is not None
@@ -139,6 +147,15 @@ WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "a text that is binary": (lambda at: _binary(at / "text.txt"), "cannot be read as text in UTF-8"),
     "an empty text": (lambda at: _empty(at / "text.txt"), "has no text"),
     "a model folder without a model": (lambda at: _folder(at / "nothing"), "is no folder of a model"),
+    "an adapter of nothing": (lambda at: _adapter(at / "adapter", {}), "does not say of which model it is an adapter"),
+    "an adapter of a model that is not there": (
+        lambda at: _adapter(at / "adapter", {"base_model_name_or_path": "./nowhere"}),
+        "./nowhere: is neither a folder nor the name of a model",
+    ),
+    "weights that are a model and an adapter": (
+        lambda at: _both(at / "both"),
+        "holds the weights of a model and an adapter, so which is meant cannot be told",
+    ),
     "another tokenizer": (lambda at: _other_tokenizer(at / "other"), "has another tokenizer than diagnose.before"),
     "a missing choice": (lambda at: {"measure": "choice"}, "choices must be two or more texts"),
 }
@@ -157,6 +174,18 @@ def _empty(path: Path) -> dict[str, Any]:
 def _folder(path: Path) -> dict[str, Any]:
     path.mkdir()
     return {"before": str(path)}
+
+
+def _adapter(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    path.mkdir()
+    (path / "adapter_config.json").write_text(json.dumps(config))
+    return {"after": str(path)}
+
+
+def _both(path: Path) -> dict[str, Any]:
+    save(family_model("gpt_neox", 200), path)
+    (path / "adapter_config.json").write_text("{}")
+    return {"after": str(path)}
 
 
 def _other_tokenizer(path: Path) -> dict[str, Any]:

@@ -8,19 +8,26 @@ DIAGNOSIS = STUDY.diagnose
 MINE = f"results/diagnose/{DIAGNOSIS.name}" if DIAGNOSIS else "results/diagnose/none"
 STARTS = DIAGNOSIS.starts if DIAGNOSIS else ()
 
+for folder in (MINE, DIAGNOSIS.write) if DIAGNOSIS else ():
+    if folder is not None:
+        require_writable(folder)
+
 
 def logs_of_run():
     """The folder of the logs of what was asked for."""
-    return f"{MINE}/logs" if set(workflow.dag_settings.targets) == {"diagnose"} else f"{ROOT}/logs"
+    own = {"diagnose": MINE, "advise": ADVISED}
+    asked = set(workflow.dag_settings.targets)
+    return f"{own[asked.pop()] if len(asked) == 1 and asked <= set(own) else ROOT}/logs"
 
 
 def tell_forecast():
-    """Say before it starts how long a diagnosis will take, where that is what was asked for."""
-    if DIAGNOSIS and workflow.is_main_process and "diagnose" in workflow.dag_settings.targets:
-        try:
-            print(forecast_text(DIAGNOSIS, STUDY.operations_per_second, workflow.global_resources["_cores"].value or 1), file=sys.stderr)
-        except StudyError as error:
-            raise WorkflowError(str(error)) from None
+    """Say before it starts how long a diagnosis or an advice will take, where that is what was asked for."""
+    for target, section, forecast in (("diagnose", DIAGNOSIS, forecast_text), ("advise", ADVICE, advice_forecast)):
+        if section and workflow.is_main_process and target in workflow.dag_settings.targets:
+            try:
+                print(forecast(section, STUDY.operations_per_second, workflow.global_resources["_cores"].value or 1), file=sys.stderr)
+            except StudyError as error:
+                raise WorkflowError(str(error)) from None
 
 
 def diagnosed(names):

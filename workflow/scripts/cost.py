@@ -1,5 +1,5 @@
-"""Forecast of jobs, GPU or core hours, memory and disk by stage, computed from the config; nothing is run. With a section `diagnose`,
-that of the diagnosis."""
+"""Forecast of jobs, GPU or core hours, memory and disk by stage, computed from the config; nothing is run. With a section `diagnose` or
+`advise`, that of the diagnosis or the advice."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 from loky import cpu_count  # type: ignore[import-untyped]
 
 from forgetting.config.study import StudyConfig, load_study
+from forgetting.pipeline.advice import advice_forecast
 from forgetting.pipeline.architectures import variant_configs, variant_jobs
 from forgetting.pipeline.command import run_command
 from forgetting.pipeline.diagnosis import forecast_text
@@ -54,8 +55,13 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True, help="the merged config of the study, as JSON")
     config = json.loads(parser.parse_args().config.read_text())
     study = load_study(config)
-    diagnosis = study.diagnose
-    print(forecast_text(diagnosis, study.operations_per_second, cpu_count()) if diagnosis else report(study, variant_configs(config)))
+    speed, cores = study.operations_per_second, cpu_count()
+    if study.diagnose:
+        print(forecast_text(study.diagnose, speed, cores))
+    if study.advise:
+        print(advice_forecast(study.advise, speed, cores))
+    if not study.diagnose and not study.advise:
+        print(report(study, variant_configs(config)))
 
 
 if __name__ == "__main__":

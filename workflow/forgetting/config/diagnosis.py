@@ -7,11 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from forgetting.config.fields import Count, Fraction, NotNegative, Positive, Precision, Strict
-
-Measure = Literal["exact", "choice", "choice_normalised", "generated", "contains", "rouge_l", "edit_similarity", "refusal"]
-NEEDS_CHOICES = ("choice", "choice_normalised")
-Path = Annotated[str, Field(min_length=1)]
+from forgetting.config.asked import Asked, Measure, Path, rising
+from forgetting.config.fields import Count, Fraction, NotNegative, Positive, Strict
 
 
 class DiagnosisProbe(Strict):
@@ -37,48 +34,24 @@ class DiagnosisProbe(Strict):
     @model_validator(mode="after")
     def _lists_rise(self) -> Self:
         for key in ("rates", "evaluate_steps", "doses"):
-            values = getattr(self, key)
-            if values != sorted(set(values)):
-                raise ValueError(f"diagnose.probe.{key} must rise from one to the next: got {values}")
+            rising(f"diagnose.probe.{key}", getattr(self, key))
         return self
 
 
-class Diagnosis(Strict):
+class Diagnosis(Asked):
     """Of one model before and after it was trained on something new."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
-        description="letters, digits, `.`, `_`, `-`; results go to `results/diagnose/<name>`"
-    )
-    before: Path = Field(description="folder or hub name of the model that knew the old task")
     after: Path = Field(description="folder or hub name of the model after the new task; a folder of a PEFT adapter is taken too")
     base: Path | None = Field(default=None, description="folder or hub name of one that never saw the old task's form; `null`: none")
-    old: Path = Field(
-        description="examples of the old task: JSONL, JSON, CSV, Parquet or a folder of `datasets`, with `prompt` and `answer`, or "
-        "`messages`; optional columns `unit`, `kind`, `wordings`, `choices`"
-    )
     new: Path | None = Field(default=None, description="examples of the new task, in the same form")
     text: Path | None = Field(default=None, description="a file of general text, of which the perplexity is measured")
-    tokenizer: Path | None = Field(default=None, description="folder or hub name of the tokenizer; `null`: that of `before`")
-    trust_remote_code: bool = Field(default=False, description="`true`: run the code that comes with a model")
-    measure: Measure = Field(
-        default="exact",
-        description="what counts as right: `exact` (every token of the answer is the likeliest), `choice` (the likeliest of `choices`; "
-        "`choice_normalised`: by token), or of the text that the model writes: `generated` (it is the answer), `contains`, `rouge_l`, "
-        "`edit_similarity`, `refusal`",
-    )
     also: list[Measure] = Field(default=[], description="further measures, of each model as it is and after recovery")
-    end_token: bool = Field(default=True, description="whether answers of `prompt` and `answer` end with the tokenizer's end token")
-    separator: str = Field(default="", description="what stands between prompt and answer, for files that have it in neither")
-    new_tokens: Count = Field(default=48, description="most tokens that are generated for an answer")
     units: Annotated[int, Field(ge=4)] = Field(
         default=400, description="at most so many units of the old examples are used, drawn at random"
     )
     train_share: Annotated[Fraction, Field(gt=0, lt=1)] = Field(
         default=0.5, description="share of the units that recovery trains on; it is measured on the others"
     )
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(default=0, description="of all random draws")
-    batch_size: Count = Field(default=32, description="questions a forward pass")
-    precision: Precision = Field(default="float32", description="arithmetic of training, as of the study")
     remedies: bool = Field(default=True, description="try repairs that need no training")
     write: Path | None = Field(
         default=None, description="folder for the repaired model that the remedy section names; `null`: none is written"

@@ -22,6 +22,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "storage": ("storage",),
     "measuring": ("evaluation", "views", "gate_thresholds"),
     "diagnose": ("diagnose",),
+    "advise": ("advise",),
 }
 """Sections of the study by the name of the table that has their keys; `study` has the keys of no other table."""
 _SHARED: dict[type[BaseModel], str] = {Optimizer: "*.optimizer.", Schedule: "*.schedule."}

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from forgetting.config.advice import Advice
 from forgetting.config.arms import AnyArm, check_name
 from forgetting.config.biography import Data
 from forgetting.config.checks import problems
@@ -112,6 +113,11 @@ class StudyConfig(Strict):
         default=None,
         exclude=True,  # of another model than the study's, so no file of its results records it
         description="a model of your own to diagnose, see [docs/diagnose.md](../docs/diagnose.md); the study has no part in it",
+    )
+    advise: Advice | None = Field(
+        default=None,
+        exclude=True,
+        description="a model of your own that is to learn something new, see [docs/advise.md](../docs/advise.md); as `diagnose`",
     )
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from forgetting.data.items import Items, answer_positions
 from forgetting.errors import StudyError
-from forgetting.model.anatomy import output_weight
+from forgetting.model.anatomy import logits_at
 
 
 @torch.inference_mode()
@@ -27,9 +27,9 @@ def _answer_log_probabilities(
     """For batches of questions of like length: their rows, and for each answer token its question (within the batch), log-probability, and
     whether it is the argmax. Logits are computed at answer positions only. Raises StudyError when the model knows fewer tokens."""
     device = next(model.parameters()).device
-    output = output_weight(model)
-    if len(questions) and (highest := int(questions.ids.max())) >= len(output):
-        raise StudyError(f"the questions have token {highest}, the model knows {len(output)}: it was trained on other data; train it again")
+    tokens = len(model.get_output_embeddings().weight)
+    if len(questions) and (highest := int(questions.ids.max())) >= tokens:
+        raise StudyError(f"the questions have token {highest}, the model knows {tokens}: it was trained on other data; train it again")
     length = (questions.prompt_length + questions.answer_length).numpy()
     by_length = np.argsort(length, kind="stable")
     for start in range(0, len(by_length), batch_size):
@@ -37,8 +37,7 @@ def _answer_log_probabilities(
         ids = questions.ids[torch.from_numpy(rows), : int(length[rows].max())].to(device)
         prompt, answer = questions.prompt_length[rows].to(device), questions.answer_length[rows].to(device)
         question, position = answer_positions(prompt, answer)
-        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        logits = hidden[question, position] @ output.T
+        logits = logits_at(model, ids, question, position)
         target = ids[question, position + 1]
         log_probability = logits.gather(1, target[:, None])[:, 0] - logits.logsumexp(1)
         yield rows, question, log_probability, logits.argmax(1) == target

@@ -24,6 +24,7 @@ KINDS = {
     "dose": Look("#9A6A00", "v", "recovery, some units"),
     "edit": Look("#7B3F9E", "D", "update edit"),
     "interpolation": Look("#3B6FA0", "s", "interpolation"),
+    "common_shift": Look("#0D8B63", "P", "common shift"),
 }
 
 

@@ -8,7 +8,8 @@ belong to the embedding or to a layer, and what a matrix is, whatever it is fuse
 - attention_output: from the heads back to the stream.
 - mlp_input, mlp_output: into the MLP and back; a gated MLP has mlp_gate beside mlp_input.
 
-In every family here logits are the product of the last states and the output embedding, without bias, cap or scale.
+In every family here logits are the product of the last states and the output embedding, without bias, cap or scale. A model of another
+family can be trained and asked, through its own head (`logits_at`); what needs a layer or a matrix of it cannot be had.
 """
 
 from __future__ import annotations
@@ -235,6 +236,19 @@ def output_weight(model: PreTrainedModel) -> Tensor:
     family that is not known, whose logits might have a bias, a cap or a scale."""
     Anatomy(model.config)
     return model.get_output_embeddings().weight
+
+
+def is_known(config: PretrainedConfig) -> bool:
+    """Whether there is an anatomy of the models with this config."""
+    return getattr(config, "model_type", None) in FAMILIES
+
+
+def logits_at(model: PreTrainedModel, ids: Tensor, row: Tensor, position: Tensor) -> Tensor:
+    """(m, vocabulary) what the model says after the tokens at `row`, `position` (m,) of `ids` (B, T), padded on the right. Of a family that
+    is known, logits are made at these places alone; of another by its own head, at all places."""
+    if not is_known(model.config):
+        return model(input_ids=ids, use_cache=False).logits[row, position]
+    return model.base_model(input_ids=ids, use_cache=False).last_hidden_state[row, position] @ output_weight(model).T
 
 
 def scratch_config(model: Model, vocabulary: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from math import isfinite, nan
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
@@ -25,6 +27,12 @@ from forgetting.schemas.diagnosis import EFFECTS, PROBED, REMEDIES, SCORED
 from forgetting.tables import atomic, read_table, read_tables, write_table
 
 PAGE = "diagnosis.html"
+REPAIRS = {
+    "interpolation": "interpolation, {amount:.0%} of the way back",
+    "edit": "edit, {amount:.0f} leading directions taken away",
+    "common_shift": "common shift of {amount:.0f} questions taken away (no change of weights)",
+}
+"""Repairs without training, for a reader."""
 
 
 def write_diagnosis(job: DiagnosisJob, data: Path, probes: Path, remedies: Path, template: Path, output: Path) -> None:
@@ -47,31 +55,32 @@ def write_diagnosis(job: DiagnosisJob, data: Path, probes: Path, remedies: Path,
         "repairs": repaired,
         "questions": questions_table(facts, rate),
     }
-    _write_tables(tables, output / "tables")
+    write_tables(tables, output / "tables", {"numbers": EFFECTS, "scores": SCORED, "repairs": REMEDIES})
     with atomic(output / "verdict.json") as part:
         part.write_text(json.dumps(as_json(said, found), indent=1), encoding="utf-8")
     curves = tables["curves"]
     shown = curves[(curves["training"] == RIGHT) & (curves["rate"] == rate)]
-    environment = Environment(
-        loader=FileSystemLoader(template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(number=number, interval=interval_text, marked=marked)
-    page = environment.get_template(PAGE).render(
-        made=datetime.now(UTC),
-        job=job,
-        verdict=said,
-        share=found.get("spurious_share"),
-        effects=found,
-        data=known,
-        rate=rate,
-        picture=_png(draw_recovery(shown, found["modal_answer"].interval)),
-        frontier=frontier.to_dict("records"),
-        frontier_picture=_png(draw_frontier(frontier)) if len(frontier) > 2 and frontier["new"].notna().all() else "",
-        scored=scored.to_dict("records"),
-        controls=[row for row in repaired.to_dict("records") if row["control"] and row["split"] == TEST],
-        files=[f"tables/{name}.csv" for name in tables],
-        versions=package_versions(Path(__file__).resolve().parents[3]),
-        revision=revision(Path(__file__).resolve().parents[3]),
+    page = (
+        given_page(template)
+        .get_template(PAGE)
+        .render(
+            made=datetime.now(UTC),
+            job=job,
+            verdict=said,
+            share=found.get("spurious_share"),
+            effects=found,
+            data=known,
+            rate=rate,
+            picture=embedded(draw_recovery(shown, found["modal_answer"].interval)),
+            frontier=frontier.to_dict("records"),
+            frontier_picture=embedded(draw_frontier(frontier)) if len(frontier) > 2 and frontier["new"].notna().all() else "",
+            scored=scored.to_dict("records"),
+            controls={
+                remedy: rows["value"].tolist()
+                for remedy, rows in repaired[repaired["control"].astype(bool) & (repaired["split"] == TEST)].groupby("remedy")
+            },
+            files=[f"tables/{name}.csv" for name in tables],
+        )
     )
     with atomic(output / PAGE) as part:
         part.write_text(page, encoding="utf-8")
@@ -103,8 +112,8 @@ def questions_table(facts: pd.DataFrame, rate: float) -> pd.DataFrame:
 
 
 def frontier_table(facts: pd.DataFrame, repaired: pd.DataFrame) -> pd.DataFrame:
-    """Each remedy with the old and the new accuracy, and what is regained and lost; `best` has the highest sum of both. First before and
-    after as they are. `new` is NaN where there are no new examples."""
+    """Each remedy with the old and the new accuracy, and what is regained and lost; `best` has the highest sum of both, of those that give
+    a model. First before and after as they are. `new` is NaN where there are no new examples."""
     rate, _ = deciding_rate(facts)
     scores = Scores(facts, rate)
 
@@ -119,12 +128,12 @@ def frontier_table(facts: pd.DataFrame, repaired: pd.DataFrame) -> pd.DataFrame:
     chosen = repaired[~repaired["control"].astype(bool) & (repaired["remedy"] != "none")]
     for (remedy, amount), group in chosen.groupby(["remedy", "amount"], sort=False):
         by_split = group.set_index("split")["value"]
-        words = f"{amount:.0%} of the way back" if remedy == "interpolation" else f"{amount:.0f} leading directions taken away"
-        rows.append((f"{remedy}, {words}", remedy, amount, by_split.get(TEST, nan), by_split.get(NEW, nan)))
+        words = REPAIRS[remedy].format(amount=amount)
+        rows.append((words, remedy, amount, by_split.get(TEST, nan), by_split.get(NEW, nan)))
     frame = pd.DataFrame(rows, columns=["remedy", "kind", "amount", "old", "new"])
     after = frame.iloc[1]
     frame["regained"], frame["new_lost"] = frame["old"] - after["old"], after["new"] - frame["new"]
-    total = (frame["old"] + frame["new"].fillna(0)).where(frame.index > 1)
+    total = (frame["old"] + frame["new"].fillna(0)).where((frame.index > 1) & (frame["kind"] != "common_shift"))
     frame["best"] = total == total.max()
     return frame
 
@@ -153,14 +162,26 @@ def interval_text(interval: Interval) -> str:
     return f"[{interval.low:.2f}, {interval.high:.2f}]" if isfinite(interval.low) and isfinite(interval.high) else ""
 
 
-def _png(figure: Figure) -> str:
+def given_page(template: Path) -> Environment:
+    """What fills in a page about a model of the user's own, with what every such page says of its making."""
+    environment = Environment(
+        loader=FileSystemLoader(template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(number=number, interval=interval_text, marked=marked)
+    root = Path(__file__).resolve().parents[3]
+    environment.globals.update(versions=package_versions(root), revision=revision(root))
+    return environment
+
+
+def embedded(figure: Figure) -> str:
+    """A figure as text for a page that needs no other file."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", metadata={})
     return b64encode(buffer.getvalue()).decode()
 
 
-def _write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
-    schemas = {"numbers": EFFECTS, "scores": SCORED, "repairs": REMEDIES}
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path, schemas: Mapping[str, pa.Schema]) -> None:
+    """Write each table as Parquet and CSV; those of `schemas` with exactly their columns."""
     for name, frame in tables.items():
         if name in schemas:
             write_table(frame, folder / f"{name}.parquet", schemas[name])

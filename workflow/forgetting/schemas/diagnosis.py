@@ -23,14 +23,16 @@ SCORED = pa.schema(
     + [("value", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("n", pa.int64())]
 )
 """One further number of a model. state: given, or recovered with the right answers (at a rate). measure: a measure of the answers,
-`perplexity` of the text, `known_wordings` (the share of questions that are right in two thirds of their wordings), or `same_alone` (the
-share of a few that are scored the same alone as in a batch)."""
+`perplexity` of the text, `known_wordings` (the share of questions that are right in two thirds of their wordings), `same_alone` (the
+share of a few that are scored the same alone as in a batch), or of questions that old and new examples answer otherwise
+`old_value_log_probability`, `new_value_log_probability` (nats, of the whole answer) and `old_value_likelier` (a share)."""
 REMEDIES = pa.schema(
     [("remedy", pa.string()), ("part", pa.string()), ("amount", pa.float64()), ("control", pa.bool_())]
     + [("split", pa.string()), ("value", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("n", pa.int64())]
 )
 """What a change of the weights without training does. remedy: none, interpolation (amount: share of the update taken back), edit (amount:
-leading directions of each matrix's update taken away; control: random ones of the same length in their place)."""
+leading directions of each matrix's update taken away; control: random ones of the same length in their place), common_shift (amount:
+training questions from which the shift of the answers' states was computed, which is taken away; control as before)."""
 EFFECTS = pa.schema(
     [
         ("what", pa.string()),

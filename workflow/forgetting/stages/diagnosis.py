@@ -14,21 +14,19 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel
 
-from forgetting.config.diagnosis import Diagnosis, Measure
+from forgetting.config.diagnosis import Diagnosis
 from forgetting.config.jobs.diagnosis import DiagnosisJob
 from forgetting.config.sections import Optimizer, Schedule
 from forgetting.data.items import Items
 from forgetting.data.probed import COPYABLE, DOSE, NEW, RIGHT, SHUFFLED, TEST, TRAIN, WORDINGS, deciding_rate
-from forgetting.errors import StudyError
-from forgetting.evaluation.choice import likeliest, sequences
+from forgetting.evaluation.choice import sequences
 from forgetting.evaluation.exact import answer_loss, score
-from forgetting.evaluation.generation import TEXT_MEASURES, greedy, text_scores
+from forgetting.evaluation.given import SAME_ALONE, GivenQuestions
 from forgetting.intervals import clustered_mean, clustered_wilson
-from forgetting.model.checkpoints import pick_device, random_model
-from forgetting.model.given import load_given, load_given_tokenizer, require_fit
+from forgetting.model.checkpoints import random_model
 from forgetting.model.given_files import memory_needed, memory_there
-from forgetting.schemas.diagnosis import PROBED, ROWS, SCORED
-from forgetting.schemas.items import ITEMS
+from forgetting.schemas.diagnosis import PROBED, SCORED
+from forgetting.stages.given_training import training_rate, with_lora
 from forgetting.tables import read_table, write_table
 from forgetting.training.batches import RECOVERY_ORDER, QuestionBatches
 from forgetting.training.loop import Plan, train
@@ -38,13 +36,7 @@ from forgetting.training.step import Hooks
 CODE = (Path(__file__),)
 """What the finished runs of an interrupted job are bound to, with all that it imports."""
 RANDOM_WEIGHTS, DOSE_STREAM = 1_000_003, 33
-REFERENCE_RATE, REFERENCE_WEIGHTS, RATE_EXPONENT = 3e-5, 135e6, -0.3
-"""The default learning rate is the first for a model of so many weights, and changes with that power of their number: through what was
-found good for 2 and for 135 million, and near what is usual for 7 billion."""
-RATE_OF_LORA = 10
 KNOWN_WORDINGS = 2 / 3
-SAME_ALONE = 16
-"""Questions that are also asked one at a time."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +53,15 @@ class Run:
         return f"{self.training}-{self.units}-{self.rate:g}-{self.seed}"
 
 
-class Case:
+class Case(GivenQuestions):
     """The questions of a diagnosis, as `prepare` wrote them, and how a model is measured on them."""
 
-    def __init__(self, job: DiagnosisJob, data: Path) -> None:
-        self.job, self.config = job, job.diagnosis
-        self.items = Items.load(data / "items.parquet")
-        self.rows = read_table(data / "rows.parquet", ROWS)
-        self.answers = read_table(data / "items.parquet", ITEMS, ["answer"])["answer"].tolist()
-        self.text: list[list[int]] = json.loads((data / "text.json").read_text(encoding="utf-8"))
-        self.tokenizer = load_given_tokenizer(self.config.tokenizer or self.config.before, trust_remote_code=self.config.trust_remote_code)
+    config: Diagnosis
 
-    def where(self, *splits: str) -> np.ndarray:
-        """Places of the questions of these splits."""
-        return np.flatnonzero(np.isin(self.items.split, splits))
+    def __init__(self, job: DiagnosisJob, data: Path) -> None:
+        super().__init__(job.diagnosis, data)
+        self.job = job
+        self.text: list[list[int]] = json.loads((data / "text.json").read_text(encoding="utf-8"))
 
     @property
     def train_units(self) -> np.ndarray:
@@ -82,37 +69,10 @@ class Case:
 
     def load(self, start: str) -> PreTrainedModel:
         """The model before, after, base, or random: of the architecture of `after`."""
-        name = self.config.after if start == "random" else getattr(self.config, start)
-        model = load_given(name, trust_remote_code=self.config.trust_remote_code)
-        require_fit(model, self.tokenizer, name)
+        model = self.load_named(self.config.after if start == "random" else getattr(self.config, start))
         if start == "random":
-            model = random_model(model.config, RANDOM_WEIGHTS + self.job.seed)
-        return model.to(pick_device()).eval()
-
-    def measured(self, model: PreTrainedModel, places: np.ndarray) -> pd.DataFrame:
-        """PROBED columns question, unit, split, kind, score, exact_match, answer_nll of the questions at `places`."""
-        questions = self.items.select(places)
-        found = score(model, questions, self.config.batch_size).assign(question=places)
-        rated = found["exact_match"].astype(float) if self.config.measure == "exact" else self.scores(model, places, self.config.measure)
-        return found.assign(score=np.asarray(rated, dtype=float))[
-            ["question", "unit", "split", "kind", "score", "exact_match", "answer_nll"]
-        ]
-
-    def scores(self, model: PreTrainedModel, places: np.ndarray, measure: Measure) -> list[float]:
-        """One measure of each question at `places`, from 0 to 1."""
-        prompts = [self.prompt(place) for place in places]
-        if measure == "exact":
-            return score(model, self.items.select(places), self.config.batch_size)["exact_match"].astype(float).tolist()
-        if measure in TEXT_MEASURES:
-            texts = greedy(model, self.tokenizer, prompts, self.config.new_tokens, self.config.batch_size)
-            return text_scores(measure, texts, [self.answers[place] for place in places])
-        choices = [[list(choice) for choice in self.rows["choice_ids"].iloc[place]] for place in places]
-        chosen = likeliest(model, prompts, choices, self.config.batch_size)[0 if measure == "choice" else 1]
-        options = [list(self.rows["choices"].iloc[place]) for place in places]
-        return [float(of_one[place] == self.answers[question]) for of_one, place, question in zip(options, chosen, places, strict=True)]
-
-    def prompt(self, place: int) -> list[int]:
-        return self.items.ids[place, : self.items.prompt_length[place]].tolist()
+            model = random_model(model.config, RANDOM_WEIGHTS + self.job.seed).to(model.device).eval()
+        return model
 
     def known_wordings(self, model: PreTrainedModel) -> pd.DataFrame:
         """SCORED rows, if questions of TEST have two other wordings or more: the share that is right in two thirds of all wordings."""
@@ -130,28 +90,38 @@ class Case:
         known = (right >= KNOWN_WORDINGS - 1e-9).to_numpy()
         return self._scored("known_wordings", known, np.array(places))
 
-    def same_alone(self, model: PreTrainedModel) -> float:
-        """Share of a few questions that are scored the same alone as in a batch."""
-        places = self.where(TEST)[:SAME_ALONE]
-        together = self.measured(model, places)
-        alone = pd.concat([self.measured(model, places[[number]]) for number in range(len(places))], ignore_index=True)
-        same = np.isclose(together["score"], alone["score"], atol=1e-3) & np.isclose(together["answer_nll"], alone["answer_nll"], atol=1e-2)
-        return float(same.mean())
-
     def further(self, model: PreTrainedModel) -> pd.DataFrame:
-        """SCORED rows of the further measures and of the text: columns split to n."""
+        """SCORED rows of the further measures, of old and new values, and of the text: columns split to n."""
         frames = [
             self._scored(measure, np.array(self.scores(model, places, measure)), places)
             for measure in self.config.also
             for split in (TEST, NEW)
             if len(places := self.where(split))
         ]
+        frames += self.values(model)
         if self.text:
             pieces = sequences([piece[:1] for piece in self.text], [piece[1:] for piece in self.text])
             perplexity = float(np.exp(answer_loss(model, pieces, max(1, self.config.batch_size // 4))))
             nan = float("nan")
             frames.append(pd.DataFrame([("text", "perplexity", perplexity, nan, nan, len(self.text))], columns=SCORED.names[3:]))
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=SCORED.names[3:])
+
+    def values(self, model: PreTrainedModel) -> list[pd.DataFrame]:
+        """SCORED rows of the measured questions that the new examples ask, too, with another answer: the log-probability (nats) of the
+        old answer and of the new one, with their ends, and whether the old one is the likelier."""
+        new = {tuple(self.prompt(place)): place for place in self.where(NEW)}
+        asked = [(place, new.get(tuple(self.prompt(place)))) for place in self.where(TEST)]
+        pairs = [(place, other) for place, other in asked if other is not None and self.answers[place] != self.answers[other]]
+        if not pairs:
+            return []
+        places = np.array(pairs)
+        tokens = self.items.answer_length.numpy()
+        old, new_value = (
+            -score(model, self.items.select(column), self.config.batch_size)["answer_nll"].to_numpy(dtype=float) * tokens[column]
+            for column in places.T
+        )
+        measured = {"old_value_log_probability": old, "new_value_log_probability": new_value, "old_value_likelier": old > new_value}
+        return [self._scored(measure, values, places[:, 0]) for measure, values in measured.items()]
 
     def _scored(self, measure: str, values: np.ndarray, places: np.ndarray) -> pd.DataFrame:
         binary = np.isin(values, (0, 1)).all()
@@ -231,8 +201,9 @@ def trained(
     model = case.load(start) if model is None else model
     weights = sum(parameter.numel() for parameter in model.parameters())
     low_rank = start != "random" and uses_lora(case.config, weights)
-    hooks = _with_lora(model) if low_rank else Hooks()
-    optimizer = Optimizer(learning_rate=run.rate * default_rate(case.config, weights, low_rank), weight_decay=config.weight_decay)
+    hooks = with_lora(model, case.job.seed * 1000 + run.seed, "diagnose.probe.adapter lora") if low_rank else Hooks()
+    rate = run.rate * training_rate(config.learning_rate, weights, low_rank)
+    optimizer = Optimizer(learning_rate=rate, weight_decay=config.weight_decay)
     steps = frozenset({0, config.steps, *(step for step in config.evaluate_steps if step < config.steps)})
     plan = Plan(
         config.steps,
@@ -247,38 +218,11 @@ def trained(
     return list(train(model, plan).evaluations.values())
 
 
-def default_rate(config: Diagnosis, weights: int, low_rank: bool) -> float:
-    """The learning rate of multiple 1."""
-    if config.probe.learning_rate is not None:
-        return config.probe.learning_rate
-    rate = REFERENCE_RATE * (weights / REFERENCE_WEIGHTS) ** RATE_EXPONENT
-    return rate * RATE_OF_LORA if low_rank else rate
-
-
 def uses_lora(config: Diagnosis, weights: int) -> bool:
     """Whether a low-rank adapter is trained in place of all weights."""
     if config.probe.adapter == "auto":
         return memory_needed(weights, trained=True) > memory_there()
     return config.probe.adapter == "lora"
-
-
-class _LowRank(Hooks):
-    def trainable(self, name: str) -> bool:
-        return ".lora_" in name
-
-
-def _with_lora(model: PreTrainedModel) -> Hooks:
-    """Put a trainable adapter of rank 16 on every linear map (Hu et al. 2021), in place."""
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError:
-        raise StudyError("diagnose.probe.adapter lora needs the package peft: .venv/bin/pip install -e '.[diagnose]'") from None
-    maps = [name for name, module in model.named_modules() if type(module).__name__ in ("Linear", "Conv1D")]
-    head = model.get_output_embeddings()
-    targets = [name for name in maps if model.get_submodule(name) is not head]
-    inject_adapter_in_model(LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=targets), model)
-    model.to(next(model.parameters()).device)
-    return _LowRank()
 
 
 def runs_of(case: Case, start: str, prober: Prober) -> Iterator[pd.DataFrame]:
@@ -307,7 +251,7 @@ def probe(job: DiagnosisJob, start: str, data: Path, scratch: Path, output: Path
     model = case.load(start)
     given = [case.further(model), case.known_wordings(model)]
     if start == "before":
-        alone = case.same_alone(model)
+        alone = case.same_alone(model, TEST)
         given.append(pd.DataFrame([(TEST, "same_alone", alone, float("nan"), float("nan"), SAME_ALONE)], columns=SCORED.names[3:]))
     scored = pd.concat([frame for frame in given if len(frame)] or [pd.DataFrame(columns=SCORED.names[3:])], ignore_index=True)
     scored = scored.assign(state="given", rate=float("nan"), start=start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
-from forgetting.config.diagnosis import NEEDS_CHOICES, Diagnosis
+from forgetting.config.asked import NEEDS_CHOICES, Measure
+from forgetting.config.diagnosis import Diagnosis
 from forgetting.config.jobs.diagnosis import DiagnosisJob
 from forgetting.data.probed import COPYABLE, NEW, TEST, TRAIN
 from forgetting.errors import StudyError
@@ -36,7 +37,7 @@ def prepare(job: DiagnosisJob, output: Path) -> None:
     """Write items.parquet, rows.parquet, text.json and data.json into `output`. Raises StudyError for examples that cannot be used."""
     config = job.diagnosis
     tokenizer = load_given_tokenizer(config.tokenizer or config.before, trust_remote_code=config.trust_remote_code)
-    reading = Reading(tokenizer, config.end_token, config.separator, longest_sequence(config), config.measure in NEEDS_CHOICES)
+    reading = Reading(tokenizer, config.end_token, config.separator, _longest_of(config), config.measure in NEEDS_CHOICES)
     old, left_out = read_examples(Path(config.old), reading, job.seed)
     new, new_left_out = read_examples(Path(config.new), reading, job.seed) if config.new else ([], {})
     require_one_tokenizer(config, tokenizer, [*old, *new])
@@ -47,7 +48,7 @@ def prepare(job: DiagnosisJob, output: Path) -> None:
             if example.unit in units:
                 splits[COPYABLE if example.copyable else split].append(example)
     text = _text_pieces(Path(config.text), tokenizer) if config.text else []
-    _write_items(splits, output)
+    write_items(splits, output)
     facts = {
         "left_out": left_out,
         "new_left_out": new_left_out,
@@ -56,22 +57,30 @@ def prepare(job: DiagnosisJob, output: Path) -> None:
         "kinds": dict(Counter(example.kind for example in splits[TEST])),
         "wordings": sum(len(example.wording_ids) >= 2 for example in splits[TEST]),
         "leakage": _leakage(splits[TRAIN], splits[TEST]),
-        "floors": _floors(splits[TRAIN], splits[TEST], config),
-        "new_floor": _floors(splits[NEW], splits[NEW], config)["modal_answer"] if splits[NEW] else None,
+        "floors": floors(splits[TRAIN], splits[TEST], config.measure),
+        "new_floor": floors(splits[NEW], splits[NEW], config.measure)["modal_answer"] if splits[NEW] else None,
         "longest": max(example.tokens for examples in splits.values() for example in examples),
     }
     for name, content in (("text", text), ("data", facts)):
-        with atomic(output / f"{name}.json") as part:
-            part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        write_json(content, output / f"{name}.json")
 
 
-def longest_sequence(config: Diagnosis) -> int:
-    """Tokens that every model of the diagnosis takes."""
+def write_json(content: object, path: Path) -> None:
+    with atomic(path) as part:
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _longest_of(config: Diagnosis) -> int:
+    return longest_sequence(filter(None, (config.before, config.after, config.base)), config.trust_remote_code)
+
+
+def longest_sequence(names: Iterable[str], trust_remote_code: bool) -> int:
+    """Tokens that each of the models takes."""
     found = [LONGEST]
-    for name in filter(None, (config.before, config.after, config.base)):
+    for name in names:
         folder = folder_of(name)
         name = adapter_base(folder, name) if is_adapter(folder, name) else name
-        given = describe_given(name, trust_remote_code=config.trust_remote_code).config
+        given = describe_given(name, trust_remote_code=trust_remote_code).config
         found += [given[key] for key in ("max_position_embeddings", "n_positions") if key in given]
     return min(found)
 
@@ -94,13 +103,14 @@ def require_one_tokenizer(config: Diagnosis, tokenizer: PreTrainedTokenizerBase,
                 )
 
 
-def _write_items(splits: dict[str, list[Example]], output: Path) -> None:
+def write_items(splits: Mapping[str, Sequence[Example]], output: Path, new: Sequence[str] = (NEW,)) -> None:
+    """Write items.parquet and rows.parquet; `new`: the splits of the new task. No unit is in two splits."""
     items, rows, first = [], [], 0
     for split, examples in splits.items():
         units = numbered(examples, first)
         first = max((unit for unit, _ in units), default=first - 1) + 1
         for unit, example in units:
-            task = "new" if split == NEW else "old"
+            task = "new" if split in new else "old"
             items.append((task, split, unit, example.kind, True, example.prompt, example.answer, example.prompt_ids, example.answer_ids))
             rows.append((example.row, example.unit, example.choices, example.choice_ids, example.wording_ids))
     write_table(pd.DataFrame(items, columns=ITEMS.names), output / "items.parquet", ITEMS)
@@ -116,7 +126,7 @@ def _leakage(train: Sequence[Example], test: Sequence[Example]) -> dict[str, flo
     }
 
 
-def _floors(train: Sequence[Example], test: Sequence[Example], config: Diagnosis) -> dict[str, Any]:
+def floors(train: Sequence[Example], test: Sequence[Example], measure: Measure) -> dict[str, Any]:
     """What knowing nothing gives on `test`: always the most frequent answer of the kind in `train`, and a random answer of the kind; where
     the answer is chosen, also a random choice."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -128,9 +138,9 @@ def _floors(train: Sequence[Example], test: Sequence[Example], config: Diagnosis
         "modal_answer": list(clustered_wilson(modal, [each.unit for each in test])),
         "shuffled_answers": float(np.mean(shuffled)),
     }
-    if config.measure == "refusal":  # whatever the answer says, who refuses nothing has 0
+    if measure == "refusal":  # whatever the answer says, who refuses nothing has 0
         found = {"modal_answer": [0.0, 0.0, 0.0], "shuffled_answers": 0.0}
-    if config.measure in NEEDS_CHOICES:
+    if measure in NEEDS_CHOICES:
         found["random_choice"] = float(np.mean([1 / len(each.choices) for each in test]))
     return found
 

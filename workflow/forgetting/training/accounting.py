@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from forgetting.model.anatomy import Anatomy, output_weight
+from forgetting.model.anatomy import Anatomy, is_known, output_weight
 from forgetting.training.batches import Batch
 
 PEAKS = {
@@ -54,10 +54,13 @@ def document_lengths(batch: Batch) -> np.ndarray:
 
 
 class Work:
-    """How many operations one training step of a model needs, given which of its parameters are trained now."""
+    """How many operations one training step of a model needs, given which of its parameters are trained now; none are counted of a family
+    that `anatomy.py` does not know."""
 
     def __init__(self, model: PreTrainedModel) -> None:
-        self.token = self.pair = 0
+        self.token = self.pair = self.prediction = 0
+        if not is_known(model.config):
+            return
         anatomy, output = Anatomy(model.config), output_weight(model)
         maps = {name for _, name, _ in anatomy.maps(model)}
         reached = False  # whether a parameter so far is trained, so that gradients must come back to here

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from forgetting.config.sections import Optimizer
 from forgetting.errors import StudyError
-from forgetting.model.anatomy import Anatomy, output_weight
+from forgetting.model.anatomy import Anatomy, is_known, logits_at, output_weight
 from forgetting.training.attention import within_documents
 from forgetting.training.batches import Batch, Batches
 from forgetting.training.distributed import World
@@ -64,7 +65,7 @@ class BatchLoss(nn.Module):
 
     def __init__(self, model: PreTrainedModel, precision: str = "float32") -> None:
         super().__init__()
-        self.model, self.precision = model, precision
+        self.model, self.precision, self.known = model, precision, is_known(model.config)
 
     def forward(self, batch: Batch) -> Tensor:
         device = self.model.device
@@ -81,10 +82,19 @@ class BatchLoss(nn.Module):
             starts[:, 1:] = (documents[:, 1:] != documents[:, :-1]) * torch.arange(1, ids.shape[1], device=device)
             places = torch.arange(ids.shape[1], device=device) - starts.cummax(1).values
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            if not self.known:
+                return self._of_another_family(batch, ids, row, position)
             hidden = self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=places, use_cache=False).last_hidden_state
             weight = output_weight(self.model)
             share = None if batch.share is None else batch.share.to(device)
             return linear_cross_entropy(hidden[row, position].float(), weight, ids[row, position + 1], share)
+
+    def _of_another_family(self, batch: Batch, ids: Tensor, row: Tensor, position: Tensor) -> Tensor:
+        """The same through the model's own head. Raises StudyError for several documents in a row, which only known families keep apart."""
+        if batch.documents is not None:
+            Anatomy(self.model.config)
+        losses = cross_entropy(logits_at(self.model, ids, row, position).float(), ids[row, position + 1], reduction="none")
+        return losses.mean() if batch.share is None else losses @ batch.share.to(losses.device)
 
 
 class PackedLoss(nn.Module):
@@ -116,8 +126,7 @@ class PlainStep:
         self.loss: Any = BatchLoss(model, precision)
         self.tensors = [parameter for _, parameter in parameters]
         self.clip, self.hooks = config.gradient_clip, hooks
-        blocks = Anatomy(model.config)
-        self.optimizer = build_optimizer(parameters, config, lambda name: blocks.layer_of(name) is not None)
+        self.optimizer = build_optimizer(parameters, config, _in_block(model, config))
         self.finite = Finite(model.device)
 
     def spread_over(self, world: World) -> None:
@@ -147,6 +156,14 @@ class PlainStep:
         self.optimizer.zero_grad()
         self.hooks.on_update()
         return loss.detach()
+
+
+def _in_block(model: PreTrainedModel, config: Optimizer) -> Callable[[str], bool]:
+    """Whether a parameter belongs to a layer, which only Muon asks. Raises StudyError where it does and the family is not known."""
+    if config.kind != "muon":
+        return lambda name: False
+    blocks = Anatomy(model.config)
+    return lambda name: blocks.layer_of(name) is not None
 
 
 class FastStep(PlainStep):
@@ -254,7 +271,7 @@ def build_step(
     hooks: Hooks,
 ) -> PlainStep:
     """The fast step where the model is on a GPU that can do it, precision is bf16 and the optimizer AdamW; elsewhere the plain one."""
-    head = Anatomy(model.config).head_size
+    head = Anatomy(model.config).head_size if is_known(model.config) else LARGEST_HEAD + 1
     fits = head % 8 == 0 and head <= LARGEST_HEAD
     fast = model.device.type == "cuda" and precision == "bf16" and torch.cuda.get_device_capability() >= AMPERE and fits
     if PLAIN or not fast or config.kind != "adamw":
