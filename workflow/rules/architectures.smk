@@ -8,15 +8,6 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
-def all_cores(wildcards):
-    if not workflow.local_exec:
-        raise WorkflowError(
-            "architectures runs whole studies on the machine where Snakemake runs: start it within a job of the cluster, without a profile "
-            "(snakemake --cores N architectures)"
-        )
-    return workflow.cores
-
-
 TRAINING = [f"workflow/scripts/{stage}.py" for stage in ("data", "pretrain", "task0", "finetune", "recovery")]
 
 

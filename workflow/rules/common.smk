@@ -217,6 +217,16 @@ def needs(rule):
     )
 
 
+def all_cores(wildcards):
+    """Threads of a job that runs a study of its own. Raises WorkflowError on a cluster: rules are read before the executor is known."""
+    if not workflow.local_exec:
+        raise WorkflowError(
+            "architectures runs whole studies on the machine where Snakemake runs: start it within a job of the cluster, without a profile "
+            "(snakemake --cores N architectures)"
+        )
+    return workflow.cores
+
+
 def interpreter(wildcards, resources):
     """What runs the script of a job: Python, and one process for each GPU where the job has several. Snakemake does not record what it
     takes from `resources`, so that another number of GPUs makes nothing run again."""
