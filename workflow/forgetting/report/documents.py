@@ -34,8 +34,8 @@ from forgetting.report.readings import (
 )
 
 RESULTS, TEMPLATES, IMAGES = Path("docs/results"), Path("docs/templates"), Path("docs/images")
-CLAIMS = ("claims", "earlier-claims")
-"""Files of claims in docs/: those of the paper, and those that this project made before it was reviewed."""
+CLAIMS = ("claims", "earlier-claims", "predictions")
+"""Files of claims in docs/: of the paper, of this project before it was reviewed, and what it expected of the runs since."""
 PROVENANCE = "provenance"
 """Name of the table that says by what each of the other files was made."""
 DOCUMENTS = {"findings.md.jinja": Path("docs/findings.md")}
