@@ -268,6 +268,12 @@ def test_few_seeds_are_drawn_beside_their_mean() -> None:
     assert len(panel.lines) == 1
 
 
+def test_small_print_tells_of_single_seeds_only_where_they_are_drawn(tree: Path) -> None:
+    for name, expected in (("performance", "Thin lines: single seeds."), ("frontier", "Pale dots: single seeds."), ("graft", None)):
+        said = drawn(tree, name, "*").get_supxlabel().replace("\n", " ")
+        assert "Mean of" in said and (expected in said if expected else "single seeds" not in said), name
+
+
 @pytest.mark.long
 def test_everything_is_shown_where_torch_cannot_be_imported(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('figures and tables must not need torch')")

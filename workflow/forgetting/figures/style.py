@@ -41,8 +41,18 @@ WIDTH = 5.5
 """Of every figure, in inches: the text of a page."""
 FEW_SEEDS = 5
 """Up to so many, the seeds are drawn beside their mean."""
-_SEED_LINE: dict[str, Any] = {"linewidth": 0.4, "alpha": 0.45, "marker": "", "zorder": 1.4}
-_SEED_DOT: dict[str, Any] = {"marker": "o", "markersize": 2.2, "alpha": 0.45, "markeredgewidth": 0, "zorder": 1.4, "clip_on": False}
+_SEED = "single seed"
+"""Marks what shows one seed beside the mean, so that the small print can say whether there is any."""
+_SEED_LINE: dict[str, Any] = {"gid": _SEED, "linewidth": 0.4, "alpha": 0.45, "marker": "", "zorder": 1.4}
+_SEED_DOT: dict[str, Any] = {
+    "gid": _SEED,
+    "marker": "o",
+    "markersize": 2.2,
+    "alpha": 0.45,
+    "markeredgewidth": 0,
+    "zorder": 1.4,
+    "clip_on": False,
+}
 SEQUENTIAL = "#D55E00"
 MODAL_ANSWER = "#8C8C8C"
 CONTROL_LABEL = "#5A5A5A"
@@ -262,8 +272,11 @@ def _renderer(figure: Figure) -> RendererBase:
 
 
 def note(figure: Figure, frame: pd.DataFrame, extra: str = "") -> None:
-    """Small print below the figure: how many seeds there are, and what the bands therefore are."""
-    small_print(figure, f"{interval_note(frame)} {extra}")
+    """Small print below a figure in which all is drawn: how many seeds there are, what bands are, and how a single seed looks."""
+    dots = {artist.get_linestyle() == "None" for artist in figure.findobj(lambda artist: artist.get_gid() == _SEED)}
+    words = [word for is_dot, word in ((False, "thin lines"), (True, "pale dots")) if is_dot in dots]
+    single = f" {' and '.join(words).capitalize()}: single seeds." if words else ""
+    small_print(figure, f"{interval_note(frame)}{single} {extra}")
 
 
 def small_print(figure: Figure, text: str) -> None:
@@ -275,8 +288,7 @@ def small_print(figure: Figure, text: str) -> None:
 def interval_note(frame: pd.DataFrame) -> str:
     seeds = frame["seed"].nunique()
     if seeds > 1:
-        single = "; thin lines and pale dots: single seeds" if seeds <= FEW_SEEDS else ""
-        return f"Mean of {seeds} seeds; bands and bars: 95 % interval over seeds (Student's t, shares on the logit){single}."
+        return f"Mean of {seeds} seeds; bands and bars: 95 % interval over seeds (Student's t, shares on the logit)."
     return "One run; bands and bars: 95 % interval, clustered by person."
 
 
