@@ -68,5 +68,6 @@ def test_a_run_looks_at_waiting_jobs_only_when_one_has_ended(tmp_path: Path) -> 
 def test_a_cluster_needs_no_number_of_cores_and_other_architectures_are_refused_there() -> None:
     """Rules are read without a number of cores with a cluster's executor."""
     pytest.importorskip("snakemake_executor_plugin_slurm")
-    done = snakemake("--executor", "slurm", "--jobs", "1", "--nolock", "architectures", "--configfile", "config/smoke.yaml", timeout=300)
+    on_cluster = ("--executor", "slurm", "--jobs", "1", "--slurm-init-seconds-before-status-checks", "1")  # it would wait for 40 at its end
+    done = snakemake(*on_cluster, "--nolock", "architectures", *SMOKE, timeout=300)
     assert done.returncode == 1 and "architectures runs whole studies on the machine where Snakemake runs" in done.stdout
