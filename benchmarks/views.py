@@ -12,11 +12,11 @@ from transformers import PreTrainedModel
 from common import make_data, parser, pick, print_table, seconds_of, study, use_threads, write_row
 from forgetting.config.plan import states_job, weights_job
 from forgetting.data.items import Items
+from forgetting.model.anatomy import Anatomy, uniform_name
 from forgetting.model.checkpoints import build_model
 from forgetting.scenarios.biography.tokenizer import load_tokenizer
 from forgetting.views import weights
 from forgetting.views.features import features, residual_stream, view_questions
-from forgetting.views.inputs import uniform_name
 
 PAIR = ("task0", "task1_early")
 
@@ -61,7 +61,7 @@ def main() -> None:
         features(states_job(configured, 0, "seq"), dict(zip(PAIR, streams, strict=True)), questions)
 
     def weight_view() -> None:
-        weights.weight_updates(weights_job(configured, 0, "seq"), checkpoints, configured.model.heads, device)
+        weights.weight_updates(weights_job(configured, 0, "seq"), checkpoints, Anatomy(models[0].config), device)
 
     seconds = {
         "weights": seconds_of(weight_view),
