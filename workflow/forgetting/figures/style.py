@@ -273,7 +273,8 @@ def _renderer(figure: Figure) -> RendererBase:
 
 def note(figure: Figure, frame: pd.DataFrame, extra: str = "") -> None:
     """Small print below a figure in which all is drawn: how many seeds there are, what bands are, and how a single seed looks."""
-    dots = {artist.get_linestyle() == "None" for artist in figure.findobj(lambda artist: artist.get_gid() == _SEED)}
+    lines = [artist for artist in figure.findobj(Line2D) if isinstance(artist, Line2D)]
+    dots = {line.get_linestyle() == "None" for line in lines if line.get_gid() == _SEED}
     words = [word for is_dot, word in ((False, "thin lines"), (True, "pale dots")) if is_dot in dots]
     single = f" {' and '.join(words).capitalize()}: single seeds." if words else ""
     small_print(figure, f"{interval_note(frame)}{single} {extra}")
