@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
 from tests.figures.synthetic_views import graft_rows
@@ -20,9 +19,17 @@ def test_each_operation_stands_beside_its_control(seeds: int) -> None:
     assert block["update_share"] == pytest.approx(0.2)
     assert 0 < block["task0_low"] < block["task0"] < block["task0_high"] < 1
     assert table.loc["seq", "end", "edit", "blocks", -1, 2.0]["task0_random"] == pytest.approx(0.1 + shift)
-    assert np.isnan(table.loc["seq", "end", "interpolation", "all", -1, 0.5]["task0_random"])
-    assert not set(table.index.get_level_values("operation")) & {"back_random", "edit_random"}
+    assert table["task0_floor"].loc["seq", "trough", "back", "block", [1, 2], -1.0].tolist() == pytest.approx([0.25 + shift, 0.08 + shift])
+    assert table.loc["seq", "trough", "none", "all", -1, -1.0]["task0_floor"] == pytest.approx(0.07 + shift)
+    assert table.loc["seq", "end", "interpolation", "all", -1, 0.5][["task0_random", "task0_floor"]].isna().all()
+    assert not set(table.index.get_level_values("operation")) & {"back_random", "edit_random", "into_floor", "floor"}
     assert len(table) == len(table.index.unique()) and set(table.index.get_level_values("arm")) == {"seq", "freeze-2"}
+
+
+def test_a_study_without_floors_has_the_rest() -> None:
+    graft = graft_rows("seq", 0)
+    table = graft_table(graft[~graft["operation"].isin(["into_floor", "floor"])])
+    assert table["task0_floor"].isna().all() and table["task0_random"].notna().any()
 
 
 def test_a_part_that_moved_in_one_seed_only_has_no_row() -> None:

@@ -81,5 +81,9 @@ def test_questions_are_answered_by_the_tables_that_are_there() -> None:
         "Putting block 1 alone back to its weights before Task 1 brings Task 0 at its lowest from 0.06 to 0.78 [0.76, 0.80]; any other "
         "block alone at most to 0.10, as much of the update taken back at random to 0.12."
     )
+    for floor, kept in ((0.9, "nothing shows that the rest of the model kept any"), (0.2, "the rest of the model kept some of it")):
+        of_floor = pd.DataFrame([row | with_interval("task0_floor", floor) for row in graft])
+        said = answers({"graft_table": of_floor})["Where do weights move?"]
+        assert said.endswith(f"the same block brings {floor:.2f} [{floor - 0.02:.2f}, {floor + 0.02:.2f}] of Task 0, so {kept}.")
     assert "brings back 0.10 [0.08, 0.12] of the early loss" in found["What do the features show?"]
     assert answers({}) == {}

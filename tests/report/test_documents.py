@@ -107,6 +107,9 @@ def test_numbers_of_the_pages_are_those_of_the_tables(study: Tree) -> None:
         assert f"{row['trough']:.3f} [{row['trough_low']:.3f}, {row['trough_high']:.3f}]" in page
         assert f"{end['recovered']:.3f} [{end['recovered_low']:.3f}, {end['recovered_high']:.3f}]" in page
         assert "Undefined" not in page and "{{" not in page and "nan" not in page.lower().replace("finance", "")
+    assert (
+        "the second block set into it" in pages[Path("docs/findings.md")] and "the second block set into it" not in pages[Path("README.md")]
+    )
     claims = pages[Path("docs/findings.md")].partition("## The paper's claims")[2].partition("Where each claim is made")[0]
     assert claims.count("\n|") == 2 + len(read_claims(ROOT / "docs/claims.yaml"))
 

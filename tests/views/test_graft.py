@@ -13,7 +13,8 @@ from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
 from forgetting.schemas.graft import GRAFT
 from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import Point
-from forgetting.views.graft import edited, graft, leading_terms, with_part_of, with_random_weights_of
+from forgetting.views.graft import Probed, edited, graft, leading_terms, probed_points, with_part_of, with_random_weights_of
+from forgetting.views.inputs import Checkpoints
 from forgetting.views.parts import cells, several_parts, single_parts
 
 CPU = torch.device("cpu")
@@ -79,7 +80,8 @@ def test_random_weights_hold_the_share_of_the_squared_update_that_is_asked_for()
     torch.manual_seed(0)
     after = {"a": torch.randn(300, 200), "b": torch.randn(100)}
     before = {name: torch.zeros_like(values) for name, values in after.items()}
-    made = with_random_weights_of(after, before, 0.3, seed=1)
+    made = with_random_weights_of(after, before, 0.3, after.keys(), seed=1)
+    assert torch.equal(with_random_weights_of(after, before, 1.0, {"a"}, seed=1)["b"], after["b"]), "not among those to draw from"
     total = sum(float(values.square().sum()) for values in after.values())
     back = sum(float((after[name] - made[name]).square().sum()) for name in after)
     assert back / total == pytest.approx(0.3, abs=0.02)
@@ -137,7 +139,8 @@ def found(questions, tmp_path) -> pd.DataFrame:
         for parameter in model.gpt_neox.layers[1].parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     save_checkpoint(model, tmp_path / "end")
-    table = graft(jobs.answers(), tmp_path / "task0", [Point("end", 400, tmp_path / "end")], questions, CPU)
+    table = graft(jobs.answers(), tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU)
+    assert not set(table["operation"]) & {"floor", "into_floor"}, "without a floor"
     write_table(table, tmp_path / "graft.parquet", GRAFT)
     return read_table(tmp_path / "graft.parquet", GRAFT)
 
@@ -179,3 +182,84 @@ def test_the_straight_line_runs_from_the_checkpoint_to_where_task_1_began(found:
     common = found[found["metric"] == "common_share"].set_index(["operation", "part"])["value"]
     assert np.isnan(common["forward", "output_embedding"]), "no state changed, so no share of a change is common"
     assert common["none", "all"] <= 1
+
+
+@pytest.mark.parametrize("rest_knows", [True, False])
+def test_a_part_that_only_lets_others_speak_does_nothing_for_a_floor_that_knows_nothing(rest_knows: bool, questions, tmp_path) -> None:
+    """Task 1 spoilt the second block alone, so putting it back restores all. In one floor only that block differs from theta*, as if it
+    brought Task 0 along; in the other the first block, too, never learned it."""
+    model = tiny_model()
+    save_checkpoint(model, tmp_path / "task0")
+    with torch.no_grad():
+        for row in range(len(questions)):
+            start = int(questions.prompt_length[row])
+            for place in range(start, start + int(questions.answer_length[row])):
+                questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+        torch.manual_seed(1)
+        for parameter in model.gpt_neox.layers[1].parameters():
+            parameter.add_(0.5 * torch.randn_like(parameter))
+        save_checkpoint(model, tmp_path / "end")
+        if not rest_knows:
+            for parameter in model.gpt_neox.layers[0].parameters():
+                parameter.add_(2.0 * torch.randn_like(parameter))
+        save_checkpoint(model, tmp_path / "floor")
+    point = Probed(Point("end", 400, tmp_path / "end"), tmp_path / "floor")
+    table = graft(jobs.answers(), tmp_path / "task0", [point], questions, CPU)
+    rows = table[(table["metric"] == "exact_match") & (table["split"] == "task0_test")].set_index(["operation", "part", "layer"])["value"]
+    assert rows["back", "block", 2] == rows["start", "all", -1] == 1
+    into_floor = rows["into_floor", "block", 2]
+    assert into_floor == 1 if rest_knows else into_floor < 0.5
+    assert rows["floor", "all", -1] < 0.9
+
+
+def test_the_random_control_of_some_blocks_leaves_the_embeddings_alone(questions, tmp_path) -> None:
+    """The embeddings alone moved to some effect, the blocks by too little for any. Were the control of a block drawn from all weights, it
+    would put embeddings back."""
+    model = tiny_model()
+    save_checkpoint(model, tmp_path / "task0")
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for row in range(len(questions)):
+            start = int(questions.prompt_length[row])
+            for place in range(start, start + int(questions.answer_length[row])):
+                questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+        model.get_input_embeddings().weight.add_(torch.randn_like(model.get_input_embeddings().weight))
+        for block in model.gpt_neox.layers:
+            for parameter in block.parameters():
+                parameter.add_(1e-5 * torch.randn_like(parameter))
+    save_checkpoint(model, tmp_path / "end")
+    table = graft(jobs.answers(), tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU)
+    rows = table[(table["metric"] == "exact_match") & (table["split"] == "task0_test")].set_index(["operation", "part", "layer"])["value"]
+    assert rows["back", "embedding", 0] == 1 > rows["none", "all", -1]
+    assert rows["back_random", "blocks_from", 2] == rows["none", "all", -1]
+
+
+def test_the_floor_is_taken_at_the_step_of_the_trough_and_at_its_own_end(tmp_path) -> None:
+    for folder in (
+        "arm/step-000010",
+        "arm/step-000020",
+        "arm/step-000400",
+        "arm/matched",
+        "floor/step-000020",
+        "floor/step-000300",
+        "floor/matched",
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+    values = pd.DataFrame(
+        {
+            "arm": "seq",
+            "split": ["task0_val"] * 3 + ["train"],
+            "kind": "all",
+            "value": (value := [0.5, 0.2, 0.6, 300.0]),
+            "low": value,
+            "high": value,
+            "step": [10, 20, 400, 400],
+        }
+    )
+    metrics = values.assign(metric=["exact_match"] * 3 + ["early_stop_step"])
+    found = probed_points(Checkpoints.find(tmp_path / "task0", tmp_path / "arm"), metrics, tmp_path / "floor")
+    folders = [(point.name, point.step, floor and floor.name) for point, floor in found]
+    assert folders == [("trough", 20, "step-000020"), ("matched", 300, "matched"), ("end", 400, "step-000300")]
+    (tmp_path / "floor/step-000020").rmdir()
+    found = probed_points(Checkpoints.find(tmp_path / "task0", tmp_path / "arm"), metrics, tmp_path / "floor")
+    assert [floor and floor.name for _, floor in found] == [None, "matched", "step-000300"]

@@ -34,7 +34,7 @@ from forgetting.pipeline.shown import input_files, methods_of, option_flags, sho
 from forgetting.pipeline.sizes import Sizes
 from forgetting.pipeline.status import PAGES
 from forgetting.pipeline.surroundings import set_surroundings
-from forgetting.data.points import never_had_task0
+from forgetting.data.points import floor_of, never_had_task0
 
 set_surroundings(os.environ)
 
@@ -80,6 +80,12 @@ def of_seed(name):
 def recovered(wildcards, name):
     """A path below the folder of the arm's recovery, as a list; an empty one where there is no curve, and so no recovered weights."""
     return [f"{SEED}/recovery/{{arm}}/{name}".format(**wildcards)] if STUDY.probe(wildcards.arm) == "curve" else []
+
+
+def floor_run(wildcards):
+    """The folder of the run that is the arm without Task 0, as a list; an empty one where the study has none, and of such a run itself."""
+    floor = None if never_had_task0(wildcards.arm) else floor_of(wildcards.arm, STUDY.arms)
+    return [f"{SEED}/task1/{floor}".format(**wildcards)] if floor else []
 
 
 def recipe(arm):

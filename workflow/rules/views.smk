@@ -195,6 +195,7 @@ rule view_graft:
         task0=start_weights,
         weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
         metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
+        floor=lambda wildcards: [f"{folder}/{MANIFEST}" for folder in floor_run(wildcards)],
     output:
         f"{SEED}/views/{{arm}}/graft.parquet",
     log:
@@ -209,8 +210,9 @@ rule view_graft:
     params:
         task0=start_model,
         task1=of_seed("task1/{arm}"),
+        floor=lambda wildcards: ["--floor", *folder] if (folder := floor_run(wildcards)) else [],
     shell:
-        "python {input.script} --config {input.config} --questions {input.questions} "
+        "python {input.script} --config {input.config} --questions {input.questions} {params.floor} "
         "--task0 {params.task0} --task1 {params.task1} --output {output} > {log} 2>&1"
 
 

@@ -7,12 +7,16 @@ import pandas as pd
 from forgetting.analysis.summary import combine_seeds
 
 _KEYS = ["arm", "point", "operation", "part", "layer", "amount"]
-_CONTROLS = {"back_random": "back", "edit_random": "edit"}
-"""Operation of a control: that of what it is held against."""
+_CONTROLS = {
+    "task0_random": {"back_random": "back", "edit_random": "edit"},
+    "task0_floor": {"into_floor": "back", "floor": "none"},
+}
+"""By column: the operations of controls, and that of what each is held against."""
 
 
 def graft_table(graft: pd.DataFrame) -> pd.DataFrame:
-    """One row an operation of GRAFT: Task 0, Task 1, of its control Task 0 (task0_random), update_share and common_share, over seeds.
+    """One row an operation of GRAFT: Task 0, Task 1, of its controls Task 0 (task0_random; task0_floor, the same part set into the floor),
+    update_share and common_share, over seeds.
 
     `layer` and `amount` are -1 where there is none. Parts that moved in some seeds only are left out.
     """
@@ -21,11 +25,12 @@ def graft_table(graft: pd.DataFrame) -> pd.DataFrame:
     named = {"task0": exact[exact["split"] == "task0_test"], "task1": exact[exact["split"] == "task1"]}
     named["common_share"] = rows[rows["metric"] == "common_share"]
     wide = named["task0"][["seed", *_KEYS, "update_share"]].reset_index(drop=True)
-    wide = wide[~wide["operation"].isin(list(_CONTROLS))]
-    control = named["task0"][named["task0"]["operation"].isin(list(_CONTROLS))]
-    named["task0_random"] = control.assign(operation=control["operation"].map(_CONTROLS))
+    for name, of_controls in _CONTROLS.items():
+        wide = wide[~wide["operation"].isin(list(of_controls))]
+        control = named["task0"][named["task0"]["operation"].isin(list(of_controls))]
+        named[name] = control.assign(operation=control["operation"].map(of_controls))
     for name, part in named.items():
         columns = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
         wide = wide.merge(part[["seed", *_KEYS, *columns]].rename(columns=columns), on=["seed", *_KEYS], how="left")
     in_every_seed = wide.groupby(_KEYS)["seed"].transform("nunique") == graft["seed"].nunique()
-    return combine_seeds(wide[in_every_seed], _KEYS, ["task0", "task0_random", "task1", "update_share", "common_share"])
+    return combine_seeds(wide[in_every_seed], _KEYS, ["task0", *_CONTROLS, "task1", "update_share", "common_share"])

@@ -29,7 +29,7 @@ _KINDS: dict[str, Kind] = (
         ["learned", "before", "trough", "peak", "final", "matched", "halfway", "common", "stopped", "task1_final", "final_average"]
         + ["dropped", "task1_there", "recovered", "control_persons", "pretrained", "random", "shuffled"]
         + ["kept", "lost_and_recovered", "not_back_after_one_epoch", "average_accuracy", "final_floor", "floor", "early_area"]
-        + ["area_pretrained", "area_floor", "task0", "control_probability", "task0_random", "task1", "update_share"],
+        + ["area_pretrained", "area_floor", "task0", "control_probability", "task0_random", "task0_floor", "task1", "update_share"],
         PROPORTION,
     )
     | dict.fromkeys(

@@ -139,8 +139,21 @@ def _weights(tables: Tables) -> str:
     return (
         f"Putting block {best['layer']:.0f} alone back to its weights before Task 1 brings Task 0 at its lowest from "
         f"{none['task0'].iloc[0]:.2f} to {number(found_in(best, 'task0'))}; {beside}as much of the update taken back at random to "
-        f"{best['task0_random']:.2f}."
+        f"{best['task0_random']:.2f}.{_into_floor(best)}"
     )
+
+
+def _into_floor(block: pd.Series) -> str:
+    """What the same block does for a model that never had Task 0; nothing where that was not asked."""
+    floor, back = found_in(block, "task0_floor"), found_in(block, "task0")
+    if np.isnan(floor.value):
+        return ""
+    kept = (
+        "the rest of the model kept some of it"
+        if back.interval.low > floor.interval.high
+        else "nothing shows that the rest of the model kept any"
+    )
+    return f" Set into the model that learned Task 1 without Task 0, the same block brings {number(floor)} of Task 0, so {kept}."
 
 
 def _features(tables: Tables) -> str:

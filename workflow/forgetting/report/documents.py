@@ -98,15 +98,18 @@ class Results:
         return text_of(find(self.tables, place), column, places)
 
     def claims(self, name: str, headlines: bool = False) -> list[dict[str, str]]:
-        """Each claim of docs/<name>.yaml as words: claim, stated, source, known_through, here, floors, rule, reading, note."""
-        return [self._told(claim) for claim in self._claims[name] if claim.headline or not headlines]
+        """Each claim of docs/<name>.yaml as words: claim, stated, source, known_through, here, floors, rule, reading, note.
+        With `headlines` only the claims and the floors that README.md shows."""
+        return [self._told(claim, headlines) for claim in self._claims[name] if claim.headline or not headlines]
 
-    def _told(self, claim: Claim) -> dict[str, str]:
-        floors = [f"{floor.name} {text_of(find(self.tables, floor), floor.column, claim.places)}" for floor in claim.floors]
+    def _told(self, claim: Claim, headlines: bool) -> dict[str, str]:
+        shown = [floor for floor in claim.floors if floor.headline or not headlines]
+        floors = [f"{floor.name} {text_of(find(self.tables, floor), floor.column, claim.places)}" for floor in shown]
         told = {"floors": "; ".join(floors), "here": NOT_MEASURED, "rule": "", "reading": NOT_MEASURED}
         if claim.measured is not None and claim.holds is not None:
             found = find(self.tables, claim.measured)
-            told |= {"here": text_of(found, claim.measured.column, claim.places)}
+            number = text_of(found, claim.measured.column, claim.places)
+            told |= {"here": f"{claim.quantity} {number}" if claim.quantity else number}
             told |= {"rule": rule_text(claim.holds), "reading": reading(found, claim.holds, self.tables)}
         return {name: getattr(claim, name) for name in ("claim", "stated", "source", "known_through", "note")} | told
 

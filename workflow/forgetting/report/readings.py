@@ -35,9 +35,10 @@ class Place(Strict):
 
 
 class Floor(Place):
-    """What a number has to beat to mean anything, with a name for it."""
+    """What a number has to beat to mean anything, with a name for it. headline: whether README.md shows it."""
 
     name: str
+    headline: bool = False
 
 
 class Rule(Strict):
@@ -58,13 +59,15 @@ class Rule(Strict):
 
 class Claim(Strict):
     """claim: in words. stated: its own number, where it gives one. source: where the paper makes it. known_through: how its text was read.
-    measured: the number here; none where it is not measured, for a reason in `note`. headline: whether README.md shows it."""
+    quantity: what the number is, where it is no accuracy on Task 0. measured: the number here; none where it is not measured, for a reason
+    in `note`. headline: whether README.md shows it."""
 
     claim: str
     stated: str = ""
     source: str = ""
     known_through: str = ""
     headline: bool = False
+    quantity: str = ""
     measured: Place | None = None
     holds: Rule | None = None
     floors: list[Floor] = Field([])

@@ -15,16 +15,18 @@ GRAFT = pa.schema(
 """What a checkpoint of Task 1 (point: trough, matched, end) answers after an operation on its update since theta*, the model before Task 1:
 
 none: nothing is done; start: theta* itself. back: one part is put back to theta*; back_random: as back, but
-of weights drawn at random from the whole model, that hold as much of the squared update (in expectation).
+of weights drawn at random, that hold as much of the squared update (in expectation): from all blocks, where the
+part is some of them, else from the whole model.
 forward: only that part of theta* gets the update. edit: the leading `amount` directions of the update of
 every matrix are taken away; edit_random: random directions of the same length in their place. interpolation:
-`amount` (a share) of the whole update is taken away.
+`amount` (a share) of the whole update is taken away. floor: nothing is done to the floor, the checkpoint of the
+same Task 1 without Task 0 at the same point; into_floor: the floor, but one part is that of theta*.
 
 part: embedding (of the input), block (attention, MLP and their biases and norms), attention, mlp, norms (all
 of them), output_embedding; of several blocks blocks (all), blocks_up_to (`layer`), blocks_from (`layer`),
 query_key, value_output, mlps; all. layer: 0 the embedding, 1 to L the blocks, L + 1 the output embedding, -1
 for several. update_share: squared distance between the weights before and after the operation, as a share of
-the squared update; parts that did not change have no rows. metric: exact_match of task0_test and task1 with a
-95 % interval over `n` questions clustered by unit; of task0_test, after none, back and forward, also
-common_share, of the squared change of the residual stream since theta* (see COMMON_SHIFT; grouping
-kind_position), NaN where nothing there changed."""
+the squared update (of the floor: of its squared distance from theta*); parts that did not change have no rows.
+metric: exact_match of task0_test and task1 with a 95 % interval over `n` questions clustered by unit; of
+task0_test, after none, back and forward, also common_share, of the squared change of the residual stream since
+theta* (see COMMON_SHIFT; grouping kind_position), NaN where nothing there changed."""

@@ -2,14 +2,15 @@
 
 Nothing is trained. A part that brings Task 0 back when its weights are put back held what had been lost; that of weights drawn at random,
 with as much of the squared update, tells how much of it comes from a shorter update alone, and the straight line back to theta* what
-Task 0 costs of Task 1 without any choice of weights. Taking the leading directions of an update away follows Palit et al. 2026, *When
-Forgetting Is Not Catastrophic*; random directions of the same length are its control.
+Task 0 costs of Task 1 without any choice of weights. Such a part may be what the rest needed, or bring Task 0 along: the same part is set
+into the model that learned Task 1 without Task 0 (the floor), too, where only what it brings along can show. Taking the leading directions
+of an update away follows Palit et al. 2026, *When Forgetting Is Not Catastrophic*; random directions of the same length are its control.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import chain, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from forgetting.data.items import Items
 from forgetting.data.points import END, MATCHED, TROUGH, matched_step, trough_step
 from forgetting.intervals import Interval, clustered_wilson
 from forgetting.model.anatomy import Anatomy, uniform_name
+from forgetting.model.manifest import step_folders
 from forgetting.views.answer_change import AnswerTokens, Point, answer_states
 from forgetting.views.common_shift import common_share, unit_products
 from forgetting.views.inputs import Checkpoints, evenly_spaced_units, read_model, read_weights
@@ -55,19 +57,32 @@ class Operated(NamedTuple):
     weights: Weights
 
 
-def probed_points(checkpoints: Checkpoints, metrics: pd.DataFrame) -> list[Point]:
-    """The points trough, matched (absent where Task 1 was never learned) and end of a run with these METRICS."""
+class Probed(NamedTuple):
+    """A checkpoint of an arm, and that of its floor, the same Task 1 without Task 0, at the same point; None where it kept none."""
+
+    point: Point
+    floor: Path | None
+
+
+def probed_points(checkpoints: Checkpoints, metrics: pd.DataFrame, floor: Path | None) -> list[Probed]:
+    """The points trough, matched (absent where Task 1 was never learned) and end of a run with these METRICS.
+
+    floor: folder of the checkpoints of the floor. It has no trough, so it is taken at the step of that of the run, else at its own point.
+    """
     kept = [step for step in checkpoints.steps if step]
     trough, end = trough_step(metrics, kept), checkpoints.last
     points = [Point(TROUGH, trough, checkpoints.folders[trough]), Point(END, end, checkpoints.folders[end])]
     matched = matched_step(metrics)
     if not np.isnan(matched):
         points.insert(1, Point(MATCHED, int(matched), checkpoints.folders[end].with_name(MATCHED)))
-    return points
+    steps = step_folders(floor) if floor else {}
+    of_floor = {TROUGH: steps.get(trough), MATCHED: floor and floor / MATCHED, END: steps.get(max(steps, default=0))}
+    return [Probed(point, of_floor[point.name]) for point in points]
 
 
-def squared_update(before: Weights, after: Weights) -> float:
-    return sum(float((after[name] - values).double().square().sum()) for name, values in before.items())
+def squared_update(before: Weights, after: Weights, names: Iterable[str] | None = None) -> float:
+    """Of the parameters `names` (all, if None)."""
+    return sum(float((after[name] - before[name]).double().square().sum()) for name in (before if names is None else names))
 
 
 def with_part_of(weights: Weights, donor: Weights, part: Part, anatomy: Anatomy) -> tuple[dict[str, Tensor], float]:
@@ -86,11 +101,14 @@ def with_part_of(weights: Weights, donor: Weights, part: Part, anatomy: Anatomy)
     return made, touched
 
 
-def with_random_weights_of(weights: Weights, donor: Weights, share: float, seed: int) -> dict[str, Tensor]:
-    """`weights` with each weight taken from `donor` with probability `share`: so much of the squared distance, in expectation."""
+def with_random_weights_of(weights: Weights, donor: Weights, share: float, names: Container[str], seed: int) -> dict[str, Tensor]:
+    """`weights` with each weight of the parameters `names` taken from `donor` with probability `share`: so much of the squared distance
+    there, in expectation."""
     generator = torch.Generator().manual_seed(seed)
-    made = {}
+    made = dict(weights)
     for name, values in weights.items():
+        if name not in names:
+            continue
         drawn = torch.rand(values.shape, generator=generator).to(values.device) < share
         made[name] = torch.where(drawn, donor[name], values)
     return made
@@ -146,6 +164,8 @@ def edited(after: Weights, terms: Iterable[LeadingTerm], rank: int, seed: int | 
 def operations(before: Weights, after: Weights, anatomy: Anatomy, seed: int) -> Iterator[Operated]:
     """Every operation of GRAFT on one checkpoint, `before` being theta*, one at a time."""
     total = squared_update(before, after)
+    of_blocks = {name for name in after if anatomy.layer_of(name) is not None}
+    in_blocks = squared_update(before, after, of_blocks)
     yield Operated("none", "all", SEVERAL, NOTHING, 0.0, after)
     yield Operated("start", "all", SEVERAL, NOTHING, 1.0, before)
     for number, part in enumerate([*single_parts(anatomy), *several_parts(anatomy)]):
@@ -155,7 +175,9 @@ def operations(before: Weights, after: Weights, anatomy: Anatomy, seed: int) -> 
         share = touched / total
         yield Operated("back", part.name, part.layer, NOTHING, share, back)
         yield Operated("forward", part.name, part.layer, NOTHING, share, with_part_of(before, after, part, anatomy)[0])
-        random = with_random_weights_of(after, before, share, seed * 1000 + number)
+        some_blocks = touched < 0.999 * in_blocks and all(name in of_blocks for name in after if back[name] is not after[name])
+        among = of_blocks if some_blocks else set(after)
+        random = with_random_weights_of(after, before, touched / (in_blocks if some_blocks else total), among, seed * 1000 + number)
         yield Operated("back_random", part.name, part.layer, NOTHING, share, random)
     matrices_of = {"attention": ATTENTION, "blocks": frozenset(anatomy.components)}
     for name, components in matrices_of.items():
@@ -168,15 +190,26 @@ def operations(before: Weights, after: Weights, anatomy: Anatomy, seed: int) -> 
         yield Operated("interpolation", "all", SEVERAL, share, share**2, between)
 
 
-def graft(job: AnswersJob, task0: Path, points: Iterable[Point], questions: Items, device: torch.device) -> pd.DataFrame:
-    """Rows of GRAFT for each of `points` against the model in `task0`. In memory are one model, and the weights of three."""
+def transplants(before: Weights, floor: Weights, anatomy: Anatomy) -> Iterator[Operated]:
+    """The operations of GRAFT on the `floor`, which never had Task 0, `before` being theta*, one at a time."""
+    total = squared_update(before, floor)
+    yield Operated("floor", "all", SEVERAL, NOTHING, 0.0, floor)
+    for part in [*single_parts(anatomy), *several_parts(anatomy)]:
+        made, touched = with_part_of(floor, before, part, anatomy)
+        yield Operated("into_floor", part.name, part.layer, NOTHING, touched / total, made)
+
+
+def graft(job: AnswersJob, task0: Path, points: Iterable[Probed], questions: Items, device: torch.device) -> pd.DataFrame:
+    """Rows of GRAFT for each of `points` against the model in `task0`. In memory are one model, and the weights of four."""
     model, before = read_model(task0, device), _on(device, read_weights(task0))
     asked = {split: evenly_spaced_units(questions.of(split).first_units(job.evaluation.units_per_split), MOST_UNITS) for split in SPLITS}
     scorer = answer_scorer(model, asked["task0_test"].joined_with(asked["task1"]), device)
     shift = CommonShift(model, asked["task0_test"], job)
     rows: list[tuple[object, ...]] = []
-    for point in points:
-        for operated in operations(before, _on(device, read_weights(point.folder)), Anatomy(model.config), job.seed):
+    anatomy = Anatomy(model.config)
+    for point, floor in points:
+        made = operations(before, _on(device, read_weights(point.folder)), anatomy, job.seed)
+        for operated in chain(made, transplants(before, _on(device, read_weights(floor)), anatomy) if floor else ()):
             key = (point.name, point.step, *operated[:-1])
             _, exact = scorer(_Given(operated.weights))
             for split, items in asked.items():
