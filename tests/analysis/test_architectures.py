@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.figures.synthetic import MODELS, architectures
 
-from forgetting.analysis.architectures import variant_numbers
+from forgetting.analysis.architectures import architectures_table, variant_numbers
 
 TASK0 = {0: 0.9, 50: 0.1, 150: 0.2, 800: 0.6, 3000: 0.4}
 CONTROL = {0: 0.0, 50: 0.2, 150: 0.3, 800: 0.1, 3000: 0.1}
@@ -61,3 +62,14 @@ def test_each_number_by_hand(numbers: pd.DataFrame, metric: str, value: float) -
     found = numbers.loc[metric]
     assert found["value"] == pytest.approx(value)
     assert found["low"] <= found["value"] <= found["high"] and found["parameters"] == 1234
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_the_table_has_one_row_a_model_by_size(seeds: tuple[int, ...]) -> None:
+    rows = architectures(seeds)
+    table = architectures_table(rows).set_index("variant")
+    assert list(table["parameters"]) == sorted(parameters for _, _, parameters in (MODELS[name] for name in MODELS))
+    assert table.loc["gpt-neox", "trough"] == pytest.approx(0.2 + 0.01 * np.mean(seeds))
+    assert table.loc["llama", "spurious_share_end"] == pytest.approx(0.8 - 0.08 + 0.01 * np.mean(seeds))
+    lost_nothing = table.loc["gpt2"]
+    assert np.isnan(lost_nothing["spurious_share_end"]) and lost_nothing["spurious_share_end_seeds"] == 0

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from tests.figures import synthetic
 
-from forgetting.analysis.axes import axis_runs
+from forgetting.analysis.axes import axes_table, axis_runs
 from forgetting.data.axes import axis_of_arm, tells
 from forgetting.intervals import summarise
 from forgetting.methods.seq import Knobs
@@ -56,3 +56,15 @@ def test_a_row_by_hand(frames: dict[str, pd.DataFrame]) -> None:
     row = axis_runs(**frames, plain=PLAIN).set_index("arm").loc["seq-sgd"]
     assert row["trough"] == values[[50, 150]].min() and row["final"] == values[4000]
     assert row["late_recovered"] == after[4000] and row["early_recovered"] == after[50]
+
+
+def test_the_table_has_the_rows_of_the_figure_and_the_pretrained_model_beside_them(frames: dict[str, pd.DataFrame]) -> None:
+    table = axes_table(**frames, units=1000, batch_size=16, learning_rate=2e-4).set_index(["axis", "place"])
+    assert table.loc[[("units", "1000"), ("optimizer", "adamw"), ("batch_size", "16")], "trough"].nunique() == 1, "seq, each time"
+    recovery = frames["recovery"]
+    never = recovery[(recovery["start"] == "pretrained") & (recovery["epochs"] == 1) & (recovery["split"] == "task0_test")]
+    never = never[(never["metric"] == "exact_match") & (never["kind"] == "all")]
+    assert (table["pretrained"] == never["value"].item()).all()
+    row = table.loc[("optimizer", "sgd")]
+    assert row["arm"] == "seq-sgd" and row["seeds"] == 1
+    assert row["late_recovered_low"] < row["late_recovered"] < row["late_recovered_high"]

@@ -45,13 +45,13 @@ def test_files_of_a_sequence_are_those_of_every_task() -> None:
     assert files["alone"] == [f"results/sequence/seed0/task{number}/alone/metrics.parquet" for number in (2, 3, 4, 5)]
 
 
-OF_OTHER_STUDIES = {"fig_axes", "fig_blank_names", "fig_factors", "table_factors_table"}
+OF_OTHER_STUDIES = {"fig_axes", "table_axes_table", "fig_blank_names", "fig_factors", "table_factors_table"}
 """What the laptop study has no runs for: their overlays have."""
 
 
 def test_the_crossed_experiment_has_its_arms() -> None:
     study = load_study(merged("factors.yaml"))
-    assert OF_OTHER_STUDIES - set(shown_in(study, CATALOGUE)) == {"fig_axes", "fig_blank_names"}
+    assert OF_OTHER_STUDIES - set(shown_in(study, CATALOGUE)) == {"fig_axes", "table_axes_table", "fig_blank_names"}
     files = input_files(study, CATALOGUE["table_factors_table"])
     assert len(files["facts"]) == len(files["recovery"]) == 3 * 12
     assert files["halves"] == [f"results/factors/seed{seed}/data/cells/halves.parquet" for seed in range(3)]
@@ -66,6 +66,6 @@ def test_what_a_study_has_nothing_for_is_not_there() -> None:
     whole["recovery"]["control_arms"] = []
     whole["comparison"]["families"] = {"seq": ["seq"]}
     whole["architectures"]["variants"] = dict.fromkeys(whole["architectures"]["variants"])
-    gone = OF_OTHER_STUDIES | sequence | {"fig_architectures", "table_recovery_controls"}
+    gone = OF_OTHER_STUDIES | sequence | {"fig_architectures", "table_architectures_table", "table_recovery_controls"}
     gone |= {f"fig_{name}" for name in ("freeze_curves", "freeze_depth", "replay_share", "task_vector", "pseudo_examples")}
     assert set(CATALOGUE) - set(shown_in(load_study(whole), CATALOGUE)) == gone

@@ -9,12 +9,25 @@ import pandas as pd
 
 from forgetting.analysis.curves import Point, at_step, trough
 from forgetting.analysis.spurious import probe_points, recovery_summary
+from forgetting.analysis.summary import combine_seeds
 from forgetting.data.points import END, NO_TASK0, TROUGH, curve
 from forgetting.intervals import Interval
 
 ARM = "seq"
 ARMS = (ARM, f"{ARM}{NO_TASK0}")
 """The arms of a variant; the second is the floor of the first."""
+
+
+def architectures_table(architectures: pd.DataFrame) -> pd.DataFrame:
+    """One row a variant, by size: each metric of ARCHITECTURES over seeds."""
+    model = ["variant", "architecture", "layers", "width", "parameters"]
+    wide = architectures[["seed", *model]].drop_duplicates().sort_values(["parameters", "variant"])
+    metrics = list(dict.fromkeys(architectures["metric"]))
+    for metric in metrics:
+        columns = {"value": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
+        rows = architectures.loc[architectures["metric"] == metric, ["seed", "variant", *columns]]
+        wide = wide.merge(rows.rename(columns=columns), on=["seed", "variant"], how="left")
+    return combine_seeds(wide, model, metrics)
 
 
 def variant_numbers(metrics: pd.DataFrame, recovery: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:

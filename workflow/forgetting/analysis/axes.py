@@ -9,11 +9,24 @@ import pandas as pd
 
 from forgetting.analysis.curves import trough
 from forgetting.analysis.spurious import probe_points, task0_rows
+from forgetting.analysis.summary import combine_seeds
 from forgetting.data.axes import AXES, axis_of_arm
 from forgetting.data.points import END, TROUGH, curve
 
 PLAIN = "seq"
 """The arm in which nothing is changed, which is on every axis."""
+
+
+def axes_table(
+    metrics: pd.DataFrame, recovery: pd.DataFrame, units: int = 0, batch_size: int = 0, learning_rate: float = 0.0
+) -> pd.DataFrame:
+    """One row an axis and place, over seeds: the numbers of `axis_runs`, and what one epoch makes of the pretrained model. The last three:
+    where `seq` is."""
+    runs = axis_runs(metrics, recovery, {"units": units, "optimizer": "adamw", "batch_size": batch_size, "learning_rate": learning_rate})
+    never = task0_rows(recovery[(recovery["start"] == "pretrained") & np.isclose(recovery["epochs"], 1)])
+    named = {"value": "pretrained", "low": "pretrained_low", "high": "pretrained_high"}
+    runs = runs.merge(never[["seed", *named]].rename(columns=named), on="seed", how="left")
+    return combine_seeds(runs, ["axis", "place", "arm"], ["learned", "trough", "early_recovered", "final", "late_recovered", "pretrained"])
 
 
 def axis_runs(metrics: pd.DataFrame, recovery: pd.DataFrame, plain: Mapping[str, float | str]) -> pd.DataFrame:

@@ -26,7 +26,7 @@ FORMATS = ("csv", "md", "tex")
 _WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "bytes", "seeds", "seed", "units")
 _KINDS: dict[str, Kind] = (
     dict.fromkeys(
-        ["learned", "before", "trough", "peak", "final", "matched", "halfway", "common", "stopped", "task1_final", "final_average"]
+        ["learned", "before", "trough", "peak", "control", "final", "matched", "halfway", "common", "stopped", "task1_final", "final_average"]
         + ["dropped", "task1_there", "recovered", "control_persons", "pretrained", "random", "shuffled"]
         + ["kept", "lost_and_recovered", "not_back_after_one_epoch", "average_accuracy", "final_floor", "floor", "early_area"]
         + ["area_pretrained", "area_floor", "task0", "control_probability", "task0_random", "task0_floor", "task1", "update_share"],
@@ -206,13 +206,14 @@ def read_paper(paths: Sequence[str | Path]) -> dict[str, Any]:
 
 
 def kind_of(name: str) -> Kind:
-    """The kind of number in a column; the time or place in front of a name, as in `early_drop`, and the step behind it do not matter.
+    """The kind of number in a column; the time or place before or behind a name, as in `early_drop`, and the step do not matter.
 
     Raises KeyError for a name that is not known: its interval may not be guessed.
     """
     if name.startswith(("task0_at_step_", "task1_at_step_")):
         return PROPORTION
     short = name.removeprefix("early_").removeprefix("late_").removeprefix("trough_").removeprefix("matched_")
+    short = short.removesuffix("_trough").removesuffix("_end")
     for known in (name, short):
         if known in _KINDS:
             return _KINDS[known]

@@ -1,0 +1,22 @@
+"""Is it the same with other persons, optimizers, batches and rates?
+
+**One thing changed at a time.** One row a place on an axis; ``seq`` is on each. Task 0 exact match: *trough*, the
+lowest of the first 150 steps, *final*, and after one epoch of recovery from the trough (*early recovered*) and from the
+end (*late recovered*). *pretrained*: what the same epoch makes of the model that never saw a question; recovery that
+does not exceed it tells nothing of Task 0. *learned*: share of seeds that learned Task 1.
+"""
+
+from __future__ import annotations
+
+from forgetting.analysis.axes import axes_table
+
+SHOWS = {
+    "question": "Does accuracy collapse?",
+    "in": "axes",
+    "order": 1,
+    "only_if": "axes",
+    "inputs": {"metrics": ["axes"], "recovery": ["axes", "controls"]},
+    "options": {"units": "data.groups.task1", "batch_size": "task1.batch_size", "learning_rate": "task1.optimizer.learning_rate"},
+}
+
+make = axes_table
