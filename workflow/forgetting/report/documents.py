@@ -109,7 +109,7 @@ class Results:
         if claim.measured is not None and claim.holds is not None:
             found = find(self.tables, claim.measured)
             number = text_of(found, claim.measured.column, claim.places)
-            told |= {"here": f"{claim.quantity} {number}" if claim.quantity else number}
+            told |= {"here": f"{claim.quantity}: {number}" if claim.quantity else number}
             told |= {"rule": rule_text(claim.holds), "reading": reading(found, claim.holds, self.tables)}
         return {name: getattr(claim, name) for name in ("claim", "stated", "source", "known_through", "note")} | told
 
