@@ -26,7 +26,20 @@ FORMATS = ("csv", "md", "tex")
 _WHOLE_NUMBERS = ("step", "steps", "checkpoint", "seconds", "parameters", "bytes", "seeds", "seed", "units")
 _KINDS: dict[str, Kind] = (
     dict.fromkeys(
-        ["learned", "before", "trough", "peak", "control", "final", "matched", "halfway", "common", "stopped", "task1_final", "final_average"]
+        [
+            "learned",
+            "before",
+            "trough",
+            "peak",
+            "control",
+            "final",
+            "matched",
+            "halfway",
+            "common",
+            "stopped",
+            "task1_final",
+            "final_average",
+        ]
         + ["dropped", "task1_there", "recovered", "control_persons", "pretrained", "random", "shuffled"]
         + ["kept", "lost_and_recovered", "not_back_after_one_epoch", "average_accuracy", "final_floor", "floor", "early_area"]
         + ["area_pretrained", "area_floor", "task0", "control_probability", "task0_random", "task0_floor", "task1", "update_share"],
