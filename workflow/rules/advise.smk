@@ -84,7 +84,7 @@ rule advice_page:
         expand(f"{ADVISED}/trials/{{method}}-trials.parquet", method=TRIED),
         script="workflow/scripts/advise_page.py",
         library=code("workflow/scripts/advise_page.py"),
-        template=["workflow/report/advice.html", "workflow/report/page.css"],
+        template=templates("advice.html", "given.html"),
         config=rules.advice_config.output,
     output:
         f"{ADVISED}/advice.html",

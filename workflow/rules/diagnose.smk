@@ -109,7 +109,7 @@ rule diagnosis_page:
         remedies=rules.diagnosis_remedies.output,
         script="workflow/scripts/diagnose_page.py",
         library=code("workflow/scripts/diagnose_page.py"),
-        template=["workflow/report/diagnosis.html", "workflow/report/page.css"],
+        template=templates("diagnosis.html", "given.html"),
         config=rules.diagnosis_config.output,
     output:
         f"{MINE}/diagnosis.html",
