@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from forgetting.analysis.diagnosis import Effect, Scores, Verdict, accuracy, effects, gates, verdict
+from forgetting.analysis.diagnosis import Scores, Verdict, effects, gates, verdict
+from forgetting.analysis.given import Effect, accuracy
 from forgetting.config.jobs.diagnosis import DiagnosisJob
 from forgetting.data.probed import DOSE, NEW, RIGHT, TEST, deciding_rate
 from forgetting.figures.diagnosis import draw_frontier, draw_recovery
