@@ -20,7 +20,8 @@ from forgetting.config.fields import ConfigError
 from forgetting.config.jobs.diagnosis import DiagnosisJob
 from forgetting.config.study import load_study
 from forgetting.errors import StudyError
-from forgetting.pipeline.diagnosis import forecast_text, input_paths
+from forgetting.pipeline.diagnosis import forecast_text
+from forgetting.pipeline.given_plan import files_behind
 
 MINE: dict[str, Any] = {"name": "mine", "before": "before", "after": "after", "old": "old.jsonl"}
 
@@ -131,7 +132,7 @@ def test_cost_tells_of_the_diagnosis(clone: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_names_with_braces_are_no_wildcards(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "a{b}.jsonl", old_rows()[:4])
-    assert input_paths(Diagnosis.model_validate(MINE | {"old": str(path)}), ["old"]) == [str(tmp_path / "a{{b}}.jsonl")]
+    assert files_behind("diagnose", Diagnosis.model_validate(MINE | {"old": str(path)}), ["old"]) == [str(tmp_path / "a{{b}}.jsonl")]
 
 
 WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {

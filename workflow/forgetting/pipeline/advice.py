@@ -1,4 +1,4 @@
-"""What a plan needs to know of an advice: the user's files, and what it will take. (No torch.)"""
+"""Whether an advice can be given, and what it will take, before anything runs. (No torch.)"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from forgetting.config.advice import Advice
 from forgetting.config.sections import Model
 from forgetting.errors import StudyError
 from forgetting.model.given_files import describe_given, memory_needed
-from forgetting.pipeline.diagnosis import TOKENS, duration, files_behind, parameters, rows_of
+from forgetting.pipeline.given_plan import TOKENS, duration, parameters, rows_of
 
 
 def check_trials(advice: Advice) -> None:
@@ -23,11 +23,6 @@ def check_trials(advice: Advice) -> None:
         family = describe_given(advice.before, trust_remote_code=advice.trust_remote_code).config.get("model_type")
         if family not in get_args(Model.model_fields["architecture"].annotation):
             raise StudyError(f"advise.trial.freeze: where a model of the family {family!r} has its layers is not known: say []")
-
-
-def advice_inputs(advice: Advice, *keys: str) -> list[str]:
-    """The files of the user behind these keys. Raises StudyError that names a file that is missing."""
-    return files_behind({f"advise.{key}": getattr(advice, key) for key in keys})
 
 
 def advice_forecast(advice: Advice, operations_per_second: float, cores: int) -> str:
