@@ -2,9 +2,7 @@
 
 from forgetting.config.jobs.advice import AdviceJob
 from forgetting.config.jobs.diagnosis import DiagnosisJob
-from forgetting.pipeline.advice import advice_forecast, check_trials
-from forgetting.pipeline.diagnosis import forecast_text
-from forgetting.pipeline.given_plan import files_behind
+from forgetting.pipeline.given_plan import advice_forecast, check_trials, diagnosis_forecast, files_behind
 
 DIAGNOSIS = STUDY.diagnose
 MINE = f"results/diagnose/{DIAGNOSIS.name}" if DIAGNOSIS else "results/diagnose/none"
@@ -27,7 +25,7 @@ def logs_of_run():
 
 def tell_forecast():
     """Say before it starts how long a diagnosis or an advice will take, where that is what was asked for."""
-    for target, section, forecast in (("diagnose", DIAGNOSIS, forecast_text), ("advise", ADVICE, advice_forecast)):
+    for target, section, forecast in (("diagnose", DIAGNOSIS, diagnosis_forecast), ("advise", ADVICE, advice_forecast)):
         if section and workflow.is_main_process and target in workflow.dag_settings.targets:
             try:
                 print(forecast(section, STUDY.operations_per_second, workflow.global_resources["_cores"].value or 1), file=sys.stderr)
