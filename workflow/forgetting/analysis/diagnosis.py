@@ -194,7 +194,7 @@ def gates(found: Mapping[str, Effect], data: Mapping[str, Any], scored: pd.DataF
                 "A model that did not learn the new task tells nothing about what learning it costs. Is `new` what `after` was trained on?",
             )
         )
-    measured = scored[(scored["start"] == "before") & (scored["state"] == "given")].groupby("measure")["value"].first()
+    measured = scored[(scored["start"] == "before") & (scored["state"] == "given")].groupby("measure")["value"].first().to_dict()
     if (known := measured.get("known_wordings")) is not None:
         advice = "What `before` knows in one wording alone is no knowledge that can be lost."
         listed.append(Gate("known in several wordings", known >= WORDINGS_KNOWN, f"{known:.0%} of the questions", advice))
