@@ -56,9 +56,8 @@ include: "workflow/rules/progress.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/clean.smk"
 include: "workflow/rules/verify.smk"
-include: "workflow/rules/diagnose_common.smk"
+include: "workflow/rules/given_common.smk"
 include: "workflow/rules/diagnose.smk"
-include: "workflow/rules/advise_common.smk"
 include: "workflow/rules/advise.smk"
 
 

@@ -9,16 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from forgetting.analysis.diagnosis import (
-    Effect,
-    Verdict,
-    deciding_rate,
-    effects,
-    gates,
-    spurious_share,
-    units_needed,
-    verdict,
-)
+from forgetting.analysis.diagnosis import Verdict, deciding_rate, effects, gates, spurious_share, verdict
+from forgetting.analysis.given import Effect, units_needed
 from forgetting.data.probed import NEW, RIGHT, TEST, TRAIN
 from forgetting.intervals import Interval
 

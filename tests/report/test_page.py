@@ -17,7 +17,8 @@ from forgetting.config.jobs.base import Job
 from forgetting.config.study import load_study
 from forgetting.errors import StudyError
 from forgetting.figures.catalogue import Shown, read_catalogue
-from forgetting.report.page import against_seq, caption_html, duration, table_for_reading, write_report
+from forgetting.report.html import duration
+from forgetting.report.page import against_seq, caption_html, table_for_reading, write_report
 from forgetting.schemas.metrics import METRICS
 from forgetting.stages.measurements import of_run, run_metrics
 from forgetting.tables import write_table

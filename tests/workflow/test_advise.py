@@ -21,8 +21,8 @@ from forgetting.config.fields import ConfigError
 from forgetting.config.jobs.advice import AdviceJob
 from forgetting.config.study import load_study
 from forgetting.errors import StudyError
-from forgetting.pipeline import advice as pipeline
-from forgetting.pipeline.advice import advice_forecast, check_trials
+from forgetting.pipeline import given_plan
+from forgetting.pipeline.given_plan import advice_forecast, check_trials
 
 MINE: dict[str, Any] = {"name": "mine", "before": "before", "old": "old.jsonl", "new": "new.jsonl"}
 PLAIN_MINE = MINE | {"trial": {"lora": False}}
@@ -67,7 +67,7 @@ def test_it_is_a_target_by_name(clone: Path) -> None:
 def test_a_method_that_cannot_be_tried_is_refused_before_any_job(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
     check_trials(Advice.model_validate(PLAIN_MINE))
-    monkeypatch.setattr(pipeline, "find_spec", lambda name: None)
+    monkeypatch.setattr(given_plan, "find_spec", lambda name: None)
     with pytest.raises(StudyError, match=r"advise\.trial\.lora needs the package peft: .* or say advise\.trial\.lora: false"):
         check_trials(Advice.model_validate(MINE))
     save(other_model("opt", 200), clone / "opt")

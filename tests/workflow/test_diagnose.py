@@ -20,7 +20,7 @@ from forgetting.config.fields import ConfigError
 from forgetting.config.jobs.diagnosis import DiagnosisJob
 from forgetting.config.study import load_study
 from forgetting.errors import StudyError
-from forgetting.pipeline.diagnosis import forecast_text, input_paths
+from forgetting.pipeline.given_plan import diagnosis_forecast, files_behind
 
 MINE: dict[str, Any] = {"name": "mine", "before": "before", "after": "after", "old": "old.jsonl"}
 
@@ -111,15 +111,15 @@ def test_a_bad_key_is_named(case: str) -> None:
 def test_the_forecast_grows_with_the_work(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
     one, ten = (Diagnosis.model_validate(MINE | {"probe": {"steps": steps}}) for steps in (100_000, 1_000_000))
-    minutes = [int(re.search(r"About (\d+) minutes", forecast_text(each, 1e9, 1))[1]) for each in (one, ten)]  # type: ignore[index]
+    minutes = [int(re.search(r"About (\d+) minutes", diagnosis_forecast(each, 1e9, 1))[1]) for each in (one, ten)]  # type: ignore[index]
     assert 9 < minutes[1] / minutes[0] < 11
-    assert "GB of memory" in forecast_text(one, 1e9, 1)
+    assert "GB of memory" in diagnosis_forecast(one, 1e9, 1)
 
 
 def test_a_model_that_cannot_be_used_is_named_by_the_forecast(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
     with pytest.raises(StudyError, match=r"nowhere"):
-        forecast_text(Diagnosis.model_validate(MINE | {"base": "./nowhere"}), 1e9, 1)
+        diagnosis_forecast(Diagnosis.model_validate(MINE | {"base": "./nowhere"}), 1e9, 1)
 
 
 def test_cost_tells_of_the_diagnosis(clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +131,7 @@ def test_cost_tells_of_the_diagnosis(clone: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_names_with_braces_are_no_wildcards(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "a{b}.jsonl", old_rows()[:4])
-    assert input_paths(Diagnosis.model_validate(MINE | {"old": str(path)}), ["old"]) == [str(tmp_path / "a{{b}}.jsonl")]
+    assert files_behind("diagnose", Diagnosis.model_validate(MINE | {"old": str(path)}), ["old"]) == [str(tmp_path / "a{{b}}.jsonl")]
 
 
 WRONG: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {

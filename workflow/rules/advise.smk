@@ -25,7 +25,7 @@ rule advice_config:
 rule advice_data:
     """Read old and new examples, tokenise them with the model's tokenizer, and split them by unit."""
     input:
-        advised("old", "new", "tokenizer"),
+        of_user("advise", "old", "new", "tokenizer"),
         script="workflow/scripts/advise_data.py",
         library=code("workflow/scripts/advise_data.py"),
         config=rules.advice_config.output,
@@ -47,7 +47,7 @@ rule advice_data:
 rule advice_trial:
     """Train the model for a little on new examples by one method, and ask it about both tasks."""
     input:
-        advised("before"),
+        of_user("advise", "before"),
         rules.advice_data.output,
         script="workflow/scripts/advise_trial.py",
         library=code(
@@ -84,7 +84,7 @@ rule advice_page:
         expand(f"{ADVISED}/trials/{{method}}-trials.parquet", method=TRIED),
         script="workflow/scripts/advise_page.py",
         library=code("workflow/scripts/advise_page.py"),
-        template=["workflow/report/advice.html", "workflow/report/page.css"],
+        template=templates("advice.html", "given.html"),
         config=rules.advice_config.output,
     output:
         f"{ADVISED}/advice.html",

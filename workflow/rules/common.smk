@@ -72,6 +72,11 @@ def code(*files):
     return [os.path.relpath(path) for path in dependencies(*files)]
 
 
+def templates(*names):
+    """These templates of pages, and what every page includes."""
+    return [f"workflow/report/{name}" for name in (*names, "base.html", "page.css")]
+
+
 def of_seed(name):
     """A param that is the folder `name` of the job's seed; the names of wildcards in it are filled in."""
     return lambda wildcards: f"{SEED}/{name}".format(**wildcards)

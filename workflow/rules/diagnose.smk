@@ -25,7 +25,7 @@ rule diagnosis_config:
 rule diagnosis_data:
     """Read the examples, tokenise them with the model's tokenizer, and split them by unit."""
     input:
-        diagnosed(["old", "new", "text", "tokenizer"]),
+        of_user("diagnose", "old", "new", "text", "tokenizer"),
         script="workflow/scripts/diagnose_data.py",
         library=code("workflow/scripts/diagnose_data.py"),
         config=rules.diagnosis_config.output,
@@ -48,7 +48,7 @@ rule diagnosis_data:
 rule diagnosis_probe:
     """Train one of the models for a little on old examples, and ask it about others."""
     input:
-        diagnosed(["{start}"]),
+        of_user("diagnose", "{start}"),
         rules.diagnosis_data.output,
         script="workflow/scripts/diagnose_probe.py",
         library=code("workflow/scripts/diagnose_probe.py"),
@@ -77,7 +77,7 @@ rule diagnosis_probe:
 rule diagnosis_remedies:
     """Repairs of the model that need no training, and where asked for, the repaired model."""
     input:
-        diagnosed(["before", "after"]),
+        of_user("diagnose", "before", "after"),
         rules.diagnosis_data.output,
         probe=f"{MINE}/probes/after.parquet",
         script="workflow/scripts/diagnose_remedies.py",
@@ -109,7 +109,7 @@ rule diagnosis_page:
         remedies=rules.diagnosis_remedies.output,
         script="workflow/scripts/diagnose_page.py",
         library=code("workflow/scripts/diagnose_page.py"),
-        template=["workflow/report/diagnosis.html", "workflow/report/page.css"],
+        template=templates("diagnosis.html", "given.html"),
         config=rules.diagnosis_config.output,
     output:
         f"{MINE}/diagnosis.html",

@@ -9,7 +9,7 @@ for target in STUDY.targets:
         input:
             script="workflow/scripts/report.py",
             library=code("workflow/scripts/report.py"),
-            template=["workflow/report/page.html", "workflow/report/page.css", "workflow/report/workflow.rst"],
+            template=templates("page.html", "workflow.rst"),
             captions=[os.path.relpath(shown.path) for shown in SHOWN.values() if shown.target == target],
             config=rules.study_config.output,
             gates=gate_files(target) if target != "architectures" else [],  # its studies are others

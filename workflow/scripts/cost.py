@@ -12,11 +12,10 @@ import pandas as pd
 from loky import cpu_count  # type: ignore[import-untyped]
 
 from forgetting.config.study import StudyConfig, load_study
-from forgetting.pipeline.advice import advice_forecast
 from forgetting.pipeline.architectures import variant_configs, variant_jobs
 from forgetting.pipeline.command import run_command
-from forgetting.pipeline.diagnosis import forecast_text
 from forgetting.pipeline.forecast import forecast
+from forgetting.pipeline.given_plan import advice_forecast, diagnosis_forecast
 from forgetting.pipeline.jobs import EXPERIMENTS, jobs_of
 
 
@@ -57,7 +56,7 @@ def main() -> None:
     study = load_study(config)
     speed, cores = study.operations_per_second, cpu_count()
     if study.diagnose:
-        print(forecast_text(study.diagnose, speed, cores))
+        print(diagnosis_forecast(study.diagnose, speed, cores))
     if study.advise:
         print(advice_forecast(study.advise, speed, cores))
     if not study.diagnose and not study.advise:

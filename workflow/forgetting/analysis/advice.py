@@ -14,7 +14,20 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from forgetting.analysis.diagnosis import FEWEST_UNITS, NEGLIGIBLE, Effect, Gate, accuracy, difference, units_needed
+from forgetting.analysis.given import (
+    FEWEST_UNITS,
+    NEGLIGIBLE,
+    Effect,
+    Gate,
+    accuracy,
+    difference,
+    floor_of_knowledge,
+    more_units,
+    number_text,
+    points,
+    scored_alike,
+    unmet,
+)
 from forgetting.data.probed import HALF_WAY
 from forgetting.data.tried import HELD, OLD_TEST, OLD_VAL, PLAIN, TRAINED, Pair
 from forgetting.intervals import Interval
@@ -181,7 +194,7 @@ def best_of(kept: Mapping[str, float]) -> str | None:
 def gates(trials: Trials, data: Mapping[str, Any], same_alone: float) -> list[Gate]:
     """What must hold for advice. `data`: data.json."""
     before = trials.accuracy(PLAIN, trials.at(0), OLD_TEST)
-    floor = max(data["floors"]["modal_answer"][0], data["floors"].get("random_choice", 0.0))
+    floor = floor_of_knowledge(data)
     fewest = min(data["units"][split] for split in (OLD_VAL, OLD_TEST, *trials.new))
     stops = trials.stops(PLAIN)
     learned = trials.difference((PLAIN, stops), (PLAIN, trials.at(0)), trials.new.test) if stops else NONE
@@ -191,7 +204,7 @@ def gates(trials: Trials, data: Mapping[str, Any], same_alone: float) -> list[Ga
         Gate(
             "the old task is known",
             before.low > floor + NEGLIGIBLE,
-            f"{before.value:.2f} [{before.low:.2f}, {before.high:.2f}] right, where knowing nothing gives {floor:.2f}",
+            f"{number_text(before)} right, where knowing nothing gives {floor:.2f}",
             "What is not known cannot be forgotten. Are prompt, separator, end token and measure those that the model was trained with?",
         ),
         Gate(
@@ -206,21 +219,16 @@ def gates(trials: Trials, data: Mapping[str, Any], same_alone: float) -> list[Ga
             f"{new_before.value:.2f} right before, {new_after.value:.2f} after",
             "More steps or a higher rate (advise.trial.steps, learning_rate): a trial that learns nothing tells nothing about its cost.",
         ),
-        Gate(
-            "scored the same alone and in a batch",
-            same_alone >= 1,
-            f"{same_alone:.0%} of the questions",
-            "The model's scores depend on what is asked beside: set advise.batch_size: 1.",
-        ),
+        scored_alike(same_alone, "advise"),
     ]
 
 
 def advise(trials: Trials, found: Mapping[str, Standing], checked: Sequence[Gate], words: Mapping[str, str]) -> Advised:
     """The rules, the first that applies. words: each method for a reader."""
     listed = list(checked)
-    if failed := [gate for gate in listed if not gate.passed]:
-        names = "; ".join(f"{gate.name} ({gate.said})" for gate in failed)
-        return Advised("cannot be said", "", f"Nothing can be said, as this does not hold: {names}.", failed[0].advice, gates=listed)
+    if refused := unmet(listed):
+        sentence, first = refused
+        return Advised("cannot be said", "", sentence, first.advice, gates=listed)
     plain, before = found[PLAIN], trials.at(0)
     assert plain.stops is not None
     loss = trials.difference((PLAIN, before), (PLAIN, plain.stops), OLD_TEST)
@@ -228,10 +236,10 @@ def advise(trials: Trials, found: Mapping[str, Standing], checked: Sequence[Gate
     told += f" with the new one at {plain.new.value:.2f}"
     units = int(trials.of(PLAIN, trials.seeds[0], 0, OLD_TEST).size)
     if loss.high < NEGLIGIBLE:
-        sentence = f"Nothing that matters is forgotten: {told} (a loss of {_points(loss)}), so take plain fine-tuning."
+        sentence = f"Nothing that matters is forgotten: {told} (a loss of {points(loss)}), so take plain fine-tuning."
         return Advised("nothing forgotten", PLAIN, sentence, "A longer training, or more new examples: the trial is short.", gates=listed)
     if not loss.low > 0:
-        return _unsure(f"Whether anything is forgotten cannot be said: {told}, a loss of {_points(loss)}.", loss, units, listed)
+        return _unsure(f"Whether anything is forgotten cannot be said: {told}, a loss of {points(loss)}.", loss, units, listed)
     others = [each for each in found.values() if each.learned and each.method != PLAIN]
     if not others:
         sentence = f"No other method learned the new task in {trials.steps[-1]} steps, and {told}. Take none of them on this trial."
@@ -240,7 +248,7 @@ def advise(trials: Trials, found: Mapping[str, Standing], checked: Sequence[Gate
     name = words[best.method]
     if best.gain.low > 0:
         sentence = f"Take {name}, about {best.stop:.0f} steps: it keeps {best.old.value:.2f} of the old task with the new one at "
-        sentence += f"{best.new.value:.2f}; {told}. That is {_points(best.gain)} more."
+        sentence += f"{best.new.value:.2f}; {told}. That is {points(best.gain)} more."
         change = "A longer training, more new examples, or another order of the examples (advise.trial.steps, seeds)."
         return Advised("take", best.method, sentence, change, _sure(best, others, words, len(trials.seeds)), listed)
     if all(each.gain.high < NEGLIGIBLE for each in others):
@@ -248,16 +256,11 @@ def advise(trials: Trials, found: Mapping[str, Standing], checked: Sequence[Gate
         change = "Other methods, or what brings the old task back afterwards: `snakemake diagnose` says whether it is only hidden."
         return Advised("nothing helps", PLAIN, sentence, change, gates=listed)
     begin = f"Whether any method keeps more than plain fine-tuning cannot be said: {told}, {name} {best.old.value:.2f}, "
-    return _unsure(f"{begin}{_points(best.gain)} more.", best.gain, units, listed)
+    return _unsure(f"{begin}{points(best.gain)} more.", best.gain, units, listed)
 
 
 def _unsure(sentence: str, number: Interval, units: int, listed: list[Gate]) -> Advised:
-    needed = units_needed(Effect(number, "", units), 0.0)
-    change = (
-        f"About {needed} reported units of the old task in place of {units}, if the numbers stay (advise.units, more old examples)."
-        if needed
-        else "More units; how many cannot be told, as the number is near its limit."
-    )
+    change = more_units(Effect(number, "", units), 0.0, "reported units of the old task", " (advise.units, more old examples)")
     return Advised("cannot be said", "", sentence, change, gates=listed)
 
 
@@ -272,10 +275,6 @@ def _sure(best: Standing, others: Sequence[Standing], words: Mapping[str, str], 
     if seeds == 1:
         parts.append("One order of the examples was tried: intervals are over units alone.")
     return " ".join(parts)
-
-
-def _points(interval: Interval) -> str:
-    return f"{100 * interval.value:.0f} points [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
 
 
 def curves_table(trials: Trials) -> pd.DataFrame:

@@ -9,47 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import ceil, isfinite, nan
+from math import isfinite, nan
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forgetting.analysis.given import (
+    FEWEST_UNITS,
+    NEGLIGIBLE,
+    Effect,
+    Gate,
+    accuracy,
+    difference,
+    floor_of_knowledge,
+    more_units,
+    number_text,
+    points,
+    scored_alike,
+    unmet,
+)
 from forgetting.data.probed import DOSE, NEW, RIGHT, SHUFFLED, TEST, TRAIN, WORDINGS, deciding_rate
 from forgetting.intervals import CONFIDENCE, TAILS, Interval, unit_bootstrap
-from forgetting.statistics import difference_ends, paired_difference, share_of_units
 
-NEGLIGIBLE = 0.1
-"""A loss that is surely smaller does not matter; the same margin is asked of knowledge above its floor."""
 LITTLE, MOST = 0.2, 0.8
 """Spurious shares below which next to nothing came back, and above which next to all did."""
-LARGE_DIFFERENCE = 0.5
-FEWEST_UNITS = 8
 DRAWS = 2000
 WORDINGS_KNOWN = 0.5
 """Of the questions with several wordings, at least so many must be known in two thirds of them."""
 Kind = Literal["spurious", "real", "both", "nothing lost", "cannot be said"]
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A condition without which the verdict means nothing. said: what was found, in words; advice: what to do where it fails."""
-
-    name: str
-    passed: bool
-    said: str
-    advice: str = ""
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A number with its interval over units, and what it says."""
-
-    interval: Interval
-    words: str
-    units: int = 0
-    n: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,23 +71,6 @@ class Scores:
 
     def questions(self, split: str = TEST) -> int:
         return int(self.facts.loc[self.facts["split"] == split, "question"].nunique())
-
-
-def accuracy(scores: pd.Series) -> Interval:
-    """Of mean scores by unit, with an interval over units."""
-    return share_of_units(scores.to_numpy(dtype=float)) if len(scores) else Interval(nan, nan, nan)
-
-
-def difference(first: pd.Series, second: pd.Series, questions: int) -> Interval:
-    """Of the means of the same units: paired; a large one by the intervals of both, as that of pairs says little near its bounds."""
-    if not len(first) or not len(second):
-        return Interval(nan, nan, nan)
-    units = first.index.intersection(second.index)
-    pairs = first[units].to_numpy(dtype=float), second[units].to_numpy(dtype=float)
-    value = float(pairs[0].mean() - pairs[1].mean())
-    if abs(value) > LARGE_DIFFERENCE:
-        return Interval(value, *difference_ends(share_of_units(pairs[0]), share_of_units(pairs[1])))
-    return paired_difference(*pairs, max(1, round(questions / max(1, len(units)))))
 
 
 def spurious_share(before: pd.Series, after: pd.Series, recovered: pd.Series, taught: pd.Series, seed: int) -> Interval:
@@ -192,16 +164,16 @@ def early(scores: Scores, start: str) -> pd.Series:
     return rows[chosen].groupby("unit")["score"].mean()
 
 
-def gates(found: Mapping[str, Effect], data: Mapping[str, Any], scored: pd.DataFrame, old_floor: float | None = None) -> list[Gate]:
+def gates(found: Mapping[str, Effect], data: Mapping[str, Any], scored: pd.DataFrame) -> list[Gate]:
     """What must hold for a verdict. `scored`: SCORED rows of `before`, for wordings and batches."""
     before = found["before"].interval
-    floor = max(data["floors"]["modal_answer"][0], data["floors"].get("random_choice", 0.0))
+    floor = floor_of_knowledge(data)
     units = data["units"][TEST]
     listed = [
         Gate(
             "the old task was known before",
             before.low > floor + NEGLIGIBLE,
-            f"{_share(before)} right before, where knowing nothing gives {floor:.2f}",
+            f"{number_text(before)} right before, where knowing nothing gives {floor:.2f}",
             "Are before and after the right way round? Are prompt, separator, end token and measure those that the model was trained with? "
             "A measure of written text is more lenient than exact.",
         ),
@@ -218,53 +190,38 @@ def gates(found: Mapping[str, Effect], data: Mapping[str, Any], scored: pd.DataF
             Gate(
                 "the new task was learned after",
                 learned.low > 0,
-                f"{_share(found['new_before'].interval)} right before, {_share(found['new_after'].interval)} after",
+                f"{number_text(found['new_before'].interval)} right before, {number_text(found['new_after'].interval)} after",
                 "A model that did not learn the new task tells nothing about what learning it costs. Is `new` what `after` was trained on?",
             )
         )
-    for measure, name, least, advice in (
-        (
-            "known_wordings",
-            "known in several wordings",
-            WORDINGS_KNOWN,
-            "What `before` knows in one wording alone is no knowledge that can be lost.",
-        ),
-        (
-            "same_alone",
-            "scored the same alone and in a batch",
-            1.0,
-            "The model's scores depend on what is asked beside: set diagnose.batch_size: 1.",
-        ),
-    ):
-        rows = scored[(scored["measure"] == measure) & (scored["start"] == "before") & (scored["state"] == "given")]
-        if len(rows):
-            value = float(rows["value"].iloc[0])
-            listed.append(Gate(name, value >= least, f"{value:.0%} of the questions", advice))
+    measured = scored[(scored["start"] == "before") & (scored["state"] == "given")].groupby("measure")["value"].first().to_dict()
+    if (known := measured.get("known_wordings")) is not None:
+        advice = "What `before` knows in one wording alone is no knowledge that can be lost."
+        listed.append(Gate("known in several wordings", known >= WORDINGS_KNOWN, f"{known:.0%} of the questions", advice))
+    if (alike := measured.get("same_alone")) is not None:
+        listed.append(scored_alike(alike, "diagnose"))
     return listed
 
 
 def verdict(found: Mapping[str, Effect], checked: Iterable[Gate], learned_own: bool) -> Verdict:
     """The rules. `learned_own`: whether recovery learned its own training questions; where it did not, nothing is called real."""
     listed = list(checked)
-    failed = [gate for gate in listed if not gate.passed]
-    if failed:
-        names = "; ".join(f"{gate.name} ({gate.said})" for gate in failed)
-        return Verdict(
-            "cannot be said", f"Nothing can be said, as this does not hold: {names}.", failed[0].name, failed[0].advice, gates=listed
-        )
+    if refused := unmet(listed):
+        sentence, first = refused
+        return Verdict("cannot be said", sentence, first.name, first.advice, gates=listed)
     loss = found["loss"].interval
     before, after, recovered = (found[name].interval for name in ("before", "after", "recovered"))
     told = f"{before.value:.0%} right before, {after.value:.0%} after"
     if loss.high < NEGLIGIBLE:
         return Verdict(
             "nothing lost",
-            f"Nothing that matters was lost: {told}; the loss is {_points(loss)}.",
+            f"Nothing that matters was lost: {told}; the loss is {points(loss)}.",
             "loss",
             f"A loss of more than {NEGLIGIBLE:.0%}.",
             gates=listed,
         )
     if not loss.low > 0:
-        return _unsure("Whether anything was lost cannot be said", f"{told}; the loss is {_points(loss)}", "loss", found, listed, 0.0)
+        return _unsure("Whether anything was lost cannot be said", f"{told}; the loss is {points(loss)}", "loss", found, listed, 0.0)
     standing = _standing(found)
     told += f", {recovered.value:.0%} once recovered on other units"
     if not found["beyond_training"].interval.low > NEGLIGIBLE:
@@ -321,24 +278,8 @@ def _of_share(share: Interval, told: str, found: Mapping[str, Effect], listed: l
 
 
 def _unsure(begin: str, told: str, row: str, found: Mapping[str, Effect], listed: list[Gate], level: float, standing: str = "") -> Verdict:
-    needed = units_needed(found[row], level)
-    change = (
-        f"About {needed} measured units in place of {found[row].units}, if the numbers stay."
-        if needed
-        else "More units; how many cannot be told, as the number is near its limit."
-    )
+    change = more_units(found[row], level, "measured units")
     return Verdict("cannot be said", f"{begin}: {told}.", row, change, standing, listed)
-
-
-def units_needed(effect: Effect, level: float) -> int | None:
-    """How many units would do for the interval to leave `level` out, if it shrinks with the root of their number; None for over 20 times as
-    many as there are."""
-    value, low, high = effect.interval
-    reach = (value - low) if value > level else (high - value)
-    distance = abs(value - level)
-    if not isfinite(reach) or distance <= 0 or reach / distance > np.sqrt(20):
-        return None
-    return ceil(1.1 * effect.units * (reach / distance) ** 2)
 
 
 def _standing(found: Mapping[str, Effect]) -> str:
@@ -359,11 +300,3 @@ def _standing(found: Mapping[str, Effect]) -> str:
         "Nothing of the old task's training shows beyond the base, which comes as far by the same training: what came back is knowledge of "
         "the base."
     )
-
-
-def _share(interval: Interval) -> str:
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
-
-
-def _points(interval: Interval) -> str:
-    return f"{100 * interval.value:.0f} points [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"

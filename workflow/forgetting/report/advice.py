@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from forgetting.analysis.advice import Trials, advise, curves_table, gates, judg
 from forgetting.config.jobs.advice import AdviceJob
 from forgetting.data.tried import OLD_TEST, OLD_VAL
 from forgetting.figures.advice import draw_advice
-from forgetting.report.diagnosis import embedded, given_page, write_tables
+from forgetting.report.html import embedded, write_page, write_tables
 from forgetting.schemas.advice import CURVES, METHODS, TRIALS, TRIED
 from forgetting.tables import atomic, read_tables
 
@@ -41,24 +40,20 @@ def write_advice(job: AdviceJob, data: Path, tried: Path, template: Path, output
         part.write_text(
             json.dumps(told | {"level": trials.level, "gates": [vars(gate) for gate in said.gates]}, indent=1), encoding="utf-8"
         )
-    page = (
-        given_page(template)
-        .get_template(PAGE)
-        .render(
-            made=datetime.now(UTC),
-            job=job,
-            said=said,
-            data=known,
-            level=trials.level,
-            judged=judged_words(trials),
-            rows=[_shown(row) for row in table.to_dict("records")],
-            picture=embedded(draw_advice(curves, table, trials.level)),
-            units={"chosen on": known["units"][OLD_VAL], "reported": known["units"][OLD_TEST]},
-            files=[f"tables/{name}.csv" for name in tables],
-        )
+    write_page(
+        template / PAGE,
+        output / PAGE,
+        job=job,
+        asked=job.advice,
+        said=said,
+        data=known,
+        level=trials.level,
+        judged=judged_words(trials),
+        rows=[_shown(row) for row in table.to_dict("records")],
+        picture=embedded(draw_advice(curves, table, trials.level)),
+        units={"chosen on": known["units"][OLD_VAL], "reported": known["units"][OLD_TEST]},
+        files=[f"tables/{name}.csv" for name in tables],
     )
-    with atomic(output / PAGE) as part:
-        part.write_text(page, encoding="utf-8")
     print(said.sentence, flush=True)
 
 

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from io import BytesIO
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from matplotlib.figure import Figure
 
-from forgetting.analysis.diagnosis import Effect, Scores, Verdict, accuracy, effects, gates, verdict
+from forgetting.analysis.diagnosis import Scores, Verdict, effects, gates, verdict
+from forgetting.analysis.given import Effect, accuracy
 from forgetting.config.jobs.diagnosis import DiagnosisJob
 from forgetting.data.probed import DOSE, NEW, RIGHT, TEST, deciding_rate
 from forgetting.figures.diagnosis import draw_frontier, draw_recovery
 from forgetting.intervals import Interval
-from forgetting.report.page import marked
-from forgetting.report.provenance import package_versions, revision
+from forgetting.report.html import embedded, write_page, write_tables
 from forgetting.schemas.diagnosis import EFFECTS, PROBED, REMEDIES, SCORED
-from forgetting.tables import atomic, read_table, read_tables, write_table
+from forgetting.tables import atomic, read_table, read_tables
 
 PAGE = "diagnosis.html"
 REPAIRS = {
@@ -60,30 +53,26 @@ def write_diagnosis(job: DiagnosisJob, data: Path, probes: Path, remedies: Path,
         part.write_text(json.dumps(as_json(said, found), indent=1), encoding="utf-8")
     curves = tables["curves"]
     shown = curves[(curves["training"] == RIGHT) & (curves["rate"] == rate)]
-    page = (
-        given_page(template)
-        .get_template(PAGE)
-        .render(
-            made=datetime.now(UTC),
-            job=job,
-            verdict=said,
-            share=found.get("spurious_share"),
-            effects=found,
-            data=known,
-            rate=rate,
-            picture=embedded(draw_recovery(shown, found["modal_answer"].interval)),
-            frontier=frontier.to_dict("records"),
-            frontier_picture=embedded(draw_frontier(frontier)) if len(frontier) > 2 and frontier["new"].notna().all() else "",
-            scored=scored.to_dict("records"),
-            controls={
-                remedy: rows["value"].tolist()
-                for remedy, rows in repaired[repaired["control"].astype(bool) & (repaired["split"] == TEST)].groupby("remedy")
-            },
-            files=[f"tables/{name}.csv" for name in tables],
-        )
+    write_page(
+        template / PAGE,
+        output / PAGE,
+        job=job,
+        asked=job.diagnosis,
+        said=said,
+        share=found.get("spurious_share"),
+        effects=found,
+        data=known,
+        rate=rate,
+        picture=embedded(draw_recovery(shown, found["modal_answer"].interval)),
+        frontier=frontier.to_dict("records"),
+        frontier_picture=embedded(draw_frontier(frontier)) if len(frontier) > 2 and frontier["new"].notna().all() else "",
+        scored=scored.to_dict("records"),
+        controls={
+            remedy: rows["value"].tolist()
+            for remedy, rows in repaired[repaired["control"].astype(bool) & (repaired["split"] == TEST)].groupby("remedy")
+        },
+        files=[f"tables/{name}.csv" for name in tables],
     )
-    with atomic(output / PAGE) as part:
-        part.write_text(page, encoding="utf-8")
     print(said.sentence, flush=True)
 
 
@@ -150,43 +139,3 @@ def as_json(said: Verdict, found: dict[str, Effect]) -> dict[str, Any]:
         "standing": said.standing,
         "gates": [vars(gate) for gate in said.gates],
     }
-
-
-def number(value: float, digits: int = 2) -> str:
-    """For reading; a dash where not known."""
-    return f"{value:.{digits}f}" if isfinite(value) else "-"
-
-
-def interval_text(interval: Interval) -> str:
-    """The ends of an interval; nothing where there are none."""
-    return f"[{interval.low:.2f}, {interval.high:.2f}]" if isfinite(interval.low) and isfinite(interval.high) else ""
-
-
-def given_page(template: Path) -> Environment:
-    """What fills in a page about a model of the user's own, with what every such page says of its making."""
-    environment = Environment(
-        loader=FileSystemLoader(template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(number=number, interval=interval_text, marked=marked)
-    root = Path(__file__).resolve().parents[3]
-    environment.globals.update(versions=package_versions(root), revision=revision(root))
-    return environment
-
-
-def embedded(figure: Figure) -> str:
-    """A figure as text for a page that needs no other file."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={})
-    return b64encode(buffer.getvalue()).decode()
-
-
-def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path, schemas: Mapping[str, pa.Schema]) -> None:
-    """Write each table as Parquet and CSV; those of `schemas` with exactly their columns."""
-    for name, frame in tables.items():
-        if name in schemas:
-            write_table(frame, folder / f"{name}.parquet", schemas[name])
-        else:
-            with atomic(folder / f"{name}.parquet") as part:
-                frame.to_parquet(part, index=False)
-        with atomic(folder / f"{name}.csv") as part:
-            frame.to_csv(part, index=False)

@@ -10,7 +10,6 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +18,7 @@ import pandas as pd
 import yaml
 from docutils.core import publish_parts
 from docutils.utils import SystemMessage
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from forgetting.analysis.summary import read_gates
 from forgetting.analysis.words import side
@@ -29,10 +27,10 @@ from forgetting.figures.catalogue import FORMATS, Shown
 from forgetting.intervals import Interval
 from forgetting.report.answers import answers, arm_words, headline
 from forgetting.report.costs import read_training, stage_totals
+from forgetting.report.html import write_page
 from forgetting.report.out_of_date import out_of_date
-from forgetting.report.provenance import machine, package_versions, revision
+from forgetting.report.provenance import machine
 from forgetting.report.runtimes import read_jobs, stage_costs
-from forgetting.tables import atomic
 
 PAGE, INTRODUCTION = "page.html", "workflow.rst"
 """The template, and beside it what introduces the study."""
@@ -104,12 +102,10 @@ def write_report(results: Path, template: Path, shown: Sequence[Shown], gates: S
     tables = {each.name: pd.read_csv(results / f"tables/{each.name}.csv") for each in shown if each.kind == "table"}
     sections = _sections(results, shown, answers(tables))
     names = {item.name for section in sections for item in section.items}
-    environment = Environment(
-        loader=FileSystemLoader(template), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(duration=duration, percent=percent, whole=whole, digits=digits, words=words, marked=marked)
-    page = environment.get_template(PAGE).render(
-        made=datetime.now(UTC),
+    write_page(
+        template / PAGE,
+        output,
+        repository,
         config=config,
         config_text=yaml.safe_dump(config, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True),
         introduction=caption_html((template / INTRODUCTION).read_text(encoding="utf-8"), template / INTRODUCTION),
@@ -122,13 +118,9 @@ def write_report(results: Path, template: Path, shown: Sequence[Shown], gates: S
         totals=stage_totals(jobs, read_training(results)),
         jobs=jobs,
         unreadable=unreadable,
-        versions=package_versions(repository),
         machine=machine(),
-        revision=revision(repository),
         out_of_date=out_of_date(results, repository),
     )
-    with atomic(output) as part:
-        part.write_text(page, encoding="utf-8")
 
 
 def caption_html(text: str, path: Path | str) -> Markup:
@@ -167,41 +159,6 @@ def against_seq(path: Path) -> dict[str, list[str]]:
             f"{row['arm']} ({gain.value:+.3f})" if isfinite(gain.value) else str(row["arm"])
         )
     return found
-
-
-def duration(seconds: float) -> str:
-    """Seconds for reading: 4.2 s, 3 min 05 s, 2 h 07 min. A dash where not measured."""
-    if not isfinite(seconds):
-        return "-"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, left = divmod(round(seconds), 60)
-    return f"{minutes} min {left:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def percent(share: float) -> str:
-    """A share as a percentage; a dash where it is not defined."""
-    return f"{100 * share:.1f} %" if isfinite(share) else "-"
-
-
-def whole(number: float) -> str:
-    """A number without decimals; a dash where not measured."""
-    return f"{number:,.0f}" if isfinite(number) else "-"
-
-
-def digits(number: float) -> str:
-    """A number with three digits; a dash where not measured."""
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}" if isfinite(number) else "-"
-
-
-def words(name: str) -> str:
-    """The name of a group or gate as it is written in sentences."""
-    return re.sub(r"\btask(\d+)", r"Task \1", name.replace("_", " "))
-
-
-def marked(text: str) -> Markup:
-    """A text with names in backquotes, as HTML."""
-    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _config(path: Path) -> dict[str, Any]:

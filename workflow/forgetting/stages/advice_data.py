@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from forgetting.config.asked import NEEDS_CHOICES
 from forgetting.config.jobs.advice import AdviceJob
 from forgetting.data.tried import HELD, LEARNED, NEW_TRAIN, OLD_TEST, OLD_TRAIN, OLD_VAL, TRAINED
 from forgetting.errors import StudyError
-from forgetting.model.given import load_given_tokenizer
-from forgetting.scenarios.jsonl import Example, Reading, read_examples, split_units
-from forgetting.stages.diagnosis_data import floors, longest_sequence, write_items, write_json
+from forgetting.scenarios.jsonl import Example, read_examples, split_units
+from forgetting.stages.given_data import counted, floors, reading_of, write_items, write_json
 
 FEWEST_NEW = 8
 _NEW_STREAM, _OLD_STREAM = 34, 35
@@ -22,9 +20,7 @@ _NEW_STREAM, _OLD_STREAM = 34, 35
 def prepare_advice(job: AdviceJob, output: Path) -> None:
     """Write items.parquet, rows.parquet and data.json into `output`. Raises StudyError for examples that cannot be used."""
     config = job.advice
-    tokenizer = load_given_tokenizer(config.tokenizer or config.before, trust_remote_code=config.trust_remote_code)
-    longest = longest_sequence([config.before], config.trust_remote_code)
-    reading = Reading(tokenizer, config.end_token, config.separator, longest, config.measure in NEEDS_CHOICES)
+    reading = reading_of(config, [config.before])
     old, left_out = read_examples(Path(config.old), reading, job.seed)
     new, new_left_out = read_examples(Path(config.new), reading, job.seed)
     asked_of = {tuple(example.prompt_ids) for example in new}
@@ -44,8 +40,7 @@ def prepare_advice(job: AdviceJob, output: Path) -> None:
         {
             "left_out": left_out,
             "new_left_out": new_left_out,
-            "units": {split: len({example.unit for example in examples}) for split, examples in splits.items()},
-            "questions": {split: len(examples) for split, examples in splits.items()},
+            **counted(splits),
             "floors": floors(splits[OLD_TRAIN], splits[OLD_TEST], config.measure),
         },
         output / "data.json",

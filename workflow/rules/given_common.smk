@@ -1,14 +1,17 @@
-# The diagnosis that the config asks for, and what its rules need. This file has no rules.
+# The diagnosis and the advice that the config asks for, and what their rules need. This file has no rules.
 
-from forgetting.config.diagnosis import Diagnosis
+from forgetting.config.jobs.advice import AdviceJob
 from forgetting.config.jobs.diagnosis import DiagnosisJob
-from forgetting.pipeline.diagnosis import forecast_text, input_paths
+from forgetting.pipeline.given_plan import advice_forecast, check_trials, diagnosis_forecast, files_behind
 
 DIAGNOSIS = STUDY.diagnose
 MINE = f"results/diagnose/{DIAGNOSIS.name}" if DIAGNOSIS else "results/diagnose/none"
 STARTS = DIAGNOSIS.starts if DIAGNOSIS else ()
+ADVICE = STUDY.advise
+ADVISED = f"results/advise/{ADVICE.name}" if ADVICE else "results/advise/none"
+TRIED = ADVICE.tried if ADVICE else ()
 
-for folder in (MINE, DIAGNOSIS.write) if DIAGNOSIS else ():
+for folder in ([MINE, DIAGNOSIS.write] if DIAGNOSIS else []) + ([ADVISED] if ADVICE else []):
     if folder is not None:
         require_writable(folder)
 
@@ -22,7 +25,7 @@ def logs_of_run():
 
 def tell_forecast():
     """Say before it starts how long a diagnosis or an advice will take, where that is what was asked for."""
-    for target, section, forecast in (("diagnose", DIAGNOSIS, forecast_text), ("advise", ADVICE, advice_forecast)):
+    for target, section, forecast in (("diagnose", DIAGNOSIS, diagnosis_forecast), ("advise", ADVICE, advice_forecast)):
         if section and workflow.is_main_process and target in workflow.dag_settings.targets:
             try:
                 print(forecast(section, STUDY.operations_per_second, workflow.global_resources["_cores"].value or 1), file=sys.stderr)
@@ -30,13 +33,13 @@ def tell_forecast():
                 raise WorkflowError(str(error)) from None
 
 
-def diagnosed(names):
-    """The user's files behind these keys of the section, which their jobs depend on."""
+def of_user(target, *keys):
+    """The user's files behind these keys of the section `target`, which a job of it depends on; the names of wildcards are filled in."""
 
     def files(wildcards):
         require_rerun_triggers()
         try:
-            return input_paths(DIAGNOSIS, [name.format(**wildcards) for name in names])
+            return files_behind(target, getattr(STUDY, target), [key.format(**wildcards) for key in keys])
         except StudyError as error:
             raise WorkflowError(str(error)) from None
 
@@ -51,3 +54,17 @@ def diagnosis_page(wildcards):
             "snakemake --cores 8 diagnose --configfile mine.yaml (docs/diagnose.md)"
         )
     return f"{MINE}/diagnosis.html"
+
+
+def advice_page(wildcards):
+    """What the target makes. Raises WorkflowError where nothing says what to advise on, or a method cannot be tried."""
+    if ADVICE is None:
+        raise WorkflowError(
+            "advise needs a section `advise` with name, before, old and new, say in mine.yaml: "
+            "snakemake --cores 8 advise --configfile mine.yaml (docs/advise.md)"
+        )
+    try:
+        check_trials(ADVICE)
+    except StudyError as error:
+        raise WorkflowError(str(error)) from None
+    return f"{ADVISED}/advice.html"
