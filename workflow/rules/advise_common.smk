@@ -15,7 +15,7 @@ def advised(*keys):
     """The user's files behind these keys of the section, which their jobs depend on."""
 
     def files(wildcards):
-        require_rerun_triggers()
+        check_start()
         try:
             return advice_inputs(ADVICE, *keys)
         except StudyError as error:

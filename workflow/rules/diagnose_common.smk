@@ -34,7 +34,7 @@ def diagnosed(names):
     """The user's files behind these keys of the section, which their jobs depend on."""
 
     def files(wildcards):
-        require_rerun_triggers()
+        check_start()
         try:
             return input_paths(DIAGNOSIS, [name.format(**wildcards) for name in names])
         except StudyError as error:

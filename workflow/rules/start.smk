@@ -1,7 +1,7 @@
 # What comes before everything else: the library, config files that can be read, and no more cores than there are.
 
+import os
 import sys
-from pathlib import Path
 
 from loky import cpu_count
 from snakemake.exceptions import WorkflowError
@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, "workflow")  # the library beside this file, installed or not
 
 from forgetting.config.fields import ConfigError
-from forgetting.pipeline.surroundings import check_surroundings
+from forgetting.pipeline.surroundings import check_variables
 from forgetting.config.yamlfile import check_config_file
 
 try:
@@ -20,7 +20,7 @@ except ConfigError as error:
     raise WorkflowError(f"bad config: {error}") from None
 
 try:
-    check_surroundings(Path.cwd(), on_cluster=not workflow.local_exec)
+    check_variables(os.environ)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
