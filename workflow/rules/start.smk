@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 
 from loky import cpu_count
 from snakemake.exceptions import WorkflowError
@@ -36,6 +37,8 @@ onstart:
         # The limit of jobs started in a second is for clusters. It makes Snakemake look at all waiting jobs again a second after every look, and
         # each job that ends begins another such series: after a hundred jobs that takes a third of a core for the rest of the run.
         workflow.scheduler.job_rate_limiter = None
+    # Snakemake takes this lock while it chooses jobs, and again when SIGTERM interrupts it there: with its own it would wait for itself for ever.
+    workflow.scheduler._lock = threading.RLock()
     if CORES_ASKED_FOR != workflow.global_resources["_cores"].value:
         print(
             f"--cores {CORES_ASKED_FOR}, but this process may use {cpu_count()}: all jobs together get {cpu_count()}.",
