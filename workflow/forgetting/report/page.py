@@ -29,7 +29,7 @@ from forgetting.figures.catalogue import FORMATS, Shown
 from forgetting.intervals import Interval
 from forgetting.report.answers import answers, arm_words, headline
 from forgetting.report.costs import read_training, stage_totals
-from forgetting.report.out_of_date import out_of_date
+from forgetting.report.out_of_date import origins, out_of_date
 from forgetting.report.provenance import machine, package_versions, revision
 from forgetting.report.runtimes import read_jobs, stage_costs
 from forgetting.tables import atomic
@@ -125,6 +125,7 @@ def write_report(results: Path, template: Path, shown: Sequence[Shown], gates: S
         versions=package_versions(repository),
         machine=machine(),
         revision=revision(repository),
+        origins=origins(results),
         out_of_date=out_of_date(results, repository),
     )
     with atomic(output) as part:
