@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,6 +42,16 @@ def test_a_table_that_another_program_saved_again_is_taken(types: dict[str, pa.D
     found = read_table(path, SCHEMA)
     pd.testing.assert_frame_equal(found, FRAME.astype({"step": "int32"}), check_dtype=True)
     assert list(read_table(path, SCHEMA, ["step"])) == ["step"]
+
+
+def test_what_is_not_a_number_is_taken_in_a_narrower_column(tmp_path: Path) -> None:
+    """polars writes NaN as it is, where pandas writes that there is no value."""
+    path = tmp_path / "table.parquet"
+    table = saved(path)
+    narrow = pa.array([0.5, float("nan")], pa.float32(), from_pandas=False)
+    assert narrow.null_count == 0
+    pq.write_table(table.set_column(2, "value", narrow), path)
+    np.testing.assert_array_equal(read_table(path, SCHEMA)["value"], [0.5, np.nan])
 
 
 @pytest.mark.parametrize(

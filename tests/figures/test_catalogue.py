@@ -21,6 +21,7 @@ def test_a_figure_is_read_without_running_it(tmp_path: Path) -> None:
     (tmp_path / "later.py").write_text(f"{DOCSTRING}import nowhere\nSHOWS = {SHOWS | {'order': 2}}\n")
     (tmp_path / "sooner.py").write_text(f"{DOCSTRING}SHOWS = {SHOWS | {'order': 1}}\n")
     (tmp_path / "helper.py").write_text("import nowhere\n")
+    (tmp_path / ".#later.py").symlink_to("somebody@somewhere.1")  # of an editor with the file open
     found = read_catalogue(tmp_path)
     assert list(found) == ["fig_sooner", "fig_later", "table_numbers"]
     assert (found["fig_later"].title, found["fig_later"].caption) == ("A title.", "A caption.")

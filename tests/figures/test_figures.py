@@ -240,6 +240,17 @@ def test_yield_is_a_share_of_what_was_generated() -> None:
     np.testing.assert_allclose(found[["low", "high"]], expected)
 
 
+def test_an_arm_that_could_replay_nothing_is_told_below_the_figure(tree: Path) -> None:
+    shown = CATALOGUE["fig_pseudo_examples"]
+    frames = {key: read_input(key, files_for(tree, shown, key, "*")) for key in shown.inputs}
+    metrics = frames["metrics"]
+    none = metrics["metric"].eq("pseudo_used") & metrics["arm"].eq("lamol-20") & metrics["seed"].eq(1)
+    assert none.any()
+    figure = made(shown, **frames | {"metrics": metrics.assign(value=metrics["value"].mask(none, 0.0))})
+    assert "nothing generated was usable in 1 of 2 runs: trained as seq" in figure.get_supxlabel().replace("\n", " ")
+    assert misplaced(figure) == []
+
+
 def test_bands_are_the_t_interval_over_seeds() -> None:
     frame = pd.DataFrame({"seed": [0, 1], "step": [0, 0], "value": [0.4, 0.6], "low": 0.0, "high": 1.0})
     assert "Student" in style.interval_note(frame)

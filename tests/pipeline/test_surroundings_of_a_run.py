@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from forgetting.config.fields import ConfigError
-from forgetting.pipeline.surroundings import STATES, check_surroundings, set_surroundings
+from forgetting.pipeline.surroundings import STATES, check_folder, check_variables, set_surroundings
 
 
 @pytest.mark.parametrize(
@@ -35,16 +35,15 @@ def test_jobs_of_a_snakemake_below_torchrun_are_no_processes_of_it() -> None:
 
 
 @pytest.mark.parametrize("given", ["", "soon", "0", "-1", "nan"])
-def test_time_between_states_must_be_a_time(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(STATES, given)
+def test_time_between_states_must_be_a_time(given: str) -> None:
+    check_variables({STATES: "30"})
     with pytest.raises(ConfigError, match="must be a number of seconds above 0"):
-        check_surroundings(Path("/home/study"), on_cluster=False)
+        check_variables({STATES: given})
 
 
-def test_a_folder_that_a_shell_would_take_apart_is_for_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(STATES, "30")
+def test_a_folder_that_a_shell_would_take_apart_is_for_this_machine_only() -> None:
     for name in ("my study", "don't", "a$b"):
-        check_surroundings(Path("/home", name), on_cluster=False)
+        check_folder(Path("/home", name), on_cluster=False)
         with pytest.raises(ConfigError, match="use another folder"):
-            check_surroundings(Path("/home", name), on_cluster=True)
-    check_surroundings(Path("/home/study-2.0_x"), on_cluster=True)
+            check_folder(Path("/home", name), on_cluster=True)
+    check_folder(Path("/home/study-2.0_x"), on_cluster=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from base64 import b64encode
@@ -9,14 +10,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from tests.study import ROOT, merged
 
+from forgetting import tables
 from forgetting.analysis.summary import save_table
 from forgetting.config.jobs.base import Job
 from forgetting.config.study import load_study
 from forgetting.errors import StudyError
 from forgetting.figures.catalogue import Shown, read_catalogue
+from forgetting.pipeline.command import made_by
 from forgetting.report.html import duration
 from forgetting.report.page import against_seq, caption_html, table_for_reading, write_report
 from forgetting.schemas.metrics import METRICS
@@ -128,6 +132,25 @@ def test_one_run_is_called_so_on_the_first_screen_and_several_are_not(results: P
     config = json.loads(path.read_text())
     path.write_text(json.dumps(config | {"seeds": [0, 1]}))
     assert "One run." not in made(results)
+
+
+def test_each_table_is_told_with_its_code_and_config_and_where_they_are_others(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = results / "seed0" / "finetune" / "config.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert "Code and config of each table" not in made(results)
+    monkeypatch.setattr(tables, "MADE_BY", made_by([str(ROOT / "workflow/scripts/finetune.py"), "--config", str(path)]))
+    write_table(pd.DataFrame({"step": [1]}), path.with_name("other.parquet"), pa.schema([("step", pa.int64())]))
+    (path.parent / "._other.parquet").write_bytes(b"what a Mac leaves on other file systems")
+    digest = hashlib.sha256(hashlib.sha256(b"{}").digest()).hexdigest()
+    by = made(results).partition("Code and config of each table")[2]
+    row = next(line for line in by.splitlines() if "seed0/finetune/other.parquet" in line)
+    assert "finetune.py" in row and str(path) in row and digest[:12] in row
+    assert "all are of those that there are now" in made(results)
+    path.write_text("{ }")
+    text = made(results)
+    assert "these are of others than there are now" in text
+    assert f"<li>seed0/finetune/other.parquet: {path} has changed" in text
 
 
 def test_captions_are_rendered(results: Path) -> None:

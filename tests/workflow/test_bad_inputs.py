@@ -103,7 +103,19 @@ def test_triggers_that_overlook_a_changed_config_are_refused(tmp_path: Path) -> 
     assert "--rerun-triggers leaves out input, params" in said
     (clone / "mine").mkdir()
     (clone / "mine" / "config.yaml").write_text("rerun-triggers: [mtime, input]\n")
-    assert "leaves out params" in refused("-n", "fig_landscape", "--profile", "mine", cwd=clone)
+    for target in ("fig_landscape", "data", "architectures"):
+        assert "leaves out params" in refused("-n", target, "--profile", "mine", cwd=clone), target
+
+
+def test_what_a_cluster_cannot_run_is_refused_before_anything_is_submitted(tmp_path: Path) -> None:
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    on_cluster = ("--executor", "slurm", "--jobs", "1", "--slurm-init-seconds-before-status-checks", "1")  # it would wait for 40 at its end
+    pretrained = "results/paper/seed0/pretrain/metrics.parquet"
+    command = (*on_cluster, pretrained, "--configfile", "config/paper.yaml")
+    said = refused(*command, cwd=clone_to(tmp_path / "my study"))
+    assert "my study: a path with ' ' in it does not reach the jobs of a cluster" in said
+    said = refused(*command, "--config", "gpus_for_pretraining=8", cwd=clone_to(tmp_path / "clone"))
+    assert "a job asks for 8 GPUs" in said and "no partition in slurm/partitions.yaml allows more than 2" in said
 
 
 def test_snakemake_stops_before_any_job(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ JOB = "results/smoke/seed0/data/config.json"
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository without results."""
-    return clone_to(tmp_path_factory.mktemp("progress") / "clone")
+    """A copy of the repository without results, in a folder whose name a shell would take apart."""
+    return clone_to(tmp_path_factory.mktemp("progress") / "it's mine $HOME")
 
 
 @pytest.mark.long
@@ -39,6 +39,7 @@ def test_a_job_is_told_in_one_line_when_it_starts_and_one_when_it_is_done(clone:
     """A dry run, and the complete log, say more. The jobs that write configs are not told at all."""
     planned = snakemake("-n", JOB, *SMOKE, cwd=clone).stdout
     assert f"    output: {JOB}\n" in planned and "    reason: " in planned
+    (clone / "resources/.DS_Store").write_bytes(b"\0\xff")
     printed = snakemake("--cores", "1", "data", *SMOKE, cwd=clone).stdout
     told = [line for line in printed.splitlines() if re.match(r"\d\d:\d\d:\d\d", line)]
     assert [line.split(maxsplit=1)[1] for line in told] == [
@@ -51,3 +52,4 @@ def test_a_job_is_told_in_one_line_when_it_starts_and_one_when_it_is_done(clone:
         assert noise not in printed, noise
     complete = max((clone / ".snakemake/log").glob("*.log")).read_text()
     assert "reason: Missing output files" in complete
+    assert "resources/questions.yaml" in complete and ".DS_Store" not in complete, "what a file manager leaves is no input"

@@ -92,6 +92,9 @@ def test_what_is_missing_is_said_in_one_line(clone: Path, tmp_path: Path) -> Non
 def test_the_environment_of_another_folder_behind_a_link_is_left_alone(clone: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (clone / ".venv").symlink_to(tmp_path / "other")
-    done = set_up(clone)
+    (tmp_path / "tools").mkdir()
+    for tool in ("bash", "dirname", "cat", "rm"):  # no sha256sum, as on a Mac
+        (tmp_path / "tools" / tool).symlink_to(str(shutil.which(tool)))
+    done = set_up(clone, PATH=str(tmp_path / "tools"))
     assert done.returncode == 1 and "is a link to an environment of another folder" in done.stderr
     assert (tmp_path / "other").is_dir()

@@ -71,6 +71,14 @@ def test_second_run_has_nothing_to_do(smoke_clone: Path) -> None:
     assert "Nothing to be done" in done.stdout
 
 
+def test_the_report_of_snakemake_is_made(smoke_clone: Path) -> None:
+    done = snakemake("all", *SMOKE, "--report", "provenance.html", cwd=smoke_clone)
+    assert done.returncode == 0, done.stdout[-3000:]
+    text = (smoke_clone / "provenance.html").read_text()
+    (smoke_clone / "provenance.html").unlink()
+    assert "workflow/scripts/pretrain.py" in text and "performance.png" in text
+
+
 @pytest.mark.long
 def test_the_comparison_of_methods_is_made(smoke_clone: Path) -> None:
     """`methods` after `all`: it trains the arms that `all` has not, and chooses, draws and reports; then `all` still has nothing to do."""

@@ -119,7 +119,8 @@ def _cast(values: pa.ChunkedArray, expected: pa.DataType, what: str) -> pa.Chunk
         plain = values.cast(found.value_type) if pa.types.is_dictionary(found) else values
         if _is_text(plain.type) == _is_text(expected):
             cast = plain.cast(expected)
-            if cast.cast(plain.type).equals(plain):
+            wider = pa.types.is_floating(plain.type) and pa.types.is_floating(expected) and plain.type.bit_width < expected.bit_width
+            if wider or cast.cast(plain.type).equals(plain):  # to Arrow, NaN equals nothing
                 return cast
     except pa.ArrowException:
         pass

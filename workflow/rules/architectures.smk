@@ -16,7 +16,7 @@ rule architecture_study:
     input:
         script="workflow/scripts/architecture_study.py",
         library=code("workflow/scripts/architecture_study.py", *TRAINING),
-        resources=RESOURCES,
+        resources=resource_files,
     output:
         f"{ROOT}/architectures/{{variant}}.parquet",
     log:

@@ -33,7 +33,7 @@ from forgetting.pipeline.given import fill_in
 from forgetting.pipeline.shown import input_files, methods_of, option_flags, shown_in
 from forgetting.pipeline.sizes import Sizes
 from forgetting.pipeline.status import PAGES
-from forgetting.pipeline.surroundings import set_surroundings
+from forgetting.pipeline.surroundings import check_folder, set_surroundings
 from forgetting.data.points import floor_of, never_had_task0
 
 set_surroundings(os.environ)
@@ -63,7 +63,10 @@ def require_writable(folder):
 
 require_writable(ROOT)
 
-RESOURCES = sorted(str(path) for path in Path("resources").rglob("*") if path.is_file())
+# Without hidden files (.DS_Store, an editor's), which are none of ours and must not make a study run again.
+RESOURCES = sorted(
+    str(path) for path in Path("resources").rglob("*") if path.is_file() and not any(part.startswith(".") for part in path.parts)
+)
 TEMPLATES = [path for path in RESOURCES if path.startswith("resources/templates/")]
 
 
@@ -140,8 +143,13 @@ def cell_of_task1(wildcards):
     return [f"{SEED}/data/cells/{cell}.parquet".format(**wildcards)] if cell else []
 
 
-def require_rerun_triggers():
-    """Stop where a changed config, or changed code, would leave old numbers under its name. Known only while jobs are planned."""
+def check_start():
+    """Stop where a changed config, or changed code, would leave old numbers under its name, and where the jobs of a cluster would not get
+    this folder as it is. Called by the first inputs of each target, as Snakemake knows both only while jobs are planned."""
+    try:
+        check_folder(Path.cwd(), on_cluster=not workflow.local_exec)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
     missing = {"mtime", "params", "input"} - {trigger.name.lower() for trigger in workflow.rerun_triggers}
     if missing:
         raise WorkflowError(
@@ -150,9 +158,14 @@ def require_rerun_triggers():
         )
 
 
+def resource_files(wildcards):
+    """The texts that every study starts from."""
+    check_start()
+    return RESOURCES
+
+
 def method_code(wildcards):
     """The folder of the arm's method, without how figures draw it, and the library files that it imports."""
-    require_rerun_triggers()
     folder = f"workflow/forgetting/methods/{recipe(wildcards.arm).method}"
     return code(f"{folder}/__init__.py", f"{folder}/method.py")
 

@@ -7,7 +7,7 @@ rule make_data:
         script="workflow/scripts/data.py",
         library=code("workflow/scripts/data.py"),
         config=f"{SEED}/data/config.json",
-        resources=RESOURCES,
+        resources=resource_files,
     output:
         people=f"{SEED}/data/people.parquet",
         questions=f"{SEED}/data/items.parquet",

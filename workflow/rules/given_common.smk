@@ -37,7 +37,7 @@ def of_user(target, *keys):
     """The user's files behind these keys of the section `target`, which a job of it depends on; the names of wildcards are filled in."""
 
     def files(wildcards):
-        require_rerun_triggers()
+        check_start()
         try:
             return files_behind(target, getattr(STUDY, target), [key.format(**wildcards) for key in keys])
         except StudyError as error:

@@ -80,12 +80,13 @@ class Shown(Strict):
 
 
 def read_catalogue(folder: Path = FOLDER) -> dict[str, Shown]:
-    """All figures and tables by the names of their rules, as a report has them: by question, figures first, in their order.
+    """All figures and tables by the names of their rules, as a report has them: by question, figures first, in their order. Hidden files
+    (an editor's mark of a file that it has open) are none.
 
     Raises StudyError that names a file whose docstring or `SHOWS` is not as it must be.
     """
-    found = [shown for path in sorted(folder.glob("*.py")) if (shown := _read(path, "figure"))]
-    found += [shown for path in sorted(folder.glob("tables/*.py")) if (shown := _read(path, "table"))]
+    found = [shown for path in sorted(folder.glob("[!.]*.py")) if (shown := _read(path, "figure"))]
+    found += [shown for path in sorted(folder.glob("tables/[!.]*.py")) if (shown := _read(path, "table"))]
     found.sort(key=lambda shown: (ITEMS.index(shown.question), shown.kind, shown.order, shown.name))
     return {shown.rule: shown for shown in found}
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import platform
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from forgetting.config.fields import ConfigError
@@ -29,13 +28,17 @@ def set_surroundings(environment: MutableMapping[str, str]) -> None:
         environment.pop(variable, None)
 
 
-def check_surroundings(folder: Path, on_cluster: bool) -> None:
-    """Raises ConfigError for a folder whose name a shell on a cluster node would take apart, or a variable that is no number."""
+def check_folder(folder: Path, on_cluster: bool) -> None:
+    """Raises ConfigError for a folder whose name a shell on a cluster node would take apart."""
     if on_cluster and (found := sorted(set(str(folder)) & set(_AWKWARD))):
         raise ConfigError(
             f"{folder}: a path with {' '.join(map(repr, found))} in it does not reach the jobs of a cluster; use another folder"
         )
-    given = os.environ.get(STATES)
+
+
+def check_variables(environment: Mapping[str, str]) -> None:
+    """Raises ConfigError for a variable of ours that is no number."""
+    given = environment.get(STATES)
     if given is None:
         return
     try:

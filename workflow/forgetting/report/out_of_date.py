@@ -1,4 +1,4 @@
-"""Which tables of a study were made by other code, or with another config, than there is now.
+"""What the tables of a study were made by, and which of them by other code, or with another config, than there is now.
 
 Snakemake makes such tables again, unless it was told not to (`--touch`) or a file was copied from elsewhere.
 """
@@ -16,9 +16,16 @@ from forgetting.dependencies import content_digest, dependencies
 from forgetting.errors import StudyError
 
 
+def origins(results: Path) -> dict[str, dict[str, str]]:
+    """What each table of a job below `results` says it was made by (`made_by` of `pipeline/command.py`), by its path there. A table that
+    another program has saved again says nothing, and is left out. Raises StudyError that names a table that cannot be read."""
+    tables = sorted(results.glob("seed*/**/[!.]*.parquet"))
+    return {str(table.relative_to(results)): made_by for table in tables if (made_by := _made_by(table))}
+
+
 def out_of_date(results: Path, repository: Path) -> list[str]:
-    """A line for each table below `results` of a job whose script (with all that it imports) or config differs from that of
-    `repository`, or is no longer there. A table that another program has saved again says nothing, and has none."""
+    """A line for each of these tables whose script (with all that it imports) or config differs from that of `repository`, or is no longer
+    there."""
 
     @functools.cache
     def code(script: str) -> str:
@@ -30,14 +37,12 @@ def out_of_date(results: Path, repository: Path) -> list[str]:
         return content_digest(repository / path)
 
     lines = []
-    for table in sorted(results.glob("seed*/**/*.parquet")):
-        made_by = _made_by(table)
-        if made_by:
-            script, settings = made_by["script"], made_by["config"]
-            asked = ((code, script, "code", f"workflow/scripts/{script}"), (config, settings, "config_content", settings))
-            wrong = [f"{what}{said}" for now, key, name, what in asked if (said := _differs(now, key, made_by[name]))]
-            if wrong:
-                lines.append(f"{table.relative_to(results)}: {', '.join(wrong)}")
+    for table, made_by in origins(results).items():
+        script, settings = made_by["script"], made_by["config"]
+        asked = ((code, script, "code", f"workflow/scripts/{script}"), (config, settings, "config_content", settings))
+        wrong = [f"{what}{said}" for now, key, name, what in asked if (said := _differs(now, key, made_by[name]))]
+        if wrong:
+            lines.append(f"{table}: {', '.join(wrong)}")
     return lines
 
 

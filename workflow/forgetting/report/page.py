@@ -28,7 +28,7 @@ from forgetting.intervals import Interval
 from forgetting.report.answers import answers, arm_words, headline
 from forgetting.report.costs import read_training, stage_totals
 from forgetting.report.html import write_page
-from forgetting.report.out_of_date import out_of_date
+from forgetting.report.out_of_date import origins, out_of_date
 from forgetting.report.provenance import machine
 from forgetting.report.runtimes import read_jobs, stage_costs
 
@@ -119,6 +119,7 @@ def write_report(results: Path, template: Path, shown: Sequence[Shown], gates: S
         jobs=jobs,
         unreadable=unreadable,
         machine=machine(),
+        origins=origins(results),
         out_of_date=out_of_date(results, repository),
     )
 

@@ -168,7 +168,7 @@ class Prober:
 
     def scored(self) -> pd.DataFrame:
         """SCORED rows of all runs."""
-        frames = [read_table(path, SCORED) for path in sorted(self.scratch.folder.glob("*.scored.parquet"))]
+        frames = [read_table(path, SCORED) for path in sorted(self.scratch.folder.glob("[!.]*.scored.parquet"))]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=SCORED.names)
 
     def _train(self, run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
