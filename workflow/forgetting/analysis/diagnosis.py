@@ -152,7 +152,7 @@ def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str
         "after": (after, "after the new task"),
         "recovered": (recovered, "after it, recovered on other units"),
         "before_probed": (scores.of("before", last), "before, after the same training"),
-        "base": (scores.of("base", 0), "the base, which never saw this form"),
+        "base": (scores.of("base", 0), "the base, which never learned the old task"),
         "base_probed": (scores.of("base", last), "the base, after the same training"),
         "random_probed": (scores.of("random", last), "random weights, after the same training"),
         "shuffled": (scores.of("after", last, SHUFFLED), "after it, trained on shuffled answers"),
