@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.study import ROOT
@@ -234,3 +235,13 @@ def test_every_row_works_at_tiny_sizes(speed_table, tmp_path: Path) -> None:
     assert [row["name"] for row in found] == [check.name for check in speed_table.CHECKS]
     assert not any(row["failed"] for row in found)
     assert all(row["profile"] for row in found[:2]) and all(row["ratio"] for row in found[:3])
+
+
+def test_made_up_diagnoses_are_what_the_table_calls_them(benchmarks: None) -> None:
+    import diagnosis_power as power
+
+    facts = power.made_up(0.5, 4000, np.random.default_rng(0))
+    share = facts[facts["split"] == "old_test"].groupby(["start", "step"])["score"].mean()
+    assert share["before"].to_numpy() == pytest.approx(0.95, abs=0.02)
+    assert share["after"].to_numpy() == pytest.approx([0.1, 0.525, 0.525], abs=0.03)
+    assert power.said(power.made_up(0.0, 100, np.random.default_rng(0)), 100) == "real"

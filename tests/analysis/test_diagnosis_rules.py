@@ -61,7 +61,16 @@ def diagnosed(frame: pd.DataFrame, data: dict[str, Any] | None = None, scored: p
 def test_what_comes_back_on_other_units_is_spurious() -> None:
     said = diagnosed(facts(before=KNOWN, after=FAST, base=SLOW, random=FLAT))
     assert said.kind == "spurious" and "100% of the loss came back" in said.sentence
-    assert "something is left" in said.standing
+    assert "something is left, or the new task taught what both tasks share" in said.standing
+
+
+def test_a_model_that_never_had_the_old_task_is_not_said_to_have_something_left_of_it() -> None:
+    """The new task taught it the form, so it is sooner than the base; as the base, it shows that the old training left nothing more."""
+    form = (0.05, 0.55, 0.9, 0.94, 0.95)
+    alone = diagnosed(facts(before=KNOWN, after=form, base=SLOW, random=FLAT))
+    assert "A `base` that learned the new task alone would tell which" in alone.standing
+    beside = diagnosed(facts(before=KNOWN, after=form, base=form, random=FLAT))
+    assert beside.standing.startswith("Nothing of the old task's training shows")
 
 
 def test_what_does_not_come_back_is_real() -> None:
@@ -128,7 +137,7 @@ def test_what_the_base_recovers_as_well_is_told_as_knowledge_of_the_base() -> No
 
 def test_the_base_that_comes_further_shows_that_more_than_form_was_lost() -> None:
     said = diagnosed(facts(before=KNOWN, after=(0.05, 0.3, 0.5, 0.5, 0.5), base=FAST, random=FLAT))
-    assert said.kind == "both" and "more than the form was lost" in said.standing
+    assert said.kind == "both" and "95% against 50%: the new task took more than the form" in said.standing
 
 
 def test_the_rate_is_chosen_on_training_questions_alone() -> None:
@@ -194,3 +203,22 @@ def test_the_interval_of_the_share_is_that_of_the_delta_method() -> None:
     half = norm.ppf(0.975) * residual.std(ddof=1) / np.sqrt(len(residual))
     assert found.value == pytest.approx(share)
     assert (found.low, found.high) == pytest.approx((share - half, share + half), abs=0.006)
+
+
+@pytest.mark.parametrize("truth", [0.03, 0.97])
+def test_the_interval_of_a_share_near_its_bounds_has_the_truth_inside(truth: float) -> None:
+    """Of thirty units that all do the same (as in four samples of ten here) every bootstrap sample is the same."""
+    generator = np.random.default_rng(2)
+    ones, zeros = pd.Series(np.ones(30)), pd.Series(np.zeros(30))
+    inside = []
+    for _ in range(300):
+        found = spurious_share(ones, zeros, pd.Series((generator.random(30) < truth).astype(float)), zeros, seed=0)
+        assert found.high - found.low > 0.1
+        inside.append(found.low <= truth <= found.high)
+    assert np.mean(inside) > 0.93
+
+
+def test_an_interval_at_a_bound_is_narrower_the_more_is_asked_of_each_unit() -> None:
+    ones, zeros = pd.Series(np.ones(30)), pd.Series(np.zeros(30))
+    one, six = (spurious_share(ones, zeros, ones, zeros, seed=0, answers=answers) for answers in (1, 6))
+    assert one.low < six.low < 1 < six.high < one.high

@@ -12,15 +12,23 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.analysis.test_diagnosis_rules import FAST, FLAT, KNOWN, SLOW, STEPS, facts, known
 from tests.report.test_page import made, results  # noqa: F401 (a fixture)
+from tests.study import ROOT
 
 from forgetting.analysis.summary import save_table
+from forgetting.config.diagnosis import Diagnosis
+from forgetting.config.jobs.diagnosis import DiagnosisJob
+from forgetting.report.diagnosis import write_diagnosis
+from forgetting.schemas.diagnosis import PROBED, REMEDIES, SCORED
+from forgetting.tables import write_table
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 ASK = """<script>addEventListener('load', () => {
   const box = query => { const found = document.querySelector(query); return found && found.getBoundingClientRect().bottom };
   parent.postMessage({headline: box('.headline'), words: box('.words'), gates: box('.box'),
+                      number: box('.answer'), picture: box('.first-screen img'),
                       wide: document.documentElement.scrollWidth, type: parseFloat(getComputedStyle(document.body).fontSize)}, '*');
 })</script>"""
 AROUND = """<body style="margin:0"><iframe src="report.html" style="border:0;width:{width}px;height:{height}px"></iframe>
@@ -72,3 +80,28 @@ def test_the_first_screen_of_a_phone_has_the_answer_and_nothing_is_wider(page: P
     found = on_screen(page, 390, 844)
     assert found["headline"] <= 844 and found["type"] >= 16
     assert found["wide"] <= 390
+
+
+@pytest.fixture
+def diagnosis(tmp_path: Path) -> Path:
+    """The page of a diagnosis with a base, which has the longest of all first screens with a verdict."""
+    starts = {"before": KNOWN, "after": FAST, "base": SLOW, "random": FLAT}
+    splits = {"old_train": 50, "old_test": 100, "old_copyable": 0, "new": 0}
+    data = known() | {"units": splits, "questions": splits, "leakage": {"prompts": 0.0, "answers": 0.4}, "left_out": {}}
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    for start, curve in starts.items():
+        write_table(facts(**{start: curve})[PROBED.names], tmp_path / f"{start}.parquet", PROBED)
+        write_table(pd.DataFrame(columns=SCORED.names), tmp_path / f"{start}-scores.parquet", SCORED)
+    write_table(pd.DataFrame(columns=REMEDIES.names), tmp_path / "remedies.parquet", REMEDIES)
+    given = {"name": "support-bot", "before": "v1", "after": "v2", "base": "v0", "old": "old.jsonl", "probe": {"steps": STEPS[-1]}}
+    job = DiagnosisJob.of(Diagnosis.model_validate(given))
+    write_diagnosis(job, tmp_path, tmp_path, tmp_path / "remedies.parquet", ROOT / "workflow" / "report", tmp_path)
+    assert "taught what both tasks share" in (tmp_path / "diagnosis.html").read_text()
+    return tmp_path / "diagnosis.html"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_first_screen_of_a_diagnosis_has_the_sentence_the_number_and_the_picture(diagnosis: Path, width: int, height: int) -> None:
+    found = on_screen(diagnosis, width, height)
+    assert found["headline"] < found["number"] < found["picture"] <= height
+    assert found["wide"] <= width

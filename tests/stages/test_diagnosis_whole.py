@@ -17,13 +17,14 @@ from tests.families import family_model
 from tests.workflow.test_disk import files_up_to
 from transformers import AutoModelForCausalLM
 
-from forgetting.data.probed import NEW, RIGHT, TEST
+from forgetting.data.probed import NEW, RIGHT, TEST, TRAIN
 from forgetting.errors import StudyError
+from forgetting.schemas.diagnosis import REMEDIES
 from forgetting.stages import diagnosis as stage
 from forgetting.stages.diagnosis import Case, Run, probe, trained
 from forgetting.stages.diagnosis_data import prepare
 from forgetting.tables import WriteError
-from forgetting.views.remedies import write_model
+from forgetting.views.remedies import _write_best, write_model
 
 
 @pytest.fixture(scope="module")
@@ -196,3 +197,13 @@ def test_a_repaired_model_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path:
     write_model(model, diagnosed.tokenizer(), tmp_path / "repaired")
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "repaired")
     assert all(torch.equal(values, again.state_dict()[name]) for name, values in model.state_dict().items())
+
+
+def test_no_repair_is_written_where_each_costs_what_it_brings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = {(TEST, 0): 0.0, (NEW, 0): 1.0, (TEST, 30): 0.4, (NEW, 30): 0.6}
+    rows = [(RIGHT, 40, 1.0, 0, step, split, value) for (split, step), value in scores.items()]
+    trained_itself = [(RIGHT, 40, 1.0, 0, step, TRAIN, float(step > 0)) for step in (0, 30)]
+    probed = pd.DataFrame(rows + trained_itself, columns=["training", "units", "rate", "seed", "step", "split", "score"])
+    case: Any = None
+    _write_best(case, case, pd.DataFrame(columns=REMEDIES.names), probed.assign(start="after"), [], tmp_path / "repaired")
+    assert "nothing is written" in capsys.readouterr().out and not (tmp_path / "repaired").exists()

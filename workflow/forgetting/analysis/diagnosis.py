@@ -22,6 +22,7 @@ from forgetting.analysis.given import (
     Effect,
     Gate,
     accuracy,
+    answers_of_unit,
     difference,
     floor_of_knowledge,
     more_units,
@@ -32,9 +33,11 @@ from forgetting.analysis.given import (
 )
 from forgetting.data.probed import DOSE, NEW, RIGHT, SHUFFLED, TEST, TRAIN, WORDINGS, deciding_rate
 from forgetting.intervals import CONFIDENCE, TAILS, Interval, unit_bootstrap
+from forgetting.statistics import paired_difference
 
 LITTLE, MOST = 0.2, 0.8
 """Spurious shares below which next to nothing came back, and above which next to all did."""
+HALF = 0.5
 DRAWS = 2000
 WORDINGS_KNOWN = 0.5
 """Of the questions with several wordings, at least so many must be known in two thirds of them."""
@@ -73,9 +76,9 @@ class Scores:
         return int(self.facts.loc[self.facts["split"] == split, "question"].nunique())
 
 
-def spurious_share(before: pd.Series, after: pd.Series, recovered: pd.Series, taught: pd.Series, seed: int) -> Interval:
-    """Of the same units, with a percentile interval over them; none where before is not surely above after and what random weights were
-    `taught`."""
+def spurious_share(before: pd.Series, after: pd.Series, recovered: pd.Series, taught: pd.Series, seed: int, answers: int = 1) -> Interval:
+    """Of the same units, of so many `answers` each, with a percentile interval over them, at least as wide as `_least_width`; none where
+    before is not surely above after and what random weights were `taught`."""
     values = np.stack([series.to_numpy(dtype=float) for series in (before, after, recovered, taught)])
     drawn = unit_bootstrap(values.shape[1], DRAWS, seed) @ values.T / values.shape[1]
 
@@ -89,7 +92,22 @@ def spurious_share(before: pd.Series, after: pd.Series, recovered: pd.Series, ta
     if not isfinite(value) or len(defined) < CONFIDENCE * DRAWS:
         return Interval(value, nan, nan)
     low, high = np.quantile(defined, TAILS, method="inverted_cdf")
-    return Interval(value, float(low), float(high))
+    least = _least_width(value, values, answers)
+    return Interval(value, min(float(low), least.low), max(float(high), least.high))
+
+
+def _least_width(value: float, values: NDArray[np.float64], answers: int) -> Interval:
+    """The share `value` with the interval that the nearer of its ends gives: what did not come back, before - recovered, or what did,
+    recovered - floor, by `paired_difference`. No bootstrap sample of units that all agree differs from another, yet so many units do not
+    show that all would. values: (4, units), before, after, recovered, taught."""
+    before, after, recovered, taught = values
+    floor = max(after, taught, key=lambda scores: float(scores.mean()))
+    lost = float(before.mean() - floor.mean())
+    if value > HALF:
+        missing = paired_difference(before, recovered, answers)
+        return Interval(value, 1 - missing.high / lost, 1 - missing.low / lost)
+    back = paired_difference(recovered, floor, answers)
+    return Interval(value, back.low / lost, back.high / lost)
 
 
 def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str, Effect]:
@@ -103,7 +121,7 @@ def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str
         "after": (after, "after the new task"),
         "recovered": (recovered, "after it, recovered on other units"),
         "before_probed": (scores.of("before", last), "before, after the same training"),
-        "base": (scores.of("base", 0), "the base, which never saw this form"),
+        "base": (scores.of("base", 0), "the base, which never learned the old task"),
         "base_probed": (scores.of("base", last), "the base, after the same training"),
         "random_probed": (scores.of("random", last), "random weights, after the same training"),
         "shuffled": (scores.of("after", last, SHUFFLED), "after it, trained on shuffled answers"),
@@ -133,12 +151,13 @@ def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str
         if len(first) and len(second):
             found[name] = Effect(difference(first, second, n), words, len(first), n)
     taught = scores.of("random", last)
-    share = spurious_share(before, after, recovered, taught, seed)
+    answers = answers_of_unit(len(before), n)
+    share = spurious_share(before, after, recovered, taught, seed, answers)
     found["spurious_share"] = Effect(share, "share of the loss that came back, beyond what random weights are taught", len(before), n)
     seeds = sorted(facts.loc[facts["training"] == RIGHT, "seed"].unique())
     for number in seeds if len(seeds) > 1 else ():
         one = Scores(facts[facts["seed"] == number], rate)
-        of_seed = spurious_share(before, after, one.of("after", last), one.of("random", last), seed)
+        of_seed = spurious_share(before, after, one.of("after", last), one.of("random", last), seed, answers)
         found[f"spurious_share_{number}"] = Effect(of_seed, f"the same of order {number} of the examples alone", len(before), n)
     modal = data["floors"]["modal_answer"]
     found["modal_answer"] = Effect(Interval(*modal), "always the most frequent answer of its kind", len(before), n)
@@ -223,7 +242,7 @@ def verdict(found: Mapping[str, Effect], checked: Iterable[Gate], learned_own: b
     if not loss.low > 0:
         return _unsure("Whether anything was lost cannot be said", f"{told}; the loss is {points(loss)}", "loss", found, listed, 0.0)
     standing = _standing(found)
-    told += f", {recovered.value:.0%} once recovered on other units"
+    told += f", {recovered.value:.0%} once trained again on other units"
     if not found["beyond_training"].interval.low > NEGLIGIBLE:
         return Verdict(
             "cannot be said",
@@ -244,8 +263,9 @@ def _of_share(share: Interval, told: str, found: Mapping[str, Effect], listed: l
     came = f"{share.value:.0%} of the loss came back [{share.low:.0%}, {share.high:.0%}]"
     rising = "still_rising" in found and found["still_rising"].interval.low > 0
     if share.low >= MOST:
-        change = "A surely lower share with other units, or a probe of `before` that is no better than that of `after`."
-        return Verdict("spurious", f"The loss is spurious: {came} ({told}).", "spurious_share", change, standing, listed)
+        change = "Other old examples of which surely less comes back."
+        sentence = f"The loss is spurious, hidden and not gone: {came} ({told})."
+        return Verdict("spurious", sentence, "spurious_share", change, standing, listed)
     too_weak = (
         "recovery did not even learn its own training questions"
         if not learned_own
@@ -262,12 +282,15 @@ def _of_share(share: Interval, told: str, found: Mapping[str, Effect], listed: l
             sentence = f"Whether the loss is real cannot be said, as {too_weak}: {came} ({told})."
         return Verdict("cannot be said", sentence, row, "More steps or a higher rate (diagnose.probe.steps, rates).", standing, listed)
     if share.high <= LITTLE:
-        sentence = f"The loss is real: only {share.value:.0%} of it came back [{share.low:.0%}, {share.high:.0%}] ({told})."
-        change = "Recovery that brings more back with a larger budget, or a repair without training that does."
+        sentence = (
+            f"The loss is real, not just hidden: only {share.value:.0%} of it came back [{share.low:.0%}, {share.high:.0%}] ({told})."
+        )
+        change = "Recovery that brings more back with more old examples or a larger budget (diagnose.probe.steps, rates)."
         return Verdict("real", sentence, "spurious_share", change, standing, listed)
     if share.low >= LITTLE and share.high <= MOST:
-        sentence = f"Both: {came}, and the rest did not ({told})."
-        return Verdict("both", sentence, "spurious_share", "More of it back with a larger budget.", standing, listed)
+        sentence = f"The loss is part spurious, part real: {came}, and the rest did not ({told})."
+        change = "Recovery that brings more back with more old examples or a larger budget (diagnose.probe.steps, rates)."
+        return Verdict("both", sentence, "spurious_share", change, standing, listed)
     nearest = MOST if abs(share.value - MOST) < abs(share.value - LITTLE) else LITTLE
     begin = (
         f"At least {share.low:.0%} of the loss is spurious; whether some is real cannot be said"
@@ -291,9 +314,13 @@ def _standing(found: Mapping[str, Effect]) -> str:
         )
     at_end, at_first = found["ahead_of_base"].interval, found.get("early_ahead_of_base", found["ahead_of_base"]).interval
     if at_end.low > 0 or (at_first.low > 0 and not at_end.high < 0):
-        return "Of the old task's training something is left: recovery is ahead of the same training from the base."
+        return (
+            "Recovery is ahead of the same training from the base: of the old task's training something is left, or the new task taught "
+            "what both tasks share, such as the form of the questions. A `base` that learned the new task alone would tell which."
+        )
     if at_end.high < 0:
-        return "The base comes further by the same training: more than the form was lost."
+        base, recovered = (found[name].interval.value for name in ("base_probed", "recovered"))
+        return f"The base comes further by the same training, {base:.0%} against {recovered:.0%}: the new task took more than the form."
     if at_first.high < 0:
         return "Nothing of the old task's training shows: the base recovers sooner, and as far."
     return (

@@ -53,7 +53,12 @@ def difference(first: pd.Series, second: pd.Series, questions: int) -> Interval:
     value = float(pairs[0].mean() - pairs[1].mean())
     if abs(value) > LARGE_DIFFERENCE:
         return Interval(value, *difference_ends(share_of_units(pairs[0]), share_of_units(pairs[1])))
-    return paired_difference(*pairs, max(1, round(questions / max(1, len(units)))))
+    return paired_difference(*pairs, answers_of_unit(len(units), questions))
+
+
+def answers_of_unit(units: int, questions: int) -> int:
+    """How many of the questions one unit has, about."""
+    return max(1, round(questions / max(1, units)))
 
 
 def floor_of_knowledge(data: Mapping[str, Any]) -> float:

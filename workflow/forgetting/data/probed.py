@@ -8,6 +8,8 @@ TRAIN, TEST, COPYABLE, NEW = "old_train", "old_test", "old_copyable", "new"
 RIGHT, SHUFFLED, WORDINGS, DOSE = "right", "shuffled", "wordings", "dose"
 HALF_WAY = 0.5
 """A probe has learned its training questions when it has gone so far of the way from where it began to all right."""
+ROUNDING = 1e-9
+"""Sums of two accuracies that differ by no more are equal."""
 
 
 def learned_share(facts: pd.DataFrame) -> float:

@@ -79,5 +79,6 @@ def draw_frontier(remedies: pd.DataFrame) -> Figure:
     handles = [style.line_handle(KINDS[kind].label, KINDS[kind].color, marker=KINDS[kind].marker, linestyle="none") for kind in kinds]
     ends = [style.line_handle(name, "#1A1A1A", marker=marker, linestyle="none") for name, marker in (("before", "<"), ("after", ">"))]
     style.legend(figure, [*ends, *handles], columns=3)
-    style.small_print(figure, "Up and to the right is better. Ringed: the highest sum of both.")
+    ringed = " Ringed: the highest sum of both." if remedies["best"].any() else ""
+    style.small_print(figure, f"Up and to the right is better.{ringed}")
     return figure

@@ -12,7 +12,7 @@ import pandas as pd
 from forgetting.analysis.diagnosis import Scores, Verdict, effects, gates, verdict
 from forgetting.analysis.given import Effect, accuracy
 from forgetting.config.jobs.diagnosis import DiagnosisJob
-from forgetting.data.probed import DOSE, NEW, RIGHT, TEST, deciding_rate
+from forgetting.data.probed import DOSE, NEW, RIGHT, ROUNDING, TEST, deciding_rate
 from forgetting.figures.diagnosis import draw_frontier, draw_recovery
 from forgetting.intervals import Interval
 from forgetting.report.html import embedded, write_page, write_tables
@@ -101,8 +101,11 @@ def questions_table(facts: pd.DataFrame, rate: float) -> pd.DataFrame:
 
 
 def frontier_table(facts: pd.DataFrame, repaired: pd.DataFrame) -> pd.DataFrame:
-    """Each remedy with the old and the new accuracy, and what is regained and lost; `best` has the highest sum of both, of those that give
-    a model. First before and after as they are. `new` is NaN where there are no new examples."""
+    """Each remedy with the old and the new accuracy, and what is regained and lost; first before and after as they are.
+
+    `best` is the first with the highest sum of both, of those that give a model, where that is higher than the sum of `after`. `new` is NaN
+    where there are no new examples.
+    """
     rate, _ = deciding_rate(facts)
     scores = Scores(facts, rate)
 
@@ -122,8 +125,9 @@ def frontier_table(facts: pd.DataFrame, repaired: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["remedy", "kind", "amount", "old", "new"])
     after = frame.iloc[1]
     frame["regained"], frame["new_lost"] = frame["old"] - after["old"], after["new"] - frame["new"]
-    total = (frame["old"] + frame["new"].fillna(0)).where((frame.index > 1) & (frame["kind"] != "common_shift"))
-    frame["best"] = total == total.max()
+    total = frame["old"] + frame["new"].fillna(0)
+    better = total.where((frame.index > 1) & (frame["kind"] != "common_shift") & (total > total.iloc[1] + ROUNDING))
+    frame["best"] = frame.index == (better.idxmax() if better.notna().any() else -1)
     return frame
 
 

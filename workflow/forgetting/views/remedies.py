@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.config.jobs.diagnosis import DiagnosisJob
-from forgetting.data.probed import COPYABLE, DOSE, NEW, RIGHT, TEST, TRAIN, deciding_rate
+from forgetting.data.probed import COPYABLE, DOSE, NEW, RIGHT, ROUNDING, TEST, TRAIN, deciding_rate
 from forgetting.errors import StudyError
 from forgetting.intervals import clustered_mean, clustered_wilson
 from forgetting.model.anatomy import Anatomy, is_known
@@ -154,7 +154,8 @@ def _without_shift(case: Case, model: PreTrainedModel, before: Tensor) -> Iterat
 
 
 def _write_best(case: Case, model: PreTrainedModel, frame: pd.DataFrame, probed: pd.DataFrame, listed: list[Remedy], target: Path) -> None:
-    """Save the model with the highest sum of old and new accuracy, of the repairs and of recovery with all units or some."""
+    """Save the model with the highest sum of old and new accuracy, of the repairs and of recovery with all units or some; none where no
+    sum is higher than that of `after`."""
     scored: dict[object, float] = {}
     for repair in listed:
         if repair.remedy != "none" and not repair.control:
@@ -165,7 +166,11 @@ def _write_best(case: Case, model: PreTrainedModel, frame: pd.DataFrame, probed:
     for (training, units), rows in ends[ends["training"].isin((RIGHT, DOSE))].groupby(["training", "units"]):
         means = rows[rows["split"].isin((TEST, NEW))].groupby("split")["score"].mean()
         scored[Run(str(training), rate, 0, int(units))] = float(means.sum())
+    given = probed[(probed["training"] == RIGHT) & (probed["step"] == 0) & probed["split"].isin((TEST, NEW))]
     best = max(scored, key=lambda each: scored[each])
+    if not scored[best] > float(given.groupby("split")["score"].mean().sum()) + ROUNDING:
+        print(f"no repair brings back more of the old task than it costs of the new one: nothing is written to {target}", flush=True)
+        return
     if isinstance(best, Run):
         trained(case, "after", best, lambda model, step: pd.DataFrame(), model)
         if any(".lora_" in name for name, _ in model.named_parameters()):
