@@ -22,12 +22,12 @@ cd "$folder"
 
 "${PYTHON:-python3}" -m venv .venv
 .venv/bin/python -m pip install --quiet uv
-.venv/bin/uv pip install --quiet --resolution "$resolution" --editable '.[train]'
+.venv/bin/uv pip install --quiet --resolution "$resolution" --editable '.[diagnose]'
 # What runs the tests is no bound of ours: the newest that goes with the rest.
 .venv/bin/uv pip freeze --exclude-editable >installed.txt
-.venv/bin/uv pip install --quiet --constraint installed.txt pytest pytest-xdist filelock datasets
+.venv/bin/uv pip install --quiet --constraint installed.txt pytest pytest-xdist filelock
 .venv/bin/python --version
-.venv/bin/uv pip freeze --exclude-editable | grep -iE '^(torch|transformers|tokenizers|safetensors|snakemake|pydantic|numpy|pandas|pyarrow|matplotlib|scipy)=='
+.venv/bin/uv pip freeze --exclude-editable | grep -iE '^(torch|transformers|tokenizers|safetensors|snakemake|pydantic|numpy|pandas|pyarrow|matplotlib|scipy|datasets|peft)=='
 
 .venv/bin/snakemake --cores 2 --configfile config/smoke.yaml --show-failed-logs -- all
-.venv/bin/python -m pytest -q tests/training tests/model tests/methods tests/stages tests/test_tables.py tests/figures/test_figures.py
+.venv/bin/python -m pytest -q tests/training tests/model tests/methods tests/stages tests/views tests/test_tables.py tests/figures/test_figures.py

@@ -88,7 +88,12 @@ def test_a_gpt_neox_is_the_one_that_its_class_builds(tmp_path: Path) -> None:
     assert all(torch.equal(weights[name], value) for name, value in expected.state_dict().items())
     expected.save_pretrained(tmp_path / "expected")
     save_checkpoint(found, tmp_path / "found")
-    assert (tmp_path / "found/config.json").read_text() == (tmp_path / "expected/config.json").read_text()
+
+    def said(name: str) -> list[str]:
+        """The lines of a config; transformers 5.0 also writes that there is none of something that was given as none."""
+        return [line for line in (tmp_path / name / "config.json").read_text().splitlines() if not line.endswith(": null,")]
+
+    assert said("found") == said("expected")
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
@@ -109,7 +114,7 @@ def test_queries_keys_and_values_are_what_attention_is_given(family: str, monkey
     directions are compared."""
     model, given = without_biases(family_model(family, VOCABULARY)), []
 
-    def attend(module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: float, **_: Any) -> tuple[torch.Tensor, None]:
+    def attend(module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: Any = None, **_: Any) -> tuple[torch.Tensor, None]:
         given.append((query, key, value))
         attended = scaled_dot_product_attention(query, key, value, scale=scaling, enable_gqa=True)
         return attended.transpose(1, 2), None

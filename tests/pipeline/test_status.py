@@ -129,6 +129,12 @@ def test_without_a_config_there_is_nothing_to_look_for(tmp_path: Path) -> None:
         report(tmp_path, NOW)
 
 
+def test_a_config_of_another_version_is_named(root: Path) -> None:
+    (root / "config.json").write_text("{}")
+    with pytest.raises(StudyError, match=r"config\.json was not written by this version of the code: bad config:\n  scale: Field required"):
+        report(root, NOW)
+
+
 def test_duration() -> None:
     assert [duration(seconds) for seconds in (45, 720, 12600)] == ["45 s", "12 min", "3.5 h"]
 

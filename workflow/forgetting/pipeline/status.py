@@ -173,7 +173,10 @@ def _study(root: Path) -> StudyConfig:
     path = root / "config.json"
     if not path.is_file():
         raise StudyError(f"{path} is missing, which a study writes first; `snakemake -c1 --nolock {path}` writes it alone")
-    return load_study(json.loads(path.read_text()))
+    try:
+        return load_study(json.loads(path.read_text()))
+    except StudyError as error:
+        raise StudyError(f"{path} was not written by this version of the code: {error}") from None
 
 
 def _jobs(root: Path, now: float) -> tuple[str, list[Job]]:

@@ -30,7 +30,7 @@ def attend_within_documents(
     *,
     bounds: Tensor,
     longest: int,
-    scaling: float,
+    scaling: float | None = None,
     sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
@@ -38,6 +38,7 @@ def attend_within_documents(
 
     Of key and value there may be fewer heads, each for as many heads of the query in a row. sliding_window: a token sees so many tokens,
     itself among them; None: all.
+    scaling: of the products; None, as of GPT-2 in transformers 5.0: 1 / sqrt(d).
     bounds (documents + 1,), int32: where each document begins, and n; a document may be empty. longest: no document has more tokens.
     On a GPU by flash attention for documents of different lengths, which needs half precision; elsewhere with a mask.
     """
