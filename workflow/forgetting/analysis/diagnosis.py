@@ -38,6 +38,7 @@ from forgetting.statistics import paired_difference
 LITTLE, MOST = 0.2, 0.8
 """Spurious shares below which next to nothing came back, and above which next to all did."""
 HALF = 0.5
+"""Above this share, what did not come back is the smaller part, and its interval the one that is near a bound."""
 DRAWS = 2000
 WORDINGS_KNOWN = 0.5
 """Of the questions with several wordings, at least so many must be known in two thirds of them."""

@@ -175,6 +175,7 @@ def operations(before: Weights, after: Weights, anatomy: Anatomy, seed: int) -> 
         share = touched / total
         yield Operated("back", part.name, part.layer, NOTHING, share, back)
         yield Operated("forward", part.name, part.layer, NOTHING, share, with_part_of(before, after, part, anatomy)[0])
+        # Drawn from the blocks, the update of all of them would be put back whole, which is no control.
         some_blocks = touched < 0.999 * in_blocks and all(name in of_blocks for name in after if back[name] is not after[name])
         among = of_blocks if some_blocks else set(after)
         random = with_random_weights_of(after, before, touched / (in_blocks if some_blocks else total), among, seed * 1000 + number)
