@@ -34,7 +34,9 @@ if ! [ -e .venv ]; then
         { rm -rf .venv; fail "$python cannot make an environment: install its venv package (Debian and Ubuntu: apt install python3-venv)"; }
     echo "$place" >.venv/made-in
 fi
-.venv/bin/python -m pip install --quiet --requirement requirements.txt
+.venv/bin/python -m pip install --quiet --no-compile --requirement requirements.txt
 .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+# pip would compile on one core; what does not compile is a template or for another Python, and pip passes it over, too.
+.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 rm -f .venv/installed-*
 echo "$place" >"$done_mark"
