@@ -34,6 +34,12 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 """Families that have no anatomy."""
 every_family = pytest.mark.parametrize("family", VARIANTS)
+UNLIKE = ("gpt2-tied", "qwen3")
+"""Two that share hardly anything: fused against separate matrices, tied against untied embeddings, learned against rotary positions."""
+every_family_at_length = pytest.mark.parametrize(
+    "family", [name if name in UNLIKE else pytest.param(name, marks=pytest.mark.long) for name in VARIANTS]
+)
+"""For tests of ten seconds a family."""
 
 
 def family_model(family: str, vocabulary: int, seed: int = 0) -> PreTrainedModel:

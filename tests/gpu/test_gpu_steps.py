@@ -57,6 +57,7 @@ def test_in_single_precision_the_losses_are_those_of_plain_steps(
     assert packed == pytest.approx(plain, rel=1e-2), "rounding, over many steps"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("source", SOURCES)
 def test_in_half_precision_they_are_within_the_noise_of_seeds(tiny_model, tiny_questions: Items, device, take: Take, source: str) -> None:
     """The noise: how far apart two plain runs are whose first weights were drawn with other seeds, on the same batches."""

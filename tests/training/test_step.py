@@ -114,6 +114,7 @@ def test_packed_rows_give_every_family_the_loss_and_the_gradients_of_padded_ones
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-3)
 
 
+@pytest.mark.long
 def test_compiled_code_learns_the_same(tiny_model, tiny_questions, fast) -> None:
     batches = QuestionBatches(tiny_questions, 8, 0)
     start = {key: value.clone() for key, value in tiny_model.state_dict().items()}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests import jobs
-from tests.families import LAYERS, every_family, family_model
+from tests.families import LAYERS, every_family_at_length, family_model
 from tests.views.conftest import STEPS, VOCABULARY
 
 from forgetting.config.plan import VIEWS
@@ -73,7 +73,7 @@ def everyone(questions: Items) -> Items:
     return questions.joined_with(replace(train, unit=train.unit + 100, split=split))
 
 
-@every_family
+@every_family_at_length
 def test_every_view(checkpoints: Checkpoints, everyone: Items, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fisher_view, "MOST_QUESTIONS", 8)
     monkeypatch.setattr(gradients_view, "UNITS", 4)

@@ -120,6 +120,7 @@ def test_paper_is_the_papers_study(clone: Path) -> None:
     assert full["finetune"] == len(study.compared_arms) - full["task_vector"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overlays", [("gpu-small.yaml",), ("paper.yaml", "pythia-70m.yaml")], ids=["gpu-small", "pythia-70m"])
 def test_scales_on_a_gpu_train_every_arm(clone: Path, overlays: tuple[str, ...]) -> None:
     """Snakemake merges several overlays as the tests do; lists of the last one replace those of the others."""

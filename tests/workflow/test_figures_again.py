@@ -72,6 +72,7 @@ def draw_again(clone: Path, *arguments: str, env: dict[str, str] | None = None) 
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= LIMIT
 
 
+@pytest.mark.long
 def test_a_figure_from_nothing(tmp_path: Path) -> None:
     """The README's first command in small: data, pretraining, Task 0, Task 1 and recovery of one arm come before it."""
     clone = clone_to(tmp_path / "clone")
