@@ -144,6 +144,7 @@ def test_the_first_run_goes_on_after_tests_that_fail(tmp_path: Path) -> None:
     assert (tmp_path / "out/rows.jsonl").exists() and "a test broke" in (tmp_path / "out/tests.log").read_text()
 
 
+@pytest.mark.long
 def test_the_second_run_stops_what_hangs_and_packs(tmp_path: Path) -> None:
     """The row hangs until its limit, which the time in all cuts short; then nothing else is begun but packing."""
     said = gpu_run("gpu_second.sh", tmp_path / "out", "pretraining", seconds=6)
@@ -152,6 +153,7 @@ def test_the_second_run_stops_what_hangs_and_packs(tmp_path: Path) -> None:
     assert "pack: done" in said and said.rstrip().endswith("the end")
 
 
+@pytest.mark.long
 def test_the_second_run_makes_the_rest_of_the_study_after_what_tells_most(tmp_path: Path) -> None:
     said = gpu_run("gpu_second.sh", tmp_path / "out", seconds=9)
     assert said.count("study: begun") >= 1 and "study: stopped by its limit" in said and "pack: done" in said

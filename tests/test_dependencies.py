@@ -27,7 +27,7 @@ def loaded(program: str) -> set[Path]:
     return {path for line in done.stdout.split() if (path := Path(line)).stat().st_size}
 
 
-@pytest.mark.parametrize("script", ["data", "finetune", "view_features"])
+@pytest.mark.parametrize("script", ["data", "finetune", pytest.param("view_features", marks=pytest.mark.long)])
 def test_everything_that_a_script_loads_is_found_or_passed_over(script: str) -> None:
     found = loaded(f"import runpy; runpy.run_path({str(SCRIPTS / f'{script}.py')!r})")
     assert found

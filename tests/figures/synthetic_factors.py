@@ -41,7 +41,7 @@ def facts(world: synthetic.World, arm: str) -> pd.DataFrame:
         found = world.answers([synthetic.Run(accuracy, {"step": int(step)})])
         asked = world.questions.loc[found.index]
         of_test = found["split"].isin(["task0_val", "task0_test"])
-        limit = np.array([level(arm, name, int(step)) for name in found["unit"].map(half)])
+        limit = found["unit"].map(half).map({name: level(arm, name, int(step)) for name in ("A", "B")})
         found["exact_match"] = np.where(of_test, asked["difficulty"] < limit, found["exact_match"])
         rows.append(found)
     return pd.concat(rows, ignore_index=True).assign(scale="factors", seed=world.seed, stage="task1", arm=arm)
@@ -58,7 +58,7 @@ def recovery_facts(world: synthetic.World, arm: str) -> pd.DataFrame:
             found = world.answers([synthetic.Run({"task0_test": 0.5, "control": 0.0}, of_run)])
             asked = world.questions.loc[found.index]
             after = (reached or 1) - (0.3 if never_had_task0(arm) else 0)
-            limit = [after if epochs else level(arm, name, checkpoint) for name in found["unit"].map(half)]
+            limit = after if epochs else found["unit"].map(half).map({name: level(arm, name, checkpoint) for name in ("A", "B")})
             found["exact_match"] = np.where(found["split"] == "task0_test", asked["difficulty"] < limit, False)
             rows.append(found)
     return pd.concat(rows, ignore_index=True).assign(scale="factors", seed=world.seed, stage="recovery", arm=arm)

@@ -78,7 +78,10 @@ def drawn(tree: Path, name: str, seeds: str = "*") -> Figure:
     return made(shown, **frames, **{key: value for key, value in OPTIONS.items() if key in shown.options})
 
 
-@pytest.mark.parametrize(("name", "seeds"), [*((name, "*") for name in FIGURES), *((name, "0") for name in SAY_OTHER_THINGS_OF_ONE_SEED)])
+@pytest.mark.parametrize(
+    ("name", "seeds"),
+    [*((name, "*") for name in FIGURES), *(pytest.param(name, "0", marks=pytest.mark.long) for name in SAY_OTHER_THINGS_OF_ONE_SEED)],
+)
 def test_figure_draws_without_warnings_and_names_its_axes(tree: Path, name: str, seeds: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -22,8 +22,12 @@ CATALOGUE = {shown.name: shown for shown in read_catalogue().values() if shown.k
 OF_ANY_ARMS = {"main", "viewed", "all", "curve", "compared"}
 OTHERS = {name: shown for name, shown in CATALOGUE.items() if shown.target != "sequence"}  # test_sequence_figures.py has those
 FIGURES = [name for name, shown in OTHERS.items() if not shown.only_if and OF_ANY_ARMS & {*chain(*shown.inputs.values())}]
-CASES = [*((name, count) for name in FIGURES for count in (1, 4)), ("learning_rate", 1)]
 ARMS = ("seq", "replay-20", "freeze-2", "ewc-batch-1e-1")
+CASES = [
+    *((name, len(ARMS)) for name in FIGURES),
+    *(pytest.param(name, 1, marks=pytest.mark.long) for name in FIGURES),
+    ("learning_rate", 1),
+]
 LIKE = {"ewc-batch-1e-1": "replay-20"}
 """Arms that no view was made up for, and the arm whose views they take."""
 STEPS = np.array([0, 60, 150, 2000, 4000])

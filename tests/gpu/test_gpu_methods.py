@@ -25,6 +25,7 @@ from forgetting.training.loop import Plan, train
 STEPS = {"cpu": 6, "cuda": 20}
 
 
+@pytest.mark.long
 @every_method
 def test_methods_learn_the_same_by_fast_steps(tiny_setting: Setting, device, take: Take, entry: dict[str, Any]) -> None:
     """On a GPU in half precision and recorded, penalties, projections and all; on the CPU in single precision."""

@@ -44,6 +44,8 @@ ARMS: dict[str, dict[str, Any]] = {
     if knobs_of(method).trained
     for name, entry in import_module(f"forgetting.methods.{method}").EXAMPLES.items()
 }
+UNLIKE = ("replay", "ewc", "projection")
+"""Arms that say most of the others: other batches, another loss, other gradients."""
 every_method = pytest.mark.parametrize("entry", ARMS.values(), ids=ARMS)
 
 
@@ -134,6 +136,7 @@ def moved_by_seq(moved_by: Any, tmp_path_factory: pytest.TempPathFactory) -> tor
     return moved_by({"method": "seq"}, tmp_path_factory.mktemp("seq"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("entry", EVERY_ARM.values(), ids=EVERY_ARM)
 def test_every_arm_trains_otherwise_than_seq(
     moved_by: Any,
@@ -163,7 +166,9 @@ def run_of(setting: Setting, entry: dict[str, Any], steps: int) -> FinetuneJob:
     return jobs.task1(config, entry, arm="tiny")
 
 
-@every_method
+@pytest.mark.parametrize(
+    "entry", [pytest.param(entry, id=name, marks=() if name in UNLIKE else pytest.mark.long) for name, entry in ARMS.items()]
+)
 def test_a_terminated_run_ends_as_an_undisturbed_one(
     tiny_setting: Setting, tiny_data: Path, tmp_path: Path, entry: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

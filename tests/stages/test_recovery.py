@@ -142,7 +142,7 @@ def test_without_a_curve_no_weights_are_kept(task1: Path, tiny_data: Path, tmp_p
     assert not (tmp_path / "out" / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("call", [2, 5, 9, 14])
+@pytest.mark.parametrize("call", [2, *(pytest.param(call, marks=pytest.mark.long) for call in (5, 9, 14))])
 def test_an_interrupted_recovery_keeps_identical_weights(
     task1: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:

@@ -107,6 +107,7 @@ def test_triggers_that_overlook_a_changed_config_are_refused(tmp_path: Path) -> 
         assert "leaves out params" in refused("-n", target, "--profile", "mine", cwd=clone), target
 
 
+@pytest.mark.long
 def test_what_a_cluster_cannot_run_is_refused_before_anything_is_submitted(tmp_path: Path) -> None:
     pytest.importorskip("snakemake_executor_plugin_slurm")
     on_cluster = ("--executor", "slurm", "--jobs", "1", "--slurm-init-seconds-before-status-checks", "1")  # it would wait for 40 at its end

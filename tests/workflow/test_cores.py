@@ -65,6 +65,7 @@ def test_a_run_looks_at_waiting_jobs_only_when_one_has_ended(tmp_path: Path) -> 
     assert done.stdout.count("Resources before job selection") <= log.read_text().count("Finished jobid") + 2
 
 
+@pytest.mark.long
 def test_a_cluster_needs_no_number_of_cores_and_other_architectures_are_refused_there() -> None:
     """Rules are read without a number of cores with a cluster's executor."""
     pytest.importorskip("snakemake_executor_plugin_slurm")

@@ -54,6 +54,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> PretendedDevice:
     return PretendedDevice()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("entry", ARMS.values(), ids=ARMS)
 def test_methods(tiny_setting: Setting, pretended: PretendedDevice, entry: dict[str, Any]) -> None:
     with pretended:
