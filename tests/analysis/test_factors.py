@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from tests.figures import synthetic_factors
 
-from forgetting.analysis.factors import factor_table, half_curves
+from forgetting.analysis.factors import AS_PREDICTED, CANNOT_SAY, COMMON_SHIFT, FORMAT, OTHERWISE, account_table, factor_table, half_curves
 from forgetting.data.cells import cell_of_arm, factors_of_arm
 
 
@@ -52,6 +52,54 @@ def test_the_table_by_hand(frames: dict[str, pd.DataFrame]) -> None:
                 assert row[column] == pytest.approx(found), column
         task1 = frames["facts"][(frames["facts"]["arm"] == row["arm"]) & (frames["facts"]["split"] == "task1")]
         assert row["trough_task1"] == pytest.approx(task1.loc[task1["step"] == row["trough_step"], "exact_match"].mean())
+
+
+Ends = tuple[float, float]
+
+
+def cell(form: str, values: str, a: Ends, b: Ends, rebound: float = 0.1, final: float = 0.5) -> list[dict[str, object]]:
+    """Rows of a cell in which 1.0 was known before: the ends of the troughs of A and B, the lower one of A's rebound, and where all end."""
+    both = (min(a[0], b[0]), max(a[1], b[1]))
+    return [
+        {"format": form, "values": values, "half": half, "before": 1.0, "trough_low": low, "trough_high": high, "seeds": 3}
+        | {"rebound_low": rebound, "final_low": final - 0.1, "final_high": final + 0.1}
+        for half, (low, high) in (("A", a), ("B", b), ("both", both))
+    ]
+
+
+LOW, MIDDLE, HIGH, WIDE = (0.05, 0.15), (0.55, 0.7), (0.8, 0.95), (0.3, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("rows", "of_format", "of_shift"),
+    [
+        (cell("same", "all", LOW, LOW), AS_PREDICTED, OTHERWISE),
+        (cell("same", "all", HIGH, HIGH), OTHERWISE, AS_PREDICTED),
+        (cell("same", "all", HIGH, HIGH, final=0.95), OTHERWISE, CANNOT_SAY),
+        (cell("same", "all", WIDE, WIDE), CANNOT_SAY, CANNOT_SAY),
+        (cell("same", "half", LOW, HIGH), OTHERWISE, AS_PREDICTED),
+        (cell("same", "half", LOW, HIGH, rebound=-0.01), OTHERWISE, CANNOT_SAY),
+        (cell("same", "half", LOW, MIDDLE), OTHERWISE, OTHERWISE),
+        (cell("statement", "half", HIGH, HIGH), AS_PREDICTED, OTHERWISE),
+        (cell("statement", "half", LOW, HIGH), OTHERWISE, AS_PREDICTED),
+        (cell("other", "all", MIDDLE, MIDDLE), CANNOT_SAY, AS_PREDICTED),
+    ],
+)
+def test_accounts_are_held_against_each_cell(rows: list[dict[str, object]], of_format: str, of_shift: str) -> None:
+    (found,) = account_table(pd.DataFrame(rows)).to_dict("records")
+    assert (found[FORMAT], found[COMMON_SHIFT]) == (of_format, of_shift)
+
+
+def test_other_words_must_lose_less_than_the_same_words() -> None:
+    rows = [
+        *cell("same", "all", LOW, LOW),
+        *cell("other", "all", MIDDLE, MIDDLE),
+        *cell("same", "half", MIDDLE, MIDDLE),
+        *cell("other", "half", LOW, LOW),
+    ]
+    found = account_table(pd.DataFrame(rows)).set_index(["format", "values"])
+    assert [found.loc[("other", values), FORMAT] for values in ("all", "half")] == [AS_PREDICTED, OTHERWISE]
+    assert list(found.loc[("other", "half"), ["A", "B", "alike"]]) == ["collapse", "collapse", "yes"]
 
 
 def test_a_cell_without_a_floor_has_none() -> None:

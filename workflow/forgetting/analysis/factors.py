@@ -80,6 +80,69 @@ def factor_table(
     return combine_seeds(runs, ["format", "values", "half", "arm"], values)
 
 
+FORMAT, COMMON_SHIFT = "format_account", "common_shift"
+AS_PREDICTED, OTHERWISE, CANNOT_SAY = "as predicted", "otherwise", "cannot say"
+COLLAPSE, HOLDS = 0.5, 0.75
+"""Shares of what was known before: a collapse ends below the one, what holds stays above the other."""
+
+
+def account_table(table: pd.DataFrame) -> pd.DataFrame:
+    """What the two accounts of the loss (docs/findings.md, *Values or format?*) predict of each cell of `factor_table`, held against it:
+    columns format, values, seeds; A, B: *collapse* or *holds*, by the whole interval of the trough, else *cannot say*; alike: whether the
+    intervals of A and B overlap there; `FORMAT` and `COMMON_SHIFT`: AS_PREDICTED where all that the account says of the cell is so,
+    OTHERWISE where something is not, CANNOT_SAY where an interval leaves it open.
+    """
+    halves = {
+        (form, values, half): row
+        for form, values, half, row in zip(table["format"], table["values"], table["half"], table.to_dict("records"), strict=True)
+    }
+    rows = []
+    for form, values in dict.fromkeys(zip(table["format"], table["values"], strict=True)):
+        a, b, both = (halves[form, values, half] for half in HALVES)
+        alike = bool(a["trough_low"] <= b["trough_high"] and b["trough_low"] <= a["trough_high"])
+        no_collapse = [_no(_below(half, "trough", COLLAPSE)) for half in (a, b)]
+        same = halves.get(("same", values, BOTH))
+        of_format = {
+            "same": [_below(a, "trough", COLLAPSE), _below(b, "trough", COLLAPSE), alike],
+            "other": [alike, None if same is None else _apart(both, same)],
+            "statement": no_collapse,
+        }[form]
+        declines = [_below(half, "final", 1.0) for half in (a, b)]
+        a_returns = [_below(a, "trough", COLLAPSE), True if a["rebound_low"] > 0 else None]
+        of_shift = [*no_collapse, *declines, alike] if values == "all" else [*a_returns, _no(_below(b, "trough", HOLDS))]
+        reading = {"A": _words(a), "B": _words(b), "alike": "yes" if alike else "no"}
+        accounts = {FORMAT: _verdict(of_format), COMMON_SHIFT: _verdict(of_shift)}
+        rows.append({"format": form, "values": values, **reading, **accounts, "seeds": a["seeds"]})
+    return pd.DataFrame(rows)
+
+
+def _below(row: dict[str, Any], column: str, share: float) -> bool | None:
+    """Is a number below this share of what was known before, by its whole interval? None where it has both sides in it."""
+    limit = share * row["before"]
+    return True if row[f"{column}_high"] < limit else False if row[f"{column}_low"] >= limit else None
+
+
+def _apart(row: dict[str, Any], other: dict[str, Any]) -> bool | None:
+    """Is the trough of one above that of the other? None where the intervals overlap."""
+    return True if row["trough_low"] > other["trough_high"] else False if row["trough_high"] < other["trough_low"] else None
+
+
+def _no(said: bool | None) -> bool | None:
+    return None if said is None else not said
+
+
+def _words(row: dict[str, Any]) -> str:
+    if _below(row, "trough", COLLAPSE):
+        return "collapse"
+    return "holds" if _below(row, "trough", HOLDS) is False else CANNOT_SAY
+
+
+def _verdict(parts: list[bool | None]) -> str:
+    if False in parts:
+        return OTHERWISE
+    return CANNOT_SAY if None in parts else AS_PREDICTED
+
+
 def _of_curve(rows: pd.DataFrame, answers: pd.DataFrame, floor: pd.DataFrame | None) -> tuple[dict[str, Interval], float]:
     """What one curve and that of its floor say, and the step of the trough."""
     lowest = trough(rows)
