@@ -140,12 +140,20 @@ def test_duration() -> None:
 
 
 def test_a_line_a_minute_says_how_far_it_is_what_runs_and_when_it_may_end(root: Path, tmp_path: Path) -> None:
-    assert minute_line(tmp_path / "nothing", NOW, 2, bar=False) == ""
+    assert minute_line(tmp_path / "nothing", ["all"], NOW, 2, bar=False) == ""
     jobs = [job.made for job in jobs_of(STUDY, ("all",))]
     log(root, "seed0/pretrain", "step 30/60  loss 2.0  9,000 tokens/s  120 s left\n")
-    said = minute_line(root, NOW, 2, bar=True)
+    said = minute_line(root, ["all"], NOW, 2, bar=True)
     assert said.startswith(f"[{' ' * 20}] 0 of {len(jobs) + 1} jobs done; running: seed0/pretrain (step 30/60); at least 60 s left, until ")
     for made in jobs:
         make(root / made)
     (root / "logs/seed0/pretrain.log").unlink()
-    assert minute_line(root, NOW, 2, bar=False) == f"{len(jobs)} of {len(jobs) + 1} jobs done"
+    assert minute_line(root, ["all"], NOW, 2, bar=False) == f"{len(jobs)} of {len(jobs) + 1} jobs done"
+
+
+def test_a_run_of_one_target_counts_no_jobs_of_others(root: Path) -> None:
+    jobs = list(dict.fromkeys(job.made for job in jobs_of(STUDY, ("methods",))))
+    log(root, "seed0/views/seq/landscape", "")  # a job of `all` alone
+    assert minute_line(root, ["methods"], NOW, 2, bar=False).startswith(f"0 of {len(jobs) + 1} jobs done")
+    both = {*jobs, *(job.made for job in jobs_of(STUDY, ("all",)))}
+    assert minute_line(root, ["all", "methods"], NOW, 2, bar=False).startswith(f"0 of {len(both) + 2} jobs done")

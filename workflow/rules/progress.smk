@@ -53,11 +53,11 @@ for handler in logger.handlers:
         handler.addFilter(is_of_interest)
 
 
-def tell_every_minute(root, cores):
+def tell_every_minute(root, targets, cores):
     while True:
         time.sleep(60)
         try:
-            line = minute_line(root, time.time(), cores, sys.stderr.isatty())
+            line = minute_line(root, targets, time.time(), cores, sys.stderr.isatty())
         except Exception:  # half-written files of running jobs; what is told in passing must never end a study
             continue
         if line:
@@ -66,6 +66,7 @@ def tell_every_minute(root, cores):
 
 def tell_progress():
     """Start telling how far the study is, for the runs that status.py knows: those of the whole study, on this machine."""
-    if workflow.is_main_process and workflow.local_exec and set(workflow.dag_settings.targets) <= set(STUDY.targets):
+    targets = list(workflow.dag_settings.targets) or ["all"]
+    if workflow.is_main_process and workflow.local_exec and set(targets) <= set(STUDY.targets):
         cores = workflow.global_resources["_cores"].value or 1
-        threading.Thread(target=tell_every_minute, args=(Path(ROOT), cores), daemon=True).start()
+        threading.Thread(target=tell_every_minute, args=(Path(ROOT), targets, cores), daemon=True).start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -147,15 +148,18 @@ def report(root: Path, now: float) -> str:
     return "\n".join([*lines, "", _forecast(jobs)])
 
 
-def minute_line(root: Path, now: float, cores: int, bar: bool) -> str:
-    """One line on a running study: how many jobs are done (with a bar, if asked), what runs and how far it is, and when all may end.
+def minute_line(root: Path, targets: Collection[Target], now: float, cores: int, bar: bool) -> str:
+    """One line on a running study: how many jobs of its targets are done (with a bar, if asked), what runs and how far it is, and when all
+    may end.
 
     The end is that of as many jobs side by side as there are cores; it is a lower bound while
     no job of some stage has finished. Empty before the config of the study is there.
     """
     if not (root / "config.json").is_file():
         return ""
-    jobs = _jobs(root, now)[1]
+    study = _study(root)
+    files = dict.fromkeys(made for target in targets for made in _files(study, target))
+    jobs = [Job(root, made, now) for made in files]
     done, running = ([job for job in jobs if job.state == state] for state in ("done", "running"))
     share = len(done) / len(jobs)
     drawn = f"[{'#' * round(20 * share):20}] " if bar else ""
