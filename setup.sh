@@ -36,7 +36,7 @@ if ! [ -e .venv ]; then
 fi
 .venv/bin/python -m pip install --quiet --no-compile --requirement requirements.txt
 .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-# pip would compile on one core; what does not compile is a template or for another Python, and pip passes it over, too.
-.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
+# pip would compile in one process; what does not compile is a template or for another Python, and pip passes it over, too.
+.venv/bin/python -m compileall -q -j 4 .venv/lib >/dev/null 2>&1 || true
 rm -f .venv/installed-*
 echo "$place" >"$done_mark"

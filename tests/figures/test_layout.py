@@ -25,7 +25,7 @@ FIGURES = [name for name, shown in OTHERS.items() if not shown.only_if and OF_AN
 ARMS = ("seq", "replay-20", "freeze-2", "ewc-batch-1e-1")
 CASES = [
     *((name, len(ARMS)) for name in FIGURES),
-    *(pytest.param(name, 1, marks=pytest.mark.long) for name in FIGURES),
+    *(pytest.param(name, count, marks=pytest.mark.long) for name in FIGURES for count in (1, 2)),
     ("learning_rate", 1),
 ]
 LIKE = {"ewc-batch-1e-1": "replay-20"}
