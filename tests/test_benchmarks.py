@@ -247,3 +247,56 @@ def test_made_up_diagnoses_are_what_the_table_calls_them(benchmarks: None) -> No
     assert share["before"].to_numpy() == pytest.approx(0.95, abs=0.02)
     assert share["after"].to_numpy() == pytest.approx([0.1, 0.525, 0.525], abs=0.03)
     assert power.said(power.made_up(0.0, 100, np.random.default_rng(0)), 100) == "real"
+
+
+def test_a_model_and_its_questions_leave_the_study_as_anybody_would_have_them(
+    benchmarks: None, tmp_path: Path, tiny_data: Path, tiny_model
+) -> None:
+    """The tokenizer of the exported folder must read the exported text as the study does, and the weights must be those."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    import diagnosis_known as known
+    from forgetting.data.items import Items
+    from forgetting.model.checkpoints import save_checkpoint
+
+    study = tmp_path / "seed0"
+    save_checkpoint(tiny_model, study / "task0/model")
+    (study / "data").symlink_to(tiny_data)
+    rows = [json.loads(line) for line in known.examples(study, 5, tmp_path / "old.jsonl").read_text().splitlines()]
+    folder = known.as_folder(study, study / "task0/model", tmp_path / "before")
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    asked = Items.load(tiny_data / "items.parquet").of(*known.OLD)
+    asked = asked.of_units(np.unique(asked.unit)[:5])
+    assert len(rows) == len(asked) == 30 and len({row["unit"] for row in rows}) == 5
+    for place, row in enumerate(rows):
+        length = int(asked.prompt_length[place] + asked.answer_length[place])
+        whole = tokenizer(row["prompt"])["input_ids"] + tokenizer(row["answer"])["input_ids"] + [tokenizer.eos_token_id]
+        assert whole == asked.ids[place, :length].tolist()
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(tiny_model.parameters(), model.parameters(), strict=True))
+
+
+def test_every_question_gets_the_answer_of_the_first(benchmarks: None, tiny_questions) -> None:
+    import diagnosis_known as known
+
+    made = known.all_the_same(tiny_questions)
+    ends = made.prompt_length + made.answer_length
+    answers = {tuple(made.ids[row, made.prompt_length[row] : ends[row]].tolist()) for row in range(len(made))}
+    first = int(tiny_questions.prompt_length[0])
+    assert answers == {tuple(tiny_questions.ids[0, first : first + int(tiny_questions.answer_length[0])].tolist())}
+    for row in (0, 7, len(made) - 1):
+        length = int(made.prompt_length[row])
+        assert length == int(tiny_questions.prompt_length[row])
+        assert made.ids[row, :length].tolist() == tiny_questions.ids[row, :length].tolist()
+
+
+def test_a_case_that_is_diagnosed_again_replaces_its_row(benchmarks: None, tmp_path: Path) -> None:
+    import pandas as pd
+
+    import diagnosis_known as known
+
+    row = {"scale": "laptop", "settings": "quick", "units": 50, "train_share": 0.5, "steps": 100, "case": "hidden", "verdict": "real"}
+    for new in (row, row | {"case": "erased"}, row | {"verdict": "spurious"}):
+        known.add_rows(pd.DataFrame([new]), tmp_path / "known.csv")
+    found = pd.read_csv(tmp_path / "known.csv").set_index("case")["verdict"]
+    assert found.to_dict() == {"hidden": "spurious", "erased": "real"}
