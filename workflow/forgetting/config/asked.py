@@ -38,6 +38,11 @@ class Asked(Strict):
     precision: Precision = Field(default="float32", description="arithmetic of training, as of the study")
 
 
+def units_to_train(units: int, train_share: float) -> int:
+    """How many of so many units, four or more, are trained on; two at least are on either side."""
+    return min(max(2, round(train_share * units)), units - 2)
+
+
 def rising(key: str, values: list[int] | list[float]) -> None:
     """Raises ValueError that names the key of a list that does not rise."""
     if values != sorted(set(values)):
