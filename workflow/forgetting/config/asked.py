@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from forgetting.config.fields import Count, Precision, Strict
+from forgetting.config.fields import Count, Positive, Precision, Strict
 
 Measure = Literal["exact", "choice", "choice_normalised", "generated", "contains", "rouge_l", "edit_similarity", "refusal"]
 NEEDS_CHOICES = ("choice", "choice_normalised")
 Path = Annotated[str, Field(min_length=1)]
+Rates = Annotated[list[Positive], Field(min_length=1)]
+"""Multiples of a learning rate, each of which is trained with."""
 
 
 class Asked(Strict):

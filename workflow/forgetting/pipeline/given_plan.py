@@ -145,13 +145,14 @@ def advice_forecast(advice: Advice, operations_per_second: float, cores: int) ->
     except KeyError:
         return "How long the advice takes is not known: the config of the model does not tell its size."
     trial, jobs = advice.trial, len(advice.tried)
-    trained = trial.seeds * trial.steps * trial.batch_size * (jobs + len(trial.replay))  # replay doubles a batch
+    repeats = len(trial.rates) * trial.seeds
+    trained = repeats * trial.steps * trial.batch_size * (jobs + len(trial.replay))  # replay doubles a batch
     old, new = rows_of(advice.old, advice.units), rows_of(advice.new, advice.units)
     measured = min(old, advice.units) * (1 - advice.train_share) + min(new, advice.units)
     evaluations = 2 + sum(step < trial.steps for step in trial.evaluate_steps)
-    operations = weights * TOKENS * (6 * trained + 2 * jobs * trial.seeds * evaluations * measured)
+    operations = weights * TOKENS * (6 * trained + 2 * jobs * repeats * evaluations * measured)
     return (
-        f"Advice {advice.name}: {weights / 1e6:.3g} million weights, {jobs * trial.seeds} trials of {trial.steps} steps of "
+        f"Advice {advice.name}: {weights / 1e6:.3g} million weights, {jobs * repeats} trials of {trial.steps} steps of "
         f"{trial.batch_size}. "
         f"{duration(operations / operations_per_second, cores, jobs)}, {memory_needed(weights, trained=True) / 1e9:.1f} GB of memory a job "
         f"(up to {jobs} at a time), 0.05 GB of disk. Computed from sizes, not measured (operations_per_second)."
