@@ -49,10 +49,26 @@ def test_replay_is_taken_where_plain_fine_tuning_overwrites_the_old_answers(fold
     assert table.loc["replay-50", "gain_low"] > 0 and table.loc["replay-50", "behind"] != table.loc["replay-50", "behind"]
     assert table.loc["replay-50", "stored"] == 16 and table.loc["freeze-0", "trained_share"] < 1 == table.loc["seq", "trained_share"]
     page = (tmp_path / "advice.html").read_text()
+    assert "all methods had the same" in page and "advise.trial.rates" in page
     assert said["sentence"].partition(":")[0] in page and "src=" not in page.replace('src="data:image/png', "")
     assert {path.name for path in (tmp_path / "tables").iterdir()} == {
         f"{name}.{suffix}" for name in ("methods", "curves", "trials") for suffix in ("csv", "parquet")
     }
+
+
+def test_plain_fine_tuning_at_a_lower_rate_is_a_competitor(folder: Path, tmp_path: Path) -> None:
+    """New examples that agree with the old ones: only too high a rate forgets, and freezing helps against that alone."""
+    trial = {"freeze": [0.0], "replay": [], "learning_rate": 1e-3, "rates": [1.0, 30.0]}
+    made = advice_job(folder, trial, new=str(folder / "agreeing.jsonl"), train_share=0.2)
+    said = advised(made, tmp_path)
+    assert (said["advice"], said["method"], said["learning_rate"]) == ("nothing forgotten", "seq", 1e-3), said["sentence"]
+    assert "take plain fine-tuning (rate 0.001)" in said["sentence"]
+    page, table = (tmp_path / "advice.html").read_text(), pd.read_csv(tmp_path / "tables" / "methods.csv")
+    assert said["sentence"].partition(":")[0] in page and "all methods had the same" not in page
+    assert [page.count(f'<td class="number">{rate}</td>') for rate in ("0.001", "0.03")] == [2, 0], "each at its own rate, no other"
+    assert len(table) == 4 and table.loc[table["judged"], "method"].tolist() == ["seq", "freeze-0"]
+    assert table.loc[table["taken"], "learning_rate"].tolist() == [1e-3]
+    assert {len(pd.read_csv(tmp_path / "tables" / f"{name}.csv").groupby(["method", "rate"])) for name in ("curves", "trials")} == {4}
 
 
 def test_nothing_is_forgotten_where_the_new_examples_agree_with_the_old(folder: Path, tmp_path: Path) -> None:
@@ -86,47 +102,68 @@ def test_a_trial_trains_on_what_its_method_says(folder: Path, tmp_path: Path) ->
     model = questions.load_named(made.advice.before)
     assert method_entry("freeze-50", model)[0] == {"method": "freeze", "layers": 1}
     assert method_entry("freeze-1", model)[0]["layers"] == 1, "a share is rounded up"
-    tried, trial = one_trial(made, "replay-50", 1, questions)
+    tried, trial = one_trial(made, "replay-50", 1.0, 1, questions)
     assert set(tried["split"]) == set(MEASURED) and sorted(tried["step"].unique()) == [0, 1, 2]
     assert trial["rows"].item() == 2 * 2 * made.advice.trial.batch_size, "as many old questions as new ones in each of two steps"
-    again, _ = one_trial(made, "replay-50", 1, questions)
-    other, _ = one_trial(made, "replay-50", 0, questions)
+    again, _ = one_trial(made, "replay-50", 1.0, 1, questions)
+    other, _ = one_trial(made, "replay-50", 1.0, 0, questions)
     assert again.equals(tried) and not other["answer_nll"].equals(tried["answer_nll"])
     assert other[other["step"] == 0]["score"].equals(tried[tried["step"] == 0]["score"])
+
+
+@pytest.mark.parametrize("name", ["seq", "lora"])
+def test_a_multiple_of_the_rate_is_the_trial_at_that_rate(name: str, folder: Path, tmp_path: Path) -> None:
+    if name == "lora":
+        pytest.importorskip("peft")
+    made = prepared(folder, tmp_path)
+    questions = GivenQuestions(made.advice, tmp_path / "data")
+    tried, trial = one_trial(made, name, 0.5, 0, questions)
+    half = advice_job(folder, {"steps": 2, "evaluate_steps": [1], "learning_rate": 1.5e-3})
+    assert tried.drop(columns="rate").equals(one_trial(half, name, 1.0, 0, questions)[0].drop(columns="rate"))
+    assert trial["learning_rate"].item() == pytest.approx(1.5e-3 * (10 if name == "lora" else 1)) and set(tried["rate"]) == {0.5}
 
 
 def test_low_rank_trials_move_the_adapter_alone(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     made = prepared(folder, tmp_path)
     questions = GivenQuestions(made.advice, tmp_path / "data")
-    tried, trial = one_trial(made, "lora", 0, questions)
+    tried, trial = one_trial(made, "lora", 1.0, 0, questions)
     rank, shapes = 16, [(32, 96), (32, 32), (32, 128), (128, 32)]  # into and out of the four maps of a block of width 32
     assert trial["trained"].item() == 2 * sum(rank * (into + out) for into, out in shapes)
     first, last = (tried.loc[tried["step"] == step, "answer_nll"].to_numpy() for step in (0, 2))
     assert (first != last).any()
-    assert one_trial(made, "lora", 0, questions)[0].equals(tried), "its random weights depend on the seed alone"
+    assert one_trial(made, "lora", 1.0, 0, questions)[0].equals(tried), "its random weights depend on the seed alone"
 
 
 def test_an_interrupted_job_goes_on_with_the_trials_that_are_left(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = prepared(folder, tmp_path)
-    done: list[int] = []
+    made = advice_job(folder, {"steps": 2, "evaluate_steps": [1], "seeds": 2, "rates": [0.5, 1.0]})
+    prepare_advice(made, tmp_path / "data")
+    done: list[tuple[float, int]] = []
 
-    def interrupted(job: AdviceJob, name: str, seed: int, questions: GivenQuestions) -> Any:
-        if seed in done or len(done) == 1:
+    def interrupted(job: AdviceJob, name: str, rate: float, seed: int, questions: GivenQuestions) -> Any:
+        if len(done) == 3:
             raise KeyboardInterrupt
-        done.append(seed)
-        return one_trial(job, name, seed, questions)
+        done.append((rate, seed))
+        return one_trial(job, name, rate, seed, questions)
+
+    def resumed(job: AdviceJob, name: str, rate: float, seed: int, questions: GivenQuestions) -> Any:
+        assert (rate, seed) not in done, "it was finished"
+        return one_trial(job, name, rate, seed, questions)
 
     monkeypatch.setattr(stage, "one_trial", interrupted)
     with pytest.raises(KeyboardInterrupt):
         try_method(made, "seq", tmp_path / "data", tmp_path / "scratch", tmp_path / "trials")
     assert not (tmp_path / "trials").exists(), "nothing half-written"
-    monkeypatch.setattr(stage, "one_trial", one_trial)
+    monkeypatch.setattr(stage, "one_trial", resumed)
     try_method(made, "seq", tmp_path / "data", tmp_path / "scratch", tmp_path / "trials")
     assert not (tmp_path / "scratch").exists()
+    monkeypatch.setattr(stage, "one_trial", one_trial)
     try_method(made, "seq", tmp_path / "data", tmp_path / "scratch", tmp_path / "again")
     files = [read_table(tmp_path / name / "seq.parquet", TRIED) for name in ("trials", "again")]
-    assert files[0].equals(files[1]) and len(read_table(tmp_path / "trials" / "seq-trials.parquet", TRIALS)) == 2
+    assert files[0].equals(files[1])
+    trials = read_table(tmp_path / "trials" / "seq-trials.parquet", TRIALS)
+    assert list(zip(trials["rate"], trials["seed"], strict=True)) == [(0.5, 0), (0.5, 1), (1.0, 0), (1.0, 1)]
+    assert trials["same_alone"].notna().tolist() == [True, False, False, False]
 
 
 def test_the_same_file_as_old_and_new_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -147,4 +184,4 @@ def test_a_model_too_large_to_be_trained_is_named(folder: Path, tmp_path: Path, 
     weights = sum(values.numel() for values in questions.load_named(made.advice.before).parameters())
     monkeypatch.setattr(given_files, "memory_there", lambda: 5 * 4 * weights)  # of the six copies that training takes
     with pytest.raises(StudyError, match=r"before: .* to be trained"):
-        one_trial(made, "seq", 0, questions)
+        one_trial(made, "seq", 1.0, 0, questions)

@@ -95,6 +95,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "more than all layers": ({"trial": {"freeze": [1.5]}}, "advise.trial.freeze"),
     "shares that fall": ({"trial": {"replay": [0.5, 0.1]}}, "advise.trial.replay must rise"),
     "replay of nothing": ({"trial": {"replay": [0.0]}}, "advise.trial.replay"),
+    "no rates": ({"trial": {"rates": []}}, "advise.trial.rates"),
+    "rates that fall": ({"trial": {"rates": [1.0, 0.3]}}, "advise.trial.rates must rise"),
     "steps that fall": ({"trial": {"evaluate_steps": [8, 2]}}, "advise.trial.evaluate_steps must rise"),
     "nothing to compare": ({"trial": {"freeze": [], "replay": [], "lora": False}}, "nothing to compare plain fine-tuning with"),
     "no seeds": ({"trial": {"seeds": 0}}, "advise.trial.seeds"),
@@ -115,6 +117,9 @@ def test_the_forecast_grows_with_the_work(clone: Path, monkeypatch: pytest.Monke
     minutes = [int(re.search(r"About (\d+) minutes", advice_forecast(each, 1e9, 1))[1]) for each in (one, ten)]  # type: ignore[index]
     assert 9 < minutes[1] / minutes[0] < 11
     assert "7 trials of 100000 steps" in advice_forecast(one, 1e9, 1) and "GB of memory" in advice_forecast(one, 1e9, 1)
+    three = Advice.model_validate(MINE | {"trial": {"steps": 100_000, "rates": [0.3, 1.0, 3.0]}})
+    assert "21 trials of 100000 steps" in (told := advice_forecast(three, 1e9, 1))
+    assert int(re.search(r"About (\d+) minutes", told)[1]) == pytest.approx(3 * minutes[0], rel=0.01)  # type: ignore[index]
 
 
 def test_cost_tells_of_the_advice(clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from tests.diagnosed import old_rows, save, write_rows
@@ -19,8 +20,11 @@ from forgetting.config.diagnosis import Diagnosis
 from forgetting.config.fields import ConfigError
 from forgetting.config.jobs.diagnosis import DiagnosisJob
 from forgetting.config.study import load_study
+from forgetting.data.probed import TRAIN
 from forgetting.errors import StudyError
 from forgetting.pipeline.given_plan import diagnosis_forecast, files_behind
+from forgetting.stages.diagnosis import Case, Run, runs_of
+from forgetting.stages.diagnosis_data import prepare
 
 MINE: dict[str, Any] = {"name": "mine", "before": "before", "after": "after", "old": "old.jsonl"}
 
@@ -114,6 +118,55 @@ def test_the_forecast_grows_with_the_work(clone: Path, monkeypatch: pytest.Monke
     minutes = [int(re.search(r"About (\d+) minutes", diagnosis_forecast(each, 1e9, 1))[1]) for each in (one, ten)]  # type: ignore[index]
     assert 9 < minutes[1] / minutes[0] < 11
     assert "GB of memory" in diagnosis_forecast(one, 1e9, 1)
+
+
+class Recorder:
+    """In place of a prober: notes the runs, and trains nothing."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+
+    def facts(self, run: Run) -> pd.DataFrame:
+        self.runs.append(run)
+        rows = {"start": "after", "training": run.training, "rate": run.rate, "split": TRAIN, "step": [0, 1], "score": [0.0, 1.0]}
+        return pd.DataFrame(rows)
+
+
+FORECASTS: dict[str, tuple[str, list[dict[str, Any]], dict[str, Any], str]] = {
+    "80 units, and 40 to train on": ("o.jsonl", old_rows(), {}, "up to 16 trainings"),  # 12, the shuffled answers, doses of 1, 4 and 16
+    "wordings": ("o.jsonl", [row | {"wordings": ["tint ?"]} for row in old_rows()], {}, "up to 17 trainings"),
+    "eight units with ten rows each": (
+        "o.jsonl",
+        [row | {"unit": str(number % 8)} for number, row in enumerate(old_rows())],
+        {},
+        "up to 14 trainings",  # 4 to train on, so that only the dose of 1 is less
+    ),
+    "no unit given": ("o.jsonl", [{key: row[key] for key in ("prompt", "answer")} for row in old_rows()], {}, "up to 16 trainings"),
+    "fewer to train on": ("o.jsonl", old_rows(), {"train_share": 0.2}, "up to 15 trainings"),  # as many as 16 are all
+    "a file that is not looked into": ("o.json", old_rows(), {}, "up to 18 trainings"),
+    "a table": ("o.csv", old_rows(), {}, "up to 16 trainings"),
+    "no doses": ("o.jsonl", old_rows(), {"probe": {"doses": []}}, " 13 trainings"),
+}
+
+
+@pytest.mark.parametrize("case", FORECASTS)
+def test_the_forecast_counts_the_runs_that_there_will_be(case: str, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From three models at two rates, twice each; doses and wordings are run as far as the examples have units and wordings for them."""
+    name, rows, keys, told = FORECASTS[case]
+    monkeypatch.chdir(clone)
+    old = tmp_path / name
+    if name.endswith(".csv"):
+        old.write_text("".join(f"{','.join(row)}\n" for row in [["prompt", "answer", "unit"], *([*row.values()] for row in rows)]))
+    else:
+        write_rows(old, rows)
+    made = DiagnosisJob.of(Diagnosis.model_validate(MINE | {"old": str(old)} | keys))
+    assert told in (said := diagnosis_forecast(made.diagnosis, 1e9, 1)), said
+    prepare(made, tmp_path / "data")
+    case_of_all, done = Case(made, tmp_path / "data"), Recorder()
+    for start in made.diagnosis.starts:
+        list(runs_of(case_of_all, start, done))  # type: ignore[arg-type]
+    forecast = int(re.search(r"(\d+) trainings", told)[1])  # type: ignore[index]
+    assert len(done.runs) == 16 < forecast if name == "o.json" else len(done.runs) == forecast
 
 
 def test_a_model_that_cannot_be_used_is_named_by_the_forecast(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:

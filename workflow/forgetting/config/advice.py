@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from forgetting.config.asked import Asked, Path, rising
+from forgetting.config.asked import Asked, Path, Rates, rising
 from forgetting.config.fields import Count, Fraction, NotNegative, Positive, Strict
 from forgetting.config.knobs import Share
 from forgetting.data.tried import LORA, PLAIN
@@ -19,6 +19,10 @@ class Trial(Strict):
     batch_size: Count = Field(default=16, description="new examples a step; replay adds as many old ones")
     learning_rate: Positive | None = Field(
         default=None, description="of AdamW, without warm-up or decay; `null`: by the number of weights, as `diagnose.probe.learning_rate`"
+    )
+    rates: Rates = Field(
+        default=[1.0],
+        description="rising multiples of the rate; each method is tried at each, and judged where it learns and keeps the most",
     )
     weight_decay: NotNegative = Field(default=0.0, description="decoupled; not on biases and norms")
     evaluate_steps: list[Count] = Field(
@@ -33,7 +37,7 @@ class Trial(Strict):
 
     @model_validator(mode="after")
     def _lists_rise(self) -> Self:
-        for key in ("evaluate_steps", "freeze", "replay"):
+        for key in ("rates", "evaluate_steps", "freeze", "replay"):
             rising(f"advise.trial.{key}", getattr(self, key))
         return self
 

@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from forgetting.config.fields import Count, Precision, Strict
+from forgetting.config.fields import Count, Positive, Precision, Strict
 
 Measure = Literal["exact", "choice", "choice_normalised", "generated", "contains", "rouge_l", "edit_similarity", "refusal"]
 NEEDS_CHOICES = ("choice", "choice_normalised")
 Path = Annotated[str, Field(min_length=1)]
+Rates = Annotated[list[Positive], Field(min_length=1)]
+"""Multiples of a learning rate, each of which is trained with."""
 
 
 class Asked(Strict):
@@ -36,6 +38,11 @@ class Asked(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(default=0, description="of all random draws")
     batch_size: Count = Field(default=32, description="questions a forward pass")
     precision: Precision = Field(default="float32", description="arithmetic of training, as of the study")
+
+
+def units_to_train(units: int, train_share: float) -> int:
+    """How many of so many units, four or more, are trained on; two at least are on either side."""
+    return min(max(2, round(train_share * units)), units - 2)
 
 
 def rising(key: str, values: list[int] | list[float]) -> None:

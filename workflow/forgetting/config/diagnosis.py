@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from forgetting.config.asked import Asked, Measure, Path, rising
+from forgetting.config.asked import Asked, Measure, Path, Rates, rising
 from forgetting.config.fields import Count, Fraction, NotNegative, Positive, Strict
 
 
@@ -20,7 +20,7 @@ class DiagnosisProbe(Strict):
         default=None,
         description="of AdamW; `null`: by the number of weights, 1e-4 for two million and 3e-5 for 135 million, ten times that with LoRA",
     )
-    rates: Annotated[list[Positive], Field(min_length=1)] = Field(
+    rates: Rates = Field(
         default=[1.0, 3.0], description="rising multiples of the rate; the first that learns its own training questions decides"
     )
     evaluate_steps: list[Count] = Field(default=[1, 2, 4, 8, 15, 25, 40, 60, 80], description="rising steps at which it is measured")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from forgetting.config.advice import Advice
-from forgetting.config.asked import Asked
+from forgetting.config.asked import Asked, units_to_train
 from forgetting.config.diagnosis import Diagnosis
 from forgetting.errors import StudyError
 from forgetting.model.given_files import adapter_base, describe_given, find_given, folder_of, is_adapter, memory_needed, shape_of
@@ -17,8 +22,8 @@ _OF_A_MODEL = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 _OF_EXAMPLES = ("old", "new", "text")
 TOKENS = 60
 """Of a question with its answer; assumption."""
-_CONTROLS = 2
-"""Runs from `after` beside the right answers and the doses: shuffled answers, and other wordings."""
+_MOST_READ = 50_000
+"""Rows that are looked at for a plan."""
 
 
 def files_behind(target: str, section: Asked, keys: Iterable[str]) -> list[str]:
@@ -66,6 +71,34 @@ def rows_of(name: str, units: int) -> int:
     return max(4, lines)
 
 
+def raw_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of a text file as they stand there, those that can be read. Raises StudyError for a file of another kind."""
+    suffix = path.suffix.lower()
+    if suffix not in (".jsonl", ".ndjson", ".csv", ".tsv"):
+        raise StudyError(f"{path}: is no text with a row a line")
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        if suffix in (".csv", ".tsv"):
+            yield from csv.DictReader(file, delimiter="\t" if suffix == ".tsv" else ",")
+            return
+        for line in file:
+            with suppress(ValueError):
+                if isinstance(row := json.loads(line), dict):
+                    yield row
+
+
+def controls_of(diagnosis: Diagnosis) -> int:
+    """Runs from `after` beside those with the right answers, at most: with shuffled answers; with other wordings, where there are any; and
+    with doses, those that are smaller than all units to train on. Which rows can be used is not known, and of a file that is no text with a
+    row a line neither are wordings and units."""
+    units, wordings = diagnosis.units, True
+    with suppress(StudyError, csv.Error):
+        rows = list(islice(raw_rows(Path(diagnosis.old)), _MOST_READ))
+        named = {str(row.get("unit") or row.get("prompt") or row.get("messages")) for row in rows}
+        units, wordings = min(units, len(named)), any(row.get("wordings") for row in rows)
+    trained_on = units_to_train(units, diagnosis.train_share)
+    return 1 + wordings + sum(dose < trained_on for dose in diagnosis.probe.doses)
+
+
 def diagnosis_forecast(diagnosis: Diagnosis, operations_per_second: float, cores: int) -> str:
     """How long it will take, with how much memory and disk, in a few lines. Raises StudyError for a model that cannot be used."""
     names = [name for name in (diagnosis.before, diagnosis.base, diagnosis.after) if name]
@@ -74,7 +107,9 @@ def diagnosis_forecast(diagnosis: Diagnosis, operations_per_second: float, cores
     except KeyError:
         return "How long the diagnosis takes is not known: the config of the model does not tell its size."
     probe = diagnosis.probe
-    runs = len(diagnosis.starts) * len(probe.rates) * probe.seeds + _CONTROLS + len(probe.doses)
+    controls = controls_of(diagnosis)
+    runs = len(diagnosis.starts) * len(probe.rates) * probe.seeds + controls
+    counted = f"{'up to ' if controls > 1 else ''}{runs}"
     measured = min(diagnosis.units, rows_of(diagnosis.old, diagnosis.units)) * (1 - diagnosis.train_share)
     evaluations = 4 + sum(step < probe.steps for step in probe.evaluate_steps)
     trained = runs * probe.steps * probe.batch_size
@@ -83,7 +118,8 @@ def diagnosis_forecast(diagnosis: Diagnosis, operations_per_second: float, cores
     memory = memory_needed(weights, trained=True)
     disk = memory_needed(weights, trained=False) if diagnosis.write else 0
     return (
-        f"Diagnosis {diagnosis.name}: {weights / 1e6:.3g} million weights, {runs} trainings of {probe.steps} steps of {probe.batch_size}. "
+        f"Diagnosis {diagnosis.name}: {weights / 1e6:.3g} million weights, {counted} trainings of {probe.steps} steps "
+        f"of {probe.batch_size}. "
         f"{duration(operations / operations_per_second, cores, len(diagnosis.starts))}, "
         f"{memory / 1e9:.1f} GB of memory a job (up to {len(diagnosis.starts)} at a time), {disk / 1e9 + 0.05:.2g} GB of disk. "
         "Computed from sizes, not measured (operations_per_second)."
@@ -109,13 +145,14 @@ def advice_forecast(advice: Advice, operations_per_second: float, cores: int) ->
     except KeyError:
         return "How long the advice takes is not known: the config of the model does not tell its size."
     trial, jobs = advice.trial, len(advice.tried)
-    trained = trial.seeds * trial.steps * trial.batch_size * (jobs + len(trial.replay))  # replay doubles a batch
+    repeats = len(trial.rates) * trial.seeds
+    trained = repeats * trial.steps * trial.batch_size * (jobs + len(trial.replay))  # replay doubles a batch
     old, new = rows_of(advice.old, advice.units), rows_of(advice.new, advice.units)
     measured = min(old, advice.units) * (1 - advice.train_share) + min(new, advice.units)
     evaluations = 2 + sum(step < trial.steps for step in trial.evaluate_steps)
-    operations = weights * TOKENS * (6 * trained + 2 * jobs * trial.seeds * evaluations * measured)
+    operations = weights * TOKENS * (6 * trained + 2 * jobs * repeats * evaluations * measured)
     return (
-        f"Advice {advice.name}: {weights / 1e6:.3g} million weights, {jobs * trial.seeds} trials of {trial.steps} steps of "
+        f"Advice {advice.name}: {weights / 1e6:.3g} million weights, {jobs * repeats} trials of {trial.steps} steps of "
         f"{trial.batch_size}. "
         f"{duration(operations / operations_per_second, cores, jobs)}, {memory_needed(weights, trained=True) / 1e9:.1f} GB of memory a job "
         f"(up to {jobs} at a time), 0.05 GB of disk. Computed from sizes, not measured (operations_per_second)."

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from forgetting.analysis.advice import Trials, advise, curves_table, gates, judged_words, methods_table, standings
+from forgetting.analysis.advice import Trials, advise, attempt_words, curves_table, gates, judged_words, methods_table, standings
 from forgetting.config.jobs.advice import AdviceJob
 from forgetting.data.tried import OLD_TEST, OLD_VAL
 from forgetting.figures.advice import draw_advice
@@ -23,15 +23,16 @@ def write_advice(job: AdviceJob, data: Path, tried: Path, template: Path, output
     names = job.advice.tried
     trials = Trials(read_tables([tried / f"{name}.parquet" for name in names], TRIED), names)
     costs = read_tables([tried / f"{name}-trials.parquet" for name in names], TRIALS)
-    words = costs.groupby("method")["words"].first().to_dict()
     found = standings(trials)
-    said = advise(trials, found, gates(trials, known, float(costs["same_alone"].max())), words)
+    said = advise(trials, found, gates(trials, known, float(costs["same_alone"].max())), attempt_words(costs))
     table, curves = methods_table(trials, found, said, costs), curves_table(trials)
+    judged = table[table["judged"]]
     tables = {"methods": table, "curves": curves, "trials": costs}
     write_tables(tables, output / "tables", {"methods": METHODS, "curves": CURVES, "trials": TRIALS})
     told = {
         "advice": said.decision,
         "method": said.method,
+        "learning_rate": next(iter(table.loc[table["taken"], "learning_rate"]), None),
         "sentence": said.sentence,
         "sure": said.sure,
         "what_would_change_it": said.change,
@@ -49,8 +50,8 @@ def write_advice(job: AdviceJob, data: Path, tried: Path, template: Path, output
         data=known,
         level=trials.level,
         judged=judged_words(trials),
-        rows=[_shown(row) for row in table.to_dict("records")],
-        picture=embedded(draw_advice(curves, table, trials.level)),
+        rows=[_shown(row) for row in judged.to_dict("records")],
+        picture=embedded(draw_advice(curves.merge(judged[["method", "rate"]]), judged, trials.level)),
         units={"chosen on": known["units"][OLD_VAL], "reported": known["units"][OLD_TEST]},
         files=[f"tables/{name}.csv" for name in tables],
     )

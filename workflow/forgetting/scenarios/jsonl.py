@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from forgetting.config.asked import units_to_train
 from forgetting.errors import StudyError
 
 READERS = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
@@ -289,7 +290,7 @@ def split_units(examples: Sequence[Example], most: int, train_share: float, seed
             "four at least, and for an answer that means something about a hundred"
         )
     drawn = [units[place] for place in np.random.default_rng([seed, _SPLIT_STREAM]).permutation(len(units))[:most]]
-    trained = min(max(2, round(train_share * len(drawn))), len(drawn) - 2)
+    trained = units_to_train(len(drawn), train_share)
     return set(drawn[:trained]), set(drawn[trained:])
 
 

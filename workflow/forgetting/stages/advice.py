@@ -1,5 +1,5 @@
 """Short trials of the methods on a model that somebody else trained: plain fine-tuning on the new task, freezing, replay and LoRA, all
-with the same new examples in the same order, measured at the same steps (docs/advise.md)."""
+with the same new examples in the same order, at the same multiples of a rate, measured at the same steps (docs/advise.md)."""
 
 from __future__ import annotations
 
@@ -44,31 +44,33 @@ class Way:
 
 
 def try_method(job: AdviceJob, name: str, data: Path, scratch_folder: Path, output: Path) -> None:
-    """Write `<name>.parquet` (TRIED) and `<name>-trials.parquet` (TRIALS) of all seeds into `output`. name: one of `Advice.tried`."""
+    """Write `<name>.parquet` (TRIED) and `<name>-trials.parquet` (TRIALS) of all rates and seeds into `output`. name: one of
+    `Advice.tried`."""
     questions = GivenQuestions(job.advice, data)
     scratch = Scratch(scratch_folder, job, [data / "items.parquet", data / "rows.parquet"], CODE)
-    for seed in range(job.advice.trial.seeds):
-        path = scratch.folder / f"{seed}.parquet"
+    runs = [(rate, seed) for rate in job.advice.trial.rates for seed in range(job.advice.trial.seeds)]
+    paths = [scratch.folder / f"{rate}-{seed}.parquet" for rate, seed in runs]
+    for path, (rate, seed) in zip(paths, runs, strict=True):
         if not path.exists():
-            tried, trial = one_trial(job, name, seed, questions)
+            tried, trial = one_trial(job, name, rate, seed, questions)
             write_table(trial, path.with_suffix(".trial.parquet"), TRIALS)
             write_table(tried, path, TRIED)
-    seeds = range(job.advice.trial.seeds)
     for suffix, kind, schema in (("", ".parquet", TRIED), ("-trials", ".trial.parquet", TRIALS)):
-        frames = [read_table(scratch.folder / f"{seed}{kind}", schema) for seed in seeds]
+        frames = [read_table(path.with_suffix(kind), schema) for path in paths]
         write_table(pd.concat(frames, ignore_index=True), output / f"{name}{suffix}.parquet", schema)
     shutil.rmtree(scratch.folder, ignore_errors=True)
 
 
-def one_trial(job: AdviceJob, name: str, seed: int, questions: GivenQuestions) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """TRIED and TRIALS rows of one method and seed. Raises StudyError for a model that is too large to be trained here."""
+def one_trial(job: AdviceJob, name: str, rate: float, seed: int, questions: GivenQuestions) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """TRIED and TRIALS rows of one method, multiple of the rate, and seed. Raises StudyError for a model that is too large to be trained
+    here."""
     trial = job.advice.trial
     model = questions.load_named(job.advice.before)
     weights = sum(parameter.numel() for parameter in model.parameters())
     if name != LORA:
         require_memory(job.advice.before, weights, trained=True)
-    alone = questions.same_alone(model, OLD_TEST) if name == PLAIN and seed == 0 else float("nan")
-    training = training_of(trial, weights, low_rank=name == LORA)
+    alone = questions.same_alone(model, OLD_TEST) if name == PLAIN and (rate, seed) == (trial.rates[0], 0) else float("nan")
+    training = training_of(trial, rate, weights, low_rank=name == LORA)
     way = prepared(name, model, questions, training, job.seed * 1000 + seed)
     plan = Plan(
         trial.steps,
@@ -81,21 +83,24 @@ def one_trial(job: AdviceJob, name: str, seed: int, questions: GivenQuestions) -
         way.hooks,
     )
     history = train(model, plan)
-    tried = pd.concat(history.evaluations.values(), ignore_index=True).assign(method=name, seed=seed)
+    tried = pd.concat(history.evaluations.values(), ignore_index=True).assign(method=name, rate=rate, seed=seed)
     moved = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    row = (name, seed, way.words, history.seconds, history.rows, weights, moved, way.stored, alone)
+    learning_rate = training.optimizer.learning_rate
+    row = (name, rate, seed, learning_rate, way.words, history.seconds, history.rows, weights, moved, way.stored, alone)
     ends = tried[tried["step"] == trial.steps].groupby("split")["score"].mean()
-    print(f"{name}, seed {seed}: {'  '.join(f'{split} {value:.3f}' for split, value in ends.items())}  {history.seconds:.0f} s", flush=True)
+    said = "  ".join(f"{split} {value:.3f}" for split, value in ends.items())
+    print(f"{name}, rate {learning_rate:.2g}, seed {seed}: {said}  {history.seconds:.0f} s", flush=True)
     return tried, pd.DataFrame([row], columns=TRIALS.names)
 
 
-def training_of(trial: Trial, weights: int, low_rank: bool) -> Task1:
-    """The trial as the methods know a task. The rate stays as it is, so that every evaluation is where a trial might have ended."""
-    rate = training_rate(trial.learning_rate, weights, low_rank=False) * (RATE_OF_LORA if low_rank else 1)
+def training_of(trial: Trial, rate: float, weights: int, low_rank: bool) -> Task1:
+    """The trial, at a multiple of its rate, as the methods know a task. The rate stays as it is, so that every evaluation is where a trial
+    might have ended."""
+    learning_rate = rate * training_rate(trial.learning_rate, weights, low_rank=False) * (RATE_OF_LORA if low_rank else 1)
     return Task1(
         steps=trial.steps,
         batch_size=trial.batch_size,
-        optimizer=Optimizer(learning_rate=rate, weight_decay=trial.weight_decay),
+        optimizer=Optimizer(learning_rate=learning_rate, weight_decay=trial.weight_decay),
         schedule=Schedule(warmup_steps=0, final_fraction=1.0),
         early_stop_accuracy=1.0,
         evaluate=[],
