@@ -35,6 +35,8 @@ from forgetting.report.runtimes import read_jobs, stage_costs
 PAGE, INTRODUCTION = "page.html", "workflow.rst"
 """The template, and beside it what introduces the study."""
 _MANY_COLUMNS = 10
+_PRINTED_ROWS, _PRINTED_COLUMNS = 60, 19
+"""Of the largest table that is printed."""
 _SHORT = 24
 """Longest text of a cell that is kept in one line."""
 _NUMBER = re.compile(r"(-|-?[\d,.]+(?:e-?\d+)?(?: %)?)(?: (\[.+|\(\d.+))?")
@@ -59,6 +61,11 @@ class Table:
     header: list[str]
     rows: list[list[Cell]]
     flipped: bool
+
+    @property
+    def too_large(self) -> bool:
+        """Whether print leaves it out: pages of numbers, or columns that A4 has no room for."""
+        return len(self.rows) > _PRINTED_ROWS or len(self.header) > _PRINTED_COLUMNS
 
 
 @dataclass(frozen=True)
