@@ -142,8 +142,8 @@ def _helps(tables: Tables) -> str:
 
 
 def _many_tasks(tables: Tables) -> str:
-    rows = rows_of(tables["sequence_recovery_table"], {"arm": "seq", "task": "Task 0"}) if "sequence_recovery_table" in tables else []
-    if not len(rows):
+    table = tables.get("sequence_recovery_table")
+    if table is None or (rows := rows_of(table, {"arm": "seq", "task": "Task 0"})).empty:
         return ""
     row = rows.iloc[-1]
     floors = {"pretrained only": "pretrained", "random weights": "random"}
