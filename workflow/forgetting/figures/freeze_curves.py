@@ -10,7 +10,8 @@ line is the accuracy that counts as learned. The darker, the more layers are fro
 
 **What would contradict the claim.** Curves of *a* that meet later. An order in *a* that is that of *b* turned round,
 more of Task 0 where less of Task 1 is learned, says that frozen layers slow both down; whether they keep anything
-that a shorter training would not keep is judged at equal Task 1, in the figure of frozen layers at early stop.
+that a shorter training would not keep is judged at equal Task 1, at early stop in the figure by the number of frozen
+layers.
 """
 
 from __future__ import annotations
