@@ -214,6 +214,39 @@ def test_a_part_that_only_lets_others_speak_does_nothing_for_a_floor_that_knows_
     assert rows["floor", "all", -1] < 0.9
 
 
+def test_repairs_stand_beside_the_straight_way_at_equal_task_1(questions, tmp_path) -> None:
+    """The model before Task 1 knows Task 0 and nothing else, the checkpoint Task 1: against a walk along the table's own accuracies."""
+    model = tiny_model()
+    save_checkpoint(model, tmp_path / "task0")
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for split in ("task0_test", "task1"):
+            for row in np.flatnonzero(questions.split == split):
+                start = int(questions.prompt_length[row])
+                for place in range(start, start + int(questions.answer_length[row])):
+                    questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+            if split == "task0_test":
+                for block in model.gpt_neox.layers:
+                    for parameter in block.parameters():
+                        parameter.add_(0.1 * torch.randn_like(parameter))
+    save_checkpoint(model, tmp_path / "end")
+    table = graft(jobs.answers(), tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU)
+    keys = ["operation", "part", "layer", "amount"]
+    named = table["metric"].where(table["metric"] != "exact_match", table["split"])
+    wide = table.assign(amount=table["amount"].fillna(-1), named=named).pivot(index=keys, columns="named", values="value")
+    way = pd.concat([wide.loc[["none"]], wide.loc[["interpolation"]], wide.loc[["start"]]])
+    assert way[["task0_test", "task1"]].iloc[[0, -1]].to_numpy().diagonal().max() < 0.7 < way["task1"].iloc[0]
+    walk = np.linspace(0, 10, 100_001)
+    task0, task1 = (np.interp(walk, np.arange(11), way[split]) for split in ("task0_test", "task1"))
+    repairs = wide.loc[["back", "back_random", "edit", "edit_random"]]
+    for repair in repairs.itertuples():
+        assert repair.straight == pytest.approx(task0[task1 >= repair.task1 - 1e-9].max(), abs=1e-3)
+        assert repair.beyond_straight == pytest.approx(repair.task0_test - repair.straight)
+    assert wide["straight"].notna().sum() == len(repairs) and repairs["straight"].nunique() > 3, repairs
+    ends = table[table["metric"] == "beyond_straight"]
+    assert (ends["low"] < ends["value"]).all() and (ends["value"] < ends["high"]).all()
+
+
 def test_the_random_control_of_some_blocks_leaves_the_embeddings_alone(questions, tmp_path) -> None:
     """The embeddings alone moved to some effect, the blocks by too little for any. Were the control of a block drawn from all weights, it
     would put embeddings back."""
