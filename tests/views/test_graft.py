@@ -13,7 +13,8 @@ from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
 from forgetting.schemas.graft import GRAFT
 from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import Point
-from forgetting.views.graft import Probed, edited, graft, leading_terms, probed_points, with_part_of, with_random_weights_of
+from forgetting.views.common_shift import common_shift
+from forgetting.views.graft import CommonShift, Probed, edited, graft, leading_terms, probed_points, with_part_of, with_random_weights_of
 from forgetting.views.inputs import Checkpoints
 from forgetting.views.parts import cells, several_parts, single_parts
 
@@ -184,6 +185,31 @@ def test_the_straight_line_runs_from_the_checkpoint_to_where_task_1_began(found:
     common = found[found["metric"] == "common_share"].set_index(["operation", "part"])["value"]
     assert np.isnan(common["forward", "output_embedding"]), "no state changed, so no share of a change is common"
     assert common["none", "all"] <= 1
+
+
+def test_the_common_share_is_that_of_the_common_shift_view(questions, tmp_path) -> None:
+    """Of two models, one after the other: a bias of the last block moves all states alike, a new block moves each on its own."""
+    known = questions.of("task1")
+    known.split[:] = "task0_train"
+    asked, model = questions.of("task0_test"), tiny_model()
+    save_checkpoint(model, tmp_path / "task0")
+    shift = CommonShift(tiny_model(), asked, jobs.answers())
+    shares = []
+    for name in ("alike", "apart"):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            if name == "alike":
+                model.gpt_neox.layers[1].mlp.dense_4h_to_h.bias.add_(torch.randn(32))
+            for parameter in model.gpt_neox.layers[1].parameters() if name == "apart" else ():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+        save_checkpoint(model, tmp_path / name)
+        split, _ = common_shift(jobs.answers(), tmp_path / "task0", [Point("end", 400, tmp_path / name)], asked.joined_with(known), CPU)
+        told = split[(split["space"] == "residual_stream") & (split["grouping"] == "kind_position") & (split["kind"] == "all")]
+        expected = told[told["metric"] == "common_share"].squeeze()
+        found = shift.share(weights_of(model))
+        assert tuple(found) == pytest.approx((expected["value"], expected["low"], expected["high"]), abs=1e-4)
+        shares.append(found.value)
+    assert shares[0] == pytest.approx(1, abs=1e-3) and shares[1] < 0.9
 
 
 @pytest.mark.parametrize("rest_knows", [True, False])
