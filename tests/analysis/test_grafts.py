@@ -26,6 +26,25 @@ def test_each_operation_stands_beside_its_control(seeds: int) -> None:
     assert len(table) == len(table.index.unique()) and set(table.index.get_level_values("arm")) == {"seq", "freeze-2"}
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_repair_stands_beside_the_straight_way_where_that_has_as_much_of_task_1(seeds: int) -> None:
+    """The straight way has 0.55 there: two directions taken away are below it, eight above."""
+    table = graft_table(pd.concat([graft_rows("seq", seed) for seed in range(seeds)])).set_index(KEYS)
+    shift = 0.01 * (seeds - 1) / 2
+    below, above = (table.loc["seq", "end", "edit", "blocks", -1, amount] for amount in (2.0, 8.0))
+    assert below["task0_straight"] == above["task0_straight"] == pytest.approx(0.55 + shift)
+    assert below["beyond_straight"] == pytest.approx(-0.05) and below["beyond_straight_high"] < 0
+    assert above["beyond_straight"] == pytest.approx(0.25) and above["beyond_straight_low"] > 0
+    assert table["beyond_straight"].loc["seq", "end", ["none", "interpolation", "forward"]].isna().all()
+    assert table["beyond_straight"].sort_index().loc["seq", "trough"].isna().all(), "nothing of Task 1 is learned there"
+
+
+def test_a_table_made_before_repairs_stood_beside_the_straight_way_has_the_rest() -> None:
+    graft = graft_rows("seq", 0)
+    table = graft_table(graft[~graft["metric"].isin(["straight", "beyond_straight"])])
+    assert table["beyond_straight"].isna().all() and table["task0_random"].notna().any()
+
+
 def test_a_study_without_floors_has_the_rest() -> None:
     graft = graft_rows("seq", 0)
     table = graft_table(graft[~graft["operation"].isin(["into_floor", "floor"])])

@@ -275,8 +275,15 @@ def graft_rows(arm: str, seed: int) -> pd.DataFrame:
     made = pd.concat([wide, shifted.assign(metric="common_share", value=0.7)], ignore_index=True)
     made = made.assign(value=(made["value"] + 0.01 * seed).clip(0, 1))
     made = made.assign(low=(made["value"] - 0.04).clip(0, 1), high=(made["value"] + 0.04).clip(0, 1), n=600)
+    line = made[made["operation"].isin(["back", "back_random", "edit", "edit_random"]) & (made["metric"] == "exact_match")]
+    line = line[line["split"] == "task0_test"]
+    beyond = line["value"] - 0.55 - 0.01 * seed
+    beside = [line.assign(metric="straight", value=0.55 + 0.01 * seed, low=0.5, high=0.6)]
+    beside.append(line.assign(metric="beyond_straight", value=beyond, low=beyond - 0.03, high=beyond + 0.02))
     points = [
-        made.assign(point=point, step=step, value=made["value"].where((made["split"] != "task1") | (point == "end"), 0.03))
+        pd.concat([made, *(beside if point == "end" else [])], ignore_index=True)
+        .pipe(lambda rows, point=point: rows.assign(value=rows["value"].where((rows["split"] != "task1") | (point == "end"), 0.03)))
+        .assign(point=point, step=step)
         for point, step in {"trough": 100, "matched": 1800, "end": 2000}.items()
     ]
     return pd.concat(points, ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)[GRAFT.names]

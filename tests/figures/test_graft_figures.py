@@ -35,3 +35,13 @@ def test_repairs_are_drawn_by_length_early_and_by_what_is_left_of_task_1_at_the_
         np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0.45, 0.5, 0.6, 0.8])
         back = next(line for line in panel.lines if line.get_marker() == ".")
         np.testing.assert_allclose(np.asarray(back.get_ydata(), dtype=float)[[0, -1]], [0.1, 0.99])
+
+
+def test_bars_are_of_the_difference_from_the_straight_way_where_task_1_is_across() -> None:
+    """Its intervals reach 0.03 below and 0.02 above; a table made before there were any is drawn without bars."""
+    rows = graft_rows("seq", 0)
+    early, end = edits.draw(rows).axes[:2]
+    assert not early.collections and len(end.collections) == 6
+    ends = np.concatenate([np.asarray(segment)[:, 1] for segment in end.collections[0].get_segments()]).reshape(-1, 2)
+    np.testing.assert_allclose(ends, np.array([0.45, 0.5, 0.6, 0.8])[:, None] + [-0.03, 0.02])
+    assert not edits.draw(rows[rows["metric"] != "beyond_straight"]).axes[1].collections

@@ -6,7 +6,7 @@ import scipy.stats
 import torch
 from tests import jobs, sections
 
-from forgetting.model.checkpoints import build_model
+from forgetting.model.checkpoints import build_model, save_checkpoint
 from forgetting.schemas.drift import DRIFT
 from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import AnswerTokens, Head, Point, answer_states
@@ -52,3 +52,21 @@ def test_drift_is_zero_for_theta_star_itself_and_grows_along_a_walk(checkpoints,
     sums = parts.groupby(["split", "metric", "step"])[["total", "n"]].sum()
     whole = table[table["kind"] == "all"].set_index(["split", "metric", "step"])["value"]
     assert np.allclose((sums["total"] / sums["n"]).sort_index(), whole.sort_index())
+
+
+@pytest.mark.parametrize("becomes_sure", [True, False])
+def test_the_two_divergences_come_apart_when_a_model_becomes_sure_of_something_else_or_unsure(becomes_sure, questions, run, tmp_path):
+    """A model that says anything has logits of zero. Only the divergence that is weighted by it is without bound; that of the sure model
+    is at most the logarithm of the vocabulary, since it never meets what the other holds for impossible."""
+    model = random_model(0).float()
+    with torch.no_grad():
+        for name, factor in (("sure", 30.0), ("unsure", 0.0)):
+            model.get_output_embeddings().weight.mul_(factor)
+            save_checkpoint(model, tmp_path / name)
+    before, after = ("unsure", "sure") if becomes_sure else ("sure", "unsure")
+    table = drift(run, tmp_path / before, [Point("end", 400, tmp_path / after)], questions, CPU)
+    values = table[table["kind"] == "all"].set_index(["split", "metric"])["value"]
+    for split in ("task1", "task0_test"):
+        from_theta, to_theta = values[split, "kl_from_theta_star"], values[split, "kl_to_theta_star"]
+        large, small = (from_theta, to_theta) if becomes_sure else (to_theta, from_theta)
+        assert 0.5 * np.log(60) < small <= np.log(60) < 10 < large

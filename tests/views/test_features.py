@@ -9,7 +9,9 @@ import pytest
 import scipy.linalg
 import torch
 from tests import jobs
+from tests.views.conftest import tiny_model
 
+from forgetting.model.checkpoints import save_checkpoint
 from forgetting.schemas.features import FEATURE_POINTS, FEATURES
 from forgetting.tables import read_table, write_table
 from forgetting.views.features import (
@@ -227,3 +229,28 @@ def test_features_tables(run, checkpoints, questions, tmp_path):
     start = points[points["step"] == 0].groupby("layer")[["leading_component", "mean_shift"]].mean()
     assert np.allclose(start, 0, atol=1e-6)
     assert (points[points["step"] == 150].groupby("layer")["mean_shift"].mean() > 0).all()
+
+
+def test_a_rotation_hides_what_the_states_know_from_the_lens_alone(run, questions, tmp_path):
+    """Where no layer says the right value any more, what was known may be turned out of the output's reach (the geometry is as it was) or
+    gone (the states are those of other questions): the lens is at chance for both, and CKA tells them apart."""
+    model = tiny_model()
+    save_checkpoint(model, tmp_path / "model")
+    right = model.get_output_embeddings().weight[questions.ids[torch.arange(len(questions)), questions.prompt_length]].detach()
+    generator = torch.Generator().manual_seed(0)
+    rotation = torch.linalg.qr(torch.randn(32, 32, generator=generator)).Q
+    others = torch.randperm(len(questions), generator=generator)
+    stages = {"task0": right, "task1_early": right @ rotation, "task1_end": right[others]}
+    streams = {stage: states.expand(3, -1, -1).clone() for stage, states in stages.items()}
+    folders = dict.fromkeys(stages, tmp_path / "model")
+    table = pd.concat(
+        [features(run, streams, questions), lens(run, folders, streams, questions, kind_values(questions), CPU)], ignore_index=True
+    )
+    for split in ("task0_test", "task1"):
+        rows = table[(table["split"] == split) & (table["kind"] == "all") & (table["layer"] == 2)]
+        said = rows[rows["metric"] == "lens_rank"].set_index("after")
+        assert said.loc["task0", "value"] < 1.5
+        for after in ("task1_early", "task1_end"):
+            assert said.loc[after, "value"] > 0.8 * said.loc[after, "chance"] > 5
+        kept = rows[(rows["metric"] == "cka") & (rows["before"] == "task0")].set_index("after")["value"]
+        assert kept["task1_early"] == pytest.approx(1, abs=1e-4) and kept["task1_end"] < 0.7

@@ -68,6 +68,22 @@ def test_tasks_that_want_opposed_answers_to_one_prompt_are_opposed(answers: dict
         assert [found[0, part, layer, f"{task}_halves"] for task in ("task0", "task1")] == pytest.approx([1, 1], abs=1e-4)
 
 
+@pytest.mark.parametrize("apart_in", ["form", "facts"])
+def test_the_floor_tells_tasks_that_are_opposed_in_form_from_those_opposed_in_facts(apart_in: str, tmp_path: Path) -> None:
+    """In form: to any question one task says 0 and the other 1, whoever is asked about. In facts: to the two prompts that there are, each
+    of as many persons, the tasks say the opposite, and as often 0 as 1. The answers of others leave the first alone and undo the second."""
+    questions = two_tasks({"task0_train": 0, "task1": 1}, units=16)
+    if apart_in == "facts":
+        prompt = torch.from_numpy(questions.unit // 2 % 2)  # so that each half has as many of either
+        questions.ids[:, 2] = prompt
+        questions.ids[:, 3] = torch.where(torch.from_numpy(questions.split == "task1"), 1 - prompt, prompt)
+    model = build_model(sections.model(heads=4, max_positions=32), 2, 0)
+    found = gradients(RUN, saved(model, tmp_path), questions, CPU).set_index(["step", "part", "comparison"])["value"]
+    value, floor = found[0, "all", "task0_task1"], found[0, "all", "task0_shuffled"]
+    assert value < -0.9
+    assert floor == pytest.approx(value, abs=1e-4) if apart_in == "form" else floor > -0.5
+
+
 def by_hand(model, questions: Items) -> dict[str, np.ndarray]:
     """The gradient of the mean negative log-likelihood of all answer tokens, from logits, one question at a time."""
     model.zero_grad()

@@ -13,7 +13,8 @@ from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
 from forgetting.schemas.graft import GRAFT
 from forgetting.tables import read_table, write_table
 from forgetting.views.answer_change import Point
-from forgetting.views.graft import Probed, edited, graft, leading_terms, probed_points, with_part_of, with_random_weights_of
+from forgetting.views.common_shift import common_shift
+from forgetting.views.graft import CommonShift, Probed, edited, graft, leading_terms, probed_points, with_part_of, with_random_weights_of
 from forgetting.views.inputs import Checkpoints
 from forgetting.views.parts import cells, several_parts, single_parts
 
@@ -186,6 +187,31 @@ def test_the_straight_line_runs_from_the_checkpoint_to_where_task_1_began(found:
     assert common["none", "all"] <= 1
 
 
+def test_the_common_share_is_that_of_the_common_shift_view(questions, tmp_path) -> None:
+    """Of two models, one after the other: a bias of the last block moves all states alike, a new block moves each on its own."""
+    known = questions.of("task1")
+    known.split[:] = "task0_train"
+    asked, model = questions.of("task0_test"), tiny_model()
+    save_checkpoint(model, tmp_path / "task0")
+    shift = CommonShift(tiny_model(), asked, jobs.answers())
+    shares = []
+    for name in ("alike", "apart"):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            if name == "alike":
+                model.gpt_neox.layers[1].mlp.dense_4h_to_h.bias.add_(torch.randn(32))
+            for parameter in model.gpt_neox.layers[1].parameters() if name == "apart" else ():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+        save_checkpoint(model, tmp_path / name)
+        split, _ = common_shift(jobs.answers(), tmp_path / "task0", [Point("end", 400, tmp_path / name)], asked.joined_with(known), CPU)
+        told = split[(split["space"] == "residual_stream") & (split["grouping"] == "kind_position") & (split["kind"] == "all")]
+        expected = told[told["metric"] == "common_share"].squeeze()
+        found = shift.share(weights_of(model))
+        assert tuple(found) == pytest.approx((expected["value"], expected["low"], expected["high"]), abs=1e-4)
+        shares.append(found.value)
+    assert shares[0] == pytest.approx(1, abs=1e-3) and shares[1] < 0.9
+
+
 @pytest.mark.parametrize("rest_knows", [True, False])
 def test_a_part_that_only_lets_others_speak_does_nothing_for_a_floor_that_knows_nothing(rest_knows: bool, questions, tmp_path) -> None:
     """Task 1 spoilt the second block alone, so putting it back restores all. In one floor only that block differs from theta*, as if it
@@ -212,6 +238,39 @@ def test_a_part_that_only_lets_others_speak_does_nothing_for_a_floor_that_knows_
     into_floor = rows["into_floor", "block", 2]
     assert into_floor == 1 if rest_knows else into_floor < 0.5
     assert rows["floor", "all", -1] < 0.9
+
+
+def test_repairs_stand_beside_the_straight_way_at_equal_task_1(questions, tmp_path) -> None:
+    """The model before Task 1 knows Task 0 and nothing else, the checkpoint Task 1: against a walk along the table's own accuracies."""
+    model = tiny_model()
+    save_checkpoint(model, tmp_path / "task0")
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for split in ("task0_test", "task1"):
+            for row in np.flatnonzero(questions.split == split):
+                start = int(questions.prompt_length[row])
+                for place in range(start, start + int(questions.answer_length[row])):
+                    questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+            if split == "task0_test":
+                for block in model.gpt_neox.layers:
+                    for parameter in block.parameters():
+                        parameter.add_(0.1 * torch.randn_like(parameter))
+    save_checkpoint(model, tmp_path / "end")
+    table = graft(jobs.answers(), tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU)
+    keys = ["operation", "part", "layer", "amount"]
+    named = table["metric"].where(table["metric"] != "exact_match", table["split"])
+    wide = table.assign(amount=table["amount"].fillna(-1), named=named).pivot(index=keys, columns="named", values="value")
+    way = pd.concat([wide.loc[["none"]], wide.loc[["interpolation"]], wide.loc[["start"]]])
+    assert way[["task0_test", "task1"]].iloc[[0, -1]].to_numpy().diagonal().max() < 0.7 < way["task1"].iloc[0]
+    walk = np.linspace(0, 10, 100_001)
+    task0, task1 = (np.interp(walk, np.arange(11), way[split]) for split in ("task0_test", "task1"))
+    repairs = wide.loc[["back", "back_random", "edit", "edit_random"]]
+    for repair in repairs.itertuples():
+        assert repair.straight == pytest.approx(task0[task1 >= repair.task1 - 1e-9].max(), abs=1e-3)
+        assert repair.beyond_straight == pytest.approx(repair.task0_test - repair.straight)
+    assert wide["straight"].notna().sum() == len(repairs) and repairs["straight"].nunique() > 3, repairs
+    ends = table[table["metric"] == "beyond_straight"]
+    assert (ends["low"] < ends["value"]).all() and (ends["value"] < ends["high"]).all()
 
 
 def test_the_random_control_of_some_blocks_leaves_the_embeddings_alone(questions, tmp_path) -> None:

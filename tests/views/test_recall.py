@@ -144,3 +144,32 @@ def test_recall_table(tiny_model, tiny_questions, forms, tmp_path):
     facts = score(tiny_model.eval(), questions["biography"], 16)
     row = table.query("form == 'biography' and split == 'control' and kind == 'all' and metric == 'answer_nll' and point == 'end'")
     assert row["value"].item() == pytest.approx(facts.loc[facts["split"] == "control", "answer_nll"].astype(float).mean())
+
+
+@pytest.mark.parametrize("known", ["biography", "question"])
+def test_what_a_model_knows_in_one_form_alone_is_found_in_that_form_alone(tiny_model, tiny_questions, forms, known, tmp_path):
+    """It learns facts of two persons in sentences of their biographies and not as questions, or the other way round. Of others it knows
+    nothing in either form."""
+    run, made = forms
+    persons = np.concatenate([np.unique(tiny_questions.of(split).unit)[:2] for split in ("task0_test", "control")])
+    asked = {form: made[form].of_units(persons) for form in ("question", "biography")}
+    learn(tiny_model, asked[known].of("task0_test"))
+    save_checkpoint(tiny_model, tmp_path / "model")
+    table = recall(run, [Point("end", 80, tmp_path / "model")], tiny_questions, asked, torch.device("cpu"))
+    rows = table[(table["kind"] == "all") & (table["metric"] == "exact_match")].set_index(["form", "split"])["value"]
+    (other,) = {"question", "biography"} - {known}
+    assert rows[known, "task0_test"] > 0.9
+    assert max(rows[other, "task0_test"], rows["question", "control"], rows["biography", "control"]) < 0.3
+    assert (rows["among_values", "task0_test"] > 0.9) == (known == "question"), "the choice is narrowed where the plain question is asked"
+
+
+def learn(model, items) -> None:
+    """Train the answers of these until they are known by heart."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    place = torch.arange(items.ids.shape[1])
+    answered = (place >= items.prompt_length[:, None]) & (place < (items.prompt_length + items.answer_length)[:, None])
+    for _ in range(60):
+        logits = model(items.ids).logits[:, :-1][answered[:, 1:]]
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(logits, items.ids[answered]).backward()
+        optimizer.step()

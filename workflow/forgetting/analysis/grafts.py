@@ -12,18 +12,21 @@ _CONTROLS = {
     "task0_floor": {"into_floor": "back", "floor": "none"},
 }
 """By column: the operations of controls, and that of what each is held against."""
+_BESIDE = {"task0_straight": "straight", "beyond_straight": "beyond_straight"}
+"""Metrics by column: Task 0 of the straight way back where it has as much of Task 1, and that of the row less it."""
 
 
 def graft_table(graft: pd.DataFrame) -> pd.DataFrame:
     """One row an operation of GRAFT: Task 0, Task 1, of its controls Task 0 (task0_random; task0_floor, the same part set into the floor),
-    update_share and common_share, over seeds.
+    update_share and common_share, over seeds; of what is put back or taken away also Task 0 of the straight way back at equal Task 1
+    (task0_straight) and the paired difference from it (beyond_straight), where the point has a Task 1 to lose.
 
     `layer` and `amount` are -1 where there is none. Parts that moved in some seeds only are left out.
     """
     rows = graft.assign(amount=graft["amount"].fillna(-1.0))
     exact = rows[rows["metric"] == "exact_match"]
     named = {"task0": exact[exact["split"] == "task0_test"], "task1": exact[exact["split"] == "task1"]}
-    named["common_share"] = rows[rows["metric"] == "common_share"]
+    named |= {name: rows[rows["metric"] == metric] for name, metric in {"common_share": "common_share", **_BESIDE}.items()}
     wide = named["task0"][["seed", *_KEYS, "update_share"]].reset_index(drop=True)
     for name, of_controls in _CONTROLS.items():
         wide = wide[~wide["operation"].isin(list(of_controls))]
@@ -33,4 +36,4 @@ def graft_table(graft: pd.DataFrame) -> pd.DataFrame:
         columns = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
         wide = wide.merge(part[["seed", *_KEYS, *columns]].rename(columns=columns), on=["seed", *_KEYS], how="left")
     in_every_seed = wide.groupby(_KEYS)["seed"].transform("nunique") == graft["seed"].nunique()
-    return combine_seeds(wide[in_every_seed], _KEYS, ["task0", *_CONTROLS, "task1", "update_share", "common_share"])
+    return combine_seeds(wide[in_every_seed], _KEYS, ["task0", *_CONTROLS, "task1", *_BESIDE, "update_share", "common_share"])

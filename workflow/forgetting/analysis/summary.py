@@ -42,13 +42,23 @@ _KINDS: dict[str, Kind] = (
         ]
         + ["dropped", "task1_there", "recovered", "control_persons", "pretrained", "random", "shuffled"]
         + ["kept", "lost_and_recovered", "not_back_after_one_epoch", "average_accuracy", "final_floor", "floor", "early_area"]
-        + ["area_pretrained", "area_floor", "task0", "control_probability", "task0_random", "task0_floor", "task1", "update_share"],
+        + [
+            "area_pretrained",
+            "area_floor",
+            "task0",
+            "control_probability",
+            "task0_random",
+            "task0_floor",
+            "task0_straight",
+            "task1",
+            "update_share",
+        ],
         PROPORTION,
     )
     | dict.fromkeys(
         ["forgetting", "backward_transfer", "area", "rebound", "drop", "beyond_pretrained", "halfway_gain", "matched_gain", "common_gain"]
         + ["kept_beyond_floor", "beyond_floor", "area_beyond_pretrained", "area_beyond_floor"]
-        + ["forward_transfer", "intransigence"],
+        + ["forward_transfer", "intransigence", "beyond_straight"],
         DIFFERENCE,
     )
     | dict.fromkeys(

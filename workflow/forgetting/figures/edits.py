@@ -7,8 +7,10 @@ away (in all blocks, or in the attention alone), and putting the same matrices o
 **How to read it.** *a*: Task 0 against how far the repair goes, as a share of the squared length of the update
 (of Task 1 nothing is learned there yet). *b*: Task 0 against what is left of Task 1, so the upper right corner
 is the best. Line: the straight way back to the weights before Task 1, a tenth of it a mark; a repair above the
-line does better than simply going back. Crosses, the control: random directions of the same length taken away
-in place of the leading ones. Numbers: how many directions.
+line does better than simply going back. Bars: 95 % of the difference from that line at equal Task 1 (paired by
+person), set about the mark; the line outside of a bar is surely apart. ``graft_table`` has the numbers.
+Crosses, the control: random directions of the same length taken away in place of the leading ones. Numbers: how
+many directions.
 
 **What to look for.** Palit and others (2026) report that the leading direction alone undoes much of the early
 loss, and random ones nothing.
@@ -27,7 +29,7 @@ from matplotlib.figure import Figure
 
 from forgetting.data.points import END, TROUGH, WORDS
 from forgetting.figures import style
-from forgetting.statistics import PROPORTION, over_seeds
+from forgetting.statistics import DIFFERENCE, PROPORTION, over_seeds
 
 SHOWS = {
     "question": "Is it spurious?",
@@ -48,14 +50,14 @@ _LINE = "#6E6E6E"
 def draw(graft: pd.DataFrame) -> Figure:
     """Frame: GRAFT; of `seq` it is."""
     graft = graft[graft["arm"] == "seq"]
-    rows, seeds = graft[graft["metric"] == "exact_match"], graft["seed"].nunique()
+    seeds = graft["seed"].nunique()
     figure, axes = style.new_figure(1, 2, height=3.7, sharey=True)
     panels = (
         (axes[0, 0], TROUGH, "update_share", "share of the squared update taken away"),
         (axes[0, 1], END, "task1", "Task 1 exact match"),
     )
     for letter, (panel, point, across, label) in zip("ab", panels, strict=True):
-        _panel(panel, both_tasks(rows[rows["point"] == point], seeds), across)
+        _panel(panel, both_tasks(graft[graft["point"] == point], seeds), across)
         style.title(panel, letter, WORDS[point])
         panel.set_xlabel(label)
         panel.set_xlim(-0.04, 1.06)
@@ -68,14 +70,18 @@ def draw(graft: pd.DataFrame) -> Figure:
 
 def both_tasks(rows: pd.DataFrame, seeds: int) -> pd.DataFrame:
     """Means over seeds by operation, part, layer and amount (-1 where there is none): exact match of both tasks in columns task0 and task1,
-    and update_share."""
+    update_share, and how far the interval of the difference from the straight way reaches below and above it (NaN without one)."""
     keys = ["operation", "part", "layer", "amount"]
-    known = rows.assign(amount=rows["amount"].fillna(-1.0))
+    rows = rows.assign(amount=rows["amount"].fillna(-1.0))
+    known = rows[rows["metric"] == "exact_match"]
     means = {
         column: over_seeds(known[known["split"] == split], keys, seeds, kind=PROPORTION).set_index(keys)["value"]
         for column, split in (("task0", "task0_test"), ("task1", "task1"))
     }
-    return pd.DataFrame(means | {"update_share": known.groupby(keys)["update_share"].mean()}).dropna().reset_index()
+    found = pd.DataFrame(means | {"update_share": known.groupby(keys)["update_share"].mean()}).dropna()
+    apart = over_seeds(rows[rows["metric"] == "beyond_straight"], keys, seeds, kind=DIFFERENCE).set_index(keys)
+    reach = pd.DataFrame({"below": apart["value"] - apart["low"], "above": apart["high"] - apart["value"]})
+    return found.join(reach).reset_index()
 
 
 def _panel(panel: Axes, found: pd.DataFrame, across: str) -> None:
@@ -85,6 +91,7 @@ def _panel(panel: Axes, found: pd.DataFrame, across: str) -> None:
     for part, (color, marker, _) in _EDITS.items():
         edits = found[(found["operation"] == "edit") & (found["part"] == part)].sort_values("amount")
         panel.plot(edits[across], edits["task0"], color=color, marker=marker, markersize=4.5, linewidth=0.8, zorder=3)
+        _bars(panel, edits, across, color)
         control = found[(found["operation"] == "edit_random") & (found["part"] == part)]
         panel.plot(control[across], control["task0"], color=color, marker="x", markersize=4, linestyle="none", zorder=2)
         if part == "blocks":
@@ -94,11 +101,19 @@ def _panel(panel: Axes, found: pd.DataFrame, across: str) -> None:
     for part, (color, marker, _) in _GROUPS.items():
         back = found[(found["operation"] == "back") & (found["part"] == part)]
         panel.plot(back[across], back["task0"], color=color, marker=marker, markersize=5, linestyle="none", zorder=3)
+        _bars(panel, back, across, color)
     for name, text, place in (("none", "as it is", (6, -8)), ("start", "before Task 1", (0, 6))):
         end = found[found["operation"] == name].iloc[0]
         side = "right" if end[across] > 0.5 else "left"
         at = (end[across], end["task0"])
         panel.annotate(text, at, place, textcoords="offset points", fontsize=7, color="#5A5A5A", ha=side)
+
+
+def _bars(panel: Axes, rows: pd.DataFrame, across: str, color: str) -> None:
+    """How sure the difference from the straight way at equal Task 1 is, about the marks, where Task 1 is across."""
+    known = rows.dropna(subset=["below", "above"])
+    if across == "task1" and len(known):
+        panel.errorbar(known[across], known["task0"], yerr=known[["below", "above"]].T, color=color, linestyle="none", elinewidth=0.8)
 
 
 def _handles() -> list[Any]:

@@ -29,4 +29,6 @@ for several. update_share: squared distance between the weights before and after
 the squared update (of the floor: of its squared distance from theta*); parts that did not change have no rows.
 metric: exact_match of task0_test and task1 with a 95 % interval over `n` questions clustered by unit; of
 task0_test, after none, back and forward, also common_share, of the squared change of the residual stream since
-theta* (see COMMON_SHIFT; grouping kind_position), NaN where nothing there changed."""
+theta* (see COMMON_SHIFT; grouping kind_position), NaN where nothing there changed. After back, edit and their
+random controls, where the checkpoint has a Task 1 to lose, also straight, the exact match of task0_test that the
+straight way back has with as much of Task 1, and beyond_straight, that of the operation less it, paired by unit."""

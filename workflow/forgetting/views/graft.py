@@ -9,7 +9,7 @@ of an update away follows Palit et al. 2026, *When Forgetting Is Not Catastrophi
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, product
 from pathlib import Path
 from typing import NamedTuple
@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from forgetting.analysis.straight import Shares, beside, has_task1_to_lose
 from forgetting.config.jobs.views.answers import AnswersJob
 from forgetting.data.items import Items
 from forgetting.data.points import END, MATCHED, TROUGH, matched_step, trough_step
-from forgetting.intervals import Interval, clustered_wilson
+from forgetting.intervals import Floats, Interval, clustered_wilson
 from forgetting.model.anatomy import Anatomy, uniform_name
 from forgetting.model.manifest import step_folders
 from forgetting.views.answer_change import AnswerTokens, Point, answer_states
@@ -41,6 +42,8 @@ RANKS = (1, 2, 4, 8)
 """How many leading directions of the update of each matrix an edit takes away."""
 STEPS_BACK = tuple(step / 10 for step in range(1, 10))
 """Shares of the update that interpolation takes away."""
+BESIDE_STRAIGHT = ("back", "back_random", "edit", "edit_random")
+"""Operations that are set beside the straight way back, where that has as much of Task 1."""
 NOTHING = float("nan")
 """`amount` of an operation that has none."""
 Weights = Mapping[str, Tensor]
@@ -210,17 +213,45 @@ def graft(job: AnswersJob, task0: Path, points: Iterable[Probed], questions: Ite
     anatomy = Anatomy(model.config)
     for point, floor in points:
         made = operations(before, _on(device, read_weights(point.folder)), anatomy, job.seed)
+        answered: list[tuple[Operated, Shares]] = []
         for operated in chain(made, transplants(before, _on(device, read_weights(floor)), anatomy) if floor else ()):
             key = (point.name, point.step, *operated[:-1])
             _, exact = scorer(_Given(operated.weights))
+            answered.append((operated._replace(weights={}), Shares(*(_by_unit(exact, scorer.questions, split) for split in SPLITS))))
             for split, items in asked.items():
                 of_split = scorer.questions.split == split
                 interval = clustered_wilson(exact[of_split], scorer.questions.unit[of_split])
                 rows.append((*key, split, "exact_match", *map(float, interval), len(items)))
             if operated.operation in SHIFTED:
                 rows.append((*key, "task0_test", "common_share", *shift.share(operated.weights), len(asked["task0_test"])))
+        of_task0 = asked["task0_test"]
+        answers = max(1, round(len(of_task0) / len(np.unique(of_task0.unit))))
+        for operated, metric, found in _beside_straight(answered, answers, job.seed):
+            rows.append((point.name, point.step, *operated[:-1], "task0_test", metric, *found, len(of_task0)))
     columns = ["point", "step", *Operated._fields[:-1], "split", "metric", "value", "low", "high", "n"]
     return pd.DataFrame(rows, columns=columns).assign(scale=job.scale, seed=job.seed, arm=job.arm)
+
+
+def _by_unit(exact: Floats, questions: Items, split: str) -> Floats:
+    """The share of right answers of each unit of a split, (units,)."""
+    chosen = questions.split == split
+    return pd.Series(exact[chosen]).groupby(questions.unit[chosen]).mean().to_numpy()
+
+
+def _beside_straight(answered: Sequence[tuple[Operated, Shares]], answers: int, seed: int) -> Iterator[tuple[Operated, str, Interval]]:
+    """The operations of one point beside the straight way back: metrics of GRAFT; none where there is no Task 1 to lose. answers: of each
+    unit."""
+    ends = {"none": 0.0, "start": 1.0}
+    on_way = [(ends.get(done.operation, done.amount), shares) for done, shares in answered if done.operation in (*ends, "interpolation")]
+    on_way.sort(key=lambda each: each[0])
+    way = Shares(*(np.stack(shares) for shares in zip(*(shares for _, shares in on_way), strict=True)))
+    if not has_task1_to_lose(way):
+        return
+    for done, shares in answered:
+        if done.operation in BESIDE_STRAIGHT:
+            found = beside(shares, way, answers, seed)
+            yield done, "straight", found.straight
+            yield done, "beyond_straight", found.beyond
 
 
 class _Given:
