@@ -124,7 +124,8 @@ def cases(study: Path, folder: Path) -> dict[str, Callable[[], Case]]:
                     f"{arm}-{int(step[5:])}", f"{int(step[5:]):,} steps of {words}", f"{arm}/checkpoints/{step}"
                 )
     found["same"] = lambda: Case("same", "nothing: it is `before`", before, before)
-    found["swapped"] = lambda: Case("swapped", "the same answer to any new question, with `before` and `after` swapped", before, hidden().after)
+    swapped = "the same answer to any new question, with `before` and `after` swapped"
+    found["swapped"] = lambda: Case("swapped", swapped, before, hidden().after)
     return found
 
 

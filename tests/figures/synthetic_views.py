@@ -62,7 +62,11 @@ def landscape(seed: int, arm: str, points: int = 15) -> pd.DataFrame:
     recovery["way_back"] = np.where(later, 0.05 + 0.01 * seed, np.nan)
     recovery["recovered_length"] = 2.0 * np.sqrt(recovery["epochs"].astype(float))
     recovery["distance"] = np.where(recovery["kind"] == "recovery_end", 4.5, 1.5) + 0.5 * recovery["epochs"].astype(float)
-    every = pd.concat([path, recovery], ignore_index=True)
+    every = (
+        pd.concat([path, recovery], ignore_index=True)
+        if len(recovery)
+        else path.reindex(columns=[*path, *recovery.columns.difference(path.columns)])
+    )
     blocks = every.assign(weights="blocks", distance=every["distance"] / 2, turn=every["turn"] - 0.25, in_plane=every["in_plane"] * 0.9)
     return pd.concat([grid, every.assign(weights="all"), blocks], ignore_index=True).assign(scale=SCALE, seed=seed, arm=arm)
 

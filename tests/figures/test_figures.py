@@ -85,6 +85,7 @@ def drawn(tree: Path, name: str, seeds: str = "*") -> Figure:
 def test_figure_draws_without_warnings_and_names_its_axes(tree: Path, name: str, seeds: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "'\\w+' deprecated - use '\\w+'", DeprecationWarning)  # matplotlib 3.10.0 of a newer pyparsing
         figure = drawn(tree, name, seeds)
         assert misplaced(figure) == []  # which draws it
     visible = [axes for axes in figure.axes if axes.axison and axes.has_data()]

@@ -30,6 +30,12 @@ def part(anatomy: Anatomy, name: str, layer: int):
 
 
 @every_family
+def accuracies(table: pd.DataFrame) -> dict[tuple[str, str, int], float]:
+    """Of Task 0, by operation, part and layer."""
+    rows = table[(table["metric"] == "exact_match") & (table["split"] == "task0_test")]
+    return rows.set_index(["operation", "part", "layer"])["value"].to_dict()
+
+
 def test_every_weight_is_in_one_cell_and_embeddings_blocks_and_the_last_norm_are_all_there_is(family: str) -> None:
     model = family_model(family, 20)
     anatomy, weights = Anatomy(model.config), weights_of(model)
@@ -233,7 +239,7 @@ def test_a_part_that_only_lets_others_speak_does_nothing_for_a_floor_that_knows_
         save_checkpoint(model, tmp_path / "floor")
     point = Probed(Point("end", 400, tmp_path / "end"), tmp_path / "floor")
     table = graft(jobs.answers(), tmp_path / "task0", [point], questions, CPU)
-    rows = table[(table["metric"] == "exact_match") & (table["split"] == "task0_test")].set_index(["operation", "part", "layer"])["value"]
+    rows = accuracies(table)
     assert rows["back", "block", 2] == rows["start", "all", -1] == 1
     into_floor = rows["into_floor", "block", 2]
     assert into_floor == 1 if rest_knows else into_floor < 0.5
@@ -290,7 +296,7 @@ def test_the_random_control_of_some_blocks_leaves_the_embeddings_alone(questions
                 parameter.add_(1e-5 * torch.randn_like(parameter))
     save_checkpoint(model, tmp_path / "end")
     table = graft(jobs.answers(), tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU)
-    rows = table[(table["metric"] == "exact_match") & (table["split"] == "task0_test")].set_index(["operation", "part", "layer"])["value"]
+    rows = accuracies(table)
     assert rows["back", "embedding", 0] == 1 > rows["none", "all", -1]
     assert rows["back_random", "blocks_from", 2] == rows["none", "all", -1]
 

@@ -177,12 +177,12 @@ def _accuracies(metrics: pd.DataFrame, matched_accuracy: float) -> pd.DataFrame:
     at_levels = {level: _where_task1_is(metrics, level, "common") for level in compared_at.dropna().unique()}
     common = [rows[rows["arm"].isin(runs.loc[compared_at == level, "arm"])] for level, rows in at_levels.items()]
     runs = runs.assign(compared_at=compared_at)
-    runs = runs.merge(pd.concat([_where_task1_is(metrics.iloc[:0], HALFWAY, "common"), *common]), on=["seed", "arm"], how="left")
+    runs = runs.merge(pd.concat(common or [_where_task1_is(metrics.iloc[:0], HALFWAY, "common")]), on=["seed", "arm"], how="left")
     for place in ("halfway", "matched"):
         runs = _with_gain(runs, place, runs[runs["arm"] == "seq"][["seed", *_with_ends(place)]])
     of_seq = [rows[rows["arm"] == "seq"].assign(compared_at=level) for level, rows in at_levels.items()]
     of_seq = [rows[["seed", "compared_at", *_with_ends("common")]] for rows in of_seq]
-    return _with_gain(runs, "common", pd.concat([runs.iloc[:0][["seed", "compared_at", *_with_ends("common")]], *of_seq]))
+    return _with_gain(runs, "common", pd.concat(of_seq or [runs.iloc[:0][["seed", "compared_at", *_with_ends("common")]]]))
 
 
 def _where_task1_is(metrics: pd.DataFrame, accuracy: float, name: str) -> pd.DataFrame:

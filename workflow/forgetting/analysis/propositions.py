@@ -124,7 +124,7 @@ def theory_verdicts(theory: pd.DataFrame) -> pd.DataFrame:
     seeds = theory["seed"].nunique()
     kinds = dict.fromkeys(statistic.kind for statistic in named["of"])
     by_kind = [over_seeds(named[[of.kind == kind for of in named["of"]]], keys, seeds, kind=kind) for kind in kinds]
-    merged = pd.concat([named.iloc[:0][[*keys, "value", "low", "high"]], *by_kind], ignore_index=True)
+    merged = pd.concat(by_kind or [named[[*keys, "value", "low", "high"]]], ignore_index=True)
     parts = [part.assign(verdict=_verdicts(part, seeds)) for _, part in merged.groupby(["scale", "arm", "after"], sort=False)]
     told = pd.concat(parts, ignore_index=True) if parts else merged.assign(verdict="")
     of = told["of"]
