@@ -6,7 +6,14 @@ from itertools import combinations
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox, BboxBase
+
+SMALLEST = 7.0
+"""Points."""
+MOST = 4
+"""Panels."""
 
 
 def misplaced(figure: Figure) -> list[str]:
@@ -27,6 +34,28 @@ def misplaced(figure: Figure) -> list[str]:
             parts = [axes.xaxis.get_tightbbox(), axes.yaxis.get_tightbbox()] if own else [axes.get_tightbbox(bbox_extra_artists=[])]
             pairs += [((name, box), (f"panel {_name(axes)}", part)) for part in parts if part is not None]
     return faults + [f"{name} covers {other}" for (name, box), (other, covered) in pairs if _cover(box, covered)]
+
+
+def misprinted(figure: Figure, width: float) -> list[str]:
+    """What keeps a figure out of a page: another width (inches), too many panels or letters that do not count them, small type."""
+    figure.draw_without_rendering()
+    panels = [axes for axes in figure.axes if axes.axison and axes.get_visible() and axes.get_label() != "<colorbar>"]
+    letters = [axes.get_title(loc="left").partition("  ")[0] for axes in panels]
+    faults = [] if figure.get_figwidth() == width else [f"{figure.get_figwidth()} in wide"]
+    faults += [f"{len(panels)} panels"] if len(panels) > MOST else []
+    faults += [f"letters {letters}"] if len(panels) > 1 and letters != list("abcdefgh"[: len(panels)]) else []
+    hidden = {id(part) for axes in figure.axes if not (axes.axison and axes.get_visible()) for part in axes.findobj(Text)}
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible() and id(text) not in hidden]
+    return faults + [f"{text.get_text()!r} of {size:.3g} pt" for text in texts if (size := _smallest(text)) < SMALLEST]
+
+
+def _smallest(text: Text) -> float:
+    """Size in points of the smallest letter, such as the exponent of a power of ten."""
+    shown, size = text.get_text(), text.get_fontsize()
+    if shown.count("$") < 2:
+        return size if shown.strip() else SMALLEST
+    parsed = MathTextParser("path").parse(shown, dpi=72, prop=text.get_fontproperties())
+    return min(glyph[1] for glyph in parsed.glyphs)
 
 
 def _name(axes: Axes) -> str:

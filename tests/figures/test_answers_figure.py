@@ -56,7 +56,9 @@ def horizontal_lines(panel) -> list[float]:
 
 
 def curves(panel) -> list[list[float]]:
-    return [[float(value) for value in line.get_ydata()] for line in panel.lines if len(line.get_xdata()) > 2]
+    """Without those of single seeds."""
+    shown = [line for line in panel.lines if len(line.get_xdata()) > 2 and line.get_gid() != "single seed"]
+    return [[float(value) for value in line.get_ydata()] for line in shown]
 
 
 def bars(panel) -> list[Rectangle]:
@@ -123,6 +125,8 @@ def test_lines_are_attributes_and_tokens_of_seq(seeds: int) -> None:
     assert horizontal_lines(first) == pytest.approx([0.024])
     means = [SHARES[position] - 0.01 * (seeds - 1) / 2 for position in (0, 1, 2, 3, -1)]
     assert [curve[-1] for curve in curves(second)] == pytest.approx([*means, *(mean / 2 for mean in means)]), "then control persons"
+    assert [len(panel.collections) for panel in (first, second)] == [0, 5], "bands"
+    assert "an interval reaches ±0." in figure.get_supxlabel().replace("\n", " ")
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

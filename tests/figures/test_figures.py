@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -14,12 +15,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from scipy import stats
 from tests.figures import synthetic
-from tests.figures.layout import misplaced
+from tests.figures.layout import misplaced, misprinted
 from tests.figures.synthetic import files_of
 from tests.study import merged
 
 from forgetting.data.points import EARLY_STEP
-from forgetting.figures import freeze_depth, method_comparison, style
+from forgetting.figures import freeze_depth, method_comparison, recovery, style
 from forgetting.figures.catalogue import Shown, read_catalogue
 from forgetting.figures.fisher_angle import correlation, joined, over_runs
 from forgetting.figures.present import made, read_input
@@ -78,16 +79,24 @@ def drawn(tree: Path, name: str, seeds: str = "*") -> Figure:
     return made(shown, **frames, **{key: value for key, value in OPTIONS.items() if key in shown.options})
 
 
+@functools.cache
+def drawn_without_warnings(tree: Path, name: str, seeds: str = "*") -> Figure:
+    """Once for all tests that only look at it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "'\\w+' deprecated - use '\\w+'", DeprecationWarning)  # matplotlib 3.10.0 of a newer pyparsing
+        figure = drawn(tree, name, seeds)
+        figure.draw_without_rendering()
+    return figure
+
+
 @pytest.mark.parametrize(
     ("name", "seeds"),
     [*((name, "*") for name in FIGURES), *(pytest.param(name, "0", marks=pytest.mark.long) for name in SAY_OTHER_THINGS_OF_ONE_SEED)],
 )
 def test_figure_draws_without_warnings_and_names_its_axes(tree: Path, name: str, seeds: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", "'\\w+' deprecated - use '\\w+'", DeprecationWarning)  # matplotlib 3.10.0 of a newer pyparsing
-        figure = drawn(tree, name, seeds)
-        assert misplaced(figure) == []  # which draws it
+    figure = drawn_without_warnings(tree, name, seeds)
+    assert misplaced(figure) == []
     visible = [axes for axes in figure.axes if axes.axison and axes.has_data()]
     assert visible
     for axis in ("xaxis", "yaxis"):  # named, or with names at its ticks
@@ -99,12 +108,20 @@ def test_figure_draws_without_warnings_and_names_its_axes(tree: Path, name: str,
     assert figure.get_supxlabel(), "the note that says what the intervals are"
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_asks_one_question_and_can_be_printed(tree: Path, name: str) -> None:
+    assert CATALOGUE[f"fig_{name}"].title.endswith("?")
+    assert misprinted(drawn_without_warnings(tree, name), style.WIDTH) == []
+
+
 def test_three_formats_and_the_same_bytes_twice(tree: Path, tmp_path: Path) -> None:
     for folder in ("first", "second"):
         style.save_figure(drawn(tree, "gradients"), [tmp_path / folder / "gradients"])
     for kind in ("pdf", "png", "svg"):
         assert (tmp_path / f"first/gradients.{kind}").read_bytes() == (tmp_path / f"second/gradients.{kind}").read_bytes()
     assert len(list((tmp_path / "first").iterdir())) == 3
+    assert b"/Type3" not in (tmp_path / "first/gradients.pdf").read_bytes(), "fonts are embedded as TrueType"
+    assert b"<text" not in (tmp_path / "first/gradients.svg").read_bytes(), "letters are outlines, which need no font"
 
 
 def test_correlations_by_seed_are_told(tree: Path) -> None:
@@ -122,6 +139,17 @@ def frames_in_which_one_seed_failed(tree: Path, arm: str, *names: str) -> dict[s
     metrics = frames["metrics"]
     unlearned = (metrics["metric"] == "early_stop_step") & (metrics["arm"] == arm) & (metrics["seed"] == 1)
     return frames | {"metrics": metrics.assign(value=metrics["value"].mask(unlearned))}
+
+
+def test_shuffled_answers_have_a_mark_for_trough_and_end_though_seeds_have_their_troughs_at_different_steps(tree: Path) -> None:
+    shown = CATALOGUE["fig_recovery"]
+    frames = {key: read_input(key, files_for(tree, shown, key, "*")) for key in shown.inputs}
+    for name in ("recovery", "recovery_facts"):
+        moved = frames[name]["seed"].eq(1) & frames[name]["arm"].eq("seq") & frames[name]["checkpoint"].eq(150)
+        assert moved.any()
+        frames[name] = frames[name].assign(checkpoint=frames[name]["checkpoint"].mask(moved, 100))
+    stars = [line for line in recovery.draw(**frames).axes[0].lines if line.get_marker() == "*"]
+    assert [sorted(line.get_xdata()) for line in stars] == [[125, 4000]]
 
 
 def test_one_seed_that_stopped_is_no_point_of_two_seeds(tree: Path) -> None:
@@ -297,7 +325,7 @@ def test_everything_is_shown_where_torch_cannot_be_imported(tree: Path, tmp_path
         flags = [part for name in shown.inputs for part in (f"--{name.replace('_', '-')}", *files_for(tree, shown, name, seeds))]
         given = (
             OPTIONS
-            | {"axes": "orthogonal", "early_steps": 20, "equal_steps": 800}
+            | {"axes": "orthogonal", "questions": 42, "early_steps": 20, "equal_steps": 800}
             | {"units": 400, "batch_size": 16, "learning_rate": 2e-4}
         )
         flags += [part for name in shown.options for part in (f"--{name.replace('_', '-')}", str(given[name]))]

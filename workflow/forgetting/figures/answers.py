@@ -1,4 +1,4 @@
-"""Where answers go wrong, and what becomes of single facts.
+"""At which token do answers go wrong, and which lost facts come back?
 
 **What it shows.** Task 0 answers about persons whose questions were never trained on, at the lowest checkpoint of the
 first 150 steps (*trough*) and at the end of Task 1.

@@ -1,4 +1,4 @@
-"""Which Task 0 answers are forgotten: by attribute, and by token.
+"""Which attributes and which tokens of Task 0 answers are forgotten?
 
 **What it shows.** Task 0 answers of ``seq`` about persons whose questions were never trained on.
 
@@ -26,6 +26,7 @@ from matplotlib.lines import Line2D
 
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
+from forgetting.statistics import PROPORTION, over_seeds
 
 SHOWS = {
     "question": "Does accuracy collapse?",
@@ -48,7 +49,7 @@ _LOOKS = (
     ("#6E6E6E", "X"),
 )
 """Of the lines of a panel, in order; more begin again."""
-_TICKS = {0: "0", 10: "10", 100: "100", 1000: "1k", 10000: "10k"}
+_TICKS = (0, 10, 100, 1000, 10000)
 
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, positions: pd.DataFrame) -> Figure:
@@ -60,7 +61,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, positions: pd.DataFrame) -
     tokens = tokens_drawn(positions)
     names = {position: "end" if position == _END else str(position + 1) for position in tokens}
     hard, control = (tokens_of(positions, split, "token_hard") for split in ("task0_test", "control"))
-    _curves(first, rows, "kind", kinds)
+    _curves(first, rows, "kind", kinds, band=False)
     _curves(second, hard, "position", names)
     for look, position in zip(_looks(names), names, strict=True):
         style.draw_curve(second, control[control["position"] == position], "step", look, linestyle=":", linewidth=0.9, band=False)
@@ -73,7 +74,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, positions: pd.DataFrame) -
     style.legend_below(second, _handles({position: f"token {name}" for position, name in names.items()}), columns=2)
     style.legend(figure, [style.line_handle("b: control persons", linestyle=":", linewidth=0.9), style.FLOOR_HANDLE], columns=2)
     asked = ", ".join(f"{count:,.0f}" for count in tokens.values())
-    style.note(figure, metrics, f"Tokens asked, from the first to the end: {asked}.")
+    style.note(figure, metrics, f"{_unseen(rows[rows['kind'] != 'all'])} Tokens asked, from the first to the end: {asked}.")
     return figure
 
 
@@ -99,9 +100,16 @@ def _looks(names: Mapping[Any, str]) -> list[style.Look]:
     return [style.Look(*_LOOKS[number % len(_LOOKS)], text) for number, text in enumerate(names.values())]
 
 
-def _curves(panel: Axes, rows: pd.DataFrame, column: str, names: Mapping[Any, str]) -> None:
+def _unseen(rows: pd.DataFrame) -> str:
+    """How wide the intervals of the attributes are, whose bands would hide each other."""
+    merged = over_seeds(rows, ["kind", "step"], kind=PROPORTION)
+    half = 0.5 * (merged["high"] - merged["low"]).median()
+    return f"In a, where bands would hide each other, none is drawn: an interval reaches ±{half:.2f} (median)."
+
+
+def _curves(panel: Axes, rows: pd.DataFrame, column: str, names: Mapping[Any, str], band: bool = True) -> None:
     for look, value in zip(_looks(names), names, strict=True):
-        style.draw_curve(panel, rows[rows[column] == value], "step", look, markers=6, markersize=3, linewidth=1.0, band=False)
+        style.draw_curve(panel, rows[rows[column] == value], "step", look, markers=6, markersize=3, linewidth=1.0, band=band)
     panel.axvline(EARLY_STEP, color="#BBBBBB", linewidth=0.8, zorder=0)
 
 
@@ -112,8 +120,8 @@ def _handles(names: Mapping[Any, str]) -> list[Line2D]:
 def _finish(panel: Axes, label: str) -> None:
     panel.set_xscale("symlog", linthresh=10, linscale=0.5)
     panel.set_xlim(-1, None)
-    shown = {step: text for step, text in _TICKS.items() if step <= panel.get_xlim()[1]}
-    panel.set_xticks(list(shown), list(shown.values()))
+    panel.set_xticks([step for step in _TICKS if step <= panel.get_xlim()[1]])
+    style.plain_numbers(panel.xaxis)
     panel.tick_params(axis="x", which="minor", length=0)
     panel.set_xlabel("Task 1 step (log scale)")
     style.accuracy_axis(panel, label)

@@ -1,4 +1,4 @@
-"""Collapse, return and spurious share by architecture and size.
+"""Do other architectures and sizes collapse and come back alike?
 
 **What it shows.** The same study for models of other families and widths, on the same persons and questions.
 *a*: Task 0 accuracy of plain fine-tuning before Task 1, at its lowest in the first 150 steps, and at its highest

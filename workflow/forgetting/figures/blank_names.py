@@ -1,4 +1,4 @@
-"""The same study with and without name tokens that pretraining never saw.
+"""Do name tokens that pretraining never saw change the collapse and the return?
 
 **What it shows.** The same study twice. In one, the persons of Task 1 have names of tokens that pretraining
 has seen, as at the paper's scale. In the other, the pools of names are so large that nearly every one of them
@@ -51,7 +51,7 @@ def draw(metrics: pd.DataFrame, pretrained: pd.DataFrame, floors: pd.DataFrame) 
             run = frame[frame["arm"] == arm]
             rows = run[(run["split"] == "task0_test") & (run["metric"] == "exact_match") & (run["kind"] == "all")]
             style.draw_curve(time, rows, "step", look, linestyle=line, markers=6, band=arm == "seq")
-            style.draw_path(plane, run, look.color, linestyle=line)
+            style.draw_path(plane, run, look.color, linestyle=line, marker=look.marker, markevery=style.ALONG)
     for panel in (time, plane):
         style.draw_floor(panel, floors, "task0_test", "exact_match")
         style.accuracy_axis(panel, "")

@@ -1,4 +1,4 @@
-"""Forgetting against how far a model moves on Task 1.
+"""Does a model forget by as much as it moves on Task 1?
 
 **What it shows.** Whether a model forgets Task 0 by as much as it moves on Task 1: forgetting against the
 divergence between the model after Task 0 (θ*) and a checkpoint, at the answers of Task 1 questions.
@@ -64,7 +64,7 @@ def draw(drift: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
     points = forgetting_against_drift(drift, metrics)
     arms = style.arm_order(points["arm"])
     columns = 5 if len(arms) > 8 else 4
-    figure, axes = style.new_figure(1, 2, height=4.0 + 0.16 * -(-len(arms) // columns), sharey=True)
+    figure, axes = style.new_figure(1, 2, height=4.1 + 0.16 * -(-len(arms) // columns), sharey=True)
     for letter, panel, (metric, text) in zip("ab", axes[0], _METRICS.items(), strict=True):
         _panel(panel, points[points["metric"] == metric], arms)
         style.title(panel, letter, text)

@@ -39,6 +39,7 @@ SHOWS = {
 }
 
 _COLORS = {"all": "#0072B2", "half": "#D55E00"}
+_FILLS = {"all": "#0072B2", "half": "white"}
 _WORDS = {"all": "all values", "half": "values of B alone"}
 _TITLES = {"same": "the words of Task 0", "other": "other words", "statement": "statements"}
 _LINES: dict[str, Any] = {"A": "-", "B": (0, (4, 1.5))}
@@ -53,7 +54,7 @@ def draw(metrics: pd.DataFrame, facts: pd.DataFrame, halves: pd.DataFrame) -> Fi
     for letter, panel, form in zip("abc", axes.flat, FORMATS, strict=False):
         for values in VALUES:
             if len(of_cell := _of(curves, values, form)):
-                _cell(panel, of_cell, _COLORS[values])
+                _cell(panel, of_cell, values)
         style.title(panel, letter, f"Task 0; {_TITLES[form]}")
     _task1(axes[1, 1], metrics)
     for panel in axes[:, 0]:
@@ -61,6 +62,7 @@ def draw(metrics: pd.DataFrame, facts: pd.DataFrame, halves: pd.DataFrame) -> Fi
     for panel in axes[1]:
         panel.set_xlabel("Task 1 step (log scale)")
     axes[0, 0].set_xscale("symlog", linthresh=10, linscale=0.5)
+    style.plain_numbers(axes[0, 0].xaxis)
     axes[0, 0].set_xlim(0, metrics["step"].max())
     style.legend(figure, _handles(), columns=3)
     style.note(figure, metrics)
@@ -71,13 +73,14 @@ def _of(rows: pd.DataFrame, values: str, form: str) -> pd.DataFrame:
     return rows[[factors_of_arm(arm) == (values, form) for arm in rows["arm"]]]
 
 
-def _cell(panel: Axes, curves: pd.DataFrame, color: str) -> None:
+def _cell(panel: Axes, curves: pd.DataFrame, values: str) -> None:
     """Task 0 by half, and the floor of both."""
     floor = curves["arm"].map(never_had_task0)
-    look = style.Look(color, "", "")
-    style.draw_curve(panel, curves[floor & (curves["half"] == BOTH)], "step", look, **_FLOOR)
+    look = style.Look(_COLORS[values], "D", "")
+    mark: dict[str, Any] = {"markers": 5, "markersize": 3, "markerfacecolor": _FILLS[values]}
+    style.draw_curve(panel, curves[floor & (curves["half"] == BOTH)], "step", look, **_FLOOR, **mark)
     for half, line in _LINES.items():
-        style.draw_curve(panel, curves[~floor & (curves["half"] == half)], "step", look, linestyle=line)
+        style.draw_curve(panel, curves[~floor & (curves["half"] == half)], "step", look, linestyle=line, **mark)
 
 
 def _task1(panel: Axes, metrics: pd.DataFrame) -> None:
@@ -88,12 +91,15 @@ def _task1(panel: Axes, metrics: pd.DataFrame) -> None:
                 continue
             rows = pd.concat([curve(run, "task1").assign(seed=seed) for seed, run in of_cell.groupby("seed")], ignore_index=True)
             look = style.Look(_COLORS[values], _MARKERS[form], "")
-            style.draw_curve(panel, rows, "step", look, markers=6, band=False, linewidth=1.0)
+            style.draw_curve(panel, rows, "step", look, markers=6, markerfacecolor=_FILLS[values], band=False, linewidth=1.0)
     style.title(panel, "d", "Task 1, in its own format")
 
 
 def _handles() -> list[Any]:
-    handles = [style.line_handle(f"Task 1 has {_WORDS[values]}", color) for values, color in _COLORS.items()]
+    handles = [
+        style.line_handle(f"Task 1 has {_WORDS[values]}", color, marker="D", markersize=3, markerfacecolor=_FILLS[values])
+        for values, color in _COLORS.items()
+    ]
     handles += [style.line_handle(f"persons of half {half}", linestyle=line) for half, line in _LINES.items()]
     handles.append(style.line_handle("never had Task 0", linestyle=":", linewidth=1.3))
     return handles + [style.line_handle(f"d: {_TITLES[form]}", marker=marker, linewidth=1.0) for form, marker in _MARKERS.items()]

@@ -1,4 +1,4 @@
-"""Fisher information of each matrix against the angle between its Task 1 updates.
+"""Do the matrices that Task 0 depends on most turn most in Task 1?
 
 **What it shows.** Whether the matrices that Task 0 depends on most, by Fisher information, are those whose
 early and late Task 1 updates point in different directions.
@@ -62,7 +62,7 @@ def draw(weights: pd.DataFrame, fisher: pd.DataFrame) -> Figure:
     """Frames: WEIGHTS (the rows of `seq` are used), FISHER. One point a matrix: mean over seeds."""
     runs = joined(weights, fisher)
     points = over_runs(runs)
-    figure, axes = style.new_figure(1, 2, height=3.9, sharex=True)
+    figure, axes = style.new_figure(1, 2, height=4.2, sharex=True)
     labels = {
         "angle": ("a", "angle", f"angle between the updates of steps\n0-{EARLY_STEP} and {EARLY_STEP}-end (degrees)"),
         "excess": ("b", "angle beyond chance", "angle minus chance of the same ranks\n(degrees)"),
@@ -72,6 +72,7 @@ def draw(weights: pd.DataFrame, fisher: pd.DataFrame) -> Figure:
             rows = points[points["component"] == component]
             panel.plot(rows["fisher"], rows[column], color=look.color, marker=look.marker, linestyle="none", markersize=5)
         panel.set_xscale("log")
+        style.plain_numbers(panel.xaxis)
         panel.set_xlabel("mean diagonal Fisher information of Task 0\n(nats² per weight²)")
         panel.set_ylabel(label)
         style.title(panel, letter, text)

@@ -1,10 +1,10 @@
-"""Task 0 and Task 1 over the steps, by the number of frozen layers.
+"""Do frozen layers keep Task 0, or only slow down both tasks?
 
 **What it shows.** The whole run of every arm that keeps the bottom of the model fixed, beside ``seq``, which keeps
 nothing fixed.
 
 **How to read it.** *a*: Task 0 of persons whose questions no stage trained on. *b*: Task 1 at the same steps; the grey
-line is the accuracy that counts as learned. The darker, the more layers are frozen; 0 is the input embedding alone.
+line is the accuracy that counts as learned. The darker, the more layers are frozen.
 
 **What to look for.** Curves of *a* that stay apart to their ends, and those of *b* that come as far as that of ``seq``.
 
@@ -30,24 +30,30 @@ SHOWS = {
     "options": {"matched_accuracy": "task1.early_stop_accuracy"},
 }
 
+_MARKERS = ("o", "s", "^", "D", "v", "P", "<", "X", ">", "p", "h", "d", "H")
+"""By the number of frozen layers: the arms are of one family, whose marker and colour would not tell them apart here."""
+
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
     """Frames: METRICS of the task1 runs (seq and the freeze arms are used), METRICS floors."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if arm == "seq" or style.arm_family(arm) == "freeze"]
+    looks = {arm: style.arm_look(arm)._replace(marker=_MARKERS[place % len(_MARKERS)]) for place, arm in enumerate(arms)}
     rows = metrics[(metrics["metric"] == "exact_match") & (metrics["kind"] == "all")]
     figure, axes = style.new_figure(1, 2, height=3.4, sharex=True, sharey=True)
     splits = {"task0_test": "Task 0, held-out persons", "task1": "Task 1"}
     for letter, panel, (split, text) in zip("ab", axes[0], splits.items(), strict=True):
         for arm in arms:
             run = rows[(rows["arm"] == arm) & (rows["split"] == split)]
-            style.draw_curve(panel, run, "step", style.arm_look(arm), markers=5, linewidth=1.0)
+            style.draw_curve(panel, run, "step", looks[arm], markers=5, linewidth=1.0)
         panel.set_xscale("symlog", linthresh=10, linscale=0.4)
+        style.plain_numbers(panel.xaxis)
         panel.set_xlim(0, None)
         panel.set_xlabel("Task 1 step (log scale)")
         style.title(panel, letter, text)
     style.accuracy_axis(axes[0, 0], "exact match (share of answers)")
     style.draw_floor(axes[0, 0], floors, "task0_test", "exact_match")
     axes[0, 1].axhline(matched_accuracy, color="#BBBBBB", linewidth=0.8, zorder=0)
-    style.legend(figure, [*style.arm_handles(arms), style.FLOOR_HANDLE], columns=4)
+    marked = [style.line_handle(look.label, look.color, marker=look.marker) for look in looks.values()]
+    style.legend(figure, [*marked, style.FLOOR_HANDLE], columns=4)
     style.note(figure, metrics)
     return figure

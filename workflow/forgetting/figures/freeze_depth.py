@@ -1,4 +1,4 @@
-"""Forgetting and recovery against the number of frozen layers.
+"""How many frozen layers keep how much of Task 0?
 
 **What it shows.** What it buys to keep the bottom of the model fixed during Task 1: nothing (``seq``), the
 input embedding, or the embedding and the n bottom layers, each exactly.
@@ -53,8 +53,8 @@ _RECOVERED = {
     "matched": style.Look("#0072B2", "P", "early stop, then one recovery epoch"),
     "end": style.Look("#1D98DD", "X", "end, then one recovery epoch"),
 }
-_SHIFTS = {"trough": -0.09, "stopped": 0.0, "end": 0.09, "recovered": 0.18}
-_RELEASED_SHIFT = 0.33
+_SHIFTS = {"trough": -0.12, "stopped": -0.06, "end": 0.0, "matched, recovered": 0.06, "end, recovered": 0.12}
+_RELEASED_SHIFT = 0.4
 """Marks are moved sideways, so that they do not hide each other; those of the as-released arms stand to the right of the exact ones."""
 _TICKS = 8
 
@@ -122,7 +122,7 @@ def _recovered(panel: Axes, metrics: pd.DataFrame, recovery: pd.DataFrame, depth
     for point, look in _RECOVERED.items():
         chosen = rows[(rows["point"] == point) & (rows["learned"] | (point == "end"))]
         merged = over_seeds(chosen, ["depth"], metrics["seed"].nunique(), kind=PROPORTION)
-        _series(panel, merged, look, _SHIFTS["recovered"], released, linestyle=":")
+        _series(panel, merged, look, _SHIFTS[f"{point}, recovered"], released, linestyle=":")
 
 
 def _finish(first: Axes, second: Axes, depths: list[int], matched_accuracy: float) -> None:

@@ -1,11 +1,12 @@
-"""The arms of `all` on the Task 0 / Task 1 frontier.
+"""Which method keeps more of Task 0 at the same accuracy on Task 1?
 
 **What it shows.** All Task 1 methods on one plane: how much of Task 0 is left against how much of Task 1 is
 learned.
 
 **How to read it.** *a*: every line is a run over time. It starts at the upper left (Task 0 known, Task 1
 not), and its marker is the end of the run. The upper right corner would be a method that learns without
-forgetting. A star is the first evaluation at which Task 1 was learned, where early stopping would have ended
+forgetting. The horizontal axis is of square roots, which
+opens the first steps. A star is the first evaluation at which Task 1 was learned, where early stopping would have ended
 the run; with several seeds it is their mean, and is left out unless all of them learned. *b*: Task 0 at the
 same Task 1 accuracy for all, interpolated between evaluations; *not reached* means that the method never
 learned Task 1 that well.
@@ -42,6 +43,7 @@ SHOWS = {
 }
 
 _AXIS = "exact match (share of answers)"
+_BEFORE: dict[str, Any] = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
 
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
@@ -51,20 +53,23 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     figure, axes = style.new_figure(1, 2, height=3.9 + 0.2 * max(0, len(arms) - 8), width_ratios=[1.3, 1])
     first, second = axes[0]
     for arm in arms:
-        style.draw_path(first, metrics[metrics["arm"] == arm], style.arm_look(arm).color)
-        _end(first, summary[(summary["arm"] == arm) & ~summary["early_stop"]], style.arm_look(arm))
-        _stop(first, summary[(summary["arm"] == arm) & summary["early_stop"]], style.arm_look(arm))
+        look, of_arm = style.arm_look(arm), summary[summary["arm"] == arm]
+        style.draw_path(first, metrics[metrics["arm"] == arm], look.color, marker=look.marker, markersize=2.5, markevery=style.ALONG)
+        _stop(first, of_arm[of_arm["early_stop"]], look)
+        _end(first, of_arm[~of_arm["early_stop"]], look)
     style.draw_floor(first, floors, "task0_test", "exact_match")
     style.accuracy_axis(first, f"Task 0 {_AXIS}")
-    first.set_xlim(-0.03, 1.03)
-    first.set_xlabel(f"Task 1 {_AXIS}")
+    style.opened_axis(first, f"Task 1 {_AXIS}")
     style.title(first, "a", "from before Task 1 to its end")
     _matched(second, summary[~summary["early_stop"]], arms, matched_accuracy)
+    second.axvline(summary.loc[summary["arm"] == "seq", "before"].mean(), **_BEFORE)
+    style.draw_floor(second, floors, "task0_test", "exact_match", across=False)
     ends = [
         style.line_handle("end of the run (arms as in b)", marker="o", linestyle="none"),
-        style.line_handle("early stop", marker="*", markersize=9, markeredgecolor="#222222", linestyle="none"),
+        style.line_handle("early stop", marker="*", markersize=11, markerfacecolor="white", linestyle="none"),
+        style.line_handle("b: seq before Task 1", **_BEFORE),
     ]
-    style.legend(figure, [*ends, style.FLOOR_HANDLE], columns=3)
+    style.legend(figure, [*ends, style.FLOOR_HANDLE], columns=4)
     style.note(figure, metrics, "Early stop: the first evaluation at which Task 1 is learned. Panel b interpolates between evaluations.")
     return figure
 
@@ -72,13 +77,13 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
 def _end(panel: Axes, summary: pd.DataFrame, look: style.Look) -> None:
     seeds = summary["seed"].nunique()
     task0, task1 = (style.mean_of(summary, column, ["arm"], seeds)["value"] for column in ("final", "task1_final"))
-    panel.plot(task1, task0, color=look.color, marker=look.marker, markersize=5, linestyle="none", clip_on=False)
+    panel.plot(task1, task0, color=look.color, marker=look.marker, markersize=5, linestyle="none", clip_on=False, zorder=6)
 
 
 def _stop(panel: Axes, stopped: pd.DataFrame, look: style.Look) -> None:
-    """A star at the mean over seeds, where every seed stopped."""
+    """An open star at the mean over seeds, where every seed stopped; the mark of the end lies above it."""
     if stopped["final"].notna().all():
-        star: dict[str, Any] = {"marker": "*", "markersize": 9, "markeredgecolor": "#222222", "markeredgewidth": 0.5, "linestyle": "none"}
+        star: dict[str, Any] = {"marker": "*", "markersize": 12, "markerfacecolor": "white", "linestyle": "none"}
         panel.plot(stopped["task1_final"].mean(), stopped["final"].mean(), color=look.color, clip_on=False, zorder=5, **star)
 
 
@@ -91,7 +96,7 @@ def _matched(panel: Axes, summary: pd.DataFrame, arms: list[str], matched_accura
         for _, of_seed in style.single_seeds(rows):
             style.seed_dots(panel, of_seed["matched"], [place + 0.25], look)
         if means.empty:
-            panel.text(0.02, place, missing, fontsize=6.5, va="center", color="#666666")
+            panel.text(0.06, place, missing, fontsize=7, va="center", color="#666666")
             continue
         point = means[["value", "low", "high"]].to_numpy(dtype=float)[0]
         panel.hlines(place, point[1], point[2], color=look.color, linewidth=1.1)

@@ -1,4 +1,4 @@
-"""Whether the gradients of the two tasks are opposed.
+"""Are the gradients of the two tasks opposed?
 
 **What it shows.** Whether what lowers the loss of Task 1 raises that of Task 0: the cosine between the
 gradients of the two tasks at the checkpoints of the first steps of Task 1 and at its end, for all weights

@@ -42,7 +42,7 @@ SHOWS = {
     "inputs": {
         "landscape": ["viewed"],
     },
-    "options": {"axes": "views.landscape.axes"},
+    "options": {"axes": "views.landscape.axes", "questions": "views.landscape.questions"},
 }
 
 _LOSSES = {"task0_loss": "Task 0 loss", "task1_loss": "Task 1 loss"}
@@ -53,10 +53,11 @@ _OUTLINE = [effects.withStroke(linewidth=2.6, foreground="white")]
 _MARKS = (("o", "end of Task 0"), ("^", f"step {EARLY_STEP}"), ("s", "end of Task 1"))
 
 
-def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
+def draw(landscape: pd.DataFrame, axes: str = "orthogonal", questions: int = 0) -> Figure:
     """Up to four panels with the same contour levels, see `panels_of`. Frame: LANDSCAPE.
 
-    `axes` says what its coordinates are: orthogonal (L2 distances) or reference (multiples of the displacements).
+    `axes` says what its coordinates are: orthogonal (L2 distances) or reference (multiples of the displacements). `questions`: how many
+    of a task are asked at each point, if known.
     """
     seed = landscape["seed"].min()
     frame = landscape[(landscape["seed"] == seed) & (landscape["weights"] == "all")]
@@ -86,9 +87,9 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal") -> Figure:
     bar.set_ticks(np.log(levels[::3]), labels=[f"{level:.2g}" for level in levels[::3]])
     handles = [style.line_handle(text, _PATH, marker=marker, linestyle="none") for marker, text in _MARKS]
     if set(_RECOVERY) & set(frame["kind"]):
-        handles.append(style.line_handle("recovered, one epoch", _BACK, marker="*", markersize=8, linestyle="none"))
+        handles.append(style.line_handle("recovered, one epoch", _BACK, marker="*", markersize=10, linestyle="none"))
     style.legend(figure, handles, 4)
-    style.small_print(figure, f"Seed {seed}. {_errors(grid)}")
+    style.small_print(figure, f"Seed {seed}. {_asked(questions)}{_errors(grid)}")
     return figure
 
 
@@ -106,6 +107,10 @@ def loss_levels(losses: np.ndarray) -> np.ndarray:
     finite = losses[np.isfinite(losses)]
     low = max(float(finite.min()), 1e-3)
     return np.geomspace(low, max(float(finite.max()), 1.01 * low) * 1.001, 16)
+
+
+def _asked(questions: int) -> str:
+    return f"Losses: of {questions} questions a task. " if questions else ""
 
 
 def _errors(grid: pd.DataFrame) -> str:
@@ -131,14 +136,14 @@ def _contours(panel: Axes, grid: pd.DataFrame, loss: str, levels: np.ndarray) ->
 def _trajectory(panel: Axes, path: pd.DataFrame) -> None:
     panel.plot(path["alpha"], path["beta"], color=_PATH, linewidth=1.3, path_effects=_OUTLINE)
     early = path[path["step"] == early_step(path["step"])].iloc[0]
-    mark: dict[str, Any] = {"color": _PATH, "markeredgecolor": "white", "markersize": 6, "linestyle": "none", "clip_on": False}
+    mark: dict[str, Any] = {"color": _PATH, "markeredgecolor": "white", "markersize": 5, "linestyle": "none", "clip_on": False, "zorder": 5}
     for point, (marker, _) in zip((path.iloc[0], early, path.iloc[-1]), _MARKS, strict=True):
         panel.plot(point["alpha"], point["beta"], marker=marker, **mark)
 
 
 def _recovery(panel: Axes, path: pd.DataFrame, line: Any) -> None:
-    """Nothing for an arm without a recovery curve."""
+    """Nothing for an arm without a recovery curve. The star lies below the mark of the model that it may be beside, and is larger."""
     panel.plot(path["alpha"], path["beta"], color=_BACK, linewidth=1.2, linestyle=line, path_effects=_OUTLINE)
-    mark: dict[str, Any] = {"marker": "*", "markeredgecolor": "white", "markersize": 9}
+    mark: dict[str, Any] = {"marker": "*", "markeredgecolor": "white", "markersize": 12}
     last = path.tail(1)
     panel.plot(last["alpha"], last["beta"], color=_BACK, linestyle="none", zorder=4, **mark)

@@ -1,4 +1,4 @@
-"""Collapse and recovery against the learning rate of Task 1.
+"""From which learning rate of Task 1 on is the loss of Task 0 real?
 
 **What it shows.** The same sequential training on Task 1 at several learning rates: up to which rate does
 recovery bring back what was lost?
@@ -86,11 +86,11 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
 
 
 def _series(panel: Axes, rows: pd.DataFrame, look: style.Look, kind: Kind) -> None:
-    """A line over the rates; open markers where Task 1 was not learned in every seed (matters to the matched series only)."""
+    """A line over the rates; open markers, which no line joins, where Task 1 was not learned in every seed (of the matched series only)."""
     merged = over_seeds(rows, ["rate"], kind=kind)
     learned = rows.groupby("rate")["learned"].all().reindex(merged["rate"]).to_numpy()
     filled = learned | (look is not _MATCHED)
-    panel.plot(merged["rate"], merged["value"], color=look.color)
+    panel.plot(merged["rate"], merged["value"].where(filled), color=look.color)
     style.error_bars(panel, merged[filled], "rate", look)
     style.error_bars(panel, merged[~filled], "rate", look, markerfacecolor="white")
 

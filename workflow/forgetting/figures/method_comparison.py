@@ -1,17 +1,18 @@
-"""Every method on the frontier; the chosen arms at matched Task 1, before and after recovery.
+"""Which method keeps most of Task 0, and of which does most come back?
 
 **What it shows.** Every method of the comparison: what it keeps of Task 0 while Task 1 is learned, and what
 comes back of the rest. Each family of methods has its own colour and marker.
 
 **How to read it.** *a*: a strong line is the chosen arm of a family over time, from the upper left (Task 0
 known, Task 1 not) to its large mark at the end; faint lines and small marks are the other arms of its grid.
-The upper right corner would be learning without forgetting. Arms differ in length, as the small print says:
-one that learns more slowly gets more steps. *b*: the filled mark is Task 0 where Task 1 reaches the stated
-accuracy, the open one the same model after one epoch of recovery on Task 0. Small marks are the other arms at
-the same accuracy. A dagger is an arm that did not learn Task 1 (in every seed): both marks of its row are
-from the end of its run, in all seeds. Pale dots: single seeds. A double dagger is an arm whose gain over
-``seq``, at a Task 1 accuracy that every seed of both reaches, is above zero by an interval that holds for all
-rows together; without one, the data leave open that the arm keeps no more.
+The horizontal axis is of square roots, which opens the first steps; the upper right corner would be learning
+without forgetting. Arms differ in length, as the small print says: one that learns more slowly gets more
+steps. *b*: the filled mark is Task 0 where Task 1 reaches the stated accuracy, the open one the same model
+after one epoch of recovery on Task 0. Small marks are the other arms at the same accuracy. A dagger is an arm
+that did not learn Task 1 (in every seed): both marks of its row are from the end of its run, in all seeds.
+Pale dots: single seeds. A double dagger is an arm whose gain over ``seq``, at a Task 1 accuracy that every
+seed of both reaches, is above zero by an interval that holds for all rows together; without one, the data
+leave open that the arm keeps no more.
 
 **What to look for.** A method that keeps *alignment* has a filled mark far to the right: little is lost at
 all. One that keeps *knowledge* has an open mark beyond that of ``seq``. The knob of each family was chosen on
@@ -55,6 +56,7 @@ SHOWS = {
 _BEFORE: dict[str, Any] = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 1.5))}
 _PRETRAINED: dict[str, Any] = {"color": style.CONTROLS["pretrained"].color, "linewidth": 0.9, "linestyle": (0, (5, 2))}
 _CONTROL: dict[str, Any] = {"color": style.CONTROL_LABEL, "linewidth": 1.0, "linestyle": ":"}
+_CHOSEN_PATH: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.8, "markevery": style.ALONG, "markersize": 3}
 _FAINT_PATH: dict[str, Any] = {"linewidth": 0.5, "alpha": 0.2, "zorder": 1.5}
 _FAINT: dict[str, Any] = {"markersize": 3, "alpha": 0.45, "linestyle": "none", "markeredgewidth": 0, "clip_on": False}
 _ROW = 0.27
@@ -104,7 +106,7 @@ def _frontier(panel: Axes, metrics: pd.DataFrame, summary: pd.DataFrame, chosen:
     seeds = metrics["seed"].nunique()
     for arm in style.arm_order(summary["arm"]):
         look, rows = style.arm_look(arm), summary[summary["arm"] == arm]
-        path = {"linewidth": 0.9, "alpha": 0.8} if arm in chosen else _FAINT_PATH
+        path = {**_CHOSEN_PATH, "marker": look.marker} if arm in chosen else _FAINT_PATH
         style.draw_path(panel, metrics[metrics["arm"] == arm], look.color, **path)
         task0, task1 = (style.mean_of(rows, name, ["arm"], seeds) for name in ("final", "task1_final"))
         if task0.empty or task1.empty:
@@ -117,8 +119,7 @@ def _frontier(panel: Axes, metrics: pd.DataFrame, summary: pd.DataFrame, chosen:
         panel.errorbar(*at, color=look.color, linestyle="none", **bars, zorder=3)  # below all marks, which stand in one column
         panel.plot(*at, color=look.color, marker=look.marker, markersize=6, markeredgecolor="white", markeredgewidth=0.5, zorder=4)
     style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
-    panel.set_xlim(-0.03, 1.03)
-    panel.set_xlabel("Task 1 exact match (share of answers)")
+    style.opened_axis(panel, "Task 1 exact match (share of answers)")
 
 
 def _kept(

@@ -1,4 +1,4 @@
-"""Accuracies on Task 0 and Task 1 against step, and the recovery curve.
+"""Is Task 0 lost before Task 1 is learned, and can it be brought back?
 
 **What it shows.** The share of questions answered right while Task 1 is learned: exact match above (every
 token of the answer is right), the first token alone below. Left: the first 150 steps. Right: the whole run.
@@ -68,7 +68,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
             control = rows[(rows["split"] == "control") & (rows["arm"] == "seq")]
             style.draw_curve(panel, control, "step", style.CONTROLS["control"], linestyle=":", linewidth=1.0, band=False)
         style.accuracy_axis(row[0], f"{label}\n(share of answers)")
-    for letter, panel, text in zip("ab", axes[0], (f"first {EARLY_STEP} steps", "whole run"), strict=True):
+    titles = [f"{until}{of_row}" for of_row in ("", ", first token") for until in (f"first {EARLY_STEP} steps", "whole run")]
+    for letter, panel, text in zip("abcd", axes.flat, titles, strict=True):
         style.title(panel, letter, text)
     for panel in axes[1]:
         panel.set_xlabel("Task 1 step")
@@ -100,7 +101,7 @@ def _draw_arms(panel: Axes, rows: pd.DataFrame, arms: list[str], main: list[str]
         task0, task1 = (run[run["split"] == split] for split in ("task0_test", "task1"))
         if arm in main:
             style.draw_curve(panel, task0, "step", look, markers=7)
-            style.draw_curve(panel, task1, "step", look, linestyle="--", linewidth=1.0, band=False)
+            style.draw_curve(panel, task1, "step", look, linestyle="--", linewidth=1.0)
         else:
             style.draw_curve(panel, task0, "step", look, band=False, linewidth=0.8, alpha=0.4)
 

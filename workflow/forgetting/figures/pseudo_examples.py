@@ -1,4 +1,4 @@
-"""What the pseudo examples of LAMOL are worth.
+"""What are the pseudo examples of LAMOL worth?
 
 **What it shows.** What LAMOL trains on instead of stored questions: examples that the model wrote itself
 after Task 0.

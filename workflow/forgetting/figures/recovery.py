@@ -1,4 +1,4 @@
-"""What one epoch of recovery brings back, beside its controls.
+"""Does one epoch of recovery bring Task 0 back, and further than its controls?
 
 **What it shows.** The recovery probe with its controls. From a checkpoint of Task 1 the model trains again on
 the Task 0 questions of half of the persons, and is asked about the other half.
@@ -59,7 +59,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     first, second, third = axes[0, 0], axes[0, 1], axes[1, 0]
     third.set_subplotspec(axes[1, 1].get_gridspec()[1, :])
     axes[1, 1].remove()
-    _over_checkpoints(first, recovery, arms)
+    _over_checkpoints(first, recovery, points, arms)
     _over_steps(second, recovery, points)
     summary = recovery_summary(recovery_facts, points[points["arm"].isin(arms)])
     _spurious_shares(third, summary, [arm for arm in arms if not never_had_task0(arm)])
@@ -75,11 +75,11 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     ]
     style.legend(figure, [*style.arm_handles(arms), *lines, *places, *controls], columns=4)
     ticks = "Grey ticks in c: the share, had recovery come to where the same arm without Task 0 comes."
-    style.note(figure, metrics, f"Shuffled answers: from the trough and the end of seq. {ticks}")
+    style.note(figure, metrics, f"Shuffled answers: of seq, in a from the trough and the end, in b from the end. {ticks}")
     return figure
 
 
-def _over_checkpoints(panel: Axes, recovery: pd.DataFrame, arms: list[str]) -> None:
+def _over_checkpoints(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame, arms: list[str]) -> None:
     rows = task0_rows(recovery)
     recovered, dropped = rows[np.isclose(rows["epochs"], 1)], rows[rows["epochs"] == 0]
     for arm in arms:
@@ -93,12 +93,15 @@ def _over_checkpoints(panel: Axes, recovery: pd.DataFrame, arms: list[str]) -> N
         panel.axhspan(level["low"], level["high"], color=_control_line(start)["color"], alpha=0.08, linewidth=0)
     shuffled = task0_rows(recovery, training="shuffled")
     shuffled = shuffled[np.isclose(shuffled["epochs"], 1) & (shuffled["arm"] == "seq")]
-    shuffled = over_seeds(shuffled, ["checkpoint"], kind=PROPORTION)
-    panel.plot(shuffled["checkpoint"], shuffled["value"], **(_control_line("shuffled") | {"linestyle": "none"}))
+    shuffled = shuffled.merge(points.loc[points["point"].isin([TROUGH, END]), ["seed", "arm", "checkpoint", "point"]])
+    places = shuffled.groupby("point")["checkpoint"].mean()  # seeds have their troughs at different steps
+    shuffled = over_seeds(shuffled, ["point"], kind=PROPORTION)
+    style.error_bars(panel, shuffled.assign(place=shuffled["point"].map(places)), "place", style.CONTROLS["shuffled"])
     control = task0_rows(recovery, "control")
     control = control[np.isclose(control["epochs"], 1) & (control["arm"] == "seq") & (control["start"] == "task1")]
     style.draw_curve(panel, control, "checkpoint", style.CONTROLS["control"], band=False, linestyle=":", linewidth=1.0)
     panel.set_xscale("symlog", linthresh=10, linscale=0.5)
+    style.plain_numbers(panel.xaxis)
     panel.set_xlim(-1, None)
     panel.set_xlabel("Task 1 step (log scale)")
     style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
@@ -129,6 +132,7 @@ def _over_steps(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> No
         )
     panel.axvline(rows.loc[np.isclose(rows["epochs"], 1), "step"].min(), color="#BBBBBB", linewidth=0.8, zorder=0)
     panel.set_xscale("symlog", linthresh=1, linscale=0.3)
+    style.plain_numbers(panel.xaxis)
     panel.set_xlim(0, None)
     panel.set_xlabel("recovery step (log scale;\nline: one epoch)")
     panel.tick_params(labelleft=False)
@@ -146,7 +150,7 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> Non
             look, y = style.arm_look(arm), place + 0.22 * (offset - 1)
             if cell.empty or np.isnan(cell["value"].iloc[0]):
                 text = f"Task 1 {style.unlearned(summary['seed'].nunique())}" if cell.empty else f"{point}: undefined (no drop)"
-                panel.text(0.02, y, text, transform=panel.get_yaxis_transform(), fontsize=6, va="center", color="#666666")
+                panel.text(0.02, y, text, transform=panel.get_yaxis_transform(), fontsize=7, va="center", color="#666666")
                 continue
             value, low, high = cell[["value", "low", "high"]].to_numpy(dtype=float)[0]
             panel.hlines(y, low, high, color=look.color, linewidth=1.1)

@@ -1,4 +1,4 @@
-"""What recovery finds in the model through pretraining, Task 0 and Task 1.
+"""When are the facts learned, and when does the model become ready to tell them?
 
 **What it shows.** Task 0 accuracy of persons whose questions no stage trained on, of the model as it was at each
 kept checkpoint of its life, and after the same recovery from there: a few steps of it, and one epoch.

@@ -1,4 +1,4 @@
-"""Early drop and final accuracy against the stored share.
+"""Does replay prevent the early collapse, or only repair it?
 
 **What it shows.** Whether replay prevents the early collapse, or only repairs it.
 

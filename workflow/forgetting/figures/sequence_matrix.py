@@ -1,4 +1,4 @@
-"""Accuracy on every task after every task.
+"""Which tasks are forgotten after which?
 
 **What it shows.** The matrix R: a row for each task that was learned, from Task 0 down, a column for each task that is
 asked. Task 0 is asked of persons whose questions no stage trained on; of a later task all persons are asked, and they

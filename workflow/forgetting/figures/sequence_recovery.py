@@ -1,4 +1,4 @@
-"""What recovery brings back of the earlier tasks, after each task.
+"""Does recovery bring earlier tasks back after every task?
 
 **What it shows.** After every task of the sequence, each earlier one is recovered for one epoch: accuracy before it
 (dashed) and after it. *a*: Task 0, recovered on persons of ``task0_train`` and asked about persons whose questions no

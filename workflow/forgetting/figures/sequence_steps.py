@@ -1,4 +1,4 @@
-"""Steps that each task of a sequence takes to be learned.
+"""Does each task of a sequence take more steps to learn?
 
 **What it shows.** The first evaluation at which the accuracy on the task being learned reaches the early stop, for every
 task of the sequence; and for the same task learned straight after Task 0, with nothing in between (*alone*).

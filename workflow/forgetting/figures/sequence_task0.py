@@ -1,4 +1,4 @@
-"""Task 0 over a whole sequence of tasks.
+"""Does the loss of Task 0 add up over a sequence of tasks?
 
 **What it shows.** Accuracy on Task 0, of persons whose questions no stage trained on, through all tasks of the sequence.
 

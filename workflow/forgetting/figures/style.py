@@ -20,13 +20,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import ScaledTranslation
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from forgetting.config.names import Marker, families
 from forgetting.data.points import NO_TASK0, never_had_task0
@@ -39,6 +41,8 @@ _STYLE_FILE = Path(__file__).parent / "forgetting.mplstyle"
 
 WIDTH = 5.5
 """Of every figure, in inches: the text of a page."""
+ALONG = (0.1, 0.2)
+"""Where a path that goes up and down has its marks: the first and their distance, as shares of the diagonal of its panel."""
 FEW_SEEDS = 5
 """Up to so many, the seeds are drawn beside their mean."""
 _SEED = "single seed"
@@ -174,11 +178,12 @@ def draw_path(axes: Axes, run: pd.DataFrame, color: str, **line: Any) -> None:
     axes.plot(both["value_1"], both["value_0"], color=color, **({"linewidth": 1.0} | line))
 
 
-def draw_floor(axes: Axes, floors: pd.DataFrame, split: str, metric: str) -> None:
-    """Horizontal line: the accuracy of always giving the most frequent answer."""
+def draw_floor(axes: Axes, floors: pd.DataFrame, split: str, metric: str, *, across: bool = True) -> None:
+    """Horizontal (or vertical) line: the accuracy of always giving the most frequent answer."""
     rows = floors[(floors["split"] == split) & (floors["metric"] == metric) & (floors["kind"] == "all")]
     if len(rows):
-        axes.axhline(float(rows["value"].mean()), color=MODAL_ANSWER, linewidth=1.0, linestyle=(0, (6, 2, 1, 2)), zorder=1)
+        line = axes.axhline if across else axes.axvline
+        line(float(rows["value"].mean()), color=MODAL_ANSWER, linewidth=1.0, linestyle=(0, (6, 2, 1, 2)), zorder=1)
 
 
 def error_bars(axes: Axes, rows: pd.DataFrame, x: str, look: Look, **options: Any) -> None:
@@ -245,7 +250,7 @@ def legend(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
 
 
 def legend_below(panel: Axes, handles: Sequence[Artist], columns: int) -> None:
-    """A legend in small print under the ticks and the label of the horizontal axis, which must be there by now.
+    """A legend under the ticks and the label of the horizontal axis, which must be there by now.
 
     Placed by their height in points, for a share of the panel is more or less by how high the panel is.
     """
@@ -259,8 +264,8 @@ def legend_below(panel: Axes, handles: Sequence[Artist], columns: int) -> None:
         bbox_to_anchor=(0.5, 0),
         bbox_transform=panel.transAxes + ScaledTranslation(0, below, figure.dpi_scale_trans),
         ncols=columns,
-        fontsize=6.5,
         borderaxespad=0.3,
+        handlelength=1.8,
         columnspacing=0.9,
         handletextpad=0.4,
     )
@@ -298,10 +303,36 @@ def unlearned(seeds: int) -> str:
     return "never learned" if seeds == 1 else "not learned in every seed"
 
 
+def plain_numbers(axis: Axis) -> None:
+    """10, 100, 1,000 at the ticks of a logarithmic axis: the exponents of powers would be below the size of all other type."""
+    axis.set_major_formatter(
+        lambda value, _: f"{value:,g}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.0e}".replace("e-0", "e-")
+    )
+    axis.set_minor_formatter(NullFormatter())
+
+
 def accuracy_axis(axes: Axes, label: str) -> None:
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.set_ylabel(label)
+
+
+def opened_axis(axes: Axes, label: str) -> None:
+    """A horizontal axis of shares by their square roots: opens what lies near 0, where Task 1 is hardly learned and much is lost."""
+    axes.set_xscale("function", functions=(_root, _square))
+    ticks = [0, 0.05, 0.2, 0.4, 0.7, 1]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xlim(-0.001, 1.03)
+    axes.set_xlabel(f"{label},\nsquare-root scale")
+
+
+def _root(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Also of the little below 0 that a panel shows."""
+    return np.sign(share) * np.sqrt(np.abs(share))
+
+
+def _square(root: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.sign(root) * root**2
 
 
 def save_figure(figure: Figure, outputs: Sequence[str | Path]) -> None:

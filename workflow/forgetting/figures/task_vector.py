@@ -1,4 +1,4 @@
-"""Both tasks against how much of the task vector is taken back.
+"""Does taking the task vector back bring Task 0 back, and what does it cost of Task 1?
 
 **What it shows.** What is won and lost when a part of the Task 1 update is taken back from the weights,
 without any training.
@@ -88,7 +88,7 @@ def _trade_off(panel: Axes, summary: pd.DataFrame, others: pd.DataFrame, seeds: 
     task0, task1 = (style.mean_of(summary, column, ["alpha"], seeds) for column in ("final", "task1_final"))
     both = task0.merge(task1[["alpha", "value"]].rename(columns={"value": "task1"}), on="alpha").sort_values("alpha")
     style.error_bars(panel, both, "task1", look, linestyle="-", linewidth=1.0)
-    text: dict[str, Any] = {"textcoords": "offset points", "fontsize": 6.5, "color": look.color, "va": "center"}
+    text: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7, "color": look.color, "va": "center"}
     for row in _apart(both).itertuples():
         side = 1 if row.task1 < 0.5 else -1
         panel.annotate(f"{row.alpha:g}", (row.task1, row.value), xytext=(6 * side, 4), ha="left" if side > 0 else "right", **text)
