@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
 from functools import cache
@@ -32,6 +32,7 @@ OLD = ("task0_val", "task0_test")
 QUICK = {"rates": [1.0], "seeds": 1, "doses": []}
 """For many cases: one training from each model, and the one with shuffled answers."""
 
+KEY = ["scale", "settings", "units", "train_share", "steps", "case"]
 NUMBERS = ("before", "after", "recovered", "spurious_share", "base_probed", "ahead_of_base", "early_ahead_of_base", "modal_answer")
 """Of a diagnosis, kept with their intervals."""
 
@@ -51,9 +52,11 @@ def examples(study: Path, units: int, file: Path) -> Path:
     rows = read_table(study / "data/items.parquet", ITEMS, ["split", "unit", "kind", "prompt", "answer"])
     rows = rows[rows["split"].isin(OLD)]
     rows = rows[rows["unit"].isin(sorted(rows["unit"].unique())[:units])]
-    file.write_text(
-        "".join(f"{json.dumps(row)}\n" for row in rows[["prompt", "answer", "unit", "kind"]].to_dict("records")), encoding="utf-8"
-    )
+    return write_examples(rows[["prompt", "answer", "unit", "kind"]].to_dict("records"), file)
+
+
+def write_examples(rows: Sequence[Mapping[str, object]], file: Path) -> Path:
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     return file
 
 
@@ -121,12 +124,12 @@ def cases(study: Path, folder: Path) -> dict[str, Callable[[], Case]]:
                     f"{arm}-{int(step[5:])}", f"{int(step[5:]):,} steps of {words}", f"{arm}/checkpoints/{step}"
                 )
     found["same"] = lambda: Case("same", "nothing: it is `before`", before, before)
-    found["swapped"] = lambda: Case("swapped", "`hidden`, with `before` and `after` swapped", before, hidden().after)
+    found["swapped"] = lambda: Case("swapped", "the same answer to any new question, with `before` and `after` swapped", before, hidden().after)
     return found
 
 
 def diagnosed(name: str, case: Case, section: dict[str, object], cores: int, folder: Path) -> dict[str, object]:
-    """Run one diagnosis as a user does, and read what it says."""
+    """Run one diagnosis as a user does, and read what it says: a row for `add_row`."""
     config = folder / f"{case.name}.yaml"
     asked = {"name": name, "before": str(case.before), "after": str(case.after)} | section
     config.write_text(yaml.safe_dump({"diagnose": asked}), encoding="utf-8")
@@ -136,7 +139,14 @@ def diagnosed(name: str, case: Case, section: dict[str, object], cores: int, fol
     minutes = (time.monotonic() - started) / 60
     said = ROOT / f"results/diagnose/{name}"
     numbers = pd.read_csv(said / "tables/numbers.csv").set_index("what")
-    row: dict[str, object] = {"verdict": json.loads((said / "verdict.json").read_text(encoding="utf-8"))["verdict"], "minutes": minutes}
+    row: dict[str, object] = {
+        "case": case.name,
+        "happened": case.happened,
+        "architecture": json.loads((case.after / "config.json").read_text(encoding="utf-8"))["model_type"],
+        "verdict": json.loads((said / "verdict.json").read_text(encoding="utf-8"))["verdict"],
+        "minutes": minutes,
+        "revision": revision(ROOT).commit,
+    }
     for number in (number for number in NUMBERS if number in numbers.index):
         row |= {
             number: numbers.at[number, "value"],
@@ -170,38 +180,27 @@ def main() -> None:
     }
     section |= {"train_share": arguments.train_share, "probe": {"steps": arguments.steps} | ({} if arguments.default else QUICK)}
     section |= {} if arguments.default else {"remedies": False}
-    scale, kind = study.parent.name, "default" if arguments.default else "quick"
-    architecture = json.loads((study / "task0/model/config.json").read_text(encoding="utf-8"))["model_type"]
     makers = cases(study, work)
     if unknown := set(arguments.cases or ()) - set(makers):
         command.error(f"--cases {' '.join(sorted(unknown))}: there are {' '.join(makers)}")
-    rows = []
+    told = {"scale": study.parent.name, "settings": "default" if arguments.default else "quick"}
+    told |= {name: getattr(arguments, name) for name in ("units", "train_share", "steps")}
     for name in arguments.cases or makers:
-        case = makers[name]()
-        row = diagnosed(f"known-{scale}-{kind}-{arguments.units}-{name}", case, section, arguments.cores, work)
-        told = {
-            "architecture": architecture,
-            "scale": scale,
-            "case": name,
-            "happened": case.happened,
-            "settings": kind,
-            "units": arguments.units,
-            "train_share": arguments.train_share,
-            "steps": arguments.steps,
-        }
-        rows.append(told | row | {"revision": revision(ROOT).commit})
-        print(rows[-1], flush=True)
-        if arguments.output:
-            add_rows(pd.DataFrame(rows), arguments.output)
+        asked = f"known-{told['scale']}-{told['settings']}-{arguments.units}-{name}"
+        add_row(told | diagnosed(asked, makers[name](), section, arguments.cores, work), arguments.output)
 
 
-def add_rows(new: pd.DataFrame, file: Path) -> None:
-    key = ["scale", "settings", "units", "train_share", "steps", "case"]
+def add_row(row: Mapping[str, object], file: Path | None) -> None:
+    """Print what was found, and put it into a CSV file, in place of a row of the same model, settings and case."""
+    print(row, flush=True)
+    if file is None:
+        return
+    new = pd.DataFrame([row])
     if file.is_file():
-        old = pd.read_csv(file).set_index(key)
-        new = pd.concat([old[~old.index.isin(new.set_index(key).index)].reset_index(), new], ignore_index=True)
+        old = pd.read_csv(file).set_index(KEY)
+        new = pd.concat([old[~old.index.isin(new.set_index(KEY).index)].reset_index(), new], ignore_index=True)
     with atomic(file) as part:
-        new.sort_values(key, ignore_index=True).to_csv(part, index=False, float_format="%.4g")
+        new.sort_values(KEY, ignore_index=True).to_csv(part, index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":

@@ -297,6 +297,6 @@ def test_a_case_that_is_diagnosed_again_replaces_its_row(benchmarks: None, tmp_p
 
     row = {"scale": "laptop", "settings": "quick", "units": 50, "train_share": 0.5, "steps": 100, "case": "hidden", "verdict": "real"}
     for new in (row, row | {"case": "erased"}, row | {"verdict": "spurious"}):
-        known.add_rows(pd.DataFrame([new]), tmp_path / "known.csv")
+        known.add_row(new, tmp_path / "known.csv")
     found = pd.read_csv(tmp_path / "known.csv").set_index("case")["verdict"]
     assert found.to_dict() == {"hidden": "spurious", "erased": "real"}

@@ -9,15 +9,18 @@ from scipy.stats import t as student
 from forgetting.analysis.propositions import (
     AS_PREDICTED,
     GROWTH,
+    HOLDS,
     MOVED,
     OF_SHIFTS,
     PREDICTED_SLOPE,
+    PREMISE_MET,
     REDUCTION,
     RELATIVE_DEPTH,
     SLOPE,
     STATISTICS,
     UPDATED,
     WRITTEN,
+    WRITTEN_FIRST,
     answer,
     over_layers,
     slope,
@@ -38,20 +41,23 @@ def table(
     seed: int = 0,
     last: float = 10.0,
     written: float = 0.02,
+    written_first: float | None = None,
     mean: float = 0.02,
     single: float = 0.04,
     update: float = 1.0,
     frozen: int = 0,
 ) -> pd.DataFrame:
     """One arm of four layers, of which the bottom ones may be frozen: what updates write and where they shift mean and single questions as
-    shares (chance 0.05), updates of this size, and shifts that grow linearly to `last`."""
+    shares (chance 0.05; of the first component an eighth, unless said), updates of this size, and shifts that grow linearly to `last`."""
     rows = []
     for layer in range(1, LAYERS + 1):
         if layer > frozen:
             for component in ("attention_output", "mlp_output", "query"):
                 rows.append((layer, component, "update_norm", update, np.nan, np.nan, np.nan))
                 if component != "query":
+                    first = written / 8 if written_first is None else written_first
                     rows.append((layer, component, "written_along", written, np.nan, np.nan, CHANCE))
+                    rows.append((layer, component, "written_along_first", first, np.nan, np.nan, CHANCE / 8))
             for metric, share in (("mean_shift_along", mean), ("single_shifts_along", single)):
                 rows.append((layer, "stream", metric, share, 0.9 * share, 1.1 * share, CHANCE))
                 rows.append((layer, "stream", f"{metric}_first", share / 8, 0.9 * share / 8, 1.1 * share / 8, CHANCE / 8))
@@ -79,6 +85,9 @@ def test_every_statistic_has_a_name_of_its_own_and_names_of_others_that_there_ar
     names = [statistic.name for statistic in STATISTICS]
     assert len(set(names)) == len(names)
     assert {statistic.chance for statistic in STATISTICS} - {""} <= set(names)
+    premises = {statistic.name: statistic.proposition for statistic in STATISTICS if statistic.asks == PREMISE_MET}
+    judged = [statistic for statistic in STATISTICS if statistic.asks == HOLDS and statistic.expected]
+    assert all(premises[statistic.premise] == statistic.proposition for statistic in judged)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +135,21 @@ def test_premise_conclusion_and_chance_are_told_apart(case):
     assert (said(frame, WRITTEN), said(frame, MEAN[0]), said(frame, SINGLE[0])) == (premise, mean, single)
 
 
+@pytest.mark.parametrize(
+    ("written", "first", "verdicts"),
+    [
+        (0.3, 0.02, ("premise not met", "does not apply (holds)", "premise met", "holds")),
+        (0.02, 0.3, ("premise met", "holds", "premise not met", "does not apply (holds)")),
+    ],
+)
+def test_the_first_component_has_a_premise_of_its_own(written, first, verdicts):
+    frame = table("seq", written=written, written_first=first, mean=0.02, single=0.04)
+    for of, against in (((WRITTEN, MEAN, SINGLE), verdicts[:2]), ((WRITTEN_FIRST, MEAN_FIRST, SINGLE_FIRST), verdicts[2:])):
+        premise, mean, single = of
+        assert (said(frame, premise), said(frame, mean[0]), said(frame, single[0])) == (*against, against[1])
+    assert verdict(theory_verdicts(frame), "seq", WRITTEN_FIRST)["value"] == pytest.approx(np.sqrt(first))
+
+
 def test_the_papers_own_quantity_may_hold_where_that_along_more_components_does_not():
     frame = table("seq", mean=0.3)
     assert (said(frame, MEAN_FIRST[0]), said(frame, MEAN[0])) == ("holds, no better than a random direction", "does not hold")
@@ -141,6 +165,7 @@ def test_planted_numbers(tmp_path):
     assert found["verdict"].str.startswith("in this run: ").sum() == len(found) - 1  # nothing is expected of the predicted slope
     values = {
         ("seq", WRITTEN): np.sqrt(0.02),
+        ("seq", WRITTEN_FIRST): np.sqrt(0.02 / 8),
         ("seq", MEAN[1]): 0.02 / 0.05,
         ("seq", SINGLE_FIRST[0]): np.sqrt(0.04 / 8),
         ("seq", SINGLE_FIRST[1]): 0.04 / 0.05,

@@ -64,6 +64,17 @@ def test_an_arc_through_the_same_three_models_is_told_from_two_stages() -> None:
     assert reference[1] == pytest.approx(profile[1]) and (reference[[0, 2]] > profile[[0, 2]] + 0.1).all()
 
 
+def test_the_reference_is_the_mean_over_the_seeds_as_the_lines_are() -> None:
+    rows = frame(2, ("seq",))
+    here = (rows["seed"] == 1) & (rows["kind"] == "trajectory")
+    rows.loc[here, ["beta", "distance", "turn"]] = (rows.loc[here, ["beta", "distance", "turn"]] * [2.0, 1.5, 0.5]).to_numpy()
+    paths = rows[(rows["kind"] == "trajectory") & (rows["step"] > 0) & (rows["weights"] == "all")]
+    one, other = (turning.two_straight_stages(path).set_index("step")["turn"] for _, path in paths.groupby("seed"))
+    assert not np.allclose(one.iloc[:-1], other.iloc[:-1])
+    line = turning.draw(rows).axes[0].lines[0]
+    np.testing.assert_allclose(line.get_ydata(), ((one + other) / 2).dropna())
+
+
 def test_shares_leave_out_the_models_that_span_the_plane_and_tell_the_blocks() -> None:
     rows = frame(2)
     paths = rows[(rows["kind"] == "trajectory") & (rows["step"] > 0)]

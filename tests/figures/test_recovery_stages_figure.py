@@ -19,8 +19,22 @@ def test_each_checkpoint_of_the_models_life_has_one_place_in_its_order() -> None
     labels = [label.get_text() for label in panel.get_xticklabels()]
     assert labels == ["random", "1,000", "2,000", "3,000", "end", "6", "14", "end", "150", "4,000"]
     asked = facts[(facts["split"] == "task0_test") & (facts["training"] == "right")]
-    for line, chosen in zip(panel.lines, (np.isclose(asked["epochs"], 1), asked["step"] == 7, asked["step"] == 0), strict=True):
+    for line, chosen in zip(panel.lines[:3], (np.isclose(asked["epochs"], 1), asked["step"] == 7, asked["step"] == 0), strict=True):
         value = asked[chosen].groupby(["start", "checkpoint"])["exact_match"].mean()
         pretraining, task0 = ([("pretraining", step) for step in (1000, 2000, 3000)], [("task0", step) for step in (6, 14)])
         order = [("random", 0), *pretraining, ("pretrained", 0), *task0, ("task1", 0), ("task1", 150), ("task1", 4000)]
         assert np.allclose(line.get_ydata(), [value[place] for place in order])
+
+
+def test_the_same_task_1_without_task_0_is_the_floor_of_its_checkpoints() -> None:
+    """Another arm that never had Task 0 is left out, and so are checkpoints that `seq` was not recovered from."""
+    world, at = World(0), {"seq": (0, 150, 4000), "seq-no-task0": (0, 60, 150, 4000)}
+    facts = [world.recovery("controls", BEFORE_TASK1), *(world.recovery(arm, {"task1": steps}) for arm, steps in at.items())]
+    facts.append(facts[1].assign(arm="freeze-2-no-task0"))
+    lines = recovery_stages.draw(summarise(pd.concat(facts, ignore_index=True), KEYS, EXACT)).axes[0].lines
+    found = {line.get_color(): line for line in lines if line.get_linestyle() == ":"}
+    assert len(found) == 2 and all(list(line.get_xdata()) == [8, 9] for line in found.values())
+    floor = facts[2][(facts[2]["split"] == "task0_test") & (facts[2]["training"] == "right")]
+    for line, chosen in zip(lines[3:5], (np.isclose(floor["epochs"], 1), floor["step"] == 7), strict=True):
+        value = floor[chosen].groupby("checkpoint")["exact_match"].mean()
+        assert np.allclose(line.get_ydata(), value[[150, 4000]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import re
 import shutil
@@ -10,8 +11,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.image import imread, imsave
 from tests.analysis.test_diagnosis_rules import FAST, FLAT, KNOWN, SLOW, STEPS, facts, known
 from tests.report.test_page import made, results  # noqa: F401 (a fixture)
 from tests.study import ROOT
@@ -19,6 +22,8 @@ from tests.study import ROOT
 from forgetting.analysis.summary import save_table
 from forgetting.config.diagnosis import Diagnosis
 from forgetting.config.jobs.diagnosis import DiagnosisJob
+from forgetting.figures.catalogue import read_catalogue
+from forgetting.report import page as page_module
 from forgetting.report.diagnosis import write_diagnosis
 from forgetting.schemas.diagnosis import PROBED, REMEDIES, SCORED
 from forgetting.tables import write_table
@@ -105,3 +110,47 @@ def test_the_first_screen_of_a_diagnosis_has_the_sentence_the_number_and_the_pic
     found = on_screen(diagnosis, width, height)
     assert found["headline"] < found["number"] < found["picture"] <= height
     assert found["wide"] <= width
+
+
+@pytest.fixture
+def whole(results: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+    """A page with every figure and table of `all`, made up: grey pictures of the usual sizes, and numbers in tables of all shapes."""
+    for name in ("answers", "arm_words"):
+        monkeypatch.setattr(page_module, name, lambda tables: {})
+    monkeypatch.setattr(page_module, "headline", lambda tables: "What these tables say.")
+    catalogue = [shown for shown in read_catalogue().values() if shown.target == "all"]
+    shapes, heights = itertools.cycle([(9, 10), (30, 26), (22, 19), (122, 7), (40, 6)]), itertools.cycle([300, 540, 350, 480, 744])
+    for shown in catalogue:
+        if shown.kind == "figure":
+            imsave(results / f"figures/{shown.name}.png", np.full((2 * next(heights), 1100), 0.5), cmap="gray", vmin=0, vmax=1)
+        else:
+            rows, columns = next(shapes)
+            numbers = pd.DataFrame({f"a column {column}": np.linspace(0, 1, rows) for column in range(columns - 1)})
+            ends = {f"{name}{end}": numbers[name] for name in numbers for end in ("_low", "_high")}
+            save_table(pd.DataFrame({"arm": ["seq"] * rows} | dict(numbers) | ends), [results / f"tables/{shown.name}"])
+    made(results, shown=catalogue)
+    return results / "report.html"
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("pdftoppm") is None, reason="Poppler is not installed")
+def test_on_paper_sheets_are_full_no_heading_ends_one_and_nothing_is_shrunk(whole: Path) -> None:
+    paper = whole.with_suffix(".pdf")
+    browser("--no-pdf-header-footer", f"--print-to-pdf={paper}", f"file://{whole}")
+    subprocess.run(["pdftoppm", "-r", "20", "-png", paper, paper.with_name("sheet")], check=True)
+    sheets = [imread(path)[..., :3].min(axis=-1) < 0.8 for path in sorted(paper.parent.glob("sheet-*.png"))]
+    ends = [np.flatnonzero(sheet.any(axis=1)).max() / len(sheet) for sheet in sheets]
+    assert min(ends[:-1]) > 0.45, [round(end, 2) for end in ends]
+    assert len(sheets) < 30
+    assert {sheet.shape for sheet in sheets} == {(234, 166)}, "A4, upright"
+    words = subprocess.run(["pdftotext", "-bbox", paper, "-"], text=True, capture_output=True, check=True).stdout
+    sizes = [
+        [
+            (float(high) - float(low), text)
+            for low, high, text in re.findall(r'yMin="([\d.]+)" xMax="[\d.]+" yMax="([\d.]+)">([^<]+)', sheet)
+        ]
+        for sheet in words.split("</page>")[:-1]
+    ]
+    title, _ = sizes[0][0]
+    assert title > 18, "the browser shrinks a page with something wider than the sheet"
+    assert not [of_sheet[-1] for of_sheet in sizes if of_sheet[-1][0] > 0.55 * title], "a heading ends a sheet"

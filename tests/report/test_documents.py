@@ -20,7 +20,19 @@ from forgetting.analysis.summary import gates_table, learning_rate_table, method
 from forgetting.analysis.verdict import theory_table
 from forgetting.errors import StudyError
 from forgetting.figures.present import read_input
-from forgetting.report.documents import BEGIN, CLAIMS, END, TEMPLATES, Results, differences, number_text, render, text_of, typed_numbers
+from forgetting.report.documents import (
+    BEGIN,
+    BLOCKS,
+    CLAIMS,
+    END,
+    TEMPLATES,
+    Results,
+    differences,
+    number_text,
+    render,
+    text_of,
+    typed_numbers,
+)
 from forgetting.report.readings import Found, read_claims
 
 ALLOWED = frozenset({"95 %", "2501.13453"})
@@ -32,7 +44,7 @@ Tree = tuple[Path, dict[str, pd.DataFrame]]
 def copy(folder: Path) -> Path:
     """What rendering reads of the repository, without results."""
     claims = [f"docs/{name}.yaml" for name in CLAIMS]
-    for name in ("README.md", *claims, "resources/paper_results.yaml", "docs/templates", "docs/images"):
+    for name in (*map(str, BLOCKS.values()), *claims, "resources/paper_results.yaml", "docs/templates", "docs/images"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         source = ROOT / name
         shutil.copytree(source, folder / name) if source.is_dir() else shutil.copyfile(source, folder / name)

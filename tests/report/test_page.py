@@ -254,6 +254,14 @@ def test_a_long_table_on_its_side_shows_what_answers_and_unfolds_the_rest(result
     assert "<details>" not in made(results).partition('id="verdict"')[2].partition("</article>")[0]
 
 
+@pytest.mark.parametrize(("rows", "columns", "too_large"), [(60, 19, False), (61, 3, True), (30, 20, True)])
+def test_a_table_too_large_for_paper_is_named_there(results: Path, rows: int, columns: int, too_large: bool) -> None:
+    save_table(pd.DataFrame({f"column {number}": ["a"] * rows for number in range(columns)}), [results / "tables" / "verdict"])
+    (results / "tables" / "verdict.csv").write_text("arm,conclusion\n")
+    line = f"Too large for paper ({rows} rows, {columns} columns): read it in\n<code>tables/verdict.csv</code>"
+    assert (line in made(results)) == too_large
+
+
 def test_methods_are_told_apart_from_seq_by_intervals_alone(tmp_path: Path) -> None:
     rows = [
         ("seq", "seq", 0.0, 0.0, 0.0),

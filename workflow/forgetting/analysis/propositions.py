@@ -42,7 +42,7 @@ class Statistic(NamedTuple):
     """What a proposition says about one number: that it is `expected` below or above `reference`, or nothing ("").
 
     yes, no: the verdict on that side of the reference, and on the other. chance: the name of the statistic that says whether there is
-    more to it than chance.
+    more to it than chance. premise: of that without which it does not apply.
     """
 
     proposition: int
@@ -54,54 +54,60 @@ class Statistic(NamedTuple):
     yes: str
     no: str
     chance: str = ""
+    premise: str = ""
 
 
+_FIRST, _LEADING = "the first principal component", "the leading components"
+OF_WRITTEN = {
+    metric: Statistic(1, PREMISE_MET, f"cosine of what updates write with {against}", "below", _COSINE, PROPORTION, MET, NOT_MET)
+    for metric, against in (("written_along_first", _FIRST), ("written_along", _LEADING))
+}
+"""Metric of what updates write, and its statistic: the premise about the same components."""
+WRITTEN_FIRST, WRITTEN = OF_WRITTEN.values()
 _NEARER, _RANDOM = "nearer to a right angle than a random direction", "further from it than a random direction"
 _SINGLE = "does not hold for single questions"
 
 
 def _shift_statistics() -> Iterator[tuple[str, Statistic, Statistic]]:
     """Metric of the residual stream, and its two statistics: the cosine, and its square over that of a random direction."""
-    for metric, what, against, refuted in (
-        ("mean_shift_along_first", "mean shift", "the first principal component", "does not hold"),
-        ("mean_shift_along", "mean shift", "the leading components", "does not hold"),
-        ("single_shifts_along_first", "single shifts", "the first principal component", _SINGLE),
-        ("single_shifts_along", "single shifts", "the leading components", _SINGLE),
+    for metric, what, against, refuted, premise in (
+        ("mean_shift_along_first", "mean shift", _FIRST, "does not hold", WRITTEN_FIRST),
+        ("mean_shift_along", "mean shift", _LEADING, "does not hold", WRITTEN),
+        ("single_shifts_along_first", "single shifts", _FIRST, _SINGLE, WRITTEN_FIRST),
+        ("single_shifts_along", "single shifts", _LEADING, _SINGLE, WRITTEN),
     ):
         ratio = f"share of {what} along {against} / chance"
         name = f"cosine of {what} with {against}"
         yield (
             metric,
-            Statistic(1, HOLDS, name, "below", _COSINE, PROPORTION, "holds", refuted, ratio),
+            Statistic(1, HOLDS, name, "below", _COSINE, PROPORTION, "holds", refuted, ratio, premise.name),
             Statistic(1, MORE, ratio, "below", 1.0, RATIO, _NEARER, _RANDOM),
         )
 
 
 OF_SHIFTS = {metric: (cosine, ratio) for metric, cosine, ratio in _shift_statistics()}
-WRITTEN = Statistic(1, PREMISE_MET, "cosine of what updates write with the leading components", "below", _COSINE, PROPORTION, MET, NOT_MET)
 UPDATED = Statistic(2, PREMISE_MET, "share of layers that were updated", "above", 1.0, PROPORTION, MET, NOT_MET)
 RELATIVE_DEPTH = Statistic(
     2, MORE, "rank correlation of shift / spread with layer", "above", 0.0, CORRELATION, "more than a random order", "falls with depth"
 )
-GROWTH = Statistic(
-    2, HOLDS, "shift / spread of the last layer / that of the first", "above", 1.0, RATIO, "holds", "does not hold", RELATIVE_DEPTH.name
-)
+_GROWTH = "shift / spread of the last layer / that of the first"
+GROWTH = Statistic(2, HOLDS, _GROWTH, "above", 1.0, RATIO, "holds", "does not hold", RELATIVE_DEPTH.name, UPDATED.name)
 MOVED = Statistic(3, PREMISE_MET, "update of the layers that train / that of seq", "below", 1.0, RATIO, MET, NOT_MET)
 AS_PREDICTED = Statistic(
     3, MORE, "shift of the last layer / predicted from the parts of seq", "below", 1.0, RATIO, "less than predicted", "more than predicted"
 )
-REDUCTION = Statistic(3, HOLDS, "shift of the last layer / that of seq", "below", 1.0, RATIO, "holds", "does not hold")
-SLOPE = Statistic(3, HOLDS, "slope over n of the last layer's shift / that of seq", "below", 0.0, UNBOUNDED, "holds", "does not hold")
+REDUCTION = Statistic(3, HOLDS, "shift of the last layer / that of seq", "below", 1.0, RATIO, "holds", "does not hold", premise=MOVED.name)
+_SLOPE = "slope over n of the last layer's shift / that of seq"
+SLOPE = Statistic(3, HOLDS, _SLOPE, "below", 0.0, UNBOUNDED, "holds", "does not hold", premise=MOVED.name)
 PREDICTED_SLOPE = Statistic(3, HOLDS, "slope over n of the prediction from the parts of seq", "", 0.0, UNBOUNDED, "", "")
 STATISTICS = (
-    WRITTEN,
+    *OF_WRITTEN.values(),
     *(cosine for cosine, _ in OF_SHIFTS.values()),
     *(ratio for _, ratio in OF_SHIFTS.values()),
     *(UPDATED, GROWTH, RELATIVE_DEPTH),
     *(MOVED, REDUCTION, AS_PREDICTED, SLOPE, PREDICTED_SLOPE),
 )
 """All of them, in the order in which they are told."""
-_PREMISES = {statistic.proposition: statistic for statistic in STATISTICS if statistic.asks == PREMISE_MET}
 _Row = tuple[str, Statistic, Interval]
 """Arm, statistic, number."""
 
@@ -164,8 +170,7 @@ def judged(statistic: Statistic, found: Mapping[str, str]) -> str:
         return said
     if said == statistic.yes and statistic.chance in found and found[statistic.chance] != _BETTER[statistic.proposition]:
         said += f", no better than a random {'direction' if statistic.proposition == 1 else 'order'}"
-    premise = _PREMISES[statistic.proposition].name
-    return f"{DOES_NOT_APPLY} ({said})" if found.get(premise) == NOT_MET else said
+    return f"{DOES_NOT_APPLY} ({said})" if found.get(statistic.premise) == NOT_MET else said
 
 
 _BETTER = {1: _NEARER, 2: RELATIVE_DEPTH.yes}
@@ -175,9 +180,10 @@ def _of_arms(frame: pd.DataFrame) -> Iterator[_Row]:
     """Propositions 1 and 2 for every arm of one seed and checkpoint."""
     for name, rows in frame.groupby("arm", sort=False):
         arm, stream = str(name), rows[rows["component"] == STREAM]
-        written = rows[rows["metric"] == "written_along"]
-        if len(written):
-            yield arm, WRITTEN, Interval(float(np.sqrt(written["value"].mean())), np.nan, np.nan)
+        for metric, premise in OF_WRITTEN.items():
+            written = rows[rows["metric"] == metric]
+            if len(written):
+                yield arm, premise, Interval(float(np.sqrt(written["value"].mean())), np.nan, np.nan)
         for metric, (cosine, ratio) in OF_SHIFTS.items():
             shares = stream[stream["metric"] == metric]
             if len(shares):

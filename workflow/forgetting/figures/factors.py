@@ -6,8 +6,8 @@ of half B alone. Pretrained persons were of one half each. *d*: Task 1, in the f
 
 **How to read it.** Exact match of Task 0 questions about persons of half A (solid) and of half B (dashed), whose
 questions no stage trained on. Dotted: the same Task 1 from the model that never had Task 0, all persons: what
-Task 1 itself teaches of the questions. The horizontal axis is even to step 150, where the early loss lies, and
-logarithmic beyond. Task 1 exact match counts the value alone where there is no end token, in statements.
+Task 1 itself teaches of the questions. The horizontal axis is even to step 10 and logarithmic beyond, so
+that the early loss has room. Task 1 exact match counts the value alone where there is no end token, in statements.
 
 **What to look for.** If the format is what is lost (the paper), *a* collapses whatever the values, A as B, and *c*
 does not. If the values shift in common (Palit and others 2026), A collapses where Task 1 has half of the values,

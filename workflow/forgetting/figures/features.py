@@ -11,8 +11,8 @@ arms, so it is drawn once. In which direction the states shift is in the figure 
 **What to look for.** Lines in *b* and *c* well above those in *d*: what the first 150 steps did to the mean is
 taken back later, as the paper reports. Shifts that grow with depth, and smaller ones under freezing and replay.
 
-**What would contradict the paper.** *d* as high as *b* and *c* together: then the later shift adds to the early
-one, and nothing is taken back.
+**What would contradict the paper.** *d* as high as *b*, or higher: then the mean ends no nearer to where it was
+before Task 1 than step 150 had brought it, and nothing is taken back.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ correlation of each seed by itself.
 embeddings, and with the same sign in every seed. The intervals treat matrices as independent, which they are
 not; they are too narrow rather than too wide.
 
-**What would contradict the claim.** A correlation in *a* that is gone in *b*: then it reads the rank of the
-updates.
+**What would contradict the claim.** A correlation in *b* at zero, by an interval that leaves room for none worth
+speaking of, or of another sign in other seeds. One in *a* that is gone in *b* is an artefact: it reads the
+rank of the updates.
 """
 
 from __future__ import annotations

@@ -8,8 +8,10 @@ line is the accuracy that counts as learned. The darker, the more layers are fro
 
 **What to look for.** Curves of *a* that stay apart to their ends, and those of *b* that come as far as that of ``seq``.
 
-**What would contradict the claim.** Curves that meet later, or an order in *a* that is the order of *b*: then frozen
-layers slow both tasks down alike, and nothing is kept that a shorter training would not keep.
+**What would contradict the claim.** Curves of *a* that meet later. An order in *a* that is that of *b* turned round,
+more of Task 0 where less of Task 1 is learned, says that frozen layers slow both down; whether they keep anything
+that a shorter training would not keep is judged at equal Task 1, at early stop in the figure by the number of frozen
+layers.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ learned Task 1 that well.
 methods in *b* only: a method that does not learn does not forget.
 
 **What would contradict a method's merit.** A high end at a low Task 1 accuracy; an advantage in the first
-steps that is gone where Task 1 is learned; intervals that overlap with that of ``seq``.
+steps that is gone where Task 1 is learned; a gain over ``seq`` that is not surely above zero. The tables of
+the comparison (target ``methods``) have that gain seed by seed (*minus seq*); two intervals of *b* that
+overlap do not say that an arm is no better.
 """
 
 from __future__ import annotations

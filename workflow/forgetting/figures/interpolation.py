@@ -7,12 +7,14 @@ point of the first 150 steps. *b*, *d*: the end of Task 1. Arms without recovere
 alone.
 
 **How to read it.** The first line goes up and the second one down: that Task 1 raises the loss and recovery
-lowers it is known, and says nothing of a basin. The third line says something, because both of its ends are
-low. Where it stays low, no hill lies between the model of Task 0 and the recovered one, and both are in one
-basin, as far as this line shows. How long the lines are, and whether the second one goes back towards the end
+lowers it is known, and says nothing of a basin. The third line says something where both of its ends are low,
+which is so after recovery from the trough. Where it stays low, no hill lies between the model of Task 0 and
+the recovered one, and both are in one basin, as far as this line shows. From the end of Task 1 recovery
+brings back only a part: the third line then starts at a worse end, and that no hill lies on such a way says
+as little as on the first line. How long the lines are, and whether the second one goes back towards the end
 of Task 0, is in the table *Is recovery a way back?*
 
-**What to look for.** A third line as low as its ends: what was lost lay in reach of a flat region, and
+**What to look for.** In *a*, a third line as low as its ends: what was lost lay in reach of a flat region, and
 recovery found another point of it.
 
 **What would contradict the claim** that recovery stays in the basin of Task 0: a third line with a hill whose

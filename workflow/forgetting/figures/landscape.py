@@ -9,8 +9,9 @@ and one of freezing have that of Task 0 (a single other arm has both). Of severa
 vertical one what is left of the later way at a right angle to it. Both axes have the same scale, so lengths
 and angles between the three models are true. Dark is a low loss; levels are evenly spaced in the logarithm
 and the same in all panels. The star is the model after one epoch of recovery. Every model but the three is
-drawn at its shadow on the plane: the next figure says how much of each way lies in it. Recovery leaves the
-plane almost wholly, so a star beside the model that it started from is no short way.
+drawn at its shadow on the plane: the next figure says how much of the path lies in it. A star beside the
+model that it started from need be no short way: how far recovery goes, and how much of that is a way back, is
+in the table *Is recovery a way back?*
 
 **What to look for.** Whether the first 150 steps climb out of the valley of Task 0 while Task 1 hardly
 improves, and the rest descends into that of Task 1; whether replay and freezing stay in the valley of Task 0.

@@ -1,7 +1,7 @@
 """Collapse and recovery against the learning rate of Task 1.
 
-**What it shows.** The same sequential training on Task 1 at several learning rates: where does forgetting
-turn from spurious to real?
+**What it shows.** The same sequential training on Task 1 at several learning rates: up to which rate does
+recovery bring back what was lost?
 
 **How to read it.** Each position on the horizontal axis is a complete run. *a*: Task 0 before Task 1, at the
 trough of the first 150 steps, and at the highest point after it (the rebound comes without any training on
@@ -14,9 +14,10 @@ evaluations, so a rebound within the width of an interval is noise.
 **What to look for.** A range of rates with a deep trough and a spurious share near 1, and a rate from which
 the share falls. Compare only filled diamonds with each other: these have learned Task 1 equally well.
 
-**What would contradict the claim.** A spurious share that is low wherever the trough is deep: then the early
-collapse is a real loss. Runs that recover no better than the pretrained control have kept nothing that Task 0
-taught.
+**What would contradict the claim.** A spurious share that is low wherever the trough is deep: then one epoch
+does not bring back what the early collapse took. A share near 1 shows by itself nothing of Task 0: where the
+pretrained control is at its ceiling no run can be above it. The *floor share* of the recovery table says what
+the share of ``seq`` would be if nothing of Task 0 had been left.
 """
 
 from __future__ import annotations

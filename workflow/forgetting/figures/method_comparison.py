@@ -14,12 +14,13 @@ from the end of its run, in all seeds. Pale dots: single seeds. A double dagger 
 rows together; without one, the data leave open that the arm keeps no more.
 
 **What to look for.** A method that keeps *alignment* has a filled mark far to the right: little is lost at
-all. One that keeps *knowledge* has an open mark beyond that of ``seq`` and beyond the pretrained model. The
-knob of each family was chosen on validation persons, so the marks are not the best of many on the persons
-they are scored on.
+all. One that keeps *knowledge* has an open mark beyond that of ``seq``. The knob of each family was chosen on
+validation persons, so the marks are not the best of many on the persons they are scored on.
 
-**What would contradict a method's merit.** An interval that overlaps widely with that of ``seq``; a dagger; a
-recovery no better than that of the pretrained model, which has only the question format to learn.
+**What would contradict a method's merit.** A dagger; a gain over ``seq`` that is not surely above zero (*minus
+seq* in the table of the chosen arms: of the same seeds, so it can be sure where the intervals here overlap).
+An open mark no further right than the line of the pretrained model, which has only the question format to
+learn, shows nothing that Task 0 taught; where that model is at its ceiling, no mark can be beyond it.
 """
 
 from __future__ import annotations

@@ -12,9 +12,12 @@ answer, so its floor is higher; a curve that falls to its floor has lost everyth
 
 **What to look for.** An early fall of the solid line while the dashed one has hardly risen: Task 0 is lost
 before Task 1 is learned. Open circles that stay high above the fallen curve: the knowledge is still there.
+That Task 0 is, too, they do not show: for that they must be above the same recovery of the model that never
+had Task 0, which stands beside them in the recovery figure.
 
 **What would contradict the claim.** A fall only as fast as Task 1 is learned; open circles that fall with the
-solid line; control persons above their floor, which would mean that something leaks.
+solid line; control persons above their floor, which would mean that something leaks. Recovery no higher and
+no faster than from the model that never had Task 0 leaves the claim without evidence that Task 0 survived.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def draw(metrics: pd.DataFrame, paper: dict[str, Any]) -> Figure:
     figure, axes = style.new_figure(1, 1, height=3.3)
     panel = axes[0, 0]
     for place, arm in enumerate(arms):
-        shift = 0.5 * ((place + 1) / (len(arms) + 1) - 0.5)
+        shift = 0.9 * ((place + 1) / (len(arms) + 1) - 0.5)
         _arm(panel, over_seeds(rows[rows["arm"] == arm], ["check"], seeds, kind=PROPORTION), style.arm_look(arm), shift)
     published = paper["pseudo_examples"]
     for place, check in enumerate(_CHECKS):

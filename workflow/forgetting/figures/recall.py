@@ -11,8 +11,9 @@ biography, in the same form.
 longer reaches it. A narrowed choice far above it says that the question still reaches the fact, and what is
 lost is the form of the answer.
 
-**What would contradict the claim** that the facts survive: a biography that falls as far as the question. Say
-nothing from *d* where it is low before Task 1 already: then the model cannot use examples at all.
+**What would contradict the claim** that the facts survive: nothing in this figure alone. A biography that falls
+as far as the question shows no survival, yet its form may be lost as well; facts that no recovery brings back
+contradict it. Say nothing from *d* where it is low before Task 1 already: then the model cannot use examples.
 """
 
 from __future__ import annotations

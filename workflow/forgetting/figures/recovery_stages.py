@@ -5,19 +5,20 @@ kept checkpoint of its life, and after the same recovery from there: a few steps
 
 **How to read it.** From left to right: random weights, pretraining on biographies, Task 0, then Task 1 by ``seq``.
 Checkpoints stand at equal distances, their steps below. What one epoch reaches is what the model can be brought to
-answer; what a few steps reach is how near it is to answering.
+answer; what a few steps reach is how near it is to answering. Dotted, in Task 1: both from the model that learned
+the same Task 1 and never had Task 0, the floor of what recovery finds there.
 
 **What to look for.** Where the upper line rises (when the facts are learned), where the middle one does (when the
 model becomes ready to answer), and which of the two falls when Task 1 begins.
 
 **What would contradict the claim.** An upper line that falls in the first steps of Task 1 as the dashed one does:
-then facts were lost, and not only their use. A middle line as high in pretraining as in Task 1 says that nothing of
-Task 0 is left in Task 1 that pretraining had not given.
+then facts were lost, and not only their use. A middle line in Task 1 no higher than the dotted one: then nothing of
+Task 0 is shown to be left there, since Task 1 alone brings the model as near to answering.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,18 +26,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.analysis.spurious import task0_rows
+from forgetting.data.points import NO_TASK0
 from forgetting.figures import style
 
 SHOWS = {
     "question": "Is it spurious?",
     "in": "all",
     "order": 3,
-    "inputs": {"recovery": ["seq", "controls"]},
+    "inputs": {"recovery": ["seq", "without_task0", "controls"]},
 }
 
 FEW_STEPS = 8
 """Of recovery, for the line in the middle."""
 ARM = "seq"
+FLOOR = f"{ARM}{NO_TASK0}"
 
 
 class Stage(NamedTuple):
@@ -50,15 +53,17 @@ class Stage(NamedTuple):
 STAGES = (Stage("pretraining", "pretraining", "pretrained"), Stage("Task 0", "task0", "task1"), Stage("Task 1 (seq)", "task1"))
 _AFTER_ONE_EPOCH = style.Look("#0072B2", "o", "after one epoch")
 _AFTER_FEW_STEPS = style.Look("#B87A00", "^", "")
+_FLOOR: dict[str, Any] = {"linestyle": ":", "linewidth": 1.3}
 _AS_IT_WAS = style.Look("#444444", "", "as it was")
 
 
 def draw(recovery: pd.DataFrame) -> Figure:
-    """Frame: RECOVERY of `seq` and of the controls."""
-    rows = task0_rows(recovery)
-    rows = rows[(rows["start"] != "task1") | (rows["arm"] == ARM)]
+    """Frame: RECOVERY of `seq`, of arms that never had Task 0, and of the controls."""
+    of_all = task0_rows(recovery)
+    rows = of_all[(of_all["start"] != "task1") | (of_all["arm"] == ARM)]
     places = _places(rows)
     placed = rows.merge(places, on=["start", "checkpoint"])
+    floor = of_all[(of_all["arm"] == FLOOR) & (of_all["checkpoint"] > 0)].merge(places, on=["start", "checkpoint"])
     few = placed.loc[placed["step"] <= FEW_STEPS, "step"].max()
     figure, axes = style.new_figure(1, 1, height=3.3)
     panel = axes[0, 0]
@@ -66,9 +71,13 @@ def draw(recovery: pd.DataFrame) -> Figure:
     shown = (np.isclose(placed["epochs"], 1), placed["step"] == few, placed["step"] == 0)
     for (look, line), chosen in zip(looks.items(), shown, strict=True):
         style.draw_curve(panel, placed[chosen], "place", look, markers=len(places), linestyle=line, linewidth=1.0)
+    for look, chosen in ((_AFTER_ONE_EPOCH, np.isclose(floor["epochs"], 1)), (_AFTER_FEW_STEPS, floor["step"] == few)):
+        style.draw_curve(panel, floor[chosen], "place", look, **_FLOOR)
     _finish(panel, places)
     handles = [style.line_handle(look.label, look.color, marker=look.marker, linestyle=line) for look, line in looks.items()]
-    style.legend(figure, handles, columns=3)
+    if len(floor):
+        handles.append(style.line_handle("the same Task 1 without Task 0", **_FLOOR))
+    style.legend(figure, handles, columns=4)
     style.note(figure, rows)
     return figure
 

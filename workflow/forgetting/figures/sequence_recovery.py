@@ -6,13 +6,15 @@ stage trained on. *b*: the mean over the other earlier tasks, each recovered on 
 other half. These were trained on in their task, so *b* asks whether what was memorised comes back.
 
 **How to read it.** The grey lines are the same epoch from models that never learned the task: pretrained only, random
-weights and, in *b*, the model after Task 0, which knows the form of the questions but none of the persons. They are the
-floor: only what an arm reaches above them was still in it.
+weights and, in *b*, the model after Task 0, which knows the form of the questions but none of the persons. Only what an
+arm reaches above them shows that something of the task was still in it. In *a* the pretrained model knows the persons
+and may come to the ceiling: nothing can be above it then, and an arm below it has lost what even that model had.
 
-**What to look for.** Solid lines high above their dashed ones and above the floor, in every task of the sequence.
+**What to look for.** Solid lines high above their dashed ones in every task of the sequence, in *b* above the grey ones.
 
-**What would contradict the claim.** Solid lines that sink towards the floor as tasks are added: then what is forgotten
-is lost, and not only its use.
+**What would contradict the claim.** Solid lines that sink as tasks are added, in *a* away from the pretrained model and
+towards random weights, in *b* towards the grey lines: then an epoch does not bring back what is forgotten, and more is
+lost than its use.
 """
 
 from __future__ import annotations

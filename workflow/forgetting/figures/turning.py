@@ -7,10 +7,10 @@ embeddings can hold most of the length.
 **How to read it.** *a*, *b*: for every checkpoint, the cosine between the way so far (from the end of Task 0
 to it) and the way that is left (from it to the end of Task 1). 1 all along is a straight path. The grey line
 is what two straight stages that meet at step 150 would give, with the same three models at its ends and
-corner as those of the first arm: it touches the measured line at 150 and rises on both sides. *c*: the share
-of the length of the way so far that lies in the plane of the landscape (filled: all weights; open: blocks,
-in their own plane), without the models that span it. *d*: the share of the squared length that the blocks
-hold; the embeddings and the final norm hold the rest.
+corner as those of the first arm, seed by seed; of several seeds all lines are means. It touches the measured
+line at 150 and rises on both sides. *c*: the share of the length of the way so far that lies in the plane of
+the landscape (filled: all weights; open: blocks, in their own plane), without the models that span it. *d*:
+the share of the squared length that the blocks hold; the embeddings and the final norm hold the rest.
 
 **What to look for.** A dip at step 150. A line that passes 150 as it passes the steps around it says that
 nothing happens to the direction there, and the corner in the landscape is where the plane was pinned.
@@ -31,7 +31,7 @@ from matplotlib.figure import Figure
 
 from forgetting.data.points import EARLY_STEP, early_step
 from forgetting.figures import style
-from forgetting.statistics import CORRELATION, PROPORTION, Kind
+from forgetting.statistics import CORRELATION, PROPORTION, Kind, over_seeds
 
 SHOWS = {
     "question": "Where do weights move?",
@@ -56,8 +56,8 @@ def draw(landscape: pd.DataFrame) -> Figure:
     figure, panels = style.new_figure(2, 2, height=4.9, sharex=True)
     for panel, weights in zip(panels[0], _WEIGHTS, strict=True):
         of_weights = paths[paths["weights"] == weights]
-        reference = two_straight_stages(_first_seed(of_weights, arms[0]))
-        panel.plot(reference["step"], reference["turn"], **_TWO_STAGES)
+        reference = of_two_stages(of_weights[of_weights["arm"] == arms[0]])
+        panel.plot(reference["step"], reference["value"], **_TWO_STAGES)
         _curves(panel, of_weights, "turn", arms, CORRELATION, {"linestyle": "-"})
         panel.set_ylim(min(0, of_weights["turn"].min()) - 0.05, 1.03)
     for weights, line in _WEIGHTS.items():
@@ -81,6 +81,14 @@ def draw(landscape: pd.DataFrame) -> Figure:
     seeds = paths["seed"].nunique()
     style.small_print(figure, f"Mean of {seeds} seeds; bands: 95 % over seeds." if seeds > 1 else "One run; no intervals.")
     return figure
+
+
+def of_two_stages(paths: pd.DataFrame) -> pd.DataFrame:
+    """The turning profiles of `two_straight_stages` of the seeds of `paths`, trajectories of one arm: columns step, value, the mean over
+    the seeds where all have one, as of the measured lines."""
+    profiles = [two_straight_stages(path).assign(seed=seed) for seed, path in paths.groupby("seed")]
+    rows = pd.concat([pd.DataFrame(columns=["seed", "step", "turn"], dtype=float), *profiles]).rename(columns={"turn": "value"})
+    return over_seeds(rows.assign(low=np.nan, high=np.nan).dropna(subset="value"), ["step"], paths["seed"].nunique(), kind=CORRELATION)
 
 
 def two_straight_stages(path: pd.DataFrame) -> pd.DataFrame:
@@ -123,11 +131,6 @@ def squared_shares(paths: pd.DataFrame) -> pd.DataFrame:
     if "blocks" not in wide:
         wide = wide.assign(blocks=np.nan)
     return wide.assign(share=(wide["blocks"] / wide["all"]) ** 2, low=np.nan, high=np.nan).reset_index()
-
-
-def _first_seed(paths: pd.DataFrame, arm: str) -> pd.DataFrame:
-    rows = paths[paths["arm"] == arm]
-    return rows[rows["seed"] == rows["seed"].min()]
 
 
 def _curves(panel: Axes, rows: pd.DataFrame, column: str, arms: list[str], kind: Kind, line: dict[str, Any]) -> None:

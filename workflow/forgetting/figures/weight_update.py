@@ -101,7 +101,8 @@ def _heat_map(panel: Axes, cells: pd.DataFrame, layers: pd.Index, names: list[st
     labels: dict[str, Any] = {"xticklabels": [_COMPONENTS[name] for name in names], "yticklabels": [str(layer) for layer in layers]}
     sns.heatmap(values, mask=values.isna(), ax=panel, **look, **labels)
     rows, columns = np.nonzero(((low <= 0) & (high >= 0)).to_numpy())
-    panel.plot(columns + 0.5, rows + 0.5, linestyle="none", marker=".", markersize=3, color="#555555")
+    dot: dict[str, Any] = {"marker": "o", "markersize": 2.6, "color": "#333333", "markeredgecolor": "white", "markeredgewidth": 0.5}
+    panel.plot(columns + 0.5, rows + 0.5, linestyle="none", **dot)  # with an edge, to be seen on dark cells
     panel.set(xlabel="", ylabel="")
     panel.patch.set(**_FROZEN)
     panel.grid(visible=False)

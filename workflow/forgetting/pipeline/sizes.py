@@ -260,7 +260,7 @@ class Sizes:
             "view_theory": stages * everywhere,
             "view_common_shift": 45 * everywhere,  # several points, several forms of each question; fitted to laptop scale
             "view_gradients": TRAIN // FORWARD * 540 * checkpoints,  # most of them are early ones, and of the others only the end is
-            "view_graft": 600 * min(everywhere, 1800),  # some 200 operations on three points, and the states of Task 0 again
+            "view_graft": 180 * min(everywhere, 1800),  # some 100 operations on three points; fitted to laptop scale
             "view_fisher": TRAIN // FORWARD * 1000,
             "view_drift": stages * len(study.compared_arms) * everywhere,
         }[view]

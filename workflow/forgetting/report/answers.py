@@ -41,7 +41,8 @@ def headline(tables: Tables) -> str:
         said += f" ({', '.join(f'{name}: {found.value:.2f}' for name, found in known.items())})"
     late = found_in(row, "late_recovered")
     if not np.isnan(late.value):
-        said += f"; from the end of Task 1 to {number(late)}"
+        floor = row.get("late_floor", np.nan)
+        said += f"; from the end of Task 1 to {number(late)}" + ("" if np.isnan(floor) else f" (never had Task 0: {floor:.2f})")
     return f"{said}. {'One run.' if found_in(row, 'before').seeds == 1 else f'Mean of {before.seeds} seeds.'}"
 
 
@@ -89,14 +90,24 @@ def answers(tables: Tables) -> dict[str, str]:
 
 def _collapse(tables: Tables) -> str:
     row, floor = _row(tables, "methods", arm="seq", early_stop="no"), _row(tables, "methods", arm="floor: modal answer")
-    without = _row(tables, "methods", arm="seq-no-task0", early_stop="no")
+    without = {point: _row(tables, "recovery_table", arm=_NO_TASK0, point=point) for point in ("trough", "end")}
     if row is None:
         return ""
     before, trough, final = (number(found_in(row, name)) for name in ("before", "trough", "final"))
     said = f"Task 0: {before} before Task 1, {trough} at its lowest in the first {EARLY_STEP} steps, {final} at the end."
-    beside = {"always the most frequent answer": (floor, "final"), "the same Task 1 without Task 0": (without, "trough")}
-    known = [f"{name} {found_in(row, column).value:.2f}" for name, (row, column) in beside.items() if row is not None]
-    return said + (f" Floors: {', '.join(known)}." if known else "")
+    known = [] if floor is None else [f"always the most frequent answer {found_in(floor, 'final').value:.2f}"]
+    dropped = [
+        f"{found_in(there, 'dropped').value:.2f} {'at the end' if point == 'end' else 'after {:,.0f} steps'.format(there['checkpoint'])}"
+        for point, there in without.items()
+        if there is not None
+    ]
+    known += [f"the same Task 1 without Task 0 {', '.join(dropped)}"] if dropped else []
+    return said + (f" Floors: {'; '.join(known)}." if known else "")
+
+
+_NO_TASK0 = "seq-no-task0"
+"""The same Task 1 from the model that never had Task 0. Its own lowest accuracy is that of before it has learned the form, so at the lowest
+point of `seq` its floor is what it has at the step that recovery takes for early."""
 
 
 def _spurious(tables: Tables) -> str:
@@ -120,8 +131,44 @@ def _helps(tables: Tables) -> str:
     if methods is None:
         return ""
     rows = rows_of(methods, {"early_stop": "yes"}).dropna(subset="final").sort_values("final", ascending=False)
-    kept_there = [f"{row['arm']} {number(found_in(row, 'final'))}" for _, row in rows.iterrows() if not row["arm"].endswith("-no-task0")]
-    return f"Task 0 where Task 1 is learned: {'; '.join(kept_there)}." if kept_there else ""
+    kept_there = {row["arm"]: number(found_in(row, "final")) for _, row in rows.iterrows()}
+    floors = [f"{arm} {kept_there.pop(arm)}" for arm in list(kept_there) if arm.endswith("-no-task0")]
+    modal = _row(tables, "methods", arm="floor: modal answer")
+    floors += [] if modal is None else [f"always the most frequent answer {found_in(modal, 'final').value:.2f}"]
+    if not kept_there:
+        return ""
+    said = f"Task 0 where Task 1 is learned: {'; '.join(f'{arm} {kept}' for arm, kept in kept_there.items())}."
+    return said + (f" Floors: {'; '.join(floors)}." if floors else "")
+
+
+def _many_tasks(tables: Tables) -> str:
+    table = tables.get("sequence_recovery_table")
+    if table is None or (rows := rows_of(table, {"arm": "seq", "task": "Task 0"})).empty:
+        return ""
+    row = rows.iloc[-1]
+    floors = {"pretrained only": "pretrained", "random weights": "random"}
+    beside = [f"{name}: {found_in(row, column).value:.2f}" for name, column in floors.items() if not np.isnan(row.get(column, np.nan))]
+    back = f"After {row['after']} plain fine-tuning has {number(found_in(row, 'dropped'))} of Task 0, and one epoch brings back"
+    return f"{back} {number(found_in(row, 'recovered'))}{' ({})'.format(', '.join(beside)) if beside else ''}."
+
+
+def _trust(tables: Tables) -> str:
+    gates = tables.get("gates")
+    if gates is None or gates.empty:
+        return ""
+    applied = gates[gates["passed"].isin(["yes", "NO"])]
+    said = f"{(applied['passed'] == 'yes').sum()} of {len(applied)} gates are reached"
+    missed = [
+        f"{row['gate']} in seed {row['seed']} ({number(found_in(row, 'value'))}, threshold {row['threshold']})"
+        for _, row in applied[applied["passed"] == "NO"].iterrows()
+    ]
+    said += f"; not reached: {', '.join(missed)}." if missed else "."
+    unknown = gates[gates["gate"].str.startswith("control ")].dropna(subset="value")
+    if len(unknown):
+        row = unknown.loc[unknown["value"].idxmax()]
+        said += f" Persons whom no stage has seen are answered right in at most {number(found_in(row, 'value'))}"
+        said += f"; always the most frequent answer: {row['floor']:.2f}."
+    return said
 
 
 def _weights(tables: Tables) -> str:
@@ -162,11 +209,17 @@ def _features(tables: Tables) -> str:
     if early is not None and whole is not None:
         first, last = (number(found_in(row, "value")) for row in (early, whole))
         moved = f"The mean state of the last layer moves by {first} standard deviations in {EARLY_STEP} steps"
-        said.append(f"{moved}, by {last} over all of Task 1.")
+        kept_of_it = _row(tables, "claims", arm="seq", statistic="shift_kept")
+        held = (
+            ""
+            if kept_of_it is None
+            else f" ({number(found_in(kept_of_it, 'value'))} of it; at least {kept_of_it['reference']:.0f} if nothing is taken back)"
+        )
+        said.append(f"{moved}, by {last} over all of Task 1{held}.")
     verdict = _row(tables, "verdict", arm="seq")
     if verdict is not None and not np.isnan(verdict.get("early_restored_share", np.nan)):
         share = number(found_in(verdict, "early_restored_share"))
-        said.append(f"Taking the change common to all answers out of the logits brings back {share} of the early loss.")
+        said.append(f"Taking the change common to all answers out of the logits brings back {share} of the early loss (0: none of it).")
     return " ".join(said)
 
 
@@ -174,8 +227,10 @@ _ANSWERS: dict[str, Callable[[Tables], str]] = {
     "Does accuracy collapse?": _collapse,
     "Is it spurious?": _spurious,
     "Which method helps?": _helps,
+    "What happens over many tasks?": _many_tasks,
     "Where do weights move?": _weights,
     "What do the features show?": _features,
+    "Can I trust it?": _trust,
 }
 
 

@@ -1,4 +1,4 @@
-"""Documents whose numbers come from tables: docs/findings.md and the results in README.md, rendered from what is in docs/results.
+"""Documents whose numbers come from tables: docs/findings.md, the results in README.md and in docs/diagnose.md, from docs/results.
 
 A template says what a number means; the number itself is always a cell of a table, so nothing is rounded, clipped or forgotten by hand.
 What the tables do not have reads *not run yet*. Without exported tables there is nothing to render, and all documents stay as they are.
@@ -40,7 +40,7 @@ PROVENANCE = "provenance"
 """Name of the table that says by what each of the other files was made."""
 DOCUMENTS = {"findings.md.jinja": Path("docs/findings.md")}
 """Templates of whole documents."""
-BLOCKS = {"results.md.jinja": Path("README.md")}
+BLOCKS = {"results.md.jinja": Path("README.md"), "diagnosis-known.md.jinja": Path("docs/diagnose.md")}
 """Templates of what stands in a document between BEGIN and END."""
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 MISSING = f"*{NOT_RUN}*"

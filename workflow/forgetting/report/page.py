@@ -37,6 +37,8 @@ PAGE, INTRODUCTION = "page.html", "workflow.rst"
 _MANY_COLUMNS = 10
 _LONG, _FIRST = 30, 14
 """Of a table on its side with more rows than the one, so many stand open: of the verdicts, the conclusion and what answers."""
+_PRINTED_ROWS, _PRINTED_COLUMNS = 60, 19
+"""Of the largest table that is printed."""
 _SHORT = 24
 """Longest text of a cell that is kept in one line."""
 _NUMBER = re.compile(r"(-|-?[\d,.]+(?:e-?\d+)?(?: %)?)(?: (\[.+|\(\d.+))?")
@@ -66,6 +68,11 @@ class Table:
     def open_rows(self) -> int:
         """How many of the first rows are shown at once; the others unfold."""
         return _FIRST if self.flipped and len(self.rows) > _LONG else len(self.rows)
+
+    @property
+    def too_large(self) -> bool:
+        """Whether print leaves it out: pages of numbers, or columns that A4 has no room for."""
+        return len(self.rows) > _PRINTED_ROWS or len(self.header) > _PRINTED_COLUMNS
 
 
 @dataclass(frozen=True)

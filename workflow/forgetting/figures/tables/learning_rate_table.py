@@ -7,8 +7,9 @@ epoch from the model that never saw a question. Trough and peak are the lowest a
 evaluations: a difference within the width of an interval is noise.
 
 Where *Task 1 learned* is not 100 %, the matched columns are those of the last checkpoint of such runs, and
-not comparable with the others. Look for the rate from which the spurious share falls: below it forgetting is
-mostly spurious, above it real.
+not comparable with the others. Look for the rate from which the spurious share falls: from there on one epoch
+does not bring back what was lost. A high share shows by itself nothing of Task 0, as *pretrained* may be at
+its ceiling without any: see the *floor share* of the recovery table.
 """
 
 from __future__ import annotations

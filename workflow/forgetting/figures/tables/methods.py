@@ -16,8 +16,9 @@ The trough is the lowest and the rebound starts from the lowest and ends at the 
 so chance alone makes a rebound: one within the width of an interval is noise.
 
 Compare methods in the column of matched accuracy: a method that does not learn Task 1 does not forget Task 0.
-The last rows are the floors; a value near them is no knowledge at all. A method is no better than ``seq``
-where the intervals of both overlap widely.
+The last rows are the floors; a value near them is no knowledge at all. Two intervals that overlap do not say
+that a method is no better than ``seq``: that is for the gain of the same seeds, *minus seq* in the tables of
+the comparison (target ``methods``).
 """
 
 from __future__ import annotations

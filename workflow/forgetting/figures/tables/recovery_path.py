@@ -10,7 +10,7 @@ weights, above that of its higher end; a barrier of 0 says that no hill is on th
 
 **What would contradict** that recovery undoes what Task 1 did: a cosine near 0, or recovered weights as far
 from the end of Task 0 as the model that recovery started from. With a barrier of 0 they are then another
-point of the same flat region.
+point of the same flat region, if their loss is as low: from the end of Task 1 recovery may be partial.
 """
 
 from __future__ import annotations

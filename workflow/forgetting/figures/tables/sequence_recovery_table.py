@@ -6,7 +6,9 @@ for tasks after Task 0, the model after Task 0, which knows the form of the ques
 ``task0_train`` and asked of persons whose questions no stage trained on; any other task is recovered on half of its
 persons and asked of the others, who were trained on in that task.
 
-Recovered accuracies that do not exceed those of the models that never learned the task contradict the claim.
+Recovered accuracies that fall, task by task, towards or below those of models that never learned the task contradict
+the claim. Where the pretrained model comes to the ceiling, as it may of Task 0, nothing can be above it: one that is
+beside it there shows nothing of Task 0, and one below it has lost what even that model had.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ shift nearly at right angles to them. (2) If all layers are updated, shifts add 
 that train move no further than in ``seq``, freezing the bottom ones makes the last one shift less.
 
 Of each it is asked apart whether the *premise is met*, whether *it holds* in absolute terms, and whether there
-is *more than chance* would give. Cosines are root mean squares over layers, of the mean shift or of single
-questions, with the first principal component (the paper's own quantity) or with the leading ones together;
-they hold below 0.26, an angle of 75 degrees, which is a convention. Shares are their squares, over that of a
-random direction.
+is *more than chance* would give. (1) is asked twice, each time with a premise of its own: of the first
+principal component (the paper's own quantity), and of the leading ones together. Cosines are root mean squares
+over layers, of the mean shift or of single questions; they hold below 0.26, an angle of 75 degrees, which is a
+convention. Shares are their squares, over that of a random direction.
 
 A *verdict* is given where all of the 95 % interval lies on one side of *reference*, else *undecided*. The
 interval is Student's t over seeds; with one seed over persons, which know nothing of the next run, so the

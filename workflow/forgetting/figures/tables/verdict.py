@@ -39,7 +39,9 @@ so a conclusion then begins with *In this run*. *surely* means by the whole inte
   above or below half; *space-dependent* if one is above and the other below; else *unclear*.
 
 **What would contradict the claim** that early forgetting is spurious: *mostly not back* early, or
-recovery *behind* pretraining early. What is lost late may well be partly real.
+recovery *behind* pretraining early. *Not ahead* of the model that never had Task 0, before and after
+recovery, leaves the claim without evidence, since a model in which nothing of Task 0 can be left comes as
+far; *behind* it speaks against a rest of Task 0. What is lost late may well be partly real.
 """
 
 from __future__ import annotations
