@@ -32,8 +32,8 @@ def weights(seed: int, excess: dict[tuple[str, str], tuple[list[float], float]],
     rows = []
     for (former, latter), (blocks, embedding) in excess.items():
         for metric, factor in (("mean_angle", 1.0), ("weighted_angle", 9.0)):
-            places = [(layer, kind, value, others) for layer, value in enumerate(blocks) for kind in KINDS]
-            places += [(-1, "embedding", embedding, NAN), (len(blocks), "output_embedding", -33.0, NAN)]
+            places = [(layer, kind, value, others) for layer, value in enumerate(blocks, 1) for kind in KINDS]
+            places += [(0, "embedding", embedding, NAN), (len(blocks) + 1, "output_embedding", -33.0, NAN)]
             rows += [(former, latter, layer, kind, metric, 80 + factor * value, 80.0, beside) for layer, kind, value, beside in places]
     frame = pd.DataFrame(rows, columns=["former", "latter", "layer", "component", "metric", "value", "chance", "other_layers"])
     return frame.assign(scale="tiny", seed=seed, arm="seq", chance_low=NAN, chance_high=NAN)

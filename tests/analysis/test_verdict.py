@@ -172,6 +172,9 @@ def test_the_command_reads_exact_schemas_and_writes_three_formats(tmp_path: Path
         flags += [f"--{name.replace('_', '-')}", str(tmp_path / f"{name}.parquet")]
     present(["table_verdict", *flags, "--output", str(tmp_path / "verdict")])
     written = pd.read_csv(tmp_path / "verdict.csv")
+    numbers = [name for name in written if not name.endswith(("_low", "_high", "_seeds"))][3:15]
+    answering = ("drop", "spurious_share", "floor_share", "kept_beyond_floor", "area_beyond_floor", "beyond_floor")
+    assert numbers == [f"{time}_{name}" for time in ("early", "late") for name in answering], "what stands open on the page"
     assert written["arm"].tolist() == list(PLANTED) and list(written.columns[:3]) == ["arm", "conclusion", "seeds"]
     assert "Nothing forgotten, early or late." in (tmp_path / "verdict.md").read_text()
     assert r"98 \% [" in (tmp_path / "verdict.tex").read_text()

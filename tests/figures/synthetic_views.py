@@ -93,11 +93,11 @@ def weights(seed: int, arm: str) -> pd.DataFrame:
     pairs = [("pretraining_earlier", "pretraining"), ("pretraining", "task0"), ("pretraining", "task1")]
     pairs += [("task0", "task1_early"), ("task1_early", "task1_late")]
     blocks = ["query", "key", "value", "attention_output", "mlp_input", "mlp_output"]
-    matrices = [(-1, "embedding"), *((layer, name) for layer in range(LAYERS) for name in blocks), (LAYERS, "output_embedding")]
+    matrices = [(0, "embedding"), *((layer + 1, name) for layer in range(LAYERS) for name in blocks), (LAYERS + 1, "output_embedding")]
     rows = []
     for former, latter in pairs:
         for layer, component in matrices:
-            frozen = arm == "freeze-2" and latter.startswith("task1") and layer < 2
+            frozen = arm == "freeze-2" and latter.startswith("task1") and layer <= 2
             rank = float(generator.integers(30, 120))
             chance = float(np.degrees(np.arccos(np.sqrt(rank / 128))))
             metrics = {"rank": (rank + 5, np.nan), "former_rank": (rank, np.nan), "relative_norm": (generator.uniform(0.02, 0.4), np.nan)}

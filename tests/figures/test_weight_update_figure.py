@@ -39,7 +39,7 @@ def test_what_every_layer_shares_is_white_and_what_one_layer_shares_is_not() -> 
     weights = frame(arms=("seq",))
     rows = of_pair(weights, "task0", "task1_early")
     weights.loc[rows.index, ["value", "chance", "other_layers"]] = [60.0, 70.0, -10.0]
-    own = rows[(rows["layer"] == 0) & (rows["component"] == "query")].index
+    own = rows[(rows["layer"] == 1) & (rows["component"] == "query")].index
     weights.loc[own, "other_layers"] = -2.0
     found = shown(weight_update.draw(weights).axes[2], (synthetic_views.LAYERS, 6))
     assert found[0, 0] == -8 and np.count_nonzero(found) == 1
@@ -49,7 +49,7 @@ def test_cells_whose_interval_over_seeds_holds_nothing_have_a_dot() -> None:
     weights = frame((0, 1, 2), ("seq",))
     rows = of_pair(weights, "task0", "task1_early")
     weights.loc[rows.index, "value"] = rows["chance"] + rows["other_layers"] - 5 + 0.1 * rows["seed"]
-    noisy = rows[(rows["layer"] == 1) & (rows["component"] == "value")]
+    noisy = rows[(rows["layer"] == 2) & (rows["component"] == "value")]
     weights.loc[noisy.index, "value"] = noisy["chance"] + noisy["other_layers"] + np.array([-4.0, 4.0, 0.5])
     dots = weight_update.draw(weights).axes[2].lines[0].get_xydata()
     assert dots.tolist() == [[2.5, 1.5]]

@@ -239,6 +239,21 @@ def test_wide_tables_are_turned_on_their_side(tmp_path: Path) -> None:
     assert not narrow.flipped and narrow.header == ["arm", "value3"] and len(narrow.rows) == 2
 
 
+def test_a_long_table_on_its_side_shows_what_answers_and_unfolds_the_rest(results: Path) -> None:
+    """Twelve numbers that answer, then others."""
+    verdict = {"arm": ["seq", "joint"], "conclusion": ["Lost.", "Kept."], "seeds": [1, 1]}
+    answering, others = ({f"{name}{number}": [0.1] * 2 for number in range(10, end)} for name, end in (("answer", 22), ("other", 38)))
+    save_table(pd.DataFrame(verdict | answering | others), [results / "tables" / "verdict"])
+    text = made(results)
+    assert not Page(text).open
+    shown = text.partition('id="verdict"')[2].partition("</article>")[0]
+    at_once, rest = (re.findall(r'<th scope="row">(\w+)', part) for part in shown.split("<details>"))
+    assert at_once == ["conclusion", "seeds", *answering] and rest == list(others)
+    assert "(28 rows)" in shown and shown.count('<th scope="col">seq') == 2
+    save_table(pd.DataFrame(verdict | answering), [results / "tables" / "verdict"])
+    assert "<details>" not in made(results).partition('id="verdict"')[2].partition("</article>")[0]
+
+
 @pytest.mark.parametrize(("rows", "columns", "too_large"), [(60, 19, False), (61, 3, True), (30, 20, True)])
 def test_a_table_too_large_for_paper_is_named_there(results: Path, rows: int, columns: int, too_large: bool) -> None:
     save_table(pd.DataFrame({f"column {number}": ["a"] * rows for number in range(columns)}), [results / "tables" / "verdict"])

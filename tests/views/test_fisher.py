@@ -22,9 +22,9 @@ def test_every_matrix_has_one_row_and_the_weights_add_up(tiny_model, tiny_questi
     rows = fisher_by_matrix(RUN, tiny_model, tiny_questions)
     write_table(rows, tmp_path / "fisher.parquet", FISHER)
     expected = {
-        (-1, "embedding"),
-        (2, "output_embedding"),
-        *((layer, part) for layer in range(2) for part in Anatomy(tiny_model.config).components),
+        (0, "embedding"),
+        (3, "output_embedding"),
+        *((layer, part) for layer in (1, 2) for part in Anatomy(tiny_model.config).components),
     }
     assert set(zip(rows["layer"], rows["component"], strict=True)) == expected
     assert len(rows) == len(expected)
@@ -44,14 +44,14 @@ def test_the_means_against_brute_force(tiny_model, tiny_questions) -> None:
     for layer in range(2):
         block = f"gpt_neox.layers.{layer}."
         for component, name in names.items():
-            assert rows[layer, component] == pytest.approx(fisher[block + name].mean().item(), rel=1e-4)
+            assert rows[layer + 1, component] == pytest.approx(fisher[block + name].mean().item(), rel=1e-4)
         fused = fisher[block + "attention.query_key_value.weight"]
         for part, component in enumerate(("query", "key", "value")):
             own = [row for row in range(96) if row % 48 // 16 == part]
-            assert rows[layer, component] == pytest.approx(fused[own].mean().item(), rel=1e-4)
-    assert rows[-1, "embedding"] == pytest.approx(fisher["gpt_neox.embed_in.weight"].mean().item(), rel=1e-4)
+            assert rows[layer + 1, component] == pytest.approx(fused[own].mean().item(), rel=1e-4)
+    assert rows[0, "embedding"] == pytest.approx(fisher["gpt_neox.embed_in.weight"].mean().item(), rel=1e-4)
     output = next(name for name, each in tiny_model.named_parameters() if each is tiny_model.get_output_embeddings().weight)
-    assert rows[2, "output_embedding"] == pytest.approx(fisher[output].mean().item(), rel=1e-4)
+    assert rows[3, "output_embedding"] == pytest.approx(fisher[output].mean().item(), rel=1e-4)
 
 
 def test_value_rows_are_those_that_still_matter_without_attention_scores(tiny_model, tiny_questions) -> None:
@@ -61,7 +61,7 @@ def test_value_rows_are_those_that_still_matter_without_attention_scores(tiny_mo
             for fused in (layer.attention.query_key_value.weight, layer.attention.query_key_value.bias):
                 fused.unflatten(0, (2, 3, 16))[:, :2] = 0
     rows = fisher_by_matrix(RUN, tiny_model, tiny_questions).set_index(["layer", "component"])["fisher"]
-    for layer in range(2):
+    for layer in (1, 2):
         assert rows[layer, "query"] == rows[layer, "key"] == 0 < rows[layer, "value"]
 
 

@@ -11,10 +11,11 @@ from forgetting.model.checkpoints import load_architecture
 from forgetting.schemas.weights import WEIGHTS
 from forgetting.tables import read_table, write_table
 from forgetting.views.inputs import read_weights
-from forgetting.views.weights import ANGLES, PAIRS, Update, compare, matrix, other_layers, weight_updates
+from forgetting.views.parts import cells
+from forgetting.views.weights import ANGLES, PAIRS, Update, compare, matrix, other_layers, places, weight_updates
 
 CPU = torch.device("cpu")
-EMBEDDINGS = ((-1, "embedding"), (2, "output_embedding"))
+EMBEDDINGS = ((0, "embedding"), (3, "output_embedding"))
 COMPARED = ("mean_angle", "weighted_angle", "principal_angle", "cosine")
 
 
@@ -40,8 +41,8 @@ def test_every_matrix_has_the_residual_stream_in_its_rows(checkpoints):
     assert shapes == dict.fromkeys(("query", "key", "value", "attention_output"), square) | dict.fromkeys(
         ("mlp_input", "mlp_output"), wide
     ) | dict.fromkeys(("embedding", "output_embedding"), vocabulary)
-    assert torch.equal(matrix(weights, anatomy, 1, "mlp_input").T, weights["gpt_neox.layers.1.mlp.dense_h_to_4h.weight"])
-    assert torch.equal(matrix(weights, anatomy, 0, "attention_output"), weights["gpt_neox.layers.0.attention.dense.weight"])
+    assert torch.equal(matrix(weights, anatomy, 2, "mlp_input").T, weights["gpt_neox.layers.1.mlp.dense_h_to_4h.weight"])
+    assert torch.equal(matrix(weights, anatomy, 1, "attention_output"), weights["gpt_neox.layers.0.attention.dense.weight"])
 
 
 def test_compare_against_brute_force():
@@ -148,6 +149,18 @@ def test_frozen_matrices_have_no_angle(former, latter):
         assert np.isnan(result["stable_rank"].value)
 
 
+def test_layers_are_counted_as_in_the_tables_of_parts(checkpoints):
+    """GRAFT and GRADIENTS find layer and component of a weight from its parameter, the tables of matrices a matrix from both."""
+    weights, anatomy = checkpoints.weights(0), Anatomy(load_architecture(checkpoints.folders[0]))
+    named: dict[str, list[int]] = {}
+    for name, values in weights.items():
+        for cell in cells(name, values, anatomy) if values.ndim == 2 else ():
+            named.setdefault(cell.component, []).append(cell.layer)
+            own = values.flatten()[slice(None) if cell.where is None else cell.where]
+            assert torch.equal(own.sort().values, matrix(weights, anatomy, cell.layer, cell.component).flatten().sort().values)
+    assert {component: sorted(layers) for component, layers in named.items()} == places(anatomy)
+
+
 def test_updates_with_too_few_directions_have_no_principal_angle():
     thin = gaussian(12, 2, 1) @ gaussian(2, 20, 2)
     assert np.isnan(compare(update(thin), update(gaussian(12, 20, 3)), 0.99, 4)["principal_angle"].value)
@@ -161,19 +174,19 @@ def test_weights_table(checkpoints, run, tmp_path):
     anatomy = Anatomy(load_architecture(checkpoints.folders[0]))
     write_table(weight_updates(run, weights, anatomy, CPU), tmp_path / "weights.parquet", WEIGHTS)
     frame = read_table(tmp_path / "weights.parquet", WEIGHTS)
-    places = frame[["layer", "component"]].drop_duplicates()
-    assert len(places) == 2 + 2 * len(anatomy.components)
-    assert set(places.loc[places["layer"].isin([-1, 2]), "component"]) == {"embedding", "output_embedding"}
-    assert len(frame) == len(places) * len(PAIRS) * frame["metric"].nunique()
-    early = frame[(frame["latter"] == "task1_early") & (frame["layer"] == 0) & (frame["component"] == "attention_output")]
+    matrices = frame[["layer", "component"]].drop_duplicates()
+    assert len(matrices) == 2 + 2 * len(anatomy.components)
+    assert set(matrices.loc[matrices["layer"].isin([0, 3]), "component"]) == {"embedding", "output_embedding"}
+    assert len(frame) == len(matrices) * len(PAIRS) * frame["metric"].nunique()
+    early = frame[(frame["latter"] == "task1_early") & (frame["layer"] == 1) & (frame["component"] == "attention_output")]
     values = early.set_index("metric")["value"]
     assert (values["rank"], values["relative_norm"]) == (0, 0)
     assert np.isnan(values["mean_angle"])
     angles = frame[frame["metric"] == "mean_angle"].set_index(["layer", "component", "latter"])["other_layers"]
     without = set(angles[angles.isna()].index) - {(layer, name, pair[1]) for layer, name in EMBEDDINGS for pair in PAIRS}
     # The latter update of the frozen matrix; and of the other layer the one whose former is frozen in all the others.
-    assert without == {(0, "attention_output", "task1_early"), (1, "attention_output", "task1_late")}
-    assert angles.loc[[-1, 2]].isna().all()
+    assert without == {(1, "attention_output", "task1_early"), (2, "attention_output", "task1_late")}
+    assert angles.loc[[0, 3]].isna().all()
     assert frame.loc[~frame["metric"].str.endswith("angle"), "other_layers"].isna().all()
 
 

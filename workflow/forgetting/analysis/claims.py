@@ -80,7 +80,7 @@ def angles(weights: pd.DataFrame) -> Iterator[_Row]:
         return pair.loc[~pair.index.get_level_values("component").isin(_EMBEDDINGS), column]
 
     def of_embedding(pair: pd.DataFrame) -> float:
-        return float(pair["excess"].get((-1, "embedding"), np.nan))
+        return float(pair["excess"].get((0, "embedding"), np.nan))
 
     def mean(values: pd.Series) -> float:
         return float(values.mean()) if len(values) and values.notna().all() else np.nan
@@ -108,7 +108,7 @@ def angles(weights: pd.DataFrame) -> Iterator[_Row]:
     )
     later = of_blocks(late)
     lower = np.array(
-        [2 * layer < len(set(later.index.get_level_values("layer"))) for layer in later.index.get_level_values("layer")], dtype=bool
+        [2 * (layer - 1) < len(set(later.index.get_level_values("layer"))) for layer in later.index.get_level_values("layer")], dtype=bool
     )
     bottom = Interval(mean(later[lower]) - mean(later[~lower]), *_UNKNOWN)
     yield (

@@ -26,10 +26,12 @@ SHIFTS = {
 }
 """Name of a number on the common shift: its metric in COMMON_SHIFT, and the space of the change."""
 _RUN, _POINT = ["seed", "arm"], ["seed", "arm", "point"]
+_ANSWERS = ["drop", "spurious_share", "floor_share", "kept_beyond_floor", "area_beyond_floor", "beyond_floor"]
+"""What answers, of each time; the table begins with it."""
 _OF_RUN = ["learned", "before", "pretrained", "random"]
-_OF_TIME = ["checkpoint", "drop", "recovered", "floor", "control_persons", "shuffled", "kept_beyond_floor", "beyond_pretrained"]
-_OF_TIME += ["beyond_floor", "early_area", "area_pretrained", "area_floor", "area_beyond_pretrained", "area_beyond_floor"]
-_OF_TIME += ["spurious_share", "floor_share", "savings", "savings_at_least", "savings_at_most"]
+_OF_TIME = ["checkpoint", "recovered", "floor", "control_persons", "shuffled", "beyond_pretrained"]
+_OF_TIME += ["early_area", "area_pretrained", "area_floor", "area_beyond_pretrained"]
+_OF_TIME += ["savings", "savings_at_least", "savings_at_most"]
 _OF_TIME += [*SHIFTS]
 _AFTER = {name: WORDS[point_of(name)] for name in (TASK1_EARLY, TASK1_MATCHED, TASK1_END)}
 
@@ -41,7 +43,8 @@ def verdict_table(
     common_shift: pd.DataFrame,
     early_steps: int = EARLY_STEPS,
 ) -> pd.DataFrame:
-    """One row an arm that was recovered and had Task 0: its conclusion, then the numbers that it follows from, with their intervals.
+    """One row an arm that was recovered and had Task 0: its conclusion, then the numbers that it follows from, with their intervals;
+    what answers (drop, spurious and floor share, and how far beyond the floor it is) stands first.
 
     Frames: METRICS, RECOVERY and RECOVERY_FACTS (the last two with the controls), COMMON_SHIFT; what the last does not hold of an
     arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over units, and
@@ -60,10 +63,11 @@ def verdict_table(
     found = found.merge(_shifts(common_shift), on=_POINT, how="left")
     runs = found.loc[found["point"] == "early", [*_RUN, *_with_ends(found, _OF_RUN)]]
     for time in ("early", "late"):
-        names = _with_ends(found, _OF_TIME)
+        names = _with_ends(found, [*_ANSWERS, *_OF_TIME])
         here = found.loc[found["point"] == time, [*_RUN, *names]]
         runs = runs.merge(here.rename(columns={name: f"{time}_{name}" for name in names}), on=_RUN)
-    values = [*_OF_RUN, *(f"{time}_{name}" for time in ("early", "late") for name in _OF_TIME)]
+    answers, others = ([f"{time}_{name}" for time in ("early", "late") for name in names] for names in (_ANSWERS, _OF_TIME))
+    values = [*answers, *_OF_RUN, *others]
     table = combine_seeds(runs, ["arm"], values).copy()  # of one block, which takes another column better
     said = [conclusion(_intervals(row, values)) for _, row in table.iterrows()]
     one_run = [f"In this run: {text}" if seeds == 1 else text for text, seeds in zip(said, table["seeds"], strict=True)]

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -113,7 +114,8 @@ def _bars(panel: Axes, rows: pd.DataFrame, across: str, color: str) -> None:
     """How sure the difference from the straight way at equal Task 1 is, about the marks, where Task 1 is across."""
     known = rows.dropna(subset=["below", "above"])
     if across == "task1" and len(known):
-        panel.errorbar(known[across], known["task0"], yerr=known[["below", "above"]].T, color=color, linestyle="none", elinewidth=0.8)
+        ends = np.minimum([known["below"], known["above"]], [known["task0"], 1 - known["task0"]])
+        panel.errorbar(known[across], known["task0"], yerr=ends, color=color, linestyle="none", elinewidth=0.8)
 
 
 def _handles() -> list[Any]:

@@ -98,7 +98,7 @@ def _heat_map(panel: Axes, cells: pd.DataFrame, layers: pd.Index, names: list[st
     """What has no angle shows the ground."""
     values, low, high = (_table(cells, column, layers, names) for column in ("value", "low", "high"))
     look: dict[str, Any] = {"cbar": False, "linewidths": 0.4, "cmap": _COLORS, "vmin": norm.vmin, "vmax": norm.vmax}
-    labels: dict[str, Any] = {"xticklabels": [_COMPONENTS[name] for name in names], "yticklabels": [str(layer + 1) for layer in layers]}
+    labels: dict[str, Any] = {"xticklabels": [_COMPONENTS[name] for name in names], "yticklabels": [str(layer) for layer in layers]}
     sns.heatmap(values, mask=values.isna(), ax=panel, **look, **labels)
     rows, columns = np.nonzero(((low <= 0) & (high >= 0)).to_numpy())
     dot: dict[str, Any] = {"marker": "o", "markersize": 2.6, "color": "#333333", "markeredgecolor": "white", "markeredgewidth": 0.5}

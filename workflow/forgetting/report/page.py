@@ -35,6 +35,8 @@ from forgetting.report.runtimes import read_jobs, stage_costs
 PAGE, INTRODUCTION = "page.html", "workflow.rst"
 """The template, and beside it what introduces the study."""
 _MANY_COLUMNS = 10
+_LONG, _FIRST = 30, 14
+"""Of a table on its side with more rows than the one, so many stand open: of the verdicts, the conclusion and what answers."""
 _PRINTED_ROWS, _PRINTED_COLUMNS = 60, 19
 """Of the largest table that is printed."""
 _SHORT = 24
@@ -61,6 +63,11 @@ class Table:
     header: list[str]
     rows: list[list[Cell]]
     flipped: bool
+
+    @property
+    def open_rows(self) -> int:
+        """How many of the first rows are shown at once; the others unfold."""
+        return _FIRST if self.flipped and len(self.rows) > _LONG else len(self.rows)
 
     @property
     def too_large(self) -> bool:

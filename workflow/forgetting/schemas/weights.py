@@ -11,7 +11,7 @@ WEIGHTS = pa.schema(
 )
 """One number on the updates `former` and `latter` of one matrix. Updates: pretraining (its late part),
 pretraining_earlier (the part before), task0, task1 (whole), task1_early (to step 150), task1_late (from there
-to the end). layer: -1 embedding, 0..L-1 blocks, L output embedding. component: embedding, query, key, value,
+to the end). layer: 0 the embedding, 1 to L the blocks, L + 1 the output embedding. component: embedding, query, key, value,
 attention_output, mlp_gate (of a gated MLP), mlp_input, mlp_output, output_embedding. metric: mean_angle,
 weighted_angle, principal_angle (degrees); cosine; relative_norm, stable_rank, rank (of the latter),
 former_rank. chance: the mean for a random latter update, of the same singular values and with random left

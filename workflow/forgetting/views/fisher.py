@@ -24,7 +24,7 @@ def fisher_by_matrix(job: FisherJob, model: PreTrainedModel, questions: Items) -
     anatomy, rows = Anatomy(model.config), []
     for component, layers in places(anatomy).items():
         for layer in layers:
-            values = anatomy.matrix(fisher, layer, component)
+            values = anatomy.matrix(fisher, layer - 1, component)
             rows.append((layer, component, float(values.double().mean()), values.numel()))
     rows.sort(key=itemgetter(0))
     return pd.DataFrame(rows, columns=["layer", "component", "fisher", "weights"]).assign(scale=job.scale, seed=job.seed)

@@ -60,15 +60,17 @@ ANGLES = ("mean_angle", "weighted_angle", "principal_angle")
 
 
 def matrix(weights: Mapping[str, Tensor], anatomy: Anatomy, layer: int, component: str) -> Tensor:
-    """One matrix as (d, n) with the residual stream in the rows. `layer` counts the blocks; it plays no part for the embeddings."""
-    found = anatomy.matrix(weights, layer, component)
+    """One matrix as (d, n) with the residual stream in the rows. `layer` counts the blocks from 1; it plays no part for the
+    embeddings."""
+    found = anatomy.matrix(weights, layer - 1, component)
     return found if component in WRITING else found.T
 
 
 def places(anatomy: Anatomy) -> dict[str, list[int]]:
-    """The layers that each matrix is found in: the blocks from 0, before them the embedding and after them the output embedding."""
-    blocks = list(range(anatomy.layers))
-    return {"embedding": [-1], **dict.fromkeys(anatomy.components, blocks), "output_embedding": [anatomy.layers]}
+    """The layers that each matrix is found in, as all tables count them: 0 the embedding, the blocks from 1, behind them the output
+    embedding."""
+    blocks = list(range(1, anatomy.layers + 1))
+    return {"embedding": [0], **dict.fromkeys(anatomy.components, blocks), "output_embedding": [anatomy.layers + 1]}
 
 
 @dataclass(frozen=True)
