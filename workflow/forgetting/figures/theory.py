@@ -2,23 +2,22 @@
 
 **What it shows.** The first proposition of the paper, its premise and its conclusion apart, at the last prompt
 token of held-out Task 0 questions. If what an update writes to the residual stream avoids the first principal
-component of the stream there (*a*), then the states shift nearly at right angles to it: their mean, which is
-what the paper draws (*b*), and single questions (*c*). *d* to *f*: the same of all leading components.
+component of the stream there (*a*), then the states shift nearly at right angles to it (*b*: their mean, which is
+what the paper draws). *c* and *d*: the same of all leading components. Single questions stand in the table below.
 
 **How to read it.** Angles by layer, counted from 1; solid lines for Task 0 to step 150, dashed ones for Task 0
 to the end. 90 degrees is a right angle; above the grey line, 75 degrees, an angle counts here as nearly
 right, which is a convention. Dotted: the angle of a random direction, with the middle 95 % of such directions
-in grey. A layer that did not move has no point. In *a* and *d* both matrices of a block that write to the
+in grey. A layer that did not move has no point. In *a* and *c* both matrices of a block that write to the
 stream are taken together.
 
 **What to look for.** Lines of *a* above 75 degrees: the premise is met for the first component. Lines of *b*
-and *c* above 75 degrees: what the proposition says is seen. Lines above the dotted one as well: there is more
+above 75 degrees: what the proposition says is seen. Lines above the dotted one as well: there is more
 to it than the number of dimensions. Where *a* lies below 75 degrees the proposition does not apply, whatever
-*b* and *c* show. Likewise *d* is the premise of *e* and *f*: it may be met for one row and not for the other.
+*b* shows. Likewise *c* is the premise of *d*: it may be met for one row and not for the other.
 
-**What would contradict the theory.** *a* near 90 degrees with *b* well below 75, or *d* with *e*; *c* and *f*
-there limit it to the mean. Neither a premise that is not met nor angles as a random direction has them
-contradict it; they leave it without work to do.
+**What would contradict the theory.** *a* near 90 degrees with *b* well below 75, or *c* with *d*. A premise that is
+not met, and angles as a random direction has, do not contradict it; they leave it without work to do.
 """
 
 from __future__ import annotations
@@ -48,10 +47,8 @@ SHOWS = {
 _PANELS = {
     "written_along_first": "what updates write",
     "mean_shift_along_first": "mean shift",
-    "single_shifts_along_first": "single questions",
     "written_along": "what updates write",
     "mean_shift_along": "mean shift",
-    "single_shifts_along": "single questions",
 }
 _ROWS = ("angle to the first\ncomponent (degrees)", "angle to all leading\ncomponents (degrees)")
 _DEGREES = Kind(0, 90)
@@ -63,8 +60,8 @@ def draw(theory: pd.DataFrame) -> Figure:
     """One panel a metric, by layer. Frame: THEORY."""
     rows = theory[(theory["split"] == SPLIT) & (theory["layer"] > 0)]
     arms = style.arm_order(rows["arm"])
-    figure, axes = style.new_figure(2, 3, height=4.6, sharex=True, sharey=True)
-    for letter, panel, (metric, text) in zip("abcdef", axes.flat, _PANELS.items(), strict=True):
+    figure, axes = style.new_figure(2, 2, height=4.6, sharex=True, sharey=True)
+    for letter, panel, (metric, text) in zip("abcd", axes.flat, _PANELS.items(), strict=True):
         _angles(panel, in_degrees(rows[rows["metric"] == metric]), arms)
         style.title(panel, letter, text)
     lowest = min((np.nanmin(line.get_ydata()) for panel in axes.flat for line in panel.lines if len(line.get_ydata())), default=60)
