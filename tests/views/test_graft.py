@@ -29,13 +29,13 @@ def part(anatomy: Anatomy, name: str, layer: int):
     return next(p for p in [*single_parts(anatomy), *several_parts(anatomy)] if (p.name, p.layer) == (name, layer))
 
 
-@every_family
 def accuracies(table: pd.DataFrame) -> dict[tuple[str, str, int], float]:
     """Of Task 0, by operation, part and layer."""
     rows = table[(table["metric"] == "exact_match") & (table["split"] == "task0_test")]
     return rows.set_index(["operation", "part", "layer"])["value"].to_dict()
 
 
+@every_family
 def test_every_weight_is_in_one_cell_and_embeddings_blocks_and_the_last_norm_are_all_there_is(family: str) -> None:
     model = family_model(family, 20)
     anatomy, weights = Anatomy(model.config), weights_of(model)

@@ -83,7 +83,9 @@ def _panel(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None
         for comparison, (_, line) in _LINES.items():
             chosen = rows[(rows["arm"] == arm) & (rows["comparison"] == comparison)]
             found = over_seeds(chosen.assign(low=np.nan, high=np.nan), ["step"], seeds, kind=CORRELATION).sort_values("step")
-            marker: dict[str, Any] = {"marker": look.marker, "markersize": 3.5} if comparison == "task0_task1" else {}
+            marker: dict[str, Any] = {"marker": look.marker, "markersize": 3.5}
+            if comparison != "task0_task1":
+                marker |= {"markersize": 2.5, "markerfacecolor": "white", "markevery": 3}
             panel.plot(found["step"], found["value"], color=look.color, **(line | marker))
             if comparison == "task0_task1":
                 panel.fill_between(found["step"], found["low"], found["high"], color=look.color, alpha=0.16, linewidth=0)

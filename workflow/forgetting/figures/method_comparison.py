@@ -3,8 +3,9 @@
 **What it shows.** Every method of the comparison: what it keeps of Task 0 while Task 1 is learned, and what
 comes back of the rest. Each family of methods has its own colour and marker.
 
-**How to read it.** *a*: a strong line is the chosen arm of a family over time, from the upper left (Task 0
-known, Task 1 not) to its large mark at the end; faint lines and small marks are the other arms of its grid.
+**How to read it.** *a*: a large mark is the end of the chosen arm of a family, whose line goes there from the
+upper left (Task 0 known, Task 1 not); strong are the lines of ``seq`` and of arms with a double dagger. Small marks are
+the other arms of its grid.
 The horizontal axis is of square roots, which opens the first steps; the upper right corner would be learning
 without forgetting. Arms differ in length, as the small print says: one that learns more slowly gets more
 steps. *b*: the filled mark is Task 0 where Task 1 reaches the stated accuracy, the open one the same model
@@ -73,12 +74,12 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ch
     summary = summary[~summary["early_stop"]].assign(family=summary["arm"].map(families))
     figure, axes = style.new_figure(1, 2, height=2.2 + _ROW * max(len(chosen), 7), width_ratios=[1, 1.05])
     first, second = axes[0]
-    _frontier(first, metrics, summary, chosen)
+    beyond = surely_beyond_seq(metrics[metrics["arm"].isin(chosen)], matched_accuracy)
+    _frontier(first, metrics, summary, chosen, {"seq", *beyond})
     style.draw_floor(first, floors, "task0_test", "exact_match")
     first.axhline(_control_accuracy(metrics), **_CONTROL, zorder=1)
     style.title(first, "a", "over time, and the end")
     points = compared_points(metrics[metrics["arm"].isin(chosen)], recovery)
-    beyond = surely_beyond_seq(metrics[metrics["arm"].isin(chosen)], matched_accuracy)
     _kept(second, summary, after_one_epoch(points, recovery), chosen, matched_accuracy, beyond)
     _levels(second, summary, recovery)
     _legend(figure)
@@ -90,7 +91,7 @@ def _remarks(summary: pd.DataFrame) -> str:
     """What the small print says beside the intervals."""
     length = summary["steps"] / summary.loc[summary["arm"] == "seq", "steps"].iloc[0]
     text = (
-        "Large marks, strong lines: of each family the arm chosen on validation persons. Small and faint: the other arms of its grid; in b "
+        "Large marks: of each family the arm chosen on validation persons; small ones: the other arms of its grid, in b "
         f"those that reach the accuracy. †: Task 1 was {style.unlearned(summary['seed'].nunique())}, so b shows the end of the run. Filled "
         "marks are interpolated between evaluations; recovery starts from the first evaluation at which Task 1 is learned."
     )
@@ -102,11 +103,12 @@ def _remarks(summary: pd.DataFrame) -> str:
     return text if length.nunique() < 2 else f"{text} Runs in a: {length.min():g} to {length.max():g} times the steps of seq."
 
 
-def _frontier(panel: Axes, metrics: pd.DataFrame, summary: pd.DataFrame, chosen: list[str]) -> None:
+def _frontier(panel: Axes, metrics: pd.DataFrame, summary: pd.DataFrame, chosen: list[str], told: set[str]) -> None:
+    """`told`: the arms whose lines are to be followed; twenty strong lines could not be."""
     seeds = metrics["seed"].nunique()
     for arm in style.arm_order(summary["arm"]):
         look, rows = style.arm_look(arm), summary[summary["arm"] == arm]
-        path = {**_CHOSEN_PATH, "marker": look.marker} if arm in chosen else _FAINT_PATH
+        path = {**_CHOSEN_PATH, "marker": look.marker} if arm in told else _FAINT_PATH
         style.draw_path(panel, metrics[metrics["arm"] == arm], look.color, **path)
         task0, task1 = (style.mean_of(rows, name, ["arm"], seeds) for name in ("final", "task1_final"))
         if task0.empty or task1.empty:

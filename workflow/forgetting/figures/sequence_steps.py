@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -45,9 +46,10 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataF
     figure, axes = style.new_figure(1, 1, height=3.2 + 0.2 * max(0, len(arms) // 3 - 3))
     panel = axes[0, 0]
     longest = float(sequence_metrics["step"].max())
-    for arm in arms:
-        _draw_arm(panel, rows[rows["arm"] == arm], style.arm_look(arm), "-", longest)
-    _draw_arm(panel, rows[rows["arm"] == ALONE], _ALONE, "--", longest)
+    apart = np.linspace(-0.12, 0.12, len(arms) + 1)  # arms that take equally long would hide each other
+    for arm, beside in zip(arms, apart, strict=False):
+        _draw_arm(panel, rows[rows["arm"] == arm], style.arm_look(arm), "-", longest, beside)
+    _draw_arm(panel, rows[rows["arm"] == ALONE], _ALONE, "--", longest, apart[-1])
     panel.set_ylim(0, 1.1 * longest)
     panel.set_xticks(range(1, len(names)))
     panel.set_xlim(0.7, len(names) - 0.7)
@@ -62,12 +64,13 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataF
     return figure
 
 
-def _draw_arm(panel: Axes, rows: pd.DataFrame, look: style.Look, line: str, longest: float) -> None:
-    """Mean over seeds of each task that every seed learned; an open mark for the others."""
+def _draw_arm(panel: Axes, rows: pd.DataFrame, look: style.Look, line: str, longest: float, beside: float) -> None:
+    """Mean over seeds of each task that every seed learned; an open mark for the others. beside: how far from the tick of its task."""
     learned = rows.groupby("task")["value"].transform(lambda values: values.notna().all())
     there, missing = rows[learned], sorted(rows.loc[~learned, "task"].unique())
     if len(there):
         merged = over_seeds(there, ["task"], rows["seed"].nunique(), kind=RATIO)
+        merged["task"] += beside
         style.error_bars(panel, merged, "task", look, linestyle=line, linewidth=1.0)
     mark: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none", "markerfacecolor": "white"}
-    panel.plot(missing, [1.05 * longest] * len(missing), **mark)
+    panel.plot(np.array(missing) + beside, [1.05 * longest] * len(missing), **mark)
