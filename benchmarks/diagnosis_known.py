@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
 from functools import cache
@@ -52,11 +52,8 @@ def examples(study: Path, units: int, file: Path) -> Path:
     rows = read_table(study / "data/items.parquet", ITEMS, ["split", "unit", "kind", "prompt", "answer"])
     rows = rows[rows["split"].isin(OLD)]
     rows = rows[rows["unit"].isin(sorted(rows["unit"].unique())[:units])]
-    return write_examples(rows[["prompt", "answer", "unit", "kind"]].to_dict("records"), file)
-
-
-def write_examples(rows: Sequence[Mapping[str, object]], file: Path) -> Path:
-    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    told = rows[["prompt", "answer", "unit", "kind"]].to_dict("records")
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in told), encoding="utf-8")
     return file
 
 
