@@ -41,7 +41,11 @@ def test_bars_are_of_the_difference_from_the_straight_way_where_task_1_is_across
     """Its intervals reach 0.03 below and 0.02 above; a table made before there were any is drawn without bars."""
     rows = graft_rows("seq", 0)
     early, end = edits.draw(rows).axes[:2]
-    assert not early.collections and len(end.collections) == 6
+    assert len(early.collections) == len(end.collections) == 6
+    known = rows[(rows["point"] == "trough") & (rows["operation"] == "edit") & (rows["part"] == "blocks") & (rows["split"] == "task0_test")]
+    known = known[known["metric"] == "exact_match"].sort_values("amount")
+    drawn = [np.asarray(segment)[:, 1] for segment in early.collections[0].get_segments()]
+    np.testing.assert_allclose(drawn, known[["low", "high"]], err_msg="where Task 1 is not across, of the accuracy itself")
     ends = np.concatenate([np.asarray(segment)[:, 1] for segment in end.collections[0].get_segments()]).reshape(-1, 2)
     np.testing.assert_allclose(ends, np.array([0.45, 0.5, 0.6, 0.8])[:, None] + [-0.03, 0.02])
     assert not edits.draw(rows[rows["metric"] != "beyond_straight"]).axes[1].collections

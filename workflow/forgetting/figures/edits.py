@@ -7,8 +7,9 @@ away (in all blocks, or in the attention alone), and putting the same matrices o
 **How to read it.** *a*: Task 0 against how far the repair goes, as a share of the squared length of the update
 (of Task 1 nothing is learned there yet). *b*: Task 0 against what is left of Task 1, so the upper right corner
 is the best. Line: the straight way back to the weights before Task 1, a tenth of it a mark; a repair above the
-line does better than simply going back. Bars: 95 % of the difference from that line at equal Task 1 (paired by
-person), set about the mark; the line outside of a bar is surely apart. ``graft_table`` has the numbers.
+line does better than simply going back. Bars, 95 %: in *a* of the accuracy, in *b* of the difference from that
+line at equal Task 1 (paired by person), set about the mark; the line outside of a bar of *b* is surely apart.
+``graft_table`` has the numbers.
 Crosses, the control: random directions of the same length taken away in place of the leading ones. Numbers: how
 many directions.
 
@@ -71,15 +72,16 @@ def draw(graft: pd.DataFrame) -> Figure:
 
 def both_tasks(rows: pd.DataFrame, seeds: int) -> pd.DataFrame:
     """Means over seeds by operation, part, layer and amount (-1 where there is none): exact match of both tasks in columns task0 and task1,
-    update_share, and how far the interval of the difference from the straight way reaches below and above it (NaN without one)."""
+    update_share, the interval of task0 (low, high), and how far that of its difference from the straight way reaches below and above it
+    (NaN without one)."""
     keys = ["operation", "part", "layer", "amount"]
     rows = rows.assign(amount=rows["amount"].fillna(-1.0))
     known = rows[rows["metric"] == "exact_match"]
-    means = {
-        column: over_seeds(known[known["split"] == split], keys, seeds, kind=PROPORTION).set_index(keys)["value"]
-        for column, split in (("task0", "task0_test"), ("task1", "task1"))
-    }
-    found = pd.DataFrame(means | {"update_share": known.groupby(keys)["update_share"].mean()}).dropna()
+    task0, task1 = (
+        over_seeds(known[known["split"] == split], keys, seeds, kind=PROPORTION).set_index(keys) for split in ("task0_test", "task1")
+    )
+    shares = {"task0": task0["value"], "task1": task1["value"], "update_share": known.groupby(keys)["update_share"].mean()}
+    found = pd.DataFrame(shares).dropna().join(task0[["low", "high"]])
     apart = over_seeds(rows[rows["metric"] == "beyond_straight"], keys, seeds, kind=DIFFERENCE).set_index(keys)
     reach = pd.DataFrame({"below": apart["value"] - apart["low"], "above": apart["high"] - apart["value"]})
     return found.join(reach).reset_index()
@@ -111,11 +113,14 @@ def _panel(panel: Axes, found: pd.DataFrame, across: str) -> None:
 
 
 def _bars(panel: Axes, rows: pd.DataFrame, across: str, color: str) -> None:
-    """How sure the difference from the straight way at equal Task 1 is, about the marks, where Task 1 is across."""
-    known = rows.dropna(subset=["below", "above"])
-    if across == "task1" and len(known):
-        ends = np.minimum([known["below"], known["above"]], [known["task0"], 1 - known["task0"]])
-        panel.errorbar(known[across], known["task0"], yerr=ends, color=color, linestyle="none", elinewidth=0.8)
+    """How sure the marks are: where Task 1 is across, in their difference from the straight way at equal Task 1, else in themselves."""
+    if across == "task1":
+        rows = rows.dropna(subset=["below", "above"])
+        ends = np.minimum([rows["below"], rows["above"]], [rows["task0"], 1 - rows["task0"]])
+    else:
+        ends = np.abs([rows["low"] - rows["task0"], rows["high"] - rows["task0"]])
+    if len(rows):
+        panel.errorbar(rows[across], rows["task0"], yerr=ends, color=color, linestyle="none", elinewidth=0.8)
 
 
 def _handles() -> list[Any]:

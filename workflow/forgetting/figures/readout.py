@@ -4,12 +4,11 @@
 answers can still be read off them (*b*, *c*), layer by layer, at the last prompt token.
 
 **How to read it.** *a*: linear CKA between the model after Task 0 and a later one, 1 where the geometry is the
-same up to rotation and scale. *b*, *c*: the logit lens, which reads each layer by the final norm and the output
-embedding of its own checkpoint, as if the model had to answer there: the share of questions whose right value
-leads all values of its kind by its first token, and the mean rank of that value (1 is the top). Solid lines at
-step 150, dashed ones at the end, black after Task 0. Dotted: chance (*b*: always the most frequent value; *c*:
-a random order; *a*: permuted questions). Thin grey: control persons at the end, about whom nothing can be
-known. Layers count from 1; *emb.* is the embedding.
+same up to rotation and scale; solid at step 150, dashed at the end; dotted: chance (permuted questions). *b*,
+*c*: the logit lens, which reads each layer by the final norm and the output embedding of its own checkpoint, as
+if the model had to answer there: the share of questions whose right value leads all values of its kind by its
+first token. Black: after Task 0. Dotted: always the most frequent value. Thin grey: control persons, about whom
+nothing can be known. Layers count from 1; *emb.* is the embedding.
 
 **What to look for.** *a* near 1 with *b* at chance: the states are moved and not destroyed, and only the way
 they are read is lost. *b* falls in the last layers only: what is known below no longer reaches the output.
@@ -30,7 +29,7 @@ from matplotlib.figure import Figure
 from forgetting.data.points import EARLY, END, TASK1_EARLY, TASK1_END, WORDS
 from forgetting.figures import style
 from forgetting.figures.by_layer import STAGES, layer_axis
-from forgetting.statistics import PROPORTION, RATIO, Kind, over_seeds
+from forgetting.statistics import PROPORTION, over_seeds
 
 SHOWS = {
     "question": "What do the features show?",
@@ -45,28 +44,33 @@ _SPLIT, _CONTROL = "task0_test", "control"
 _TASK0 = style.Look("#1A1A1A", "P", "after Task 0 (b, c)")
 _CHANCE: dict[str, Any] = {"color": style.CONTROL_LABEL, "linestyle": ":", "linewidth": 1.1}
 _CONTROL_LINE: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.8}
-_PANELS = {
-    "cka": ("geometry", "linear CKA", PROPORTION),
-    "lens_lead": ("right value leads", "share of questions", PROPORTION),
-    "lens_rank": ("rank of value", "mean rank", RATIO),
-}
+_LEADS = "right value leads"
 
 
 def draw(features: pd.DataFrame) -> Figure:
     """CKA and the logit lens by layer. Frame: FEATURES."""
     rows, arms = features[features["kind"] == "all"], style.arm_order(features["arm"])
     figure, axes = style.new_figure(1, 3, height=2.9)
-    for letter, panel, (metric, (text, label, kind)) in zip("abc", axes[0], _PANELS.items(), strict=True):
-        _by_layer(panel, rows[rows["metric"] == metric], arms, kind)
+    geometry, early, late = axes[0]
+    # CKA is of `task0` and a later checkpoint; for the lens, `before` and `after` name the same one.
+    cka = rows[(rows["metric"] == "cka") & (rows["split"] == _SPLIT) & (rows["before"] == "task0") & (rows["after"] != "task0")]
+    lens = rows[(rows["metric"] == "lens_lead") & (rows["before"] == rows["after"])]
+    _by_layer(geometry, cka, arms, STAGES)
+    for panel, after in ((early, TASK1_EARLY), (late, TASK1_END)):
+        known = lens[lens["split"] == _SPLIT]
+        style.draw_curve(panel, known[(known["arm"] == arms[0]) & (known["after"] == "task0")], "layer", _TASK0, markers=20)
+        for arm in arms:
+            unknown = lens[(lens["split"] == _CONTROL) & (lens["arm"] == arm) & (lens["after"] == after)]
+            style.draw_curve(panel, unknown, "layer", style.CONTROLS["control"], band=False, **_CONTROL_LINE)
+        _by_layer(panel, known, arms, {after: STAGES[TASK1_EARLY]})
+    titles = ("geometry", f"{_LEADS},\n{WORDS[EARLY]}", f"{_LEADS},\n{WORDS[END]}")
+    for letter, panel, text in zip("abc", axes[0], titles, strict=True):
         style.title(panel, letter, text)
-        panel.set_ylabel(label)
         layer_axis(panel, rows)
-        if kind is PROPORTION:
-            panel.set_ylim(-0.03, 1.03)
-    axes[0, 2].set_yscale("log")
-    axes[0, 2].yaxis.set_major_formatter("{x:g}")
-    axes[0, 2].yaxis.set_minor_formatter("")
-    stages = [style.line_handle(f"at {WORDS[EARLY]}"), style.line_handle(f"at the {WORDS[END]}", linestyle="--")]
+        panel.set_ylim(-0.03, 1.03)
+    geometry.set_ylabel("linear CKA")
+    early.set_ylabel("share of questions")
+    stages = [style.line_handle(f"a: {WORDS[EARLY]}"), style.line_handle(f"a: {WORDS[END]}", linestyle="--")]
     marks = [
         style.line_handle(_TASK0.label, _TASK0.color, marker=_TASK0.marker),
         style.line_handle("control persons (b, c)", style.CONTROL_LABEL, **_CONTROL_LINE),
@@ -77,18 +81,12 @@ def draw(features: pd.DataFrame) -> Figure:
     return figure
 
 
-def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str], kind: Kind) -> None:
-    """Lines over the layers. CKA is of `task0` and a later checkpoint; for the lens, `before` and `after` name the same one."""
-    own = rows["before"] == rows["after"]
-    known = rows[(rows["split"] == _SPLIT) & (own | (rows["before"] == "task0"))]
-    start = known[(known["arm"] == arms[0]) & (known["after"] == "task0")]
-    style.draw_curve(panel, start, "layer", _TASK0, kind=kind, markers=20)
+def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str], stages: dict[str, dict[str, Any]]) -> None:
+    """A line for each arm and each later checkpoint of `stages` (with its looks) over the layers, and chance."""
     for arm in arms:
-        for after, line in STAGES.items():
-            chosen = known[(known["arm"] == arm) & (known["after"] == after)]
-            style.draw_curve(panel, chosen, "layer", style.arm_look(arm), kind=kind, markers=20, **line)
-        unknown = rows[own & (rows["split"] == _CONTROL) & (rows["arm"] == arm) & (rows["after"] == TASK1_END)]
-        style.draw_curve(panel, unknown, "layer", style.CONTROLS["control"], kind=kind, band=False, **_CONTROL_LINE)
-    first = known[(known["arm"] == arms[0]) & (known["after"] == TASK1_EARLY)]
-    chance = over_seeds(first.assign(value=first["chance"], low=np.nan, high=np.nan), ["layer"], kind=kind)
+        for after, line in stages.items():
+            chosen = rows[(rows["arm"] == arm) & (rows["after"] == after)]
+            style.draw_curve(panel, chosen, "layer", style.arm_look(arm), markers=20, **line)
+    first = rows[(rows["arm"] == arms[0]) & (rows["after"] == next(iter(stages)))]
+    chance = over_seeds(first.assign(value=first["chance"], low=np.nan, high=np.nan), ["layer"], kind=PROPORTION)
     panel.plot(chance["layer"], chance["value"], **_CHANCE)

@@ -47,19 +47,25 @@ def draw(sequence: pd.DataFrame) -> Figure:
     lines = -(-len(arms) // columns)
     figure, axes = style.new_figure(lines, columns, height=2.6 * lines + 0.3)
     for letter, panel, arm in zip("abcd", axes.flat, arms, strict=False):
-        merged = over_seeds(rows[rows["arm"] == arm], ["stage", "task"], kind=PROPORTION)
-        _draw_matrix(panel, merged.pivot(index="stage", columns="task", values="value").to_numpy())
+        of_arm = rows[rows["arm"] == arm]
+        merged = over_seeds(of_arm, ["stage", "task"], kind=PROPORTION)
+        spread = of_arm.pivot_table(index="stage", columns="task", values="value", aggfunc="std", dropna=False)
+        _draw_matrix(panel, merged.pivot(index="stage", columns="task", values="value").to_numpy(), spread.to_numpy())
         style.title(panel, letter, style.arm_look(arm).label)
     for panel in axes.flat[len(arms) :]:
         panel.set_axis_off()
-    style.small_print(figure, f"Share of right answers{'' if sequence['seed'].nunique() == 1 else ', mean over seeds'}.")
+    several = "" if sequence["seed"].nunique() == 1 else ", mean and standard deviation over seeds"
+    style.small_print(figure, f"Share of right answers{several}.")
     return figure
 
 
-def _draw_matrix(panel: Axes, table: np.ndarray) -> None:
+def _draw_matrix(panel: Axes, table: np.ndarray, spread: np.ndarray) -> None:
+    """Shares by stage and task, and their standard deviation over seeds (NaN with one)."""
     panel.imshow(table, cmap=_COLORS, vmin=0, vmax=1, aspect="auto")
     for (stage, task), value in np.ndenumerate(table):
-        panel.text(task, stage, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white" if value > 0.6 else "black")
+        text = f"{value:.2f}" + ("" if np.isnan(spread[stage, task]) else f"\n±{spread[stage, task]:.2f}")
+        color = "white" if value > 0.6 else "black"
+        panel.text(task, stage, text, ha="center", va="center", fontsize=7, linespacing=0.9, color=color)
         if stage == task:
             panel.add_patch(Rectangle((task - 0.47, stage - 0.47), 0.94, 0.94, fill=False, edgecolor="#D55E00", linewidth=1.3))
     ticks = range(len(table))
