@@ -9,7 +9,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,12 @@ from forgetting.scenarios.biography.rendering import Renderer, Template, read_te
 from forgetting.scenarios.biography.tokenizer import encode, end_token, load_tokenizer  # noqa: E402
 from forgetting.schemas.people import PEOPLE  # noqa: E402
 from forgetting.tables import atomic, read_table  # noqa: E402
+
+
+def write_jsonl(file: Path, rows: Iterable[Mapping[str, object]]) -> Path:
+    """A row a line."""
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return file
 
 
 def parser(description: str | None, given_data: bool = False) -> argparse.ArgumentParser:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from transformers import PreTrainedModel
 
-from common import ROOT
+from common import ROOT, write_jsonl
 from forgetting.config.sections import Optimizer, Schedule
 from forgetting.data.items import Items
 from forgetting.model.checkpoints import load_checkpoint, save_checkpoint
@@ -52,9 +53,7 @@ def examples(study: Path, units: int, file: Path) -> Path:
     rows = read_table(study / "data/items.parquet", ITEMS, ["split", "unit", "kind", "prompt", "answer"])
     rows = rows[rows["split"].isin(OLD)]
     rows = rows[rows["unit"].isin(sorted(rows["unit"].unique())[:units])]
-    told = rows[["prompt", "answer", "unit", "kind"]].to_dict("records")
-    file.write_text("".join(f"{json.dumps(row)}\n" for row in told), encoding="utf-8")
-    return file
+    return write_jsonl(file, rows[["prompt", "answer", "unit", "kind"]].to_dict("records"))
 
 
 def as_folder(study: Path, weights: Path, folder: Path) -> Path:
@@ -65,21 +64,17 @@ def as_folder(study: Path, weights: Path, folder: Path) -> Path:
     return folder
 
 
+def fine_tune(model: PreTrainedModel, questions: Items, steps: int, batch: int, rate: float) -> None:
+    """Train it on such questions, at a constant rate."""
+    constant, optimizer = Schedule(warmup_steps=0, final_fraction=1.0), Optimizer(learning_rate=rate, weight_decay=0.0)
+    train(model.train(), Plan(steps, QuestionBatches(questions, batch, 0), optimizer, constant, frozenset(), lambda step: None))
+    model.eval()
+
+
 def trained(study: Path, questions: Items, steps: int, batch: int, rate: float, folder: Path) -> Path:
     """The model after Task 0, trained on such questions."""
-    model = load_checkpoint(study / "task0/model").train()
-    constant = Schedule(warmup_steps=0, final_fraction=1.0)
-    train(
-        model,
-        Plan(
-            steps,
-            QuestionBatches(questions, batch, 0),
-            Optimizer(learning_rate=rate, weight_decay=0.0),
-            constant,
-            frozenset(),
-            lambda step: None,
-        ),
-    )
+    model = load_checkpoint(study / "task0/model")
+    fine_tune(model, questions, steps, batch, rate)
     made = folder.with_name(f"{folder.name}-weights")
     save_checkpoint(model, made)
     return as_folder(study, made, folder)
