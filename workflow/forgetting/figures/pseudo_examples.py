@@ -15,6 +15,7 @@ the reference, before its first new task.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ SHOWS = {
     },
 }
 
+_MARKERS: tuple[style.Marker, ...] = ("p", "o", "s", "^", "v", ">")
+"""Of arms, from above: those of one family would all have the same."""
 _CHECKS = {
     "parsed": "in the format of\na question and answer",
     "distinct": "distinct",
@@ -59,9 +62,10 @@ def draw(metrics: pd.DataFrame, paper: dict[str, Any]) -> Figure:
     seeds = metrics["seed"].nunique()
     figure, axes = style.new_figure(1, 1, height=3.3)
     panel = axes[0, 0]
-    for place, arm in enumerate(arms):
+    looks = [style.arm_look(arm)._replace(marker=marker) for arm, marker in zip(arms, itertools.cycle(_MARKERS))]
+    for place, (arm, look) in enumerate(zip(arms, looks, strict=True)):
         shift = 0.9 * ((place + 1) / (len(arms) + 1) - 0.5)
-        _arm(panel, over_seeds(rows[rows["arm"] == arm], ["check"], seeds, kind=PROPORTION), style.arm_look(arm), shift)
+        _arm(panel, over_seeds(rows[rows["arm"] == arm], ["check"], seeds, kind=PROPORTION), look, shift)
     published = paper["pseudo_examples"]
     for place, check in enumerate(_CHECKS):
         if check in published:
@@ -69,7 +73,8 @@ def draw(metrics: pd.DataFrame, paper: dict[str, Any]) -> Figure:
             panel.plot(share, place, color="#222222", marker="D", markerfacecolor="none", markersize=7, linestyle="none", clip_on=False)
     _finish(panel)
     reference = style.line_handle("reference, first task", "#222222", marker="D", markerfacecolor="none", markersize=7, linestyle="none")
-    style.legend(figure, [*style.arm_handles(arms, linestyle="none"), reference], columns=4)
+    handles = [style.line_handle(look.label, look.color, marker=look.marker, linestyle="none") for look in looks]
+    style.legend(figure, [*handles, reference], columns=4)
     silent = "".join(f" {style.arm_look(arm).label}: {text}." for arm, text in nothing_generated(metrics).items())
     counts = " to ".join(f"{count:,.0f}" for count in sorted({generated.min(), generated.max()}))
     style.small_print(

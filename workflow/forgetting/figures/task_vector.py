@@ -106,7 +106,7 @@ def _apart(points: pd.DataFrame) -> pd.DataFrame:
     kept: list[int] = []
     for place in range(len(points)):
         here = points[["task1", "value"]].iloc[place]
-        if not kept or (here - points[["task1", "value"]].iloc[kept[-1]]).abs().max() >= 0.05:
+        if not kept or (here - points[["task1", "value"]].iloc[kept[-1]]).abs().max() >= 0.1:
             kept.append(place)
     return points.iloc[kept]
 
