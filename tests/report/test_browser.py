@@ -32,8 +32,10 @@ CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrom
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 ASK = """<script>addEventListener('load', () => {
   const box = query => { const found = document.querySelector(query); return found && found.getBoundingClientRect().bottom };
+  const size = query => document.querySelector(query)?.getBoundingClientRect().width;
   parent.postMessage({headline: box('.headline'), words: box('.words'), gates: box('.box'),
                       number: box('.answer'), picture: box('.first-screen img'),
+                      small: size('.zoom img'), large: (document.querySelector('.zoom input')?.click(), size('.zoom img')),
                       wide: document.documentElement.scrollWidth, type: parseFloat(getComputedStyle(document.body).fontSize)}, '*');
 })</script>"""
 AROUND = """<body style="margin:0"><iframe src="report.html" style="border:0;width:{width}px;height:{height}px"></iframe>
@@ -81,9 +83,9 @@ def test_the_first_screen_of_a_laptop_has_the_answer_the_table_of_arms_and_the_g
     assert found["wide"] <= 1280
 
 
-def test_the_first_screen_of_a_phone_has_the_answer_and_nothing_is_wider(page: Path) -> None:
+def test_the_first_screen_of_a_phone_has_them_too_and_nothing_is_wider(page: Path) -> None:
     found = on_screen(page, 390, 844)
-    assert found["headline"] <= 844 and found["type"] >= 16
+    assert found["headline"] < found["words"] < found["gates"] <= 844 and found["type"] >= 16
     assert found["wide"] <= 390
 
 
@@ -130,6 +132,12 @@ def whole(results: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
             save_table(pd.DataFrame({"arm": ["seq"] * rows} | dict(numbers) | ends), [results / f"tables/{shown.name}"])
     made(results, shown=catalogue)
     return results / "report.html"
+
+
+@pytest.mark.parametrize("width", [390, 800])
+def test_a_click_opens_a_picture_at_its_full_size_within_the_page(whole: Path, width: int) -> None:
+    found = on_screen(whole, width, 800)
+    assert found["small"] < width and found["large"] == 1100 and found["wide"] <= width
 
 
 @pytest.mark.long
