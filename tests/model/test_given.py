@@ -105,6 +105,17 @@ def test_a_tokenizer_keeps_its_own_tokens_and_pads_with_the_end_where_it_has_no_
         require_fit(small, found, llama)
 
 
+@every_family
+def test_text_is_split_as_the_file_says_and_not_as_others_of_the_family_do(tmp_path: Path, family: str) -> None:
+    """AutoTokenizer splits it as Qwen 2 does, for such a model, and finds none of the words."""
+    trained = train_tokenizer(sections.tokenizer(kind="word", vocabulary_size=VOCABULARY), ["She went to Yale University."])
+    save_tokenizer(trained, tmp_path)
+    family_model(family, VOCABULARY).save_pretrained(tmp_path)
+    expected = trained.encode(" Yale University", add_special_tokens=False).ids
+    assert len(expected) == 2
+    assert load_given_tokenizer(tmp_path)(" Yale University", add_special_tokens=False).input_ids == expected
+
+
 def test_a_tokenizer_without_an_end_token_is_refused(llama: Path) -> None:
     path = llama / "tokenizer_config.json"
     path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if not key.endswith("_token")}))

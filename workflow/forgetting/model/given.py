@@ -12,13 +12,23 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging as transformers_logging
 
 from forgetting.errors import StudyError
 from forgetting.model.given_files import (
     ADAPTER_CONFIG,
     CONFIG,
+    TOKENIZER,
+    TOKENIZER_OF_NO_FAMILY,
     GivenFiles,
     adapter_base,
     adapter_weights,
@@ -26,6 +36,7 @@ from forgetting.model.given_files import (
     folder_of,
     is_adapter,
     require_memory,
+    tokenizer_config,
 )
 from forgetting.model.manifest import check_sizes
 
@@ -59,14 +70,19 @@ def load_given_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -
     Where it has no token for padding, the end token pads: which of them is padding says the attention mask,
     not the token. An adapter without a tokenizer has that of its model. Raises StudyError for one that is
     missing, cannot be read or has no end token.
+
+    One of no family is opened as its tokenizer.json says. AutoTokenizer gives it the class of the model's family where that
+    is Qwen 2's (and some others), which splits text in its own way, whatever the model was trained with.
     """
     folder = folder_of(name)
     if not any((folder / file).is_file() for file in _TOKENIZER_FILES):
         if is_adapter(folder, str(name)):
             return load_given_tokenizer(adapter_base(folder, str(name)), trust_remote_code=trust_remote_code)
         raise StudyError(f"{name}: has no tokenizer ({', '.join(_TOKENIZER_FILES[:3])}): copy it beside the model")
+    plain = (folder / TOKENIZER).is_file() and tokenizer_config(folder, str(name)).get("tokenizer_class") in TOKENIZER_OF_NO_FAMILY
+    opener = PreTrainedTokenizerFast if plain else AutoTokenizer
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        tokenizer = opener.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:  # the tokenizers library raises bare Exception
         raise StudyError(f"{name}: its tokenizer cannot be opened ({_first_line(error)})") from None
     if tokenizer.eos_token_id is None:

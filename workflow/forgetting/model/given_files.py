@@ -25,8 +25,8 @@ WEIGHTS, INDEX, ADAPTER_WEIGHTS = "model.safetensors", "model.safetensors.index.
 _SMALL = ("*.json", "*.txt", "*.model", "*.jinja", "*.py", ADAPTER_WEIGHTS)
 _NOT_OURS = ("original/*", "onnx/*", "*/*.safetensors")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-_WITHOUT_TOKENS = (None, "PreTrainedTokenizerFast", "TokenizersBackend")
-"""Classes of tokenizers that have no special tokens but those that their files name."""
+TOKENIZER_OF_NO_FAMILY = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""Classes of tokenizers that are what their files say, and have no special tokens but those that these name."""
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 _CAUSAL = ("ForCausalLM", "LMHeadModel")
 """How the names of classes end that predict the next token; a classifier, an encoder, or a decoder with an
@@ -131,6 +131,14 @@ def adapter_weights(folder: Path, name: str) -> Path:
     return folder / ADAPTER_WEIGHTS
 
 
+def tokenizer_config(folder: Path, name: str) -> dict[str, Any]:
+    """What stands beside the table of tokens: which class opens it, and its special tokens; nothing where nothing does."""
+    said: dict[str, Any] = {}
+    for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        said |= _read_json(folder / file, name) if (folder / file).is_file() else {}
+    return said
+
+
 def check_tokenizer(name: str | Path, rows: int) -> None:
     """Raises StudyError for the tokenizer of a model that is missing, has no end token, or has more tokens than the
     model has `rows` of its embedding. What only opening it can tell is found when the data are made."""
@@ -139,10 +147,8 @@ def check_tokenizer(name: str | Path, rows: int) -> None:
         return check_tokenizer(adapter_base(folder, str(name)), rows)
     if not (folder / TOKENIZER).is_file():
         raise StudyError(f"{name}: has no {TOKENIZER}: save its tokenizer beside it with AutoTokenizer")
-    said: dict[str, Any] = {}
-    for file in ("special_tokens_map.json", "tokenizer_config.json"):
-        said |= _read_json(folder / file, str(name)) if (folder / file).is_file() else {}
-    if not said.get("eos_token") and said.get("tokenizer_class") in _WITHOUT_TOKENS:
+    said = tokenizer_config(folder, str(name))
+    if not said.get("eos_token") and said.get("tokenizer_class") in (None, *TOKENIZER_OF_NO_FAMILY):
         raise StudyError(f"{name}: its tokenizer has no end token (eos_token in tokenizer_config.json)")
     table = _read_json(folder / TOKENIZER, str(name))
     vocabulary = table.get("model", {}).get("vocab", {})
