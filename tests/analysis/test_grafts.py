@@ -20,9 +20,12 @@ def test_each_operation_stands_beside_its_control(seeds: int) -> None:
     assert 0 < block["task0_low"] < block["task0"] < block["task0_high"] < 1
     assert table.loc["seq", "end", "edit", "blocks", -1, 2.0]["task0_random"] == pytest.approx(0.1 + shift)
     assert table["task0_floor"].loc["seq", "trough", "back", "block", [1, 2], -1.0].tolist() == pytest.approx([0.25 + shift, 0.08 + shift])
+    for column in ("task0_pretrained", "task0_pretrained_floor"):
+        assert table[column].loc["seq", "trough", "back", "block", [1, 2], -1.0].tolist() == pytest.approx([0.6 + shift, 0.09 + shift])
+        assert table[column].loc["seq", "trough", "back", ["attention", "mlps"]].isna().all()
     assert table.loc["seq", "trough", "none", "all", -1, -1.0]["task0_floor"] == pytest.approx(0.07 + shift)
     assert table.loc["seq", "end", "interpolation", "all", -1, 0.5][["task0_random", "task0_floor"]].isna().all()
-    assert not set(table.index.get_level_values("operation")) & {"back_random", "edit_random", "into_floor", "floor"}
+    assert not set(table.index.get_level_values("operation")) & {"back_random", "edit_random", "into_floor", "floor", "pretrained"}
     assert len(table) == len(table.index.unique()) and set(table.index.get_level_values("arm")) == {"seq", "freeze-2"}
 
 
@@ -47,7 +50,7 @@ def test_a_table_made_before_repairs_stood_beside_the_straight_way_has_the_rest(
 
 def test_a_study_without_floors_has_the_rest() -> None:
     graft = graft_rows("seq", 0)
-    table = graft_table(graft[~graft["operation"].isin(["into_floor", "floor"])])
+    table = graft_table(graft[~graft["operation"].isin(["into_floor", "floor", "pretrained_into_floor"])])
     assert table["task0_floor"].isna().all() and table["task0_random"].notna().any()
 
 

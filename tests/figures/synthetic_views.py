@@ -268,6 +268,8 @@ def graft_rows(arm: str, seed: int) -> pd.DataFrame:
         rows.append(("back", part, layer, NAN, 0.2, 0.8 if first else 0.12, 0.5))
         rows.append(("back_random", part, layer, NAN, 0.2, 0.15, 0.9))
         rows.append(("into_floor", part, layer, NAN, 0.3, 0.25 if first else 0.08, 0.5))
+        if part in ("embedding", "block", "blocks_up_to", "output_embedding"):
+            rows += [(name, part, layer, NAN, 0.4, 0.6 if first else 0.09, 0.5) for name in ("pretrained", "pretrained_into_floor")]
         rows.append(("forward", part, layer, NAN, 0.2, 0.3 if first else 0.98, 0.02))
     for part in ("attention", "blocks"):
         rows += [("edit", part, -1, float(rank), 0.1 * np.log2(2 * rank), 0.4 + 0.05 * rank, 0.6) for rank in (1, 2, 4, 8)]

@@ -102,6 +102,13 @@ def test_questions_are_answered_by_the_tables_that_are_there() -> None:
         of_floor = pd.DataFrame([row | with_interval("task0_floor", floor) for row in graft])
         said = answers({"graft_table": of_floor})["Where do weights move?"]
         assert said.endswith(f"the same block brings {floor:.2f} [{floor - 0.02:.2f}, {floor + 0.02:.2f}] of Task 0, so {kept}.")
+    for untaught, brings in (
+        (0.7, "so putting it back at least in part undoes damage of Task 1"),
+        (0.06, "so what comes back with it is of Task 0"),
+    ):
+        of_pretrained = pd.DataFrame([row | with_interval("task0_pretrained", untaught) for row in graft])
+        said = answers({"graft_table": of_pretrained})["Where do weights move?"]
+        assert said.endswith(f"never learned Task 0, brings {untaught:.2f} [{untaught - 0.02:.2f}, {untaught + 0.02:.2f}], {brings}.")
     assert found["What do the features show?"] == (
         "The mean state of the last layer moves by 1.27 standard deviations in 150 steps, by 0.14 over all of Task 1 (0.11 of it; at least "
         "1 if nothing is taken back). Taking the change common to all answers out of the logits brings back 0.10 [0.08, 0.12] of the early "

@@ -99,3 +99,8 @@ def test_a_fault_in_the_list_is_one_message(change: dict[str, object], message: 
     (tmp_path / "claims.yaml").write_text(yaml.safe_dump([entry]))
     with pytest.raises(StudyError, match=message):
         read_claims(tmp_path / "claims.yaml")
+
+
+def test_a_table_made_before_there_was_a_number_says_not_run_yet() -> None:
+    table = pd.DataFrame({"arm": ["seq"], "task0": [0.7]})
+    assert find({"grafts": table}, Place(table="grafts", row={"arm": "seq"}, column="task0_pretrained")) is None

@@ -146,7 +146,9 @@ def found(questions, tmp_path) -> pd.DataFrame:
         for parameter in model.gpt_neox.layers[1].parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     save_checkpoint(model, tmp_path / "end")
-    table = graft(jobs.answers(), tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU)
+    table = graft(
+        jobs.answers(), tmp_path / "task0", tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU
+    )
     assert not set(table["operation"]) & {"floor", "into_floor"}, "without a floor"
     write_table(table, tmp_path / "graft.parquet", GRAFT)
     return read_table(tmp_path / "graft.parquet", GRAFT)
@@ -238,12 +240,36 @@ def test_a_part_that_only_lets_others_speak_does_nothing_for_a_floor_that_knows_
                 parameter.add_(2.0 * torch.randn_like(parameter))
         save_checkpoint(model, tmp_path / "floor")
     point = Probed(Point("end", 400, tmp_path / "end"), tmp_path / "floor")
-    table = graft(jobs.answers(), tmp_path / "task0", [point], questions, CPU)
+    table = graft(jobs.answers(), tmp_path / "task0", tmp_path / "task0", [point], questions, CPU)
     rows = accuracies(table)
     assert rows["back", "block", 2] == rows["start", "all", -1] == 1
     into_floor = rows["into_floor", "block", 2]
     assert into_floor == 1 if rest_knows else into_floor < 0.5
     assert rows["floor", "all", -1] < 0.9
+
+
+@pytest.mark.parametrize("of_task0", [True, False])
+def test_the_part_of_the_pretrained_model_tells_what_task_0_taught_from_what_task_1_spoilt(of_task0: bool, questions, tmp_path) -> None:
+    """Task 1 spoilt the second block. Either Task 0 had been learned in it, or the pretrained model had it as it was."""
+    model = tiny_model()
+    save_checkpoint(model, tmp_path / "task0")
+    with torch.no_grad():
+        for row in range(len(questions)):
+            start = int(questions.prompt_length[row])
+            for place in range(start, start + int(questions.answer_length[row])):
+                questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+        torch.manual_seed(1)
+        other = 1 if of_task0 else 0
+        for name, scale in (("pretrained", 2.0), ("end", 0.5)):
+            changed = load_checkpoint(tmp_path / "task0")
+            for parameter in changed.gpt_neox.layers[1 if name == "end" else other].parameters():
+                parameter.add_(scale * torch.randn_like(parameter))
+            save_checkpoint(changed, tmp_path / name)
+    points = [Probed(Point("end", 400, tmp_path / "end"), tmp_path / "end")]
+    rows = accuracies(graft(jobs.answers(), tmp_path / "pretrained", tmp_path / "task0", points, questions, CPU))
+    assert rows["back", "block", 2] == rows["into_floor", "block", 2] == 1
+    for operation in ("pretrained", "pretrained_into_floor"):
+        assert rows[operation, "block", 2] < 0.5 if of_task0 else rows[operation, "block", 2] == 1
 
 
 def test_repairs_stand_beside_the_straight_way_at_equal_task_1(questions, tmp_path) -> None:
@@ -262,7 +288,9 @@ def test_repairs_stand_beside_the_straight_way_at_equal_task_1(questions, tmp_pa
                     for parameter in block.parameters():
                         parameter.add_(0.1 * torch.randn_like(parameter))
     save_checkpoint(model, tmp_path / "end")
-    table = graft(jobs.answers(), tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU)
+    table = graft(
+        jobs.answers(), tmp_path / "task0", tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU
+    )
     keys = ["operation", "part", "layer", "amount"]
     named = table["metric"].where(table["metric"] != "exact_match", table["split"])
     wide = table.assign(amount=table["amount"].fillna(-1), named=named).pivot(index=keys, columns="named", values="value")
@@ -295,7 +323,9 @@ def test_the_random_control_of_some_blocks_leaves_the_embeddings_alone(questions
             for parameter in block.parameters():
                 parameter.add_(1e-5 * torch.randn_like(parameter))
     save_checkpoint(model, tmp_path / "end")
-    table = graft(jobs.answers(), tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU)
+    table = graft(
+        jobs.answers(), tmp_path / "task0", tmp_path / "task0", [Probed(Point("end", 400, tmp_path / "end"), None)], questions, CPU
+    )
     rows = accuracies(table)
     assert rows["back", "embedding", 0] == 1 > rows["none", "all", -1]
     assert rows["back_random", "blocks_from", 2] == rows["none", "all", -1]

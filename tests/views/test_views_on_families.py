@@ -93,7 +93,7 @@ def test_every_view(checkpoints: Checkpoints, everyone: Items, tmp_path: Path, m
         "theory": (THEORY, theory(jobs.states(), stages, everyone, CPU)),
         "positions": (POSITIONS, positions(jobs.answers(), checkpoints, everyone, CPU)),
         "gradients": (GRADIENTS, gradients(jobs.gradients(), checkpoints, everyone, CPU)),
-        "graft": (GRAFT, graft(jobs.answers(), folders[0], [Probed(point, None) for point in points[1:]], everyone, CPU)),
+        "graft": (GRAFT, graft(jobs.answers(), folders[0], folders[0], [Probed(point, None) for point in points[1:]], everyone, CPU)),
         "common_shift": (COMMON_SHIFT, split),
         "common_shift_repair": (COMMON_SHIFT_REPAIR, repaired),
         "recall": (RECALL, recall(jobs.answers(), points[:1], everyone, {"question": few}, CPU)),

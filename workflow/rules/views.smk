@@ -192,6 +192,7 @@ rule view_graft:
         library=code("workflow/scripts/view_graft.py"),
         config=f"{SEED}/views/{{arm}}/graft.json",
         questions=rules.make_data.output.questions,
+        pretrained=rules.pretrain.output.weights,
         task0=start_weights,
         weights=f"{SEED}/task1/{{arm}}/{MANIFEST}",
         metrics=f"{SEED}/task1/{{arm}}/metrics.parquet",
@@ -208,11 +209,12 @@ rule view_graft:
     resources:
         **needs("view_graft"),
     params:
+        pretrained=of_seed("pretrain/model"),
         task0=start_model,
         task1=of_seed("task1/{arm}"),
         floor=lambda wildcards: ["--floor", *folder] if (folder := floor_run(wildcards)) else [],
     shell:
-        "python {input.script} --config {input.config} --questions {input.questions} {params.floor} "
+        "python {input.script} --config {input.config} --questions {input.questions} {params.floor} --pretrained {params.pretrained} "
         "--task0 {params.task0} --task1 {params.task1} --output {output} > {log} 2>&1"
 
 

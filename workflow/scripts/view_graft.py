@@ -19,6 +19,7 @@ from forgetting.views.inputs import Checkpoints
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="config.json of the view")
+    parser.add_argument("--pretrained", type=Path, required=True, help="folder of the model before Task 0")
     parser.add_argument("--task0", type=Path, required=True, help="folder of the model before Task 1")
     parser.add_argument("--task1", type=Path, required=True, help="folder of metrics.parquet and checkpoints/ of the arm")
     parser.add_argument("--floor", type=Path, help="folder of checkpoints/ of the same Task 1 without Task 0")
@@ -30,7 +31,7 @@ def main() -> None:
     floor = arguments.floor and arguments.floor / "checkpoints"
     points = probed_points(Checkpoints.find(arguments.task0, arguments.task1 / "checkpoints"), metrics, floor)
     questions = Items.load(arguments.questions)
-    table = graft(AnswersJob.load(arguments.config), arguments.task0, points, questions, pick_device())
+    table = graft(AnswersJob.load(arguments.config), arguments.pretrained, arguments.task0, points, questions, pick_device())
     write_table(table, arguments.output, GRAFT)
 
 

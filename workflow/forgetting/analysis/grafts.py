@@ -10,6 +10,8 @@ _KEYS = ["arm", "point", "operation", "part", "layer", "amount"]
 _CONTROLS = {
     "task0_random": {"back_random": "back", "edit_random": "edit"},
     "task0_floor": {"into_floor": "back", "floor": "none"},
+    "task0_pretrained": {"pretrained": "back"},
+    "task0_pretrained_floor": {"pretrained_into_floor": "back"},
 }
 """By column: the operations of controls, and that of what each is held against."""
 _BESIDE = {"task0_straight": "straight", "beyond_straight": "beyond_straight"}
@@ -17,9 +19,10 @@ _BESIDE = {"task0_straight": "straight", "beyond_straight": "beyond_straight"}
 
 
 def graft_table(graft: pd.DataFrame) -> pd.DataFrame:
-    """One row an operation of GRAFT: Task 0, Task 1, of its controls Task 0 (task0_random; task0_floor, the same part set into the floor),
-    update_share and common_share, over seeds; of what is put back or taken away also Task 0 of the straight way back at equal Task 1
-    (task0_straight) and the paired difference from it (beyond_straight), where the point has a Task 1 to lose.
+    """One row an operation of GRAFT: Task 0, Task 1, of its controls Task 0 (task0_random; task0_floor, the same part set into the floor;
+    task0_pretrained and task0_pretrained_floor, that part of the pretrained model set into the checkpoint and into the floor), update_share
+    and common_share, over seeds; of what is put back or taken away also Task 0 of the straight way back at equal Task 1 (task0_straight)
+    and the paired difference from it (beyond_straight), where the point has a Task 1 to lose.
 
     `layer` and `amount` are -1 where there is none. Parts that moved in some seeds only are left out.
     """

@@ -49,6 +49,8 @@ _KINDS: dict[str, Kind] = (
             "control_probability",
             "task0_random",
             "task0_floor",
+            "task0_pretrained",
+            "task0_pretrained_floor",
             "task0_straight",
             "task1",
             "update_share",
@@ -84,6 +86,8 @@ _KINDS: dict[str, Kind] = (
         UNBOUNDED,
     )
 )
+SUMMARISED = frozenset(_KINDS)
+"""Names of numbers that tables may have, whatever a table of an earlier version has."""
 """The kind of number that a column holds, see `kind_of`. A spurious share may pass 1 (recovery may go beyond what was before)."""
 _PLACES = ("halfway", "matched", "common", "stopped")
 """Places on a run that a seed may never reach, so that the table says so and does not call the number undefined."""

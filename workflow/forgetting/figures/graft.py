@@ -7,14 +7,16 @@ update.
 
 **How to read it.** A part that brings Task 0 back when it alone is put back held what had been lost. Filled
 marks: the whole block (attention, MLP, norms), or the embeddings and norms; open marks: the attention or the
-MLP of it alone. Two controls. Grey crosses: as much of the squared update put back, of weights drawn at random
+MLP of it alone. Three controls. Grey crosses: as much of the squared update put back, of weights drawn at random
 (from all blocks, for a block). Plus signs: the same part set into a model that learned the same Task 1 without
-Task 0. Full grey line: Task 0 of the checkpoint as it is; dashed: before Task 1. Layer 1 is the
-block next to the input embedding. Step of the early point: the lowest within the first 150 steps.
+Task 0. Stars: that part of the pretrained model, which never learned Task 0, in its place. Full grey line: Task
+0 of the checkpoint as it is; dashed: before Task 1. Layer 1 is the block next to the input embedding. Step of
+the early point: the lowest within the first 150 steps.
 
 **What to look for.** The paper holds that the alignment which Task 1 undoes lies in the bottom layers: the
 lowest block far above the cross beside it, and above all others; from below, few blocks are enough. A plus
-sign as high as the mark: the part brings Task 0 along, and the rest need not have kept any of it.
+sign as high as the mark: the rest need not have kept any of Task 0. A star as high: nor does the part bring any;
+putting it back undoes damage.
 
 **What would contradict the claim.** Blocks all alike, or no better than the crosses: then the loss is spread
 over the network, or is a matter of how far the weights went. A block whose update alone destroys nothing
@@ -43,7 +45,9 @@ SHOWS = {
 _SINGLE = {"embedding": "o", "block": "o", "norms": "o", "output_embedding": "o", "attention": "^", "mlp": "s"}
 _OPEN = ("attention", "mlp")
 _OFFSET = {"attention": -0.24, "mlp": 0.24}
-_BACK, _RANDOM, _INTO_FLOOR, _FORWARD = "#0072B2", "#8C8C8C", "#A03070", "#D55E00"
+_BACK, _RANDOM, _INTO_FLOOR, _PRETRAINED, _FORWARD = "#0072B2", "#8C8C8C", "#A03070", "#1A1A1A", "#D55E00"
+_CONTROLS = {"back_random": ("x", _RANDOM), "into_floor": ("+", _INTO_FLOOR), "pretrained": ("*", _PRETRAINED)}
+"""Of what is put back: marker and colour."""
 _FROM_BELOW, _FROM_ABOVE = style.Look("#0072B2", "o", "from below"), style.Look("#009E73", "v", "from above")
 
 
@@ -71,7 +75,7 @@ def draw(graft: pd.DataFrame) -> Figure:
 def _parts(panel: Axes, rows: pd.DataFrame, operation: str, color: str, seeds: int, blocks: int) -> None:
     """Task 0 by part; the controls beside what is put back."""
     _references(panel, rows, seeds)
-    controls = {"back_random": ("x", _RANDOM), "into_floor": ("+", _INTO_FLOOR)} if operation == "back" else {}
+    controls = _CONTROLS if operation == "back" else {}
     for part, marker in _SINGLE.items():
         look = style.Look(color, marker, part)
         fill: dict[str, Any] = {"markerfacecolor": "white"} if part in _OPEN else {}
@@ -122,6 +126,7 @@ def _handles() -> list[Any]:
         style.line_handle("MLP of a block", _BACK, marker="s", markerfacecolor="white", linestyle="none"),
         style.line_handle("control: random weights", _RANDOM, marker="x", linestyle="none"),
         style.line_handle("control: into a model without Task 0", _INTO_FLOOR, marker="+", linestyle="none"),
+        style.line_handle("control: of the pretrained model", _PRETRAINED, marker="*", linestyle="none"),
         style.line_handle("moved alone", _FORWARD, marker="o", linestyle="none"),
         style.line_handle("blocks from below", _FROM_BELOW.color, marker=_FROM_BELOW.marker),
         style.line_handle("blocks from above", _FROM_ABOVE.color, marker=_FROM_ABOVE.marker),

@@ -186,7 +186,7 @@ def _weights(tables: Tables) -> str:
     return (
         f"Putting block {best['layer']:.0f} alone back to its weights before Task 1 brings Task 0 at its lowest from "
         f"{none['task0'].iloc[0]:.2f} to {number(found_in(best, 'task0'))}; {beside}as much of the update taken back at random to "
-        f"{best['task0_random']:.2f}.{_into_floor(best)}"
+        f"{best['task0_random']:.2f}.{_into_floor(best)}{_of_pretrained(best, found_in(none.iloc[0], 'task0'))}"
     )
 
 
@@ -201,6 +201,21 @@ def _into_floor(block: pd.Series) -> str:
         else "nothing shows that the rest of the model kept any"
     )
     return f" Set into the model that learned Task 1 without Task 0, the same block brings {number(floor)} of Task 0, so {kept}."
+
+
+def _of_pretrained(block: pd.Series, nothing: Found) -> str:
+    """What the same block of the pretrained model does; nothing where that was not asked. `nothing`: Task 0 with no block put back."""
+    untaught = found_in(block, "task0_pretrained")
+    if np.isnan(untaught.value):
+        return ""
+    means = (
+        "so putting it back at least in part undoes damage of Task 1"
+        if untaught.interval.low > nothing.interval.high
+        else "so what comes back with it is of Task 0"
+        if untaught.interval.high < found_in(block, "task0").interval.low
+        else "which leaves open what it brings"
+    )
+    return f" The same block of the pretrained model, which never learned Task 0, brings {number(untaught)}, {means}."
 
 
 def _features(tables: Tables) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
+from forgetting.analysis.summary import SUMMARISED
 from forgetting.errors import StudyError
 from forgetting.report.readings import (
     NOT_MEASURED,
@@ -64,7 +65,9 @@ class Row:
         return "" if pd.isna(value) else str(value)
 
     def cell(self, column: str, places: int = 3) -> str:
-        """A number with its interval."""
+        """A number with its interval; that it is not there yet, in a table that was made before there was such a number."""
+        if column in SUMMARISED and column not in self.series:
+            return MISSING
         self[column]
         return text_of(found_in(self.series, column), column, places)
 

@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from forgetting.analysis.summary import SUMMARISED
 from forgetting.config.fields import NotNegative, Strict, one_line_each
 from forgetting.errors import StudyError
 from forgetting.intervals import Interval
@@ -119,12 +120,15 @@ def rows_of(table: pd.DataFrame, row: Mapping[str, object]) -> pd.DataFrame:
 
 
 def find(tables: Tables, place: Place) -> Found | None:
-    """The cell at a place; None where its table or its row is not there. Raises StudyError where the column is not, or two rows fit."""
+    """The cell at a place; None where its table or its row is not there, nor, in a table that was made before there was such a number, its
+    column. Raises StudyError for a column that no table has, or where two rows fit."""
     if place.table not in tables:
         return None
     table = tables[place.table]
     rows = rows_of(table, place.row)
     if place.column not in table:
+        if place.column in SUMMARISED:
+            return None
         raise StudyError(f"table {place.table} has no column {place.column!r}; it has {', '.join(table)}")
     if len(rows) > 1:
         raise StudyError(f"table {place.table} has {len(rows)} rows with {place.row}")

@@ -20,13 +20,14 @@ part is some of them, else from the whole model.
 forward: only that part of theta* gets the update. edit: the leading `amount` directions of the update of
 every matrix are taken away; edit_random: random directions of the same length in their place. interpolation:
 `amount` (a share) of the whole update is taken away. floor: nothing is done to the floor, the checkpoint of the
-same Task 1 without Task 0 at the same point; into_floor: the floor, but one part is that of theta*.
+same Task 1 without Task 0 at the same point; into_floor: the floor, but one part is that of theta*. pretrained,
+pretrained_into_floor: the checkpoint, or the floor, but one part is that of the pretrained model.
 
 part: embedding (of the input), block (attention, MLP and their biases and norms), attention, mlp, norms (all
 of them), output_embedding; of several blocks blocks (all), blocks_up_to (`layer`), blocks_from (`layer`),
 query_key, value_output, mlps; all. layer: 0 the embedding, 1 to L the blocks, L + 1 the output embedding, -1
 for several. update_share: squared distance between the weights before and after the operation, as a share of
-the squared update (of the floor: of its squared distance from theta*); parts that did not change have no rows.
+the squared update (of what is taken from another model: of the squared distance from that one); parts that did not change have no rows.
 metric: exact_match of task0_test and task1 with a 95 % interval over `n` questions clustered by unit; of
 task0_test, after none, back and forward, also common_share, of the squared change of the residual stream since
 theta* (see COMMON_SHIFT; grouping kind_position), NaN where nothing there changed. After back, edit and their

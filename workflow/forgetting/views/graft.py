@@ -3,8 +3,9 @@
 Nothing is trained. A part that brings Task 0 back when its weights are put back held what had been lost; that of weights drawn at random,
 with as much of the squared update, tells how much of it comes from a shorter update alone, and the straight line back to theta* what
 Task 0 costs of Task 1 without any choice of weights. Such a part may be what the rest needed, or bring Task 0 along: the same part is set
-into the model that learned Task 1 without Task 0 (the floor), too, where only what it brings along can show. Taking the leading directions
-of an update away follows Palit et al. 2026, *When Forgetting Is Not Catastrophic*; random directions of the same length are its control.
+into the model that learned Task 1 without Task 0 (the floor), too, where only what it brings along can show. And what it brings may be no
+Task 0, but a part that Task 1 has not spoilt: the same part of the pretrained model, which never learned Task 0, tells. Taking the leading
+directions of an update away follows Palit et al. 2026, *When Forgetting Is Not Catastrophic*; its control are random ones of that length.
 """
 
 from __future__ import annotations
@@ -30,7 +31,18 @@ from forgetting.model.manifest import step_folders
 from forgetting.views.answer_change import AnswerTokens, Point, answer_states
 from forgetting.views.common_shift import common_share, unit_products
 from forgetting.views.inputs import Checkpoints, evenly_spaced_units, read_model, read_weights
-from forgetting.views.parts import ATTENTION, SEVERAL, Part, cells, matrices, several_parts, single_parts
+from forgetting.views.parts import (
+    ATTENTION,
+    BLOCK,
+    EMBEDDING,
+    OUTPUT_EMBEDDING,
+    SEVERAL,
+    Part,
+    cells,
+    matrices,
+    several_parts,
+    single_parts,
+)
 from forgetting.views.shared_prefix import answer_scorer
 
 SPLITS = ("task0_test", "task1")
@@ -44,6 +56,8 @@ STEPS_BACK = tuple(step / 10 for step in range(1, 10))
 """Shares of the update that interpolation takes away."""
 BESIDE_STRAIGHT = ("back", "back_random", "edit", "edit_random")
 """Operations that are set beside the straight way back, where that has as much of Task 1."""
+FROM_PRETRAINED = (EMBEDDING, BLOCK, "blocks_up_to", OUTPUT_EMBEDDING)
+"""Parts that are also taken from the pretrained model."""
 NOTHING = float("nan")
 """`amount` of an operation that has none."""
 Weights = Mapping[str, Tensor]
@@ -194,27 +208,42 @@ def operations(before: Weights, after: Weights, anatomy: Anatomy, seed: int) -> 
         yield Operated("interpolation", "all", SEVERAL, share, share**2, between)
 
 
-def transplants(before: Weights, floor: Weights, anatomy: Anatomy) -> Iterator[Operated]:
-    """The operations of GRAFT on the `floor`, which never had Task 0, `before` being theta*, one at a time."""
-    total = squared_update(before, floor)
-    yield Operated("floor", "all", SEVERAL, NOTHING, 0.0, floor)
+def transplants(
+    operation: str, weights: Weights, donor: Weights, anatomy: Anatomy, names: Container[str] | None = None
+) -> Iterator[Operated]:
+    """`weights` with one part of `donor`, for each part (of these names) one at a time."""
+    total = squared_update(donor, weights)
     for part in [*single_parts(anatomy), *several_parts(anatomy)]:
-        made, touched = with_part_of(floor, before, part, anatomy)
-        yield Operated("into_floor", part.name, part.layer, NOTHING, touched / total, made)
+        if names is None or part.name in names:
+            made, touched = with_part_of(weights, donor, part, anatomy)
+            yield Operated(operation, part.name, part.layer, NOTHING, touched / total, made)
 
 
-def graft(job: AnswersJob, task0: Path, points: Iterable[Probed], questions: Items, device: torch.device) -> pd.DataFrame:
-    """Rows of GRAFT for each of `points` against the model in `task0`. In memory are one model, and the weights of four."""
-    model, before = read_model(task0, device), _on(device, read_weights(task0))
+def of_floor(floor: Weights, before: Weights, pretrained: Weights, anatomy: Anatomy) -> Iterator[Operated]:
+    """The operations of GRAFT on the `floor`, which never had Task 0, `before` being theta*, one at a time."""
+    yield Operated("floor", "all", SEVERAL, NOTHING, 0.0, floor)
+    yield from transplants("into_floor", floor, before, anatomy)
+    yield from transplants("pretrained_into_floor", floor, pretrained, anatomy, FROM_PRETRAINED)
+
+
+def graft(job: AnswersJob, pretrained: Path, task0: Path, points: Iterable[Probed], questions: Items, device: torch.device) -> pd.DataFrame:
+    """Rows of GRAFT for each of `points` against the model in `task0`, which began as that in `pretrained`. In memory are one model, and
+    the weights of five."""
+    model, before, untaught = read_model(task0, device), *(_on(device, read_weights(folder)) for folder in (task0, pretrained))
     asked = {split: evenly_spaced_units(questions.of(split).first_units(job.evaluation.units_per_split), MOST_UNITS) for split in SPLITS}
     scorer = answer_scorer(model, asked["task0_test"].joined_with(asked["task1"]), device)
     shift = CommonShift(model, asked["task0_test"], job)
     rows: list[tuple[object, ...]] = []
     anatomy = Anatomy(model.config)
     for point, floor in points:
-        made = operations(before, _on(device, read_weights(point.folder)), anatomy, job.seed)
+        after = _on(device, read_weights(point.folder))
+        made = chain(
+            operations(before, after, anatomy, job.seed),
+            transplants("pretrained", after, untaught, anatomy, FROM_PRETRAINED),
+            of_floor(_on(device, read_weights(floor)), before, untaught, anatomy) if floor else (),
+        )
         answered: list[tuple[Operated, Shares]] = []
-        for operated in chain(made, transplants(before, _on(device, read_weights(floor)), anatomy) if floor else ()):
+        for operated in made:
             key = (point.name, point.step, *operated[:-1])
             _, exact = scorer(_Given(operated.weights))
             answered.append((operated._replace(weights={}), Shares(*(_by_unit(exact, scorer.questions, split) for split in SPLITS))))

@@ -5,8 +5,10 @@
 model before Task 1), back (a part has its weights from before Task 1), forward (only that part has those of the
 checkpoint), edit (the leading *amount* directions of the update of every matrix are taken away), interpolation
 (that share of the whole way back). *task0 random*: the control of a row, random weights holding as much of the
-squared update, or random directions of the same length. *task0 floor*: the other control, the same part set
-into the model that learned this Task 1 without Task 0. *task0 straight*: what the straight way back
+squared update, or random directions of the same length. *task0 floor*: another control, the same part set
+into the model that learned this Task 1 without Task 0. *task0 pretrained* (and *pretrained floor*): the third, the
+same part of the pretrained model, which never learned Task 0, set into the checkpoint (and into that model).
+*task0 straight*: what the straight way back
 (interpolation) has of Task 0 where it has as much of Task 1 as the row; *beyond straight*: Task 0 of the row
 less that, paired by person, so above 0 the row does better than simply going back. Neither is told where
 nothing of Task 1 is learned. *update share*: squared distance to the checkpoint, over that of the model before
