@@ -74,7 +74,16 @@ def test_a_cell_is_found_with_its_interval_and_seeds() -> None:
 def test_every_claim_names_its_source_and_how_it_was_read() -> None:
     claims = read_claims(ROOT / "docs/claims.yaml")
     assert all(claim.source and claim.known_through for claim in claims)
-    assert tables_named(claims) == {"methods", "recovery_table", "claims", "graft_table", "grid_table", "theory_table", "verdict"}
+    assert tables_named(claims) == {
+        "methods",
+        "recovery_table",
+        "claims",
+        "graft_table",
+        "graft_of_one_seed",
+        "grid_table",
+        "theory_table",
+        "verdict",
+    }
     end = next(claim for claim in claims if claim.stated == "about 96 %")
     assert end.measured is not None and end.measured.row == {"arm": "seq", "point": "end"}, "96 % is recovery at the end"
 

@@ -113,7 +113,7 @@ class Results:
             found = find(self.tables, claim.measured)
             number = text_of(found, claim.measured.column, claim.places)
             told |= {"here": f"{claim.quantity}: {number}" if claim.quantity else number}
-            told |= {"rule": rule_text(claim.holds), "reading": reading(found, claim.holds, self.tables)}
+            told |= {"rule": rule_text(claim.holds, claim.floors), "reading": reading(found, claim.holds, self.tables)}
         return {name: getattr(claim, name) for name in ("claim", "stated", "source", "known_through", "note")} | told
 
     def image(self, name: str, about: str, folder: str) -> str:

@@ -179,13 +179,14 @@ def _word(number: Interval, rule: Rule, limits: Interval) -> str:
     return HOLDS if above == (rule.above is not None) else FAILS
 
 
-def rule_text(rule: Rule) -> str:
-    """The rule in words."""
+def rule_text(rule: Rule, floors: Iterable[Floor]) -> str:
+    """The rule in words: another cell has its name among `floors`, else its place."""
     if rule.about is not None:
         return f"within {rule.within:g} of {rule.about:g}"
     side, bound = ("above", rule.above) if rule.above is not None else ("below", rule.below)
     if isinstance(bound, Place):
-        return f"{side} `{bound.column}` of {', '.join(bound.row.values())}"
+        named = [floor.name for floor in floors if (floor.table, floor.row, floor.column) == (bound.table, bound.row, bound.column)]
+        return f"{side} {named[0]}" if named else f"{side} `{bound.column}` of {', '.join(bound.row.values())}"
     return f"{side} {bound:g}"
 
 
