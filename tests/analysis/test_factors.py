@@ -15,13 +15,13 @@ def frames() -> dict[str, pd.DataFrame]:
     return synthetic_factors.frames()
 
 
-def share(frame: pd.DataFrame, halves: pd.DataFrame, half: str, **where: object) -> float:
-    """Right answers of `task0_test`, by hand: of the units of one half, or of all."""
+def share(frame: pd.DataFrame, halves: pd.DataFrame, half: str, metric: str = "exact_match", **where: object) -> float:
+    """Right answers (or first tokens) of `task0_test`, by hand: of the units of one half, or of all."""
     units = halves.loc[(halves["split"] == "task0_test") & ((halves["half"] == half) | (half == "both")), "unit"]
     rows = frame[frame["unit"].isin(units)]
     for column, value in where.items():
         rows = rows[rows[column] == value]
-    return float(rows["exact_match"].astype(float).mean())
+    return float(rows[metric].astype(float).mean())
 
 
 @pytest.mark.parametrize("half", ["A", "B", "both"])
@@ -45,6 +45,9 @@ def test_the_table_by_hand(frames: dict[str, pd.DataFrame]) -> None:
         floor = f"{row['arm']}-no-task0"
         at_trough = share(frames["facts"], frames["halves"], row["half"], arm=floor, step=row["trough_step"])
         assert row["trough_floor"] == pytest.approx(at_trough)
+        for arm, column in ((row["arm"], "trough_first_token"), (floor, "trough_first_token_floor")):
+            first = share(frames["facts"], frames["halves"], row["half"], "first_token_hard", arm=arm, step=row["trough_step"])
+            assert row[column] == pytest.approx(first) and first > 0.1, column
         for name, checkpoint in (("early", 100), ("late", 3000)):
             place = {"checkpoint": checkpoint, "epochs": 1.0}
             for arm, column in ((row["arm"], f"{name}_recovered"), (floor, f"{name}_floor")):

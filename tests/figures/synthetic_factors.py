@@ -43,6 +43,7 @@ def facts(world: synthetic.World, arm: str) -> pd.DataFrame:
         of_test = found["split"].isin(["task0_val", "task0_test"])
         limit = found["unit"].map(half).map({name: level(arm, name, int(step)) for name in ("A", "B")})
         found["exact_match"] = np.where(of_test, asked["difficulty"] < limit, found["exact_match"])
+        found["first_token_hard"] = np.where(of_test, asked["difficulty"] < limit + 0.2, found["first_token_hard"])
         rows.append(found)
     return pd.concat(rows, ignore_index=True).assign(scale="factors", seed=world.seed, stage="task1", arm=arm)
 

@@ -56,6 +56,8 @@ def factor_runs(
             continue
         floor = floor_of(arm, {other for _, other, _ in curves})
         numbers, step = _of_curve(curves[seed, arm, half], answers[seed, arm, half], curves.get((seed, floor, half)))
+        for name, run in (("trough_first_token", arm), ("trough_first_token_floor", floor)):
+            numbers[name] = _first_token(answers.get((seed, run, half)), step)
         there, end = at_step(task1[seed, arm], step), task1[seed, arm].iloc[-1]
         numbers |= {"trough_task1": Interval(*there[1:]), "task1_final": Interval(end["value"], end["low"], end["high"])}
         for point, name in ((TROUGH, "early"), (END, "late")):
@@ -70,11 +72,13 @@ def factor_runs(
 def factor_table(
     metrics: pd.DataFrame, facts: pd.DataFrame, halves: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row a cell and half, over seeds. Task 0 exact match: before; trough, at trough_step; trough_floor, the floor at that step;
-    rebound, how far it rises again at any later evaluation; final, and final_floor. Task 1 exact match in the format that it trains:
-    trough_task1, at that step; task1_final. After one epoch of recovery, from the trough among the checkpoints (early) and from the end
-    (late): early_recovered, late_recovered, and of the floor early_floor, late_floor."""
-    values = ["before", "trough", "trough_step", "trough_floor", "trough_task1", "rebound", "early_recovered", "early_floor"]
+    """One row a cell and half, over seeds. Task 0 exact match: before; trough, at trough_step; trough_floor, the floor at that step; of
+    both also the first token of the answer (trough_first_token, trough_first_token_floor), which a failure to stop cannot spoil; rebound,
+    how far it rises again at any later evaluation; final, and final_floor. Task 1 exact match in the format that it trains: trough_task1,
+    at that step; task1_final. After one epoch of recovery, from the trough among the checkpoints (early) and from the end (late):
+    early_recovered, late_recovered, and of the floor early_floor, late_floor."""
+    values = ["before", "trough", "trough_step", "trough_floor", "trough_first_token", "trough_first_token_floor", "trough_task1"]
+    values += ["rebound", "early_recovered", "early_floor"]
     values += ["final", "final_floor", "task1_final", "late_recovered", "late_floor"]
     runs = factor_runs(metrics, facts, halves, recovery, recovery_facts)
     return combine_seeds(runs, ["format", "values", "half", "arm"], values)
@@ -160,6 +164,14 @@ def _of_curve(rows: pd.DataFrame, answers: pd.DataFrame, floor: pd.DataFrame | N
         "final_floor": _UNDEFINED if floor is None else _interval(at_step(floor, end["step"])),
     }
     return found, lowest.step
+
+
+def _first_token(answers: pd.DataFrame | None, step: float) -> Interval:
+    """How often the first token of the answer is right at a step; undefined without answers."""
+    if answers is None:
+        return _UNDEFINED
+    there = answers[answers["step"] == step]
+    return clustered_wilson(there["first_token_hard"].to_numpy(float), there["unit"])
 
 
 def _recovered(probes: Probes, points: pd.DataFrame, run: tuple[int, str, str], point: str, name: str) -> dict[str, Interval]:

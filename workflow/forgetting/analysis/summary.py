@@ -49,6 +49,8 @@ _KINDS: dict[str, Kind] = (
             "control_probability",
             "task0_random",
             "task0_floor",
+            "trough_first_token",
+            "trough_first_token_floor",
             "task0_pretrained",
             "task0_pretrained_floor",
             "task0_straight",
