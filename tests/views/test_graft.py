@@ -128,6 +128,14 @@ def test_an_edit_takes_a_planted_direction_away_and_its_control_as_much_of_somet
     assert all((control[name] - before[name]).norm() > 0.9 * (after[name] - before[name]).norm() for name in little)
 
 
+def take_answers_of(model, questions, rows) -> None:
+    """The answers of these rows become what the model says."""
+    for row in rows:
+        start = int(questions.prompt_length[row])
+        for place in range(start, start + int(questions.answer_length[row])):
+            questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+
+
 @pytest.fixture
 def found(questions, tmp_path) -> pd.DataFrame:
     """A checkpoint whose output embedding moved far but to no effect (all rows alike), and whose second block moved little but to some.
@@ -137,10 +145,7 @@ def found(questions, tmp_path) -> pd.DataFrame:
     model = tiny_model()
     save_checkpoint(model, tmp_path / "task0")
     with torch.no_grad():
-        for row in range(0, len(questions), 2):
-            start = int(questions.prompt_length[row])
-            for place in range(start, start + int(questions.answer_length[row])):
-                questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+        take_answers_of(model, questions, range(0, len(questions), 2))
         model.get_output_embeddings().weight.add_(torch.full((1, 32), 9.0))
         torch.manual_seed(1)
         for parameter in model.gpt_neox.layers[1].parameters():
@@ -227,10 +232,7 @@ def test_a_part_that_only_lets_others_speak_does_nothing_for_a_floor_that_knows_
     model = tiny_model()
     save_checkpoint(model, tmp_path / "task0")
     with torch.no_grad():
-        for row in range(len(questions)):
-            start = int(questions.prompt_length[row])
-            for place in range(start, start + int(questions.answer_length[row])):
-                questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+        take_answers_of(model, questions, range(len(questions)))
         torch.manual_seed(1)
         for parameter in model.gpt_neox.layers[1].parameters():
             parameter.add_(0.5 * torch.randn_like(parameter))
@@ -254,10 +256,7 @@ def test_the_part_of_the_pretrained_model_tells_what_task_0_taught_from_what_tas
     model = tiny_model()
     save_checkpoint(model, tmp_path / "task0")
     with torch.no_grad():
-        for row in range(len(questions)):
-            start = int(questions.prompt_length[row])
-            for place in range(start, start + int(questions.answer_length[row])):
-                questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+        take_answers_of(model, questions, range(len(questions)))
         torch.manual_seed(1)
         other = 1 if of_task0 else 0
         for name, scale in (("pretrained", 2.0), ("end", 0.5)):
@@ -279,10 +278,7 @@ def test_repairs_stand_beside_the_straight_way_at_equal_task_1(questions, tmp_pa
     torch.manual_seed(1)
     with torch.no_grad():
         for split in ("task0_test", "task1"):
-            for row in np.flatnonzero(questions.split == split):
-                start = int(questions.prompt_length[row])
-                for place in range(start, start + int(questions.answer_length[row])):
-                    questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+            take_answers_of(model, questions, np.flatnonzero(questions.split == split))
             if split == "task0_test":
                 for block in model.gpt_neox.layers:
                     for parameter in block.parameters():
@@ -314,10 +310,7 @@ def test_the_random_control_of_some_blocks_leaves_the_embeddings_alone(questions
     save_checkpoint(model, tmp_path / "task0")
     torch.manual_seed(1)
     with torch.no_grad():
-        for row in range(len(questions)):
-            start = int(questions.prompt_length[row])
-            for place in range(start, start + int(questions.answer_length[row])):
-                questions.ids[row, place] = model(questions.ids[row : row + 1, :place]).logits[0, -1].argmax()
+        take_answers_of(model, questions, range(len(questions)))
         model.get_input_embeddings().weight.add_(torch.randn_like(model.get_input_embeddings().weight))
         for block in model.gpt_neox.layers:
             for parameter in block.parameters():
