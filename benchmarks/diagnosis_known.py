@@ -131,12 +131,14 @@ def diagnosed(name: str, case: Case, section: dict[str, object], cores: int, fol
     subprocess.run(command, cwd=ROOT, check=True)
     minutes = (time.monotonic() - started) / 60
     said = ROOT / f"results/diagnose/{name}"
+    verdict = json.loads((said / "verdict.json").read_text(encoding="utf-8"))
     numbers = pd.read_csv(said / "tables/numbers.csv").set_index("what")
     row: dict[str, object] = {
         "case": case.name,
         "happened": case.happened,
         "architecture": json.loads((case.after / "config.json").read_text(encoding="utf-8"))["model_type"],
-        "verdict": json.loads((said / "verdict.json").read_text(encoding="utf-8"))["verdict"],
+        "verdict": verdict["verdict"],
+        "sentence": verdict["sentence"],
         "minutes": minutes,
         "revision": revision(ROOT).commit,
     }

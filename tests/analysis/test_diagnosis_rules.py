@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,10 @@ def test_a_recovery_that_still_rises_is_not_called_real() -> None:
     frame = facts(before=KNOWN, after=(0.05, 0.1, 0.2, 0.25, 0.6), random=FLAT)
     said = diagnosed(frame)
     assert said.kind == "cannot be said" and said.decided_by == "still_rising" and said.sentence.startswith("At least")
+    assert re.fullmatch(r"at least \d+% of the loss is spurious", said.heading)
+    assert diagnosed(facts(before=KNOWN, after=KNOWN, random=FLAT)).heading == "nothing lost"
+    weak = pd.concat([curve("before", KNOWN), curve("after", FLAT, training=NOT_LEARNED), curve("random", FLAT)])
+    assert diagnosed(weak).heading == "no verdict"
 
 
 def test_what_the_base_recovers_as_well_is_told_as_knowledge_of_the_base() -> None:

@@ -57,6 +57,18 @@ class Verdict:
     standing: str = ""
     gates: list[Gate] = field(default_factory=list)
 
+    @property
+    def heading(self) -> str:
+        """What is said of the loss, in few words: without a verdict the bound that is sure, where there is one."""
+        if self.kind == "cannot be said" and self.sentence.startswith("At least"):
+            return self.sentence.partition(";")[0].replace("At", "at", 1)
+        return {
+            "spurious": "the loss is spurious",
+            "real": "the loss is real",
+            "both": "the loss is part spurious, part real",
+            "cannot be said": "no verdict",
+        }.get(self.kind, self.kind)
+
 
 class Scores:
     """Mean scores by unit of the probes, all of one rate."""
