@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import norm
 
 from forgetting.analysis.diagnosis import Verdict, deciding_rate, effects, gates, spurious_share, verdict
-from forgetting.analysis.given import Effect, units_needed
+from forgetting.analysis.given import Effect, percent, units_needed
 from forgetting.data.probed import NEW, RIGHT, TEST, TRAIN
 from forgetting.intervals import Interval
 
@@ -113,7 +113,7 @@ def test_what_comes_back_up_to_chance_did_not_come_back() -> None:
     frame = facts(before=KNOWN, after=quarter, random=quarter)
     assert effects(frame, known(), 0)["came_back"].interval.low > 0.1
     said = diagnosed(frame, known(modal=0.25))
-    assert said.kind == "real" and "only 0%" in said.sentence
+    assert said.kind == "real" and "only 0%" in said.sentence and "learned again" in said.to_do
 
 
 def test_nothing_back_from_a_training_that_taught_nothing_is_not_real() -> None:
@@ -138,6 +138,20 @@ def test_what_the_base_recovers_as_well_is_told_as_knowledge_of_the_base() -> No
     assert with_base.kind == "spurious" and "knowledge of the base" in with_base.standing
     without = diagnosed(facts(before=KNOWN, after=SLOW, random=FLAT))
     assert without.kind == "spurious" and without.standing.startswith("Without `base`")
+
+
+def test_ahead_of_the_base_at_first_and_as_far_in_the_end_is_told_as_that() -> None:
+    said = diagnosed(facts(before=KNOWN, after=FAST, base=SLOW, random=FLAT))
+    assert re.search(
+        r"ahead of the same training from the base, by 0\.\d\d \[.*\] in its first quarter, and as far in the end", said.standing
+    )
+    lower = diagnosed(facts(before=KNOWN, after=FAST, base=(0.05, 0.1, 0.2, 0.3, 0.4), random=FLAT))
+    assert "] at its end: " in lower.standing
+
+
+def test_a_share_just_below_none_is_no_negative_zero() -> None:
+    frame = facts(before=KNOWN, after=(0.05, 0.05, 0.05, 0.05, 0.049), random=(0.05, 0.05, 0.05, 0.05, 0.053))
+    assert "-0%" not in diagnosed(frame).sentence and percent(-0.003) == "0%" and percent(-0.014) == "-1%"
 
 
 def test_the_base_that_comes_further_shows_that_more_than_form_was_lost() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from tests.study import merged
 from forgetting.config.study import load_study
 from forgetting.errors import StudyError
 from forgetting.pipeline.jobs import jobs_of
-from forgetting.pipeline.status import duration, minute_line, report
+from forgetting.pipeline.status import duration, minute_line, report, running_line
 
 NOW = time.time()
 SMOKE = merged("smoke.yaml")
@@ -149,6 +150,16 @@ def test_a_line_a_minute_says_how_far_it_is_what_runs_and_when_it_may_end(root: 
         make(root / made)
     (root / "logs/seed0/pretrain.log").unlink()
     assert minute_line(root, ["all"], NOW, 2, bar=False) == f"{len(jobs)} of {len(jobs) + 1} jobs done"
+
+
+def test_what_is_no_study_tells_what_runs_by_the_last_line_of_its_log(tmp_path: Path) -> None:
+    (tmp_path / "probe.log").write_text("after, right-25-3-1: old_test exact 0.960  22 s\rafter, dose-1: old_test exact 0.787  23 s\n\n")
+    running = [("diagnosis_probe start=after", tmp_path / "probe.log"), ("diagnosis_page", tmp_path / "none.log")]
+    assert running_line(running) == "running: diagnosis_probe start=after (after, dose-1: old_test exact 0.787  23 s); diagnosis_page"
+    assert running_line([]) == ""
+    (tmp_path / "config.json").write_text(json.dumps({"stage": "diagnosis", "diagnosis": {}}))
+    with pytest.raises(StudyError, match="no study but of a given model"):
+        report(tmp_path, NOW)
 
 
 def test_a_run_of_one_target_counts_no_jobs_of_others(root: Path) -> None:

@@ -15,17 +15,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread, imsave
-from tests.analysis.test_diagnosis_rules import FAST, FLAT, KNOWN, SLOW, STEPS, facts, known
+from tests.analysis.test_diagnosis_rules import FAST, FLAT, KNOWN, SLOW, STEPS, UNITS, facts, known
 from tests.report.test_page import made, results  # noqa: F401 (a fixture)
 from tests.study import ROOT
 
 from forgetting.analysis.summary import save_table
 from forgetting.config.diagnosis import Diagnosis
 from forgetting.config.jobs.diagnosis import DiagnosisJob
+from forgetting.data.probed import TEST
 from forgetting.figures.catalogue import read_catalogue
 from forgetting.report import page as page_module
 from forgetting.report.diagnosis import write_diagnosis
-from forgetting.schemas.diagnosis import PROBED, REMEDIES, SCORED
+from forgetting.schemas.diagnosis import PROBED, REMEDIES, ROWS, SCORED
+from forgetting.schemas.items import ITEMS
 from forgetting.tables import write_table
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
@@ -100,6 +102,11 @@ def diagnosis(tmp_path: Path) -> Path:
         write_table(facts(**{start: curve})[PROBED.names], tmp_path / f"{start}.parquet", PROBED)
         write_table(pd.DataFrame(columns=SCORED.names), tmp_path / f"{start}-scores.parquet", SCORED)
     write_table(pd.DataFrame(columns=REMEDIES.names), tmp_path / "remedies.parquet", REMEDIES)
+    text = {"task": "old", "split": TEST, "kind": "answer", "measured": True, "prompt": "who?", "answer": " she", "unit": range(UNITS)}
+    nothing: list[list[int]] = [[] for _ in range(UNITS)]
+    write_table(pd.DataFrame(text | {"prompt_ids": nothing, "answer_ids": nothing}), tmp_path / "items.parquet", ITEMS)
+    more = {"row": range(1, UNITS + 1), "unit_name": "she", "choices": nothing, "choice_ids": nothing, "wording_ids": nothing}
+    write_table(pd.DataFrame(more), tmp_path / "rows.parquet", ROWS)
     given = {"name": "support-bot", "before": "v1", "after": "v2", "base": "v0", "old": "old.jsonl", "probe": {"steps": STEPS[-1]}}
     job = DiagnosisJob.of(Diagnosis.model_validate(given))
     write_diagnosis(job, tmp_path, tmp_path, tmp_path / "remedies.parquet", ROOT / "workflow" / "report", tmp_path)

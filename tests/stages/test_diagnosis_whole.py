@@ -49,6 +49,9 @@ def test_hidden_knowledge_is_spurious(models: Path, tmp_path: Path) -> None:
     assert said["sentence"].partition(" (")[0] in page and "src=" not in page.replace('src="data:image/png', "")
     table = pd.read_csv(tmp_path / "tables" / "numbers.csv").set_index("what")
     assert table.loc["before", "value"] == 1 and table.loc["after", "value"] < 0.3
+    asked = {row["prompt"]: row for row in old_rows()}
+    for row in pd.read_csv(tmp_path / "tables" / "questions.csv").to_dict("records"):
+        assert (row["unit"], row["answer"]) == (asked[row["prompt"]]["unit"], asked[row["prompt"]]["answer"]) and row["before"] == 1
     repairs = pd.read_csv(tmp_path / "tables" / "repairs.csv")
     shift = repairs[repairs["remedy"] == "common_shift"]
     assert sorted(shift["control"]) == [False, False, True, True, True, True] and set(shift["split"]) == {TEST, NEW}

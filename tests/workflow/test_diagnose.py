@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from tests.diagnosed import old_rows, save, write_rows
+from tests.diagnosed import new_rows, old_rows, save, write_rows
 from tests.families import family_model
 from tests.study import clone_to, merged, snakemake
 from tests.workflow.scripts import run_script
@@ -66,8 +66,9 @@ def test_a_missing_file_is_named_before_any_job(clone: Path) -> None:
 
 def test_where_nothing_can_be_written_it_stops_before_any_job(clone: Path) -> None:
     (clone / "a-file").write_text("")
+    write_rows(clone / "new.jsonl", new_rows())
     for change in ({"write": "a-file/model"}, {"write": "a-file"}):
-        (clone / "other.yaml").write_text(yaml.safe_dump({"diagnose": MINE | change}))
+        (clone / "other.yaml").write_text(yaml.safe_dump({"diagnose": MINE | change | {"new": "new.jsonl"}}))
         done = snakemake("-n", "diagnose", "--configfile", "other.yaml", cwd=clone)
         assert done.returncode and "a-file is not a folder that you may write to" in done.stdout and "Traceback" not in done.stdout
 
@@ -99,6 +100,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no steps": ({"probe": {"steps": 0}}, "diagnose.probe.steps"),
     "no seeds": ({"probe": {"seeds": 0}}, "diagnose.probe.seeds"),
     "no rates": ({"probe": {"rates": []}}, "diagnose.probe.rates"),
+    "a repair whose cost nobody knows": ({"write": "repaired"}, "diagnose.write needs diagnose.new"),
     "a model that would be overwritten": ({"write": "./after/"}, "diagnose.write is the folder of diagnose.after"),
     "an unknown adapter": ({"probe": {"adapter": "prefix"}}, "diagnose.probe.adapter"),
 }

@@ -7,7 +7,7 @@ import time
 from snakemake.logging import DefaultFormatter, logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from forgetting.pipeline.status import minute_line
+from forgetting.pipeline.status import minute_line, running_line
 
 SILENT_RULES = {"job_config", "study_config"}
 """Rules that write small config files, in no time and by the dozen."""
@@ -24,8 +24,8 @@ class BriefFormatter(DefaultFormatter):
         return f"{time.strftime('%H:%M:%S')}  done   {NAMES.get(msg['job_id'], msg['job_id'])}"
 
 
-NAMES = {}
-"""The computing jobs that have started, by Snakemake's number."""
+NAMES, RUNNING = {}, {}
+"""By Snakemake's number: the computing jobs that have started, and of those that run their name and log."""
 
 
 def job_name(msg):
@@ -40,7 +40,9 @@ def is_of_interest(record):
         if record.rule_name in SILENT_RULES:
             return False
         NAMES[record.jobid] = job_name(record.__dict__)
+        RUNNING[record.jobid] = NAMES[record.jobid], Path(next(iter(record.log or []), ""))
     if event == LogEvent.JOB_FINISHED:
+        RUNNING.pop(record.job_id, None)
         return record.job_id in NAMES
     chosen = event is None and record.getMessage().strip() in ("", "Select jobs to execute...")
     return not chosen and event not in (LogEvent.PROGRESS, LogEvent.JOB_STARTED)
@@ -53,11 +55,11 @@ for handler in logger.handlers:
         handler.addFilter(is_of_interest)
 
 
-def tell_every_minute(root, targets, cores):
+def tell_every_minute(line_of_now):
     while True:
         time.sleep(60)
         try:
-            line = minute_line(root, targets, time.time(), cores, sys.stderr.isatty())
+            line = line_of_now()
         except Exception:  # half-written files of running jobs; what is told in passing must never end a study
             continue
         if line:
@@ -65,8 +67,15 @@ def tell_every_minute(root, targets, cores):
 
 
 def tell_progress():
-    """Start telling how far the study is, for the runs that status.py knows: those of the whole study, on this machine."""
+    """Start telling how far the runs on this machine are: those of the whole study by status.py, of others what runs."""
     targets = list(workflow.dag_settings.targets) or ["all"]
-    if workflow.is_main_process and workflow.local_exec and set(targets) <= set(STUDY.targets):
+    if not (workflow.is_main_process and workflow.local_exec):
+        return
+
+    def line_of_now():
+        if not set(targets) <= set(STUDY.targets):
+            return running_line(list(RUNNING.values()))
         cores = workflow.global_resources["_cores"].value or 1
-        threading.Thread(target=tell_every_minute, args=(Path(ROOT), targets, cores), daemon=True).start()
+        return minute_line(Path(ROOT), targets, time.time(), cores, sys.stderr.isatty())
+
+    threading.Thread(target=tell_every_minute, args=(line_of_now,), daemon=True).start()

@@ -23,10 +23,12 @@ from forgetting.analysis.given import (
     Gate,
     accuracy,
     answers_of_unit,
+    counted,
     difference,
     floor_of_knowledge,
     more_units,
     number_text,
+    percent,
     points,
     scored_alike,
     unmet,
@@ -68,6 +70,15 @@ class Verdict:
             "both": "the loss is part spurious, part real",
             "cannot be said": "no verdict",
         }.get(self.kind, self.kind)
+
+    @property
+    def to_do(self) -> str:
+        """What follows for somebody who wants the old task back; empty without a verdict."""
+        return {
+            "spurious": "A short training on a few old examples brings it back; `advise` tries what keeps it while one learns anew.",
+            "real": "A short training does not bring it back: the old data have to be learned again, or kept among those of the new task.",
+            "both": "A short training brings a part back; the rest of the old data has to be learned again, or kept among the new ones.",
+        }.get(self.kind, "")
 
 
 class Scores:
@@ -137,7 +148,7 @@ def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str
         "base": (scores.of("base", 0), "the base, which never learned the old task"),
         "base_probed": (scores.of("base", last), "the base, after the same training"),
         "random_probed": (scores.of("random", last), "random weights, after the same training"),
-        "shuffled": (scores.of("after", last, SHUFFLED), "after it, trained on shuffled answers"),
+        "shuffled": (scores.of("after", last, SHUFFLED), "after it, trained on shuffled answers: what the form alone brings back"),
         "wordings": (scores.of("after", last, WORDINGS), "after it, trained on other wordings"),
         "training_questions": (scores.of("after", last, split=TRAIN), "recovery's own training questions, at its end"),
         "new_before": (scores.of("before", 0, split=NEW), "the new task before"),
@@ -146,7 +157,7 @@ def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str
     }
     for units in sorted(facts.loc[facts["training"] == DOSE, "units"].unique()):
         name = f"dose_{units}"
-        measured[name] = scores.of("after", last, DOSE, units=int(units)), f"after it, trained on {units} units alone"
+        measured[name] = scores.of("after", last, DOSE, units=int(units)), f"after it, trained on {counted(units, 'unit')} alone"
     found = {name: Effect(accuracy(series), words, len(series), n) for name, (series, words) in measured.items() if len(series)}
     earlier = _earlier_step(scores)
     compared = {
@@ -155,7 +166,7 @@ def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str
         "beyond_training": (before, scores.of("random", last), "before minus random weights with the same training"),
         "ahead_of_random": (recovered, scores.of("random", last), "recovered minus random weights with the same training"),
         "ahead_of_base": (recovered, scores.of("base", last), "recovered minus the base with the same training"),
-        "early_ahead_of_base": (early(scores, "after"), early(scores, "base"), "the same in the mean of the early steps"),
+        "early_ahead_of_base": (early(scores, "after"), early(scores, "base"), "the same in the mean over the first quarter of the steps"),
         "harm_of_probe": (before, scores.of("before", last), "what the same training takes from before"),
         "still_rising": (recovered, scores.of("after", earlier), f"recovered minus step {earlier} of recovery"),
         "new_learned": (scores.of("after", 0, split=NEW), scores.of("before", 0, split=NEW), "the new task: after minus before"),
@@ -171,7 +182,9 @@ def effects(facts: pd.DataFrame, data: Mapping[str, Any], seed: int) -> dict[str
     for number in seeds if len(seeds) > 1 else ():
         one = Scores(facts[facts["seed"] == number], rate)
         of_seed = spurious_share(before, after, one.of("after", last), one.of("random", last), seed, answers)
-        found[f"spurious_share_{number}"] = Effect(of_seed, f"the same of order {number} of the examples alone", len(before), n)
+        found[f"spurious_share_{number}"] = Effect(
+            of_seed, f"the same, of the trainings in order {number} of the examples alone", len(before), n
+        )
     modal = data["floors"]["modal_answer"]
     found["modal_answer"] = Effect(Interval(*modal), "always the most frequent answer of its kind", len(before), n)
     found["learning_rate_multiple"] = Effect(
@@ -213,7 +226,7 @@ def gates(found: Mapping[str, Effect], data: Mapping[str, Any], scored: pd.DataF
             "enough units",
             units >= FEWEST_UNITS,
             f"{units} measured units",
-            f"Give more old examples: {2 * FEWEST_UNITS} units at the very least, about 200 for a sure verdict.",
+            f"Give more old examples: {2 * FEWEST_UNITS} units at the very least, half of them to be measured; about 200 for a sure one.",
         ),
     ]
     if "new_learned" in found:
@@ -229,7 +242,7 @@ def gates(found: Mapping[str, Effect], data: Mapping[str, Any], scored: pd.DataF
     measured = scored[(scored["start"] == "before") & (scored["state"] == "given")].groupby("measure")["value"].first().to_dict()
     if (known := measured.get("known_wordings")) is not None:
         advice = "What `before` knows in one wording alone is no knowledge that can be lost."
-        listed.append(Gate("known in several wordings", known >= WORDINGS_KNOWN, f"{known:.0%} of the questions", advice))
+        listed.append(Gate("known in several wordings", known >= WORDINGS_KNOWN, f"{percent(known)} of the questions", advice))
     if (alike := measured.get("same_alone")) is not None:
         listed.append(scored_alike(alike, "diagnose"))
     return listed
@@ -243,19 +256,19 @@ def verdict(found: Mapping[str, Effect], checked: Iterable[Gate], learned_own: b
         return Verdict("cannot be said", sentence, first.name, first.advice, gates=listed)
     loss = found["loss"].interval
     before, after, recovered = (found[name].interval for name in ("before", "after", "recovered"))
-    told = f"{before.value:.0%} right before, {after.value:.0%} after"
+    told = f"{percent(before.value)} right before, {percent(after.value)} after"
     if loss.high < NEGLIGIBLE:
         return Verdict(
             "nothing lost",
             f"Nothing that matters was lost: {told}; the loss is {points(loss)}.",
             "loss",
-            f"A loss of more than {NEGLIGIBLE:.0%}.",
+            f"A loss of more than {percent(NEGLIGIBLE)}.",
             gates=listed,
         )
     if not loss.low > 0:
         return _unsure("Whether anything was lost cannot be said", f"{told}; the loss is {points(loss)}", "loss", found, listed, 0.0)
     standing = _standing(found)
-    told += f", {recovered.value:.0%} once trained again on other units"
+    told += f", {percent(recovered.value)} once trained again on other units"
     if not found["beyond_training"].interval.low > NEGLIGIBLE:
         return Verdict(
             "cannot be said",
@@ -273,7 +286,7 @@ def verdict(found: Mapping[str, Effect], checked: Iterable[Gate], learned_own: b
 
 
 def _of_share(share: Interval, told: str, found: Mapping[str, Effect], listed: list[Gate], learned_own: bool, standing: str) -> Verdict:
-    came = f"{share.value:.0%} of the loss came back [{share.low:.0%}, {share.high:.0%}]"
+    came = f"{percent(share.value)} of the loss came back [{percent(share.low)}, {percent(share.high)}]"
     rising = "still_rising" in found and found["still_rising"].interval.low > 0
     if share.low >= MOST:
         change = "Other old examples of which surely less comes back."
@@ -289,24 +302,22 @@ def _of_share(share: Interval, told: str, found: Mapping[str, Effect], listed: l
     if too_weak:
         row = "training_questions" if not learned_own else "still_rising"
         if share.low > LITTLE:
-            sentence = f"At least {share.low:.0%} of the loss is spurious; whether the rest is gone cannot be said, as {too_weak}: "
+            sentence = f"At least {percent(share.low)} of the loss is spurious; whether the rest is gone cannot be said, as {too_weak}: "
             sentence += f"{came} ({told})."
         else:
             sentence = f"Whether the loss is real cannot be said, as {too_weak}: {came} ({told})."
         return Verdict("cannot be said", sentence, row, "More steps or a higher rate (diagnose.probe.steps, rates).", standing, listed)
     if share.high <= LITTLE:
-        sentence = (
-            f"The loss is real, not just hidden: only {share.value:.0%} of it came back [{share.low:.0%}, {share.high:.0%}] ({told})."
-        )
-        change = "Recovery that brings more back with more old examples or a larger budget (diagnose.probe.steps, rates)."
+        sentence = f"The loss is real, not just hidden: only {came.replace('the loss', 'it')} ({told})."
+        change = "A recovery that brings more back: with more old examples, or another rate or budget (diagnose.probe.rates, steps)."
         return Verdict("real", sentence, "spurious_share", change, standing, listed)
     if share.low >= LITTLE and share.high <= MOST:
         sentence = f"The loss is part spurious, part real: {came}, and the rest did not ({told})."
-        change = "Recovery that brings more back with more old examples or a larger budget (diagnose.probe.steps, rates)."
+        change = "A recovery that brings more back: with more old examples, or another rate or budget (diagnose.probe.rates, steps)."
         return Verdict("both", sentence, "spurious_share", change, standing, listed)
     nearest = MOST if abs(share.value - MOST) < abs(share.value - LITTLE) else LITTLE
     begin = (
-        f"At least {share.low:.0%} of the loss is spurious; whether some is real cannot be said"
+        f"At least {percent(share.low)} of the loss is spurious; whether some is real cannot be said"
         if share.low > LITTLE
         else ("Whether the loss is spurious cannot be said")
     )
@@ -327,13 +338,16 @@ def _standing(found: Mapping[str, Effect]) -> str:
         )
     at_end, at_first = found["ahead_of_base"].interval, found.get("early_ahead_of_base", found["ahead_of_base"]).interval
     if at_end.low > 0 or (at_first.low > 0 and not at_end.high < 0):
+        early_alone = f"by {number_text(at_first)} in its first quarter, and as far in the end"
+        ahead = f"by {number_text(at_end)} at its end" if at_end.low > 0 else early_alone
         return (
-            "Recovery is ahead of the same training from the base: of the old task's training something is left, or the new task taught "
-            "what both tasks share, such as the form of the questions. A `base` that learned the new task alone would tell which."
+            f"Recovery is ahead of the same training from the base, {ahead}: of the old task's training something is left, or the new task "
+            "taught what both tasks share, such as the form of the questions. A `base` that learned the new task alone would tell which."
         )
     if at_end.high < 0:
         base, recovered = (found[name].interval.value for name in ("base_probed", "recovered"))
-        return f"The base comes further by the same training, {base:.0%} against {recovered:.0%}: the new task took more than the form."
+        both = f"{percent(base)} against {percent(recovered)}"
+        return f"The base comes further by the same training, {both}: the new task took more than the form."
     if at_first.high < 0:
         return "Nothing of the old task's training shows: the base recovers sooner, and as far."
     return (

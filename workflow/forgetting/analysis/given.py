@@ -69,7 +69,7 @@ def floor_of_knowledge(data: Mapping[str, Any]) -> float:
 def scored_alike(share: float, section: str) -> Gate:
     """Whether the questions are scored the same alone and in a batch; `share`: of those asked both ways."""
     advice = f"The model's scores depend on what is asked beside: set {section}.batch_size: 1."
-    return Gate("scored the same alone and in a batch", share >= 1, f"{share:.0%} of the questions", advice)
+    return Gate("scored the same alone and in a batch", share >= 1, f"{percent(share)} of those that were asked both ways", advice)
 
 
 def unmet(gates: Sequence[Gate]) -> tuple[str, Gate] | None:
@@ -98,6 +98,16 @@ def more_units(effect: Effect, level: float, what: str, how: str = "") -> str:
     return "More units; how many cannot be told, as the number is near its limit."
 
 
+def counted(number: int, what: str) -> str:
+    """So many of what is counted, in words."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """In whole hundredths, never minus zero."""
+    return f"{round(100 * share)}%"
+
+
 def number_text(interval: Interval) -> str:
     """A number with its ends."""
     return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
@@ -105,4 +115,4 @@ def number_text(interval: Interval) -> str:
 
 def points(interval: Interval) -> str:
     """A difference of shares, with its ends, in hundredths."""
-    return f"{100 * interval.value:.0f} points [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
+    return f"{round(100 * interval.value)} points [{round(100 * interval.low)}, {round(100 * interval.high)}]"

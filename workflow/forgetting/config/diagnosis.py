@@ -72,6 +72,12 @@ class Diagnosis(Asked):
                 raise ValueError(f"diagnose.write is the folder of diagnose.{key}, which would be overwritten: {self.write}")
         return self
 
+    @model_validator(mode="after")
+    def _a_repair_has_a_cost(self) -> Self:
+        if self.write is not None and self.new is None:
+            raise ValueError("diagnose.write needs diagnose.new: without it nobody knows what a repair costs, so none is the best")
+        return self
+
     @property
     def starts(self) -> tuple[str, ...]:
         """The models that the probe starts from."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -173,12 +173,27 @@ def minute_line(root: Path, targets: Collection[Target], now: float, cores: int,
     return "; ".join(said)
 
 
+def running_line(running: Iterable[tuple[str, Path]]) -> str:
+    """One line on jobs that run, each by its name and its log: the last line of each log; empty where none runs."""
+    said = []
+    for name, log in running:
+        text = log.read_text(errors="replace") if log.is_file() else ""
+        last = next((line.strip() for line in reversed(re.split(r"[\r\n]+", text)) if line.strip()), "")
+        said.append(f"{name} ({last[:100]})" if last else name)
+    return f"running: {'; '.join(said)}" if said else ""
+
+
 def _study(root: Path) -> StudyConfig:
     path = root / "config.json"
     if not path.is_file():
         raise StudyError(f"{path} is missing, which a study writes first; `snakemake -c1 --nolock {path}` writes it alone")
+    content = json.loads(path.read_text())
+    if kind := {"diagnosis", "advice"} & set(content):
+        raise StudyError(
+            f"{root} is no study but of a given model ({kind.pop()}): Snakemake says itself what runs; logs are in {root}/logs"
+        )
     try:
-        return load_study(json.loads(path.read_text()))
+        return load_study(content)
     except StudyError as error:
         raise StudyError(f"{path} was not written by this version of the code: {error}") from None
 

@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 
 from forgetting.analysis.diagnosis import Scores, Verdict, effects, gates, verdict
-from forgetting.analysis.given import Effect, accuracy
+from forgetting.analysis.given import Effect, accuracy, counted
 from forgetting.config.jobs.diagnosis import DiagnosisJob
 from forgetting.data.probed import DOSE, NEW, RIGHT, ROUNDING, TEST, deciding_rate
 from forgetting.figures.diagnosis import draw_frontier, draw_recovery
 from forgetting.intervals import Interval
 from forgetting.report.html import embedded, write_page, write_tables
-from forgetting.schemas.diagnosis import EFFECTS, PROBED, REMEDIES, SCORED
+from forgetting.schemas.diagnosis import EFFECTS, PROBED, REMEDIES, ROWS, SCORED
+from forgetting.schemas.items import ITEMS
 from forgetting.tables import atomic, read_table, read_tables
 
 PAGE = "diagnosis.html"
@@ -39,14 +40,15 @@ def write_diagnosis(job: DiagnosisJob, data: Path, probes: Path, remedies: Path,
     found = effects(facts, known, job.seed)
     rate, learned = deciding_rate(facts)
     said = verdict(found, gates(found, known, scored), learned)
-    frontier = frontier_table(facts, repaired)
+    frontier, questions = frontier_table(facts, repaired), questions_table(facts, rate, data)
     tables = {
         "numbers": effects_table(found),
         "curves": curves_table(facts),
         "scores": scored,
         "remedies": frontier,
         "repairs": repaired,
-        "questions": questions_table(facts, rate),
+        "questions": questions,
+        "kinds": questions.groupby("kind", sort=False)[["before", "after", "recovered"]].mean().reset_index(),
     }
     write_tables(tables, output / "tables", {"numbers": EFFECTS, "scores": SCORED, "repairs": REMEDIES})
     with atomic(output / "verdict.json") as part:
@@ -65,6 +67,7 @@ def write_diagnosis(job: DiagnosisJob, data: Path, probes: Path, remedies: Path,
         rate=rate,
         picture=embedded(draw_recovery(shown, found["modal_answer"].interval)),
         frontier=frontier.to_dict("records"),
+        kinds=tables["kinds"].to_dict("records"),
         frontier_picture=embedded(draw_frontier(frontier)) if len(frontier) > 2 and frontier["new"].notna().all() else "",
         scored=scored.to_dict("records"),
         controls={
@@ -90,21 +93,25 @@ def curves_table(facts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["start", "training", "units", "rate", "step", "value", "low", "high", "seeds"])
 
 
-def questions_table(facts: pd.DataFrame, rate: float) -> pd.DataFrame:
-    """Each measured question: its score before, after, and recovered."""
+def questions_table(facts: pd.DataFrame, rate: float, data: Path) -> pd.DataFrame:
+    """Each measured question, as the user's file has it: row (from 1), unit, kind, prompt and answer; its score before, after, and
+    recovered. `data`: folder of the examples."""
     scores, last = facts[(facts["split"] == TEST) & (facts["rate"] == rate) & (facts["training"] == RIGHT)], int(facts["step"].max())
     columns = {}
     for name, start, step in (("before", "before", 0), ("after", "after", 0), ("recovered", "after", last)):
         rows = scores[(scores["start"] == start) & (scores["step"] == step)]
-        columns[name] = rows.groupby(["question", "unit", "kind"])["score"].mean()
-    return pd.DataFrame(columns).reset_index()
+        columns[name] = rows.groupby("question")["score"].mean()
+    found = pd.DataFrame(columns)
+    asked = read_table(data / "rows.parquet", ROWS, ["row", "unit_name"]).rename(columns={"unit_name": "unit"})
+    texts = read_table(data / "items.parquet", ITEMS, ["kind", "prompt", "answer"])
+    return asked.join(texts).join(found, how="inner").reset_index(drop=True)
 
 
 def frontier_table(facts: pd.DataFrame, repaired: pd.DataFrame) -> pd.DataFrame:
     """Each remedy with the old and the new accuracy, and what is regained and lost; first before and after as they are.
 
-    `best` is the first with the highest sum of both, of those that give a model, where that is higher than the sum of `after`. `new` is NaN
-    where there are no new examples.
+    `best` is the first with the highest sum of both, of those that give a model, where that is higher than the sum of `after`; without new
+    examples, of which `new` is NaN, no sum is known and none is best.
     """
     rate, _ = deciding_rate(facts)
     scores = Scores(facts, rate)
@@ -116,7 +123,7 @@ def frontier_table(facts: pd.DataFrame, repaired: pd.DataFrame) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = [(name, name, 0.0, *ends(name, 0)) for name in ("before", "after")]
     rows.append(("recovery on all training units", "recovery", 0.0, *ends("after", scores.last)))
     for units in sorted(facts.loc[facts["training"] == DOSE, "units"].unique()):
-        rows.append((f"recovery on {units} units", "dose", float(units), *ends("after", scores.last, DOSE, int(units))))
+        rows.append((f"recovery on {counted(units, 'unit')}", "dose", float(units), *ends("after", scores.last, DOSE, int(units))))
     chosen = repaired[~repaired["control"].astype(bool) & (repaired["remedy"] != "none")]
     for (remedy, amount), group in chosen.groupby(["remedy", "amount"], sort=False):
         by_split = group.set_index("split")["value"]
@@ -125,7 +132,7 @@ def frontier_table(facts: pd.DataFrame, repaired: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["remedy", "kind", "amount", "old", "new"])
     after = frame.iloc[1]
     frame["regained"], frame["new_lost"] = frame["old"] - after["old"], after["new"] - frame["new"]
-    total = frame["old"] + frame["new"].fillna(0)
+    total = frame["old"] + frame["new"]
     better = total.where((frame.index > 1) & (frame["kind"] != "common_shift") & (total > total.iloc[1] + ROUNDING))
     frame["best"] = frame.index == (better.idxmax() if better.notna().any() else -1)
     return frame

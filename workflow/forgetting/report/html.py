@@ -58,12 +58,12 @@ def embedded(figure: Figure) -> str:
 
 def number(value: float, digits: int = 2) -> str:
     """With so many decimals; a dash where not known."""
-    return f"{value:.{digits}f}" if isfinite(value) else "-"
+    return f"{round(value, digits) + 0:.{digits}f}" if isfinite(value) else "-"
 
 
 def interval(ends: Interval) -> str:
     """The ends of an interval; nothing where there are none."""
-    return f"[{ends.low:.2f}, {ends.high:.2f}]" if isfinite(ends.low) and isfinite(ends.high) else ""
+    return f"[{number(ends.low)}, {number(ends.high)}]" if isfinite(ends.low) and isfinite(ends.high) else ""
 
 
 def duration(seconds: float) -> str:
