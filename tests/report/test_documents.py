@@ -138,7 +138,7 @@ def test_what_was_not_run_is_said_where_it_would_stand(study: Tree, tmp_path: Pa
         claims.write("\n- { claim: Nobody can see it., source: section 1, known_through: the paper, note: there is nothing to see }\n")
     page = render(only)[Path("docs/findings.md")]
     assert "| Nobody can see it. | - | not measured | - | - | **not measured** |" in page
-    assert "**not run yet**" in page and "| *not run yet* | | | |" in page and "; many tasks (`sequence`)" in page
+    assert "**not run yet**" in page and "| *not run yet* | | | |" in page and "; many tasks (`sequence`);" in page
 
 
 def test_only_the_block_of_the_readme_changes_and_rendering_twice_is_rendering_once(study: Tree) -> None:
