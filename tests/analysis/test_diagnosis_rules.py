@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import norm
 
 from forgetting.analysis.diagnosis import Verdict, deciding_rate, effects, gates, spurious_share, verdict
-from forgetting.analysis.given import Effect, percent, units_needed
+from forgetting.analysis.given import Effect, number_text, percent, units_needed
 from forgetting.data.probed import NEW, RIGHT, TEST, TRAIN
 from forgetting.intervals import Interval
 
@@ -152,6 +152,7 @@ def test_ahead_of_the_base_at_first_and_as_far_in_the_end_is_told_as_that() -> N
 def test_a_share_just_below_none_is_no_negative_zero() -> None:
     frame = facts(before=KNOWN, after=(0.05, 0.05, 0.05, 0.05, 0.049), random=(0.05, 0.05, 0.05, 0.05, 0.053))
     assert "-0%" not in diagnosed(frame).sentence and percent(-0.003) == "0%" and percent(-0.014) == "-1%"
+    assert number_text(Interval(-0.001, -0.02, 0.001)) == "0.00 [-0.02, 0.00]"
 
 
 def test_the_base_that_comes_further_shows_that_more_than_form_was_lost() -> None:

@@ -109,8 +109,9 @@ def percent(share: float) -> str:
 
 
 def number_text(interval: Interval) -> str:
-    """A number with its ends."""
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    """A number with its ends, never minus zero."""
+    value, low, high = (f"{round(end, 2) + 0:.2f}" for end in interval)
+    return f"{value} [{low}, {high}]"
 
 
 def points(interval: Interval) -> str:
