@@ -103,8 +103,9 @@ def test_questions_are_answered_by_the_tables_that_are_there() -> None:
         said = answers({"graft_table": of_floor})["Where do weights move?"]
         assert said.endswith(f"the same block brings {floor:.2f} [{floor - 0.02:.2f}, {floor + 0.02:.2f}] of Task 0, so {kept}.")
     for untaught, brings in (
-        (0.7, "so putting it back at least in part undoes damage of Task 1"),
-        (0.06, "so what comes back with it is of Task 0"),
+        (0.7, "so what putting it back undoes is damage of Task 1, for the most part"),
+        (0.42, "which leaves open whether it brings Task 0 or undoes damage"),
+        (0.2, "so most of what comes back with it is what Task 0 had taught it"),
     ):
         of_pretrained = pd.DataFrame([row | with_interval("task0_pretrained", untaught) for row in graft])
         said = answers({"graft_table": of_pretrained})["Where do weights move?"]

@@ -209,11 +209,11 @@ def _of_pretrained(block: pd.Series, nothing: Found) -> str:
     if np.isnan(untaught.value):
         return ""
     means = (
-        "so putting it back at least in part undoes damage of Task 1"
-        if untaught.interval.low > nothing.interval.high
-        else "so what comes back with it is of Task 0"
-        if untaught.interval.high < found_in(block, "task0").interval.low
-        else "which leaves open what it brings"
+        "so most of what comes back with it is what Task 0 had taught it"
+        if untaught.interval.high < (nothing.value + found_in(block, "task0").value) / 2
+        else "so what putting it back undoes is damage of Task 1, for the most part"
+        if untaught.interval.low > (nothing.value + found_in(block, "task0").value) / 2
+        else "which leaves open whether it brings Task 0 or undoes damage"
     )
     return f" The same block of the pretrained model, which never learned Task 0, brings {number(untaught)}, {means}."
 
