@@ -1,16 +1,17 @@
 """At which token do answers go wrong, and which lost facts come back?
 
-**What it shows.** Task 0 answers about persons whose questions were never trained on, at the lowest checkpoint of the
-first 150 steps (*trough*) and at the end of Task 1.
+**What it shows.** Task 0 answers about persons whose questions were never trained on, at the lowest checkpoint
+of the first 150 steps (*trough*) and at the end of Task 1.
 
-**How to read it.** *a*: the token at which answers go wrong first. From the left: wholly right; a later token wrong;
-the first token wrong. *b*: the facts that were known before Task 1. From the left: still right at that point; wrong, but
-right after one epoch on *other* persons' Task 0 questions; not recovered. Black lines are the intervals of the two
-borders, the left one above.
+**How to read it.** *a*: the token at which answers go wrong first. From the left: wholly right; a later token
+wrong; the first token wrong. *b*: the facts that were known before Task 1. From the left: still right at that
+point; wrong, but right after one epoch on *other* persons' Task 0 questions; not recovered. Black lines are the
+intervals of the two borders, the left one above.
 
-**What to look for.** If task alignment is lost, answers go wrong at the first token, and the white part of *a* turns
-into the hatched part of *b*: a short recovery brings the answer back. The white part of *b* is where facts themselves
-are lost.
+**What to look for.** If task alignment is lost, answers go wrong at the first token, and the white part of *a*
+turns into the hatched part of *b*: a short recovery brings the answer back. The white part of *b* is what one
+epoch does not bring back; more of it may come with more. A model that never had Task 0 recovers as well early
+on (figure of recovery).
 
 **What would contradict the claim.** A decline fact by fact in which few of the lost facts return.
 """

@@ -1,12 +1,13 @@
 """Is it the same with other persons, optimizers, batches and rates?
 
-**What it shows.** Plain fine-tuning (``seq``) with one thing changed at a time: how many persons Task 1 has (*a*), the
-optimizer (*b*), the batch (*c*), the learning rate (*d*). All start from the same Task 0.
+**What it shows.** Plain fine-tuning (``seq``) with one thing changed at a time: how many persons Task 1 has
+(*a*), the optimizer (*b*), the batch (*c*), the learning rate (*d*). All start from the same Task 0.
 
-**How to read it.** Each place on a horizontal axis is a complete run; the one in bold is ``seq`` itself. Task 0 exact
-match: at the lowest point of the first 150 steps, at the end of Task 1, and after one epoch of recovery from each. An
-open marker is a run that did not learn Task 1 (in every seed, if there are several): it may keep much because it
-learned little. Dashed: the same epoch from the pretrained model, which never saw a question.
+**How to read it.** Each place on a horizontal axis is a complete run; the one in bold is ``seq`` itself. Task 0
+exact match: at the lowest point of the first 150 steps, at the end of Task 1, and after one epoch of recovery
+from each. An open marker is a run that did not learn Task 1 (in every seed, if there are several): it may keep
+much because it learned little, or have lost more to a longer way. Dashed: the same epoch from the pretrained
+model, which never saw a question; a recovery that does not exceed it does not show that Task 0 was kept.
 
 **What to look for.** The paper reports spurious forgetting "in all of them": every trough deep, and every run
 recovered from there to where it was.
@@ -64,7 +65,7 @@ def draw(
     for panel in axes[:, 0]:
         style.accuracy_axis(panel, "Task 0 exact match")
     handles = [style.line_handle(look.label, look.color, marker=look.marker, linestyle="none") for look in _LOOKS.values()]
-    unlearned = style.line_handle(f"Task 1 {style.unlearned(seeds)}", marker="o", markerfacecolor="white", linestyle="none")
+    unlearned = style.line_handle(f"open marks: Task 1 {style.unlearned(seeds)}", marker="o", markerfacecolor="white", linestyle="none")
     style.legend(
         figure, [*handles, unlearned, style.line_handle("recovered, pretrained only", **_PRETRAINED), style.FLOOR_HANDLE], columns=3
     )

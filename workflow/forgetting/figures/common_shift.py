@@ -1,26 +1,26 @@
 """Is the collapse one shift that all facts share?
 
 **What it shows.** The change of every answer token from the model before Task 1 to a checkpoint is split into
-the mean change of *other* persons at the same attribute and place in the answer (common), which cannot be
-about anybody, and the rest. How much of the change is common, and how much of the forgetting.
+the mean change of *other* persons at the same attribute and place in the answer (common), which cannot be about
+anybody, and the rest. How much of the change is common, and how much of the forgetting.
 
 **How to read it.** *a*, *b*: the share of the squared change that is common, in the logits over the whole
 vocabulary, in the logits among the values of the attribute alone (where the answer is decided), and in the
 residual stream before the final norm. 0 is what unrelated changes give; grey: the range when each person's
 change gets a random sign. *c*, *d*: what either part does to the answers, in the logits (filled, upper line)
-and in the residual stream (open, lower line). A line to the right starts at the checkpoint and ends where it
-would be without the common part; a line to the left starts at the model before Task 1 and ends where that
-would be with the common part alone. If the common part is the forgetting, each line reaches the start of the
-other. If it has nothing to do with it, both stay where they are. Intervals of *c* and *d* and the checkpoint
-where Task 1 was learned are in the table.
+and in the residual stream (open, lower line). A line that ends in a triangle to the right starts at the
+checkpoint and ends where it would be without the common part; one that ends in a triangle to the left starts at
+the model before Task 1 and ends where that would be with the common part alone. If the common part is the
+forgetting, each line reaches the start of the other. If it has nothing to do with it, both stay where they are.
+Intervals of *c* and *d* and the checkpoint where Task 1 was learned are in the table.
 
-**What to look for.** A large share in *a* beside short lines in *c*: a shift that all answers share can be
-most of the change and yet leave the order of the likeliest tokens as it was.
+**What to look for.** A large share in *a* beside short lines in *c*: a shift that all answers share can be most
+of the change and yet leave the order of the likeliest tokens as it was.
 
 **What would contradict the claim** that the early collapse is a common shift: lines in *c* that stay at their
-starts, the one to the left above all, for it adds the shift and nothing else. Spaces that disagree say that
-the question has no answer that does not depend on where the mean is taken. The rest is not the same as lost
-knowledge: what turns or shrinks all states alike differs from person to person and is counted there.
+starts, the one from before Task 1 above all, for it adds the shift and nothing else. Spaces that disagree say
+that the question has no answer that does not depend on where the mean is taken. The rest is not the same as
+lost knowledge: what turns or shrinks all states alike differs from person to person and is counted there.
 """
 
 from __future__ import annotations

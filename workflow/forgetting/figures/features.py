@@ -1,15 +1,16 @@
 """How far does the mean representation move, and does it come back?
 
 **What it shows.** The shift of the mean of the residual stream, at the last token of held-out Task 0 questions,
-by layer, over the four stretches of training that the paper compares: pretraining to Task 0, Task 0 to step
-150 of Task 1, step 150 to the end, and Task 0 to the end.
+by layer, over the four stretches of training that the paper compares: pretraining to Task 0, Task 0 to step 150
+of Task 1, step 150 to the end, and Task 0 to the end.
 
-**How to read it.** Length of the shift in units of the spread of the states before it. Layers count from 1;
+**How to read it.** Length of the shift in units of the spread of the states at its start, which for *c* is step
+150, for *b* and *d* after Task 0. So only *b* and *d* can be compared by their heights. Layers count from 1;
 *emb.* is the embedding, which has no spread where all questions end in the same token. *a* is the same for all
 arms, so it is drawn once. In which direction the states shift is in the figure of angles.
 
-**What to look for.** Lines in *b* and *c* well above those in *d*: what the first 150 steps did to the mean is
-taken back later, as the paper reports. Shifts that grow with depth, and smaller ones under freezing and replay.
+**What to look for.** Lines in *b* well above those in *d*: what the first 150 steps did to the mean is taken
+back later, as the paper reports. Shifts that grow with depth, and smaller ones under freezing and replay.
 
 **What would contradict the paper.** *d* as high as *b*, or higher: then the mean ends no nearer to where it was
 before Task 1 than step 150 had brought it, and nothing is taken back.

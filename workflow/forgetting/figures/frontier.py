@@ -3,10 +3,10 @@
 **What it shows.** All Task 1 methods on one plane: how much of Task 0 is left against how much of Task 1 is
 learned.
 
-**How to read it.** *a*: every line is a run over time. It starts at the upper left (Task 0 known, Task 1
-not), and its marker is the end of the run. The upper right corner would be a method that learns without
-forgetting. The horizontal axis is of square roots, which
-opens the first steps. A star is the first evaluation at which Task 1 was learned, where early stopping would have ended
+**How to read it.** *a*: every line is a run over time. It starts at the upper left (Task 0 known, Task 1 not;
+that of the model without Task 0 at the lower left), and its marker is the end of the run. The upper right
+corner would be a method that learns without forgetting. The horizontal axis is of square roots, which opens the
+first steps. A star is the first evaluation at which Task 1 was learned, where early stopping would have ended
 the run; with several seeds it is their mean, and is left out unless all of them learned. *b*: Task 0 at the
 same Task 1 accuracy for all, interpolated between evaluations; *not reached* means that the method never
 learned Task 1 that well.
@@ -14,10 +14,10 @@ learned Task 1 that well.
 **What to look for.** Lines that run above that of ``seq`` all the way, and stars far above the floor. Compare
 methods in *b* only: a method that does not learn does not forget.
 
-**What would contradict a method's merit.** A high end at a low Task 1 accuracy; an advantage in the first
-steps that is gone where Task 1 is learned; a gain over ``seq`` that is not surely above zero. The tables of
-the comparison (target ``methods``) have that gain seed by seed (*minus seq*); two intervals of *b* that
-overlap do not say that an arm is no better.
+**What would contradict a method's merit.** A high end at a low Task 1 accuracy; an advantage in the first steps
+that is gone where Task 1 is learned; a gain over ``seq`` that is not surely above zero. The tables of the
+comparison (target ``methods``) have that gain seed by seed (*minus seq*); two intervals of *b* that overlap do
+not say that an arm is no better.
 """
 
 from __future__ import annotations

@@ -1,23 +1,24 @@
 """Is Task 0 lost before Task 1 is learned, and can it be brought back?
 
-**What it shows.** The share of questions answered right while Task 1 is learned: exact match above (every
-token of the answer is right), the first token alone below. Left: the first 150 steps. Right: the whole run.
+**What it shows.** The share of questions answered right while Task 1 is learned: exact match above (every token
+of the answer is right), the first token alone below. Left: the first 150 steps. Right: the whole run.
 
 **How to read it.** Solid lines are Task 0, asked about persons whose biographies were pretrained but whose
 questions were never trained on. Dashed lines are Task 1. Open circles are separate trainings: from that
-checkpoint of ``seq``, one epoch on the Task 0 questions of *other* persons. Grey lines are the floors: the
-same Task 1 from the model that never had Task 0 (dotted), which is what Task 1 itself teaches; always giving
-the most frequent answer, and persons the model never read about. A first token is guessed more easily than an
-answer, so its floor is higher; a curve that falls to its floor has lost everything that can be seen this way.
+checkpoint of ``seq``, one epoch on the Task 0 questions of *other* persons. Dotted purple: the same
+Task 1 from the model that never had Task 0, which is what Task 1 itself teaches. Grey: always giving the most
+frequent answer, and persons the model never read about (dotted). Arms that learn Task 1 more slowly run longer. A
+first token is guessed more easily than an answer, so its floor is higher; a curve that falls to its floor has
+lost everything that can be seen this way.
 
 **What to look for.** An early fall of the solid line while the dashed one has hardly risen: Task 0 is lost
-before Task 1 is learned. Open circles that stay high above the fallen curve: the knowledge is still there.
-That Task 0 is, too, they do not show: for that they must be above the same recovery of the model that never
-had Task 0, which stands beside them in the recovery figure.
+before Task 1 is learned. Open circles that stay high above the fallen curve: the knowledge is still there. That
+Task 0 is, too, they do not show: for that they must be above the same recovery of the model that never had Task
+0, which stands beside them in the recovery figure.
 
 **What would contradict the claim.** A fall only as fast as Task 1 is learned; open circles that fall with the
-solid line; control persons above their floor, which would mean that something leaks. Recovery no higher and
-no faster than from the model that never had Task 0 leaves the claim without evidence that Task 0 survived.
+solid line; control persons above their floor, which would mean that something leaks. Recovery no higher and no
+faster than from the model that never had Task 0 leaves the claim without evidence that Task 0 survived.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ the Task 0 questions of half of the persons, and is asked about the other half.
 accuracy step by step, from the trough (the lowest point of the first 150 steps, on validation persons) and
 from the end of Task 1. *c*: spurious share = (recovered - dropped) / (before - dropped); 1 means that all of
 the loss came back, 0 that none did. It is not defined where nothing dropped. Dotted: the same Task 1 from the
-model that never had Task 0, and in *c*, as a grey tick, the share that the arm would have if recovery came
+model that never had Task 0, and in *c*, as a tick, the share that the arm would have if recovery came
 only to where that model comes.
 
 The controls say how much of a recovery is no memory of Task 0. *Pretrained only* knows the biographies but
@@ -74,7 +74,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
         for name in ("pretrained", "random", "shuffled", "control")
     ]
     style.legend(figure, [*style.arm_handles(arms), *lines, *places, *controls], columns=4)
-    ticks = "Grey ticks in c: the share, had recovery come to where the same arm without Task 0 comes."
+    ticks = "Ticks in c: the share, had recovery come to where the same arm without Task 0 comes."
     style.note(figure, metrics, f"Shuffled answers: of seq, in a from the trough and the end, in b from the end. {ticks}")
     return figure
 

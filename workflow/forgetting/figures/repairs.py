@@ -1,21 +1,22 @@
 """What does the cheapest repair bring back?
 
-**What it shows.** Every repair of the Task 1 checkpoints of ``seq``, from those that leave the weights alone to one
-epoch of training, at the lowest point of the first 150 steps (*a*; what stands in the prompt, and the known shift,
-at step 150) and at the end (*b*).
+**What it shows.** Every repair of the Task 1 checkpoints of ``seq``, from those that leave the weights alone to
+one epoch of training, at the lowest point of the first 150 steps (*a*; what stands in the prompt, and the known
+shift, at step 150) and at the end (*b*).
 
 **How to read it.** Filled: Task 0 exact match after the repair. Cross: its control, which does as much without
 knowing what: solved questions with the answers of others, the statement of another person's fact, persons in no
-biography, random directions of the same length, random weights holding as much of the squared update, recovery on
-shuffled answers. Open triangle: what is left of Task 1 (not asked after recovery, nor where states are changed).
-Grey lines: Task 0 with nothing done, and before Task 1. The fact in the prompt can be copied: it says whether a
-model still answers, not whether it knows.
+biography, random directions of the same length, random weights holding as much of the squared update, recovery
+on shuffled answers. Open triangle: what is left of Task 1 (not asked after recovery, nor where states are
+changed). Grey lines: Task 0 with nothing done, and before Task 1. The fact in the prompt can be copied: it says
+whether a model still answers, not whether it knows.
 
-**What to look for.** A filled mark near the line of before, far from its cross, with its triangle where Task 1 was:
-knowledge that is there, and needs hardly anything.
+**What to look for.** A filled mark near the line of before, far from its cross, with its triangle where Task 1
+was. From what stands in the prompt, or from training, it is knowledge that is there and needs hardly anything;
+what puts weights back, or takes directions of the update away, brings the weights of before with it.
 
-**What would contradict the claim** that the early loss is spurious: no repair but training above its control. Then
-nothing shows that the facts can be reached from where the model is.
+**What would contradict the claim** that the early loss is spurious: no repair but training above its control.
+Then nothing shows that the facts can be reached from where the model is.
 """
 
 from __future__ import annotations

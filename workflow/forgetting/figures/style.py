@@ -98,7 +98,7 @@ def arm_look(arm: str) -> Look:
     """Colour, marker and legend text of an arm, from its name alone (so that they are the same in every figure)."""
     if never_had_task0(arm):
         base = arm_look(arm.removesuffix(NO_TASK0))
-        return Look("#6B6B6B" if base.color == SEQUENTIAL.lower() else "#929292", base.marker, f"{base.label}, never had Task 0")
+        return Look("#5E3C99" if base.color == SEQUENTIAL.lower() else "#8A6FB3", base.marker, f"{base.label}, never had Task 0")
     name = arm_family(arm)
     if name is None:
         return Look("#7A6A2F", "D", arm)
@@ -227,8 +227,9 @@ CONTROL_HANDLE = line_handle("floor: control persons", CONTROL_LABEL, linewidth=
 
 
 def arm_handles(arms: Sequence[str], **line: Any) -> list[Line2D]:
-    looks = [arm_look(arm) for arm in arms]
-    return [line_handle(look.label, look.color, marker=look.marker, **line) for look in looks]
+    """One that never had Task 0 is dotted, as its lines are, unless `line` says otherwise."""
+    dotted = {arm: {"linestyle": ":"} if never_had_task0(arm) else {} for arm in arms}
+    return [line_handle(arm_look(arm).label, arm_look(arm).color, marker=arm_look(arm).marker, **dotted[arm] | line) for arm in arms]
 
 
 def name_arms(panel: Axes, arms: Sequence[str], labels: Sequence[str] | None = None) -> None:

@@ -2,22 +2,24 @@
 
 **What it shows.** The first proposition of the paper, its premise and its conclusion apart, at the last prompt
 token of held-out Task 0 questions. If what an update writes to the residual stream avoids the first principal
-component of the stream there (*a*), then the states shift nearly at right angles to it (*b*: their mean, which is
-what the paper draws). *c* and *d*: the same of all leading components. Single questions stand in the table below.
+component of the stream there (*a*), then the states shift nearly at right angles to it (*b*: their mean, which
+is what the paper draws). *c* and *d*: the same of all leading components. Single questions stand in the table
+below.
 
 **How to read it.** Angles by layer, counted from 1; solid lines for Task 0 to step 150, dashed ones for Task 0
-to the end. 90 degrees is a right angle; above the grey line, 75 degrees, an angle counts here as nearly
-right, which is a convention. Dotted: the angle of a random direction, with the middle 95 % of such directions
-in grey. A layer that did not move has no point. In *a* and *c* both matrices of a block that write to the
+to the end. 90 degrees is a right angle; above the grey line, 75 degrees, an angle counts here as nearly right,
+which is a convention. Dotted: the angle of a random direction, with the middle 95 % of such directions in grey.
+A layer that did not move has no point. A share that is within its error of none is drawn at 90 degrees; *a* and
+*c* are of one run's weights and have no interval. In *a* and *c* both matrices of a block that write to the
 stream are taken together.
 
 **What to look for.** Lines of *a* above 75 degrees: the premise is met for the first component. Lines of *b*
-above 75 degrees: what the proposition says is seen. Lines above the dotted one as well: there is more
-to it than the number of dimensions. Where *a* lies below 75 degrees the proposition does not apply, whatever
-*b* shows. Likewise *c* is the premise of *d*: it may be met for one row and not for the other.
+above 75 degrees: what the proposition says is seen. Points above the grey band as well: there is more to it
+than the number of dimensions. Where *a* lies below 75 degrees the proposition does not apply, whatever *b*
+shows. Likewise *c* is the premise of *d*: it may be met for one row and not for the other.
 
-**What would contradict the theory.** *a* near 90 degrees with *b* well below 75, or *c* with *d*. A premise that is
-not met, and angles as a random direction has, do not contradict it; they leave it without work to do.
+**What would contradict the theory.** *a* near 90 degrees with *b* well below 75, or *c* with *d*. A premise
+that is not met, and angles as a random direction has, do not contradict it; they leave it without work to do.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Does an arm move its weights in other directions than plain fine-tuning?
 
-**What it shows.** The angles of the figure before, as means over all matrices of the blocks, arm by arm, and
-how large the updates are.
+**What it shows.** Angles between updates, as means over all matrices of the blocks, arm by arm (*b*, *c*: those
+of the figure before), and how large the updates are.
 
 **How to read it.** *a* to *c*: one row an arm. Filled: the mean angle between two updates less chance and
 less what the former update of the other layers gives. Open: less chance alone. 0 is an unrelated update; to
@@ -64,7 +64,7 @@ def draw(weights: pd.DataFrame) -> Figure:
             _dots(panel, means[(means["former"] == pair[0]) & (means["latter"] == pair[1])], arms, offset, mark)
         panel.axvline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
         panel.set_xlim(low - margin, high + margin)
-        panel.set_xlabel("mean angle, less the level (°)")
+        panel.set_xlabel("mean angle, less the reference (°)")
         style.title(panel, letter, text)
     _norms(panels[1, 1], weights, arms)
     style.title(panels[1, 1], "d", "size of the update")
