@@ -46,8 +46,8 @@ _SINGLE = {"embedding": "o", "block": "o", "norms": "o", "output_embedding": "o"
 _OPEN = ("attention", "mlp")
 _OFFSET = {"attention": -0.24, "mlp": 0.24}
 _BACK, _RANDOM, _INTO_FLOOR, _PRETRAINED, _FORWARD = "#0072B2", "#8C8C8C", "#A03070", "#1A1A1A", "#D55E00"
-_CONTROLS = {"back_random": ("x", _RANDOM), "into_floor": ("+", _INTO_FLOOR), "pretrained": ("*", _PRETRAINED)}
-"""Of what is put back: marker and colour."""
+_CONTROLS = {"back_random": ("x", _RANDOM, -0.12), "into_floor": ("+", _INTO_FLOOR, 0.0), "pretrained": ("*", _PRETRAINED, 0.12)}
+"""Of what is put back: marker, colour, and place beside the mark."""
 _FROM_BELOW, _FROM_ABOVE = style.Look("#0072B2", "o", "from below"), style.Look("#009E73", "v", "from above")
 
 
@@ -81,8 +81,8 @@ def _parts(panel: Axes, rows: pd.DataFrame, operation: str, color: str, seeds: i
         fill: dict[str, Any] = {"markerfacecolor": "white"} if part in _OPEN else {}
         chosen = _merged(rows, operation, part, seeds, _OFFSET.get(part, 0.0), blocks)
         style.error_bars(panel, chosen, "place", look, markersize=4.5, zorder=3, **fill)
-        for name, (mark, drawn) in controls.items() if part not in _OPEN else ():
-            control = _merged(rows, name, part, seeds, 0.0, blocks)
+        for name, (mark, drawn, beside) in controls.items() if part not in _OPEN else ():
+            control = _merged(rows, name, part, seeds, beside, blocks)
             panel.plot(control["place"], control["value"], color=drawn, marker=mark, markersize=6, linestyle="none", zorder=4)
     labels = ["input\nemb.", *map(str, range(1, blocks + 1)), "output\nemb.", "all\nnorms"]
     panel.set_xticks(range(blocks + 3), labels)

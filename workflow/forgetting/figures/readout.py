@@ -4,10 +4,11 @@
 answers can still be read off them (*b*, *c*), layer by layer, at the last prompt token.
 
 **How to read it.** *a*: linear CKA between the model after Task 0 and a later one, 1 where the geometry is the
-same up to rotation and scale; solid at step 150, dashed at the end; dotted: chance (permuted questions). *b*,
+same up to rotation and scale; solid at step 150, dashed at the end; dash-dotted: chance (permuted questions).
+Questions of one attribute have their words in common, which alone makes states alike; there is no interval. *b*,
 *c*: the logit lens, which reads each layer by the final norm and the output embedding of its own checkpoint, as
 if the model had to answer there: the share of questions whose right value leads all values of its kind by its
-first token. Black: after Task 0. Dotted: always the most frequent value. Thin grey: control persons, about whom
+first token. Black: after Task 0. Dash-dotted: always the most frequent value. Dotted: control persons, about whom
 nothing can be known. Layers count from 1; *emb.* is the embedding.
 
 **What to look for.** *a* near 1 with *b* at chance: the states are moved and not destroyed, and only the way
@@ -42,8 +43,8 @@ SHOWS = {
 
 _SPLIT, _CONTROL = "task0_test", "control"
 _TASK0 = style.Look("#1A1A1A", "P", "after Task 0 (b, c)")
-_CHANCE: dict[str, Any] = {"color": style.CONTROL_LABEL, "linestyle": ":", "linewidth": 1.1}
-_CONTROL_LINE: dict[str, Any] = {"linestyle": "-.", "linewidth": 0.8}
+_CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": (0, (6, 2, 1, 2)), "linewidth": 1.0}
+_CONTROL_LINE: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
 _LEADS = "right value leads"
 
 

@@ -66,7 +66,7 @@ def draw(common_shift: pd.DataFrame, repair: pd.DataFrame, recovery: pd.DataFram
     handles = style.arm_handles(arms, linestyle="-")
     handles += [style.line_handle(text, marker="o", **line) for text, line in _SPACES.values()]
     style.legend(figure, [*handles, style.line_handle("before Task 1", **_BEFORE)], columns=3)
-    style.note(figure, common_shift)
+    style.note(figure, common_shift, "In the residual stream without bands. Known facts: log scale.")
     return figure
 
 
