@@ -55,5 +55,6 @@ def test_means_of_the_clouds_are_joined() -> None:
 def test_cka_is_of_task_0_and_a_later_checkpoint_and_the_lens_of_one() -> None:
     panels = readout.draw(frame(synthetic_views.features, ["seq"])).axes
     assert [len(curves(panel)) for panel in panels] == [2, 2, 2]  # a: two stages; b, c: after Task 0, and one stage each
-    unknown = [[line for line in panel.lines if line.get_color() == style.CONTROL_LABEL and len(line.get_ydata())] for panel in panels]
-    assert [len(lines) for lines in unknown] == [1, 2, 2], "chance, and control persons, who have answers to read and no CKA"
+    for color, count in ((style.MODAL_ANSWER, [1, 1, 1]), (style.CONTROL_LABEL, [0, 1, 1])):
+        drawn = [[line for line in panel.lines if line.get_color() == color and len(line.get_ydata())] for panel in panels]
+        assert [len(lines) for lines in drawn] == count, "chance, and control persons, who have answers to read and no CKA"

@@ -49,6 +49,6 @@ def test_one_arm_alone_can_be_drawn(module, arm: str, tmp_path) -> None:
     assert (tmp_path / "theory.png").stat().st_size > 0
 
 
-def test_the_own_part_of_a_layer_is_over_the_spread_and_zero_where_it_is_frozen() -> None:
+def test_the_own_part_of_a_layer_is_over_the_spread_and_absent_where_it_is_frozen() -> None:
     found = theory_depth.own_parts(theory_rows("freeze-2", 0, 10.0).query("component == 'stream' and after == 'task1_end'"))
-    assert found["value"].tolist() == pytest.approx([0, 0, 0.4, 0.4])  # 2 over a spread of 5
+    assert found["value"].tolist() == pytest.approx([0.4, 0.4])  # 2 over a spread of 5

@@ -47,15 +47,17 @@ def draw(theory: pd.DataFrame) -> Figure:
         style.title(panel, letter, text)
         panel.set_ylim(0, None)
         layer_axis(panel, rows)
-    axes[0, 0].set_ylabel("shift / spread before")
+        panel.set_ylabel("shift of a question\n/ spread before")
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *STAGE_HANDLES], columns=3)
-    style.note(figure, rows)
+    style.note(figure, rows, "b: without intervals; another scale than a.")
     return figure
 
 
 def own_parts(rows: pd.DataFrame) -> pd.DataFrame:
-    """The own part of each layer over the spread, which is the length of the shift over its relative length. Without intervals."""
+    """The own part of each layer over the spread, which is the length of the shift over its relative length. Without
+    intervals, and without layers that did not move."""
     keys = ["seed", "arm", "after", "layer"]
     wide = rows.pivot_table(index=keys, columns="metric", values="value").reset_index().dropna(subset="own_norm")
     spread = wide["shift_norm"] / wide["relative_shift_norm"]
-    return wide[keys].assign(value=(wide["own_norm"] / spread).where(wide["shift_norm"] > 0, 0.0), low=float("nan"), high=float("nan"))
+    moved = wide["shift_norm"] > 0
+    return wide[keys].assign(value=wide["own_norm"] / spread, low=float("nan"), high=float("nan"))[moved]
