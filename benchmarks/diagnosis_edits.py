@@ -11,7 +11,7 @@ import argparse
 import json
 import random
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -21,6 +21,7 @@ from diagnosis_known import QUICK, Case, add_row, diagnosed, fine_tune
 from forgetting.data.items import Items
 from forgetting.evaluation.choice import sequences
 from forgetting.evaluation.exact import score
+from forgetting.model.given import load_given, load_given_tokenizer
 
 EDITS, TOGETHER, STEPS, RATE = 40, 5, 8, 3e-5
 """Facts that are edited, how many at a time, for how many steps, and at which rate."""
@@ -40,12 +41,14 @@ class Fact(NamedTuple):
 def opened(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A folder, or a GGUF file, whose weights are made float32."""
     if path.suffix != ".gguf":
-        return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(path)
-    given = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
-    read, config = AutoModelForCausalLM.from_pretrained(**given, dtype=torch.float32), AutoConfig.from_pretrained(**given)
-    plain = AutoModelForCausalLM.from_config(config)  # the one that was read calls itself quantised and cannot be saved
+        return load_given(path), load_given_tokenizer(path)
+    given: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
+    read = AutoModelForCausalLM.from_pretrained(**given, dtype=torch.float32, use_safetensors=True, local_files_only=True)
+    plain = AutoModelForCausalLM.from_config(
+        AutoConfig.from_pretrained(**given, local_files_only=True)
+    )  # the other calls itself quantised and cannot be saved
     plain.load_state_dict(read.state_dict())
-    return plain.eval(), AutoTokenizer.from_pretrained(**given)
+    return plain.eval(), AutoTokenizer.from_pretrained(**given, local_files_only=True)
 
 
 def facts_of(folder: Path) -> list[Fact]:
