@@ -73,7 +73,10 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
         style.line_handle(f"control: {style.CONTROLS[name].label}", **_control_line(name))
         for name in ("pretrained", "random", "shuffled", "control")
     ]
-    style.legend(figure, [*style.arm_handles(arms), *lines, *places, *controls], columns=4)
+    runs = style.arm_handles(arms)
+    for arm, handle in zip(arms, runs, strict=True):
+        handle.set_linestyle(":" if never_had_task0(arm) else "-")
+    style.legend(figure, [*runs, *lines, *places, *controls], columns=4)
     ticks = "Ticks in c: the share, had recovery come to where the same arm without Task 0 comes."
     style.note(figure, metrics, f"Shuffled answers: of seq, in a from the trough and the end, in b from the end. {ticks}")
     return figure

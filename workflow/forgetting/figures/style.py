@@ -227,9 +227,8 @@ CONTROL_HANDLE = line_handle("floor: control persons", CONTROL_LABEL, linewidth=
 
 
 def arm_handles(arms: Sequence[str], **line: Any) -> list[Line2D]:
-    """One that never had Task 0 is dotted, as its lines are, unless `line` says otherwise."""
-    dotted = {arm: {"linestyle": ":"} if never_had_task0(arm) else {} for arm in arms}
-    return [line_handle(arm_look(arm).label, arm_look(arm).color, marker=arm_look(arm).marker, **dotted[arm] | line) for arm in arms]
+    looks = [arm_look(arm) for arm in arms]
+    return [line_handle(look.label, look.color, marker=look.marker, **line) for look in looks]
 
 
 def name_arms(panel: Axes, arms: Sequence[str], labels: Sequence[str] | None = None) -> None:
