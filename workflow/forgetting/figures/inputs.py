@@ -21,7 +21,11 @@ _OTHERS = {
     "pretrained": Input(f"{_TASK1}/metrics.parquet", "schemas.metrics.METRICS"),  # of the study `beside`
     "recovery": Input(f"{_RECOVERY}/metrics.parquet", "schemas.recovery.RECOVERY"),
     "recovery_facts": Input(f"{_RECOVERY}/facts.parquet", "schemas.recovery.RECOVERY_FACTS", (*_FACTS, "exact_match", "answer_nll")),
-    "facts": Input(f"{_TASK1}/facts.parquet", "schemas.facts.FACTS", ("seed", "arm", "step", "unit", "split", "kind", "exact_match")),
+    "facts": Input(
+        f"{_TASK1}/facts.parquet",
+        "schemas.facts.FACTS",
+        ("seed", "arm", "step", "unit", "split", "kind", "exact_match", "first_token_hard"),
+    ),
     "halves": Input("seed{seed}/data/cells/halves.parquet", "schemas.halves.HALVES_OF_UNITS"),
     "floors": Input("seed{seed}/data/floors.parquet", "schemas.metrics.METRICS"),
     "points": Input(f"{_VIEWS}/feature_points.parquet", "schemas.features.FEATURE_POINTS"),
