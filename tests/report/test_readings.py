@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from forgetting.errors import StudyError
-from forgetting.report.readings import Found, Place, Rule, find, read_claims, reading, tables_named
+from forgetting.report.readings import Claim, Found, Place, Rule, find, read_claims, reading
 
 ROOT = Path(__file__).parents[2]
 NAN = float("nan")
@@ -69,6 +69,13 @@ def test_a_cell_is_found_with_its_interval_and_seeds() -> None:
         find(TABLES, OTHER.model_copy(update={"column": "finale"}))
     with pytest.raises(StudyError, match="2 rows"):
         find(TABLES, OTHER.model_copy(update={"row": {"seeds": "3"}}))
+
+
+def tables_named(claims: list[Claim]) -> set[str]:
+    """The tables that the claims are read from."""
+    bounds = [side for claim in claims if claim.holds for side in (claim.holds.above, claim.holds.below)]
+    places = [place for claim in claims for place in [claim.measured, *claim.floors]]
+    return {place.table for place in [*places, *bounds] if isinstance(place, Place)}
 
 
 def test_every_claim_names_its_source_and_how_it_was_read() -> None:

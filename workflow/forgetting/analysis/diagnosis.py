@@ -75,7 +75,7 @@ class Verdict:
     def to_do(self) -> str:
         """What follows for somebody who wants the old task back; empty without a verdict."""
         return {
-            "spurious": "A short training on a few old examples brings it back; `advise` tries what keeps it while one learns anew.",
+            "spurious": "A short training on a few old examples brings it back; `advise` says what keeps it from the start.",
             "real": "A short training does not bring it back: the old data have to be learned again, or kept among those of the new task.",
             "both": "A short training brings a part back; the rest of the old data has to be learned again, or kept among the new ones.",
         }.get(self.kind, "")

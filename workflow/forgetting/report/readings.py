@@ -188,12 +188,3 @@ def rule_text(rule: Rule, floors: Iterable[Floor]) -> str:
         named = [floor.name for floor in floors if (floor.table, floor.row, floor.column) == (bound.table, bound.row, bound.column)]
         return f"{side} {named[0]}" if named else f"{side} `{bound.column}` of {', '.join(bound.row.values())}"
     return f"{side} {bound:g}"
-
-
-def tables_named(claims: Iterable[Claim]) -> set[str]:
-    """The tables that the claims are read from."""
-    named = set()
-    for claim in claims:
-        bounds = [claim.holds.above, claim.holds.below] if claim.holds else []
-        named |= {place.table for place in [claim.measured, *claim.floors, *bounds] if isinstance(place, Place)}
-    return named
