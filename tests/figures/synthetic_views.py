@@ -131,7 +131,9 @@ def features(seed: int, arm: str) -> pd.DataFrame:
                 rows += [
                     (before, after, layer, split, "all", "relative_shift", size * later * part + 0.02, np.nan),
                     (before, after, layer, split, "all", "shift_along_leading", 0.1 + 0.3 * part / later, 0.06),
-                    (before, after, layer, split, "all", "cka", 1 - 0.4 * size * later * part, 0.05),
+                    (before, after, layer, split, "all", "cka", 1 - 0.1 * size * later * part, 0.05),
+                    (before, after, layer, split, "birthday", "cka", 1 - 0.3 * size * later * part, 0.2),
+                    (before, after, layer, split, "major", "cka", 1 - 0.5 * size * later * part, 0.3),
                 ]
     for checkpoint, loss in (("pretrained", 0.0), ("task0", 0.05), ("task1_early", 0.1 * size), ("task1_end", 0.3 * size)):
         for split in ("task0_test", "control"):

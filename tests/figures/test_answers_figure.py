@@ -50,11 +50,6 @@ def points(seeds: int, point: str = "trough", checkpoint: int = 150) -> pd.DataF
     return pd.DataFrame(rows, columns=["seed", "arm", "point", "checkpoint"])
 
 
-def horizontal_lines(panel) -> list[float]:
-    """Heights of the lines that go from edge to edge."""
-    return [float(line.get_ydata()[0]) for line in panel.lines if list(line.get_xdata()) == [0, 1]]
-
-
 def curves(panel) -> list[list[float]]:
     """Without those of single seeds."""
     shown = [line for line in panel.lines if len(line.get_xdata()) > 2 and line.get_gid() != "single seed"]
@@ -111,22 +106,31 @@ def test_first_errors_are_read_at_the_checkpoint_of_the_point() -> None:
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_lines_are_attributes_and_tokens_of_seq(seeds: int) -> None:
+def test_lines_and_rows_are_attributes_and_tokens_of_seq(seeds: int) -> None:
     made = {name: frame[frame["arm"].isin(["seq", "modal_answer"])] for name, frame in frames(seeds).items()}
     figure = answers_by_part.draw(made["metrics"], made["floors"], made["positions"])
-    first, second = figure.axes
-    named = [[text.get_text() for text in panel.get_legend().get_texts()] for panel in (first, second)]
+    by_attribute, attributes_left, by_token, tokens_left = figure.axes
+    named = [[label.get_text() for label in panel.get_yticklabels()] for panel in (attributes_left, tokens_left)]
     assert named[0] == ["birthday", "birth city", "university", "major", "company", "company city"]
-    assert named[1] == ["token 1", "token 2", "token 3", "token 4", "token end"], "the fifth token is too rare"
+    assert named[1] == ["token 1", "token 2", "token 3", "token 4", "end token"], "the fifth token is too rare"
     exact = made["metrics"]
     exact = exact[(exact["metric"] == "exact_match") & (exact["split"] == "task0_test")]
-    for curve, kind in zip(curves(first), ATTRIBUTES, strict=True):
-        assert curve == pytest.approx(exact[exact["kind"] == kind].groupby("step")["value"].mean().to_list())
-    assert horizontal_lines(first) == pytest.approx([0.024])
+    floors, early, end = zip(*(marks(attributes_left, place) for place in range(6)), strict=True)
+    for number, (curve, kind) in enumerate(zip(curves(by_attribute), ATTRIBUTES, strict=True)):
+        means = exact[exact["kind"] == kind].groupby("step")["value"].mean()
+        assert curve == pytest.approx(means[means.index <= 150].to_list())
+        assert (floors[number], early[number], end[number]) == pytest.approx((0.01 * (number + 1), means[150], means[4000]))
     means = [SHARES[position] - 0.01 * (seeds - 1) / 2 for position in (0, 1, 2, 3, -1)]
-    assert [curve[-1] for curve in curves(second)] == pytest.approx([*means, *(mean / 2 for mean in means)]), "then control persons"
-    assert [len(panel.collections) for panel in (first, second)] == [0, 5], "bands"
-    assert "an interval reaches ±0." in figure.get_supxlabel().replace("\n", " ")
+    assert [marks(tokens_left, place)[2] for place in range(5)] == pytest.approx(means)
+    assert [marks(tokens_left, place)[0] for place in range(5)] == pytest.approx([mean / 2 for mean in means]), "control persons"
+    assert [len(panel.collections) for panel in (by_attribute, by_token)] == [0, 5], "bands"
+
+
+def marks(panel, place: int) -> list[float]:
+    """Floor, early and late share in the row of this place, from the top of it."""
+    found = [(float(line.get_ydata()[0]), float(line.get_xdata()[0])) for line in panel.lines if abs(line.get_ydata()[0] - place) < 0.5]
+    (_, early), (_, floor), (_, end) = sorted(found)
+    return [floor, early, end]
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

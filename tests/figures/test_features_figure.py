@@ -58,3 +58,11 @@ def test_cka_is_of_task_0_and_a_later_checkpoint_and_the_lens_of_one() -> None:
     for color, count in ((style.MODAL_ANSWER, [1, 1, 1]), (style.CONTROL_LABEL, [0, 1, 1])):
         drawn = [[line for line in panel.lines if line.get_color() == color and len(line.get_ydata())] for panel in panels]
         assert [len(lines) for lines in drawn] == count, "chance, and control persons, who have answers to read and no CKA"
+
+
+def test_cka_is_the_mean_over_attributes_each_of_which_has_its_own_chance() -> None:
+    geometry = readout.draw(frame(synthetic_views.features, ["seq"])).axes[0]
+    layers = np.arange(synthetic_views.LAYERS + 1) / synthetic_views.LAYERS
+    assert curves(geometry)[0] == pytest.approx(1 - 0.4 * layers), "over all questions together it is higher"
+    chance = next(line for line in geometry.lines if line.get_color() == style.MODAL_ANSWER)
+    assert list(chance.get_ydata()) == pytest.approx([0.25] * len(layers))

@@ -1,16 +1,19 @@
 """Which attributes and which tokens of Task 0 answers are forgotten?
 
-**What it shows.** Task 0 answers of ``seq`` about persons whose questions were never trained on.
+**What it shows.** Task 0 answers of ``seq`` about persons whose questions were never trained on. Above: exact match
+for each attribute. Below: the share of right tokens at each place in the answer, read after the question and the
+right tokens before it.
 
-**How to read it.** *a*: exact match for each attribute. *b*: the share of right tokens at each place in the answer,
-read after the question and the right tokens before it; dotted, the same of the control persons, whom the model never
-read about. Later tokens are easier, as the name of a city gives away its state; a token stands for knowledge only as far
-as it lies above its dotted line. The vertical line is the end of the early steps.
+**How to read it.** *a*, *c*: the first 150 steps of Task 1. *b*, *d*: the last of these steps (open) and the end of
+Task 1 (filled), with intervals. Upright strokes are what knowing nothing gives: in *b* always the most frequent
+value, in *d* the control persons at the end, whom the model never read about (in *c* dotted). Later tokens are
+easier, as the name of a city gives away its state; a token stands for knowledge only as far as it lies above its
+stroke.
 
 **What to look for.** If task alignment is lost, all attributes fall at about the same time, and the first token falls
 furthest: given its beginning, the model still completes an answer.
 
-**What would contradict the claim.** Later tokens that fall to their dotted lines together with the first: then the values
+**What would contradict the claim.** Later tokens that fall to their floors together with the first: then the values
 themselves are gone. A decline that spares some attributes: then it is no common loss of the task's format.
 """
 
@@ -22,9 +25,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from forgetting.data.points import EARLY_STEP
+from forgetting.data.points import EARLY, EARLY_STEP, END, WORDS, early_step
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, over_seeds
 
@@ -49,32 +51,45 @@ _LOOKS = (
     ("#6E6E6E", "X"),
 )
 """Of the lines of a panel, in order; more begin again."""
-_TICKS = (0, 10, 100, 1000, 10000)
+_CONTROL: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
+_FLOOR: dict[str, Any] = {"marker": "|", "markersize": 9, "markeredgewidth": 1.4, "linestyle": "none"}
 
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, positions: pd.DataFrame) -> Figure:
-    """Frames: METRICS of the task1 run of seq, METRICS floors, POSITIONS of seq."""
-    figure, axes = style.new_figure(1, 2, height=3.9)
-    first, second = axes[0]
-    rows = metrics[(metrics["metric"] == "exact_match") & (metrics["split"] == "task0_test")]
-    kinds = {kind: kind.removesuffix("_name").replace("_", " ") for kind in rows["kind"].unique() if kind != "all"}
+    """Attributes above, tokens below; the first steps, and what is left. Frames: METRICS of the task1 run of seq, METRICS floors,
+    POSITIONS of seq."""
+    figure, panels = style.new_figure(2, 2, height=5, width_ratios=[1.2, 1], sharex="col")
+    exact, floors = (frame[(frame["metric"] == "exact_match") & (frame["split"] == "task0_test")] for frame in (metrics, floors))
+    kinds = {kind: kind.removesuffix("_name").replace("_", " ") for kind in exact["kind"].unique() if kind != "all"}
     tokens = tokens_drawn(positions)
-    names = {position: "end" if position == _END else str(position + 1) for position in tokens}
-    hard, control = (tokens_of(positions, split, "token_hard") for split in ("task0_test", "control"))
-    _curves(first, rows, "kind", kinds, band=False)
-    _curves(second, hard, "position", names)
+    names = {position: "end token" if position == _END else f"token {position + 1}" for position in tokens}
+    right, control = (tokens_of(positions, split, "token_hard") for split in ("task0_test", "control"))
     for look, position in zip(_looks(names), names, strict=True):
-        style.draw_curve(second, control[control["position"] == position], "step", look, linestyle=":", linewidth=0.9, band=False)
-    style.draw_floor(first, floors, "task0_test", "exact_match")
-    for panel, label in ((first, "Task 0 exact match\n(share of answers)"), (second, "Task 0 right tokens\n(share of tokens)")):
-        _finish(panel, label)
-    style.title(first, "a", "by attribute")
-    style.title(second, "b", "by token")
-    style.legend_below(first, _handles(kinds), columns=2)
-    style.legend_below(second, _handles({position: f"token {name}" for position, name in names.items()}), columns=2)
-    style.legend(figure, [style.line_handle("b: control persons", linestyle=":", linewidth=0.9), style.FLOOR_HANDLE], columns=2)
+        early = control[(control["position"] == position) & (control["step"] <= EARLY_STEP)]
+        style.draw_curve(panels[1, 0], early, "step", look, band=False, **_CONTROL)
+    at_the_end = control[control["step"] == control["step"].max()]
+    for row, rows, floor, column, called in zip(
+        panels, (exact, right), (floors, at_the_end), ("kind", "position"), (kinds, names), strict=True
+    ):
+        _first_steps(row[0], rows, column, called, band=column == "position")
+        _left(row[1], rows, floor, column, called)
+    titles = (f"by attribute, first {EARLY_STEP} steps", "what is left", f"by token, first {EARLY_STEP} steps", "what is left")
+    for letter, panel, text in zip("abcd", panels.flat, titles, strict=True):
+        style.title(panel, letter, text)
+    style.accuracy_axis(panels[0, 0], "Task 0 exact match\n(share of answers)")
+    style.accuracy_axis(panels[1, 0], "Task 0 right tokens\n(share of tokens)")
+    panels[1, 0].set_xlabel("Task 1 step")
+    panels[1, 1].set_xlabel("share of answers or tokens")
+    panels[1, 1].set_xlim(-0.03, 1.03)
+    handles = [
+        style.line_handle(WORDS[EARLY], linestyle="none", marker="o", markerfacecolor="white"),
+        style.line_handle(WORDS[END], linestyle="none", marker="o"),
+        style.line_handle("nothing known (b, d)", **_FLOOR),
+        style.line_handle("control persons (c)", **_CONTROL),
+    ]
+    style.legend(figure, handles, columns=4)
     asked = ", ".join(f"{count:,.0f}" for count in tokens.values())
-    style.note(figure, metrics, f"{_unseen(rows[rows['kind'] != 'all'])} Tokens asked, from the first to the end: {asked}.")
+    style.note(figure, metrics, f"Tokens asked, from the first to the end: {asked}.")
     return figure
 
 
@@ -100,28 +115,22 @@ def _looks(names: Mapping[Any, str]) -> list[style.Look]:
     return [style.Look(*_LOOKS[number % len(_LOOKS)], text) for number, text in enumerate(names.values())]
 
 
-def _unseen(rows: pd.DataFrame) -> str:
-    """How wide the intervals of the attributes are, whose bands would hide each other."""
-    merged = over_seeds(rows, ["kind", "step"], kind=PROPORTION)
-    half = 0.5 * (merged["high"] - merged["low"]).median()
-    return f"In a, where bands would hide each other, none is drawn: an interval reaches ±{half:.2f} (median)."
-
-
-def _curves(panel: Axes, rows: pd.DataFrame, column: str, names: Mapping[Any, str], band: bool = True) -> None:
+def _first_steps(panel: Axes, rows: pd.DataFrame, column: str, names: Mapping[Any, str], band: bool) -> None:
+    """A line for each of `names`, values of `column`; six attributes would hide each other's bands."""
+    early = rows[rows["step"] <= EARLY_STEP]
     for look, value in zip(_looks(names), names, strict=True):
-        style.draw_curve(panel, rows[rows[column] == value], "step", look, markers=6, markersize=3, linewidth=1.0, band=band)
-    panel.axvline(EARLY_STEP, color="#BBBBBB", linewidth=0.8, zorder=0)
+        style.draw_curve(panel, early[early[column] == value], "step", look, markers=6, markersize=3, linewidth=1.0, band=band)
 
 
-def _handles(names: Mapping[Any, str]) -> list[Line2D]:
-    return [style.line_handle(look.label, look.color, marker=look.marker, markersize=3) for look in _looks(names)]
-
-
-def _finish(panel: Axes, label: str) -> None:
-    panel.set_xscale("symlog", linthresh=10, linscale=0.5)
-    panel.set_xlim(-1, None)
-    panel.set_xticks([step for step in _TICKS if step <= panel.get_xlim()[1]])
-    style.plain_numbers(panel.xaxis)
-    panel.tick_params(axis="x", which="minor", length=0)
-    panel.set_xlabel("Task 1 step (log scale)")
-    style.accuracy_axis(panel, label)
+def _left(panel: Axes, rows: pd.DataFrame, floors: pd.DataFrame, column: str, names: Mapping[Any, str]) -> None:
+    """A row for each of `names`, in the colour of its line: after the early steps, at the end, and its floor."""
+    looks = _looks(names)
+    for place, (look, value) in enumerate(zip(looks, names, strict=True)):
+        of_value = rows[rows[column] == value]
+        panel.plot(floors.loc[floors[column] == value, "value"].mean(), place, color=style.CONTROL_LABEL, zorder=1, **_FLOOR)
+        for beside, step, face in ((-0.17, early_step(of_value["step"]), "white"), (0.17, of_value["step"].max(), look.color)):
+            found = over_seeds(of_value[of_value["step"] == step], [column], kind=PROPORTION)
+            y = [place + beside] * len(found)
+            panel.hlines(y, found["low"], found["high"], color=look.color, linewidth=1.0)
+            panel.plot(found["value"], y, marker=look.marker, color=look.color, markerfacecolor=face, markersize=4, linestyle="none")
+    style.name_rows(panel, looks)

@@ -10,8 +10,9 @@ residual stream before the final norm. 0 is what unrelated changes give; grey: t
 change gets a random sign. *c*, *d*: what either part does to the answers, in the logits (filled, upper line)
 and in the residual stream (open, lower line). A line that ends in a triangle to the right starts at the
 checkpoint and ends where it would be without the common part; one that ends in a triangle to the left starts at
-the model before Task 1 and ends where that would be with the common part alone. If the common part is the
-forgetting, each line reaches the start of the other. If it has nothing to do with it, both stay where they are.
+the model before Task 1 and ends where that would be with the common part alone; an upright stroke marks the
+start. If the common part is the forgetting, each line reaches the start of the other. If it has nothing to do
+with it, both stay where they are, and the triangle stands on its stroke.
 Intervals of *c* and *d* and the checkpoint where Task 1 was learned are in the table.
 
 **What to look for.** A large share in *a* beside short lines in *c*: a shift that all answers share can be most
@@ -66,10 +67,12 @@ _SHARES = (
 _SPACES = {"logits": -0.17, "residual_stream": 0.17}
 """Space: its place in the row of an arm."""
 _MOVES = {
-    ("nothing", "common"): ("s", ">", "checkpoint, and without the common part (c, d)"),
-    ("everything", "rest"): ("o", "<", "before Task 1, and with the common part alone (c, d)"),
+    ("nothing", "common"): (">", "checkpoint, and without the common part (c, d)"),
+    ("everything", "rest"): ("<", "before Task 1, and with the common part alone (c, d)"),
 }
-"""What is taken away at the start and the end of a line: its two marks, and its text."""
+"""What is taken away at the start and the end of a line: the mark of its end, and its text."""
+_START: dict[str, Any] = {"marker": "|", "markersize": 13, "markeredgewidth": 1.3}
+"""Higher than the mark of an end, which it would be hidden by where nothing moves."""
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linewidth": 4.5, "alpha": 0.4}
 
 
@@ -97,7 +100,7 @@ def draw(common_shift: pd.DataFrame) -> Figure:
         panel.set_xlim(-0.04, 1.04)
     handles = [style.line_handle(share.text, linestyle="none", **share.mark) for share in _SHARES]
     handles.append(style.line_handle("chance (a, b)", **_CHANCE))
-    handles += [style.line_handle(text, marker=end) for _, end, text in _MOVES.values()]
+    handles += [style.line_handle(text, marker=end) for end, text in _MOVES.values()]
     style.legend(figure, handles, 2)
     style.note(figure, rows)
     return figure
@@ -126,8 +129,8 @@ def _moves(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None
             chosen = rows[(rows["arm"] == arm) & (rows["space"] == space)]
             values = over_seeds(chosen, ["removed"], seeds, kind=PROPORTION).set_index("removed")["value"]
             face: dict[str, Any] = {"markerfacecolor": color if space == "logits" else "white"}
-            for (start, end), (first, last, _) in _MOVES.items():
+            for (start, end), (mark, _) in _MOVES.items():
                 ends, y = values.reindex([start, end]).to_numpy(), np.full(2, place + offset)
                 panel.plot(ends, y, color=color, linewidth=1.1)
-                panel.plot(ends[:1], y[:1], color=color, marker=first, markersize=3.5, linestyle="none", **face)
-                panel.plot(ends[1:], y[1:], color=color, marker=last, markersize=5.5, linestyle="none", **face)
+                panel.plot(ends[:1], y[:1], color=color, linestyle="none", **_START)
+                panel.plot(ends[1:], y[1:], color=color, marker=mark, markersize=5.5, linestyle="none", **face)

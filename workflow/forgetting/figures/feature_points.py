@@ -46,27 +46,18 @@ def draw(points: pd.DataFrame) -> Figure:
     """One panel an arm, on equal axes. Frame: FEATURE_POINTS."""
     chosen = points[(points["seed"] == points["seed"].min()) & (points["layer"] == points["layer"].max())]
     arms = style.arm_order(points["arm"])[:_MOST_ARMS]
-    columns = 2 if len(arms) > 1 else 1
-    rows = -(-len(arms) // columns)
-    figure, axes = style.new_figure(rows, columns, height=0.6 + 2.4 * rows, sharex=True, sharey=True)
-    for number, (panel, arm) in enumerate(zip(axes.flat, arms, strict=False)):
+    figure, axes = style.new_figure(1, len(arms), height=4, sharex=True, sharey=True)
+    for letter, panel, arm in zip("abcd", axes[0], arms, strict=False):
         _clouds(panel, chosen[chosen["arm"] == arm])
-        style.title(panel, "abcd"[number], style.arm_look(arm).label)
+        style.title(panel, letter, style.arm_look(arm).label)
         panel.set_aspect("equal", adjustable="box")
-        if number + columns >= len(arms):  # nothing below it
-            panel.set_xlabel("leading component")
-            panel.tick_params(labelbottom=True)
-    for panel in axes[:, 0]:
-        panel.set_ylabel("along the shift of the mean")
+        panel.set_xlabel("leading component")
+    axes[0, 0].set_ylabel("along the shift of the mean")
     handles = [
         style.line_handle(label, color, marker=marker, linestyle="none", markerfacecolor=face)
         for (label, marker, color), face in zip(_CLOUDS, _faces(), strict=True)
     ]
-    if len(arms) < axes.size:
-        axes.flat[-1].set_axis_off()
-        axes.flat[-1].legend(handles=handles, loc="center")
-    else:
-        style.legend(figure, handles, columns=3)
+    style.legend(figure, handles, columns=3)
     style.small_print(figure, f"Seed {points['seed'].min()}, layer {chosen['layer'].max()}, {chosen['unit'].nunique()} questions.")
     return figure
 

@@ -42,7 +42,10 @@ SHOWS = {
 
 STARTS = {"trough": "trough", "end": "end of\nTask 1"}
 """Where recovery starts: what the ticks call it."""
-_ROWS: dict[str, tuple[str, Kind]] = {"loss": ("Task 0 loss (nats a token)", RATIO), "exact_match": ("Task 0 exact match", PROPORTION)}
+_ROWS: dict[str, tuple[str, Kind]] = {
+    "loss": ("Task 0 loss\n(nats a token, log scale)", RATIO),
+    "exact_match": ("Task 0 exact match", PROPORTION),
+}
 
 
 def draw(interpolation: pd.DataFrame) -> Figure:
@@ -59,7 +62,9 @@ def draw(interpolation: pd.DataFrame) -> Figure:
         if metric == "exact_match":
             style.accuracy_axis(row[0], label)
         else:
-            row[0].set_ylim(0, 1.15 * rows["value"].max())  # the interval of a loss near 0 may have no end worth showing
+            row[0].set_yscale("log")  # a hill between two low ends would not be seen beside the loss of the model of Task 1
+            row[0].set_ylim(0.7 * rows["value"].min(), 1.5 * rows["value"].max())  # the interval of a loss near 0 may have no end
+            style.plain_numbers(row[0].yaxis)
         row[0].set_ylabel(label)
     texts = ("from the trough: loss", "from the end: loss", "from the trough: accuracy", "from the end: accuracy")
     for letter, panel, text in zip("abcd", panels.flat, texts, strict=True):

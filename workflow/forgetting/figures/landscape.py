@@ -62,12 +62,11 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal", questions: int = 0) 
     seed = landscape["seed"].min()
     frame = landscape[(landscape["seed"] == seed) & (landscape["weights"] == "all")]
     shown = panels_of(frame["arm"])
-    rows = (len(shown) + 1) // 2
-    figure, panels = style.new_figure(rows, 2, height=1.5 + 2.3 * rows)
+    figure, panels = style.new_figure(1, len(shown), height=4.6, sharex=True, sharey=True)
     arms = [arm for arm, _ in shown]
     grid = frame[(frame["kind"] == "grid") & frame["arm"].isin(arms)]
     levels = loss_levels(grid[list(_LOSSES)].to_numpy())
-    for letter, panel, (arm, loss) in zip("abcd", panels.flat, shown, strict=False):
+    for letter, panel, (arm, loss) in zip("abcd", panels[0], shown, strict=False):
         run = frame[frame["arm"] == arm]
         contours = _contours(panel, run[run["kind"] == "grid"], loss, levels)
         _trajectory(panel, run[run["kind"] == "trajectory"].sort_values("step"))
@@ -75,13 +74,11 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal", questions: int = 0) 
             _recovery(panel, run[run["kind"] == kind].sort_values("epochs"), line)
         if axes == "orthogonal":
             panel.set_aspect("equal")
-        style.title(panel, letter, f"{style.arm_look(arm).label}: {_LOSSES[loss]}")
-    for panel in panels.flat[len(shown) :]:
-        panel.set_visible(False)
+        style.title(panel, letter, f"{style.arm_look(arm).label},\n{_LOSSES[loss]}")
     unit = "L2 distance" if axes == "orthogonal" else "displacements"
-    figure.supylabel(f"β: after step {EARLY_STEP} ({unit})", fontsize=8)
-    for panel in panels.flat[max(0, len(shown) - 2) : len(shown)]:
-        panel.set_xlabel(f"α: first {EARLY_STEP} steps ({unit})")
+    panels[0, 0].set_ylabel(f"β: after step {EARLY_STEP} ({unit})")
+    for panel in panels[0]:
+        panel.set_xlabel(f"α: first {EARLY_STEP} steps")
     place: dict[str, Any] = {"location": "bottom", "shrink": 0.7, "aspect": 40, "pad": 0.03}
     bar = figure.colorbar(contours, ax=panels, label="loss (nats an answer token)", **place)
     bar.set_ticks(np.log(levels[::3]), labels=[f"{level:.2g}" for level in levels[::3]])

@@ -1,15 +1,15 @@
 """Is Task 0 lost before Task 1 is learned, and can it be brought back?
 
-**What it shows.** The share of questions answered right while Task 1 is learned: exact match above (every token
-of the answer is right), the first token alone below. Left: the first 150 steps. Right: the whole run.
+**What it shows.** The share of questions answered right, every token of the answer, while Task 1 is learned.
+*a*: the first 150 steps. *b*: the whole run.
 
 **How to read it.** Solid lines are Task 0, asked about persons whose biographies were pretrained but whose
 questions were never trained on. Dashed lines are Task 1. Open circles are separate trainings: from that
 checkpoint of ``seq``, one epoch on the Task 0 questions of *other* persons. Dotted purple: the same
 Task 1 from the model that never had Task 0, which is what Task 1 itself teaches. Grey: always giving the most
 frequent answer, and persons the model never read about (dotted). Arms that learn Task 1 more slowly run longer. A
-first token is guessed more easily than an answer, so its floor is higher; a curve that falls to its floor has
-lost everything that can be seen this way.
+curve that falls to its floor has lost everything that can be seen this way. The first token alone, which is
+guessed more easily, is in the figure by attribute and token.
 
 **What to look for.** An early fall of the solid line while the dashed one has hardly risen: Task 0 is lost
 before Task 1 is learned. Open circles that stay high above the fallen curve: the knowledge is still there. That
@@ -47,34 +47,31 @@ SHOWS = {
 
 _RECOVERED: dict[str, Any] = {"linestyle": "-.", "markerfacecolor": "white"}
 _NO_TASK0: dict[str, Any] = {"linestyle": ":", "linewidth": 1.4}
-_ROWS = {"exact_match": "exact match", "first_token_hard": "first token right"}
+_METRIC = "exact_match"
 
 
 def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) -> Figure:
-    """Rows: exact match, first token. Columns: the first 150 steps, the whole run. Frames: METRICS of task1, RECOVERY, METRICS floors."""
+    """The first 150 steps, and the whole run. Frames: METRICS of task1, RECOVERY, METRICS floors."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if not style.is_rate_arm(arm) and not never_had_task0(arm)]
     without_task0 = [arm for arm in style.arm_order(metrics["arm"]) if never_had_task0(arm)]
     main = style.main_arms(arms)
-    figure, axes = style.new_figure(2, 2, height=5.4, sharex="col", sharey=True, width_ratios=[1.15, 1])
-    for row, (metric, label) in zip(axes, _ROWS.items(), strict=True):
-        for panel, until in zip(row, (EARLY_STEP, np.inf), strict=True):
-            rows = _window(metrics, metric, "step", until)
-            _draw_arms(panel, rows, arms, main)
-            probes = _window(recovery[_is_recovered(recovery)], metric, "checkpoint", until)
-            style.draw_curve(panel, probes, "checkpoint", style.arm_look("seq"), markers=len(probes), band=False, **_RECOVERED)
-            for arm in without_task0:
-                run = rows[(rows["arm"] == arm) & (rows["split"] == "task0_test")]
-                style.draw_curve(panel, run, "step", style.arm_look(arm), **_NO_TASK0)
-            style.draw_floor(panel, floors, "task0_test", metric)
-            control = rows[(rows["split"] == "control") & (rows["arm"] == "seq")]
-            style.draw_curve(panel, control, "step", style.CONTROLS["control"], linestyle=":", linewidth=1.0, band=False)
-        style.accuracy_axis(row[0], f"{label}\n(share of answers)")
-    titles = [f"{until}{of_row}" for of_row in ("", ", first token") for until in (f"first {EARLY_STEP} steps", "whole run")]
-    for letter, panel, text in zip("abcd", axes.flat, titles, strict=True):
+    figure, panels = style.new_figure(1, 2, height=3.6, sharey=True, width_ratios=[1.15, 1])
+    windows = {f"first {EARLY_STEP} steps": EARLY_STEP, "whole run": np.inf}
+    for letter, panel, (text, until) in zip("ab", panels[0], windows.items(), strict=True):
+        rows = _window(metrics, "step", until)
+        _draw_arms(panel, rows, arms, main)
+        probes = _window(recovery[_is_recovered(recovery)], "checkpoint", until)
+        style.draw_curve(panel, probes, "checkpoint", style.arm_look("seq"), markers=len(probes), band=False, **_RECOVERED)
+        for arm in without_task0:
+            run = rows[(rows["arm"] == arm) & (rows["split"] == "task0_test")]
+            style.draw_curve(panel, run, "step", style.arm_look(arm), **_NO_TASK0)
+        style.draw_floor(panel, floors, "task0_test", _METRIC)
+        control = rows[(rows["split"] == "control") & (rows["arm"] == "seq")]
+        style.draw_curve(panel, control, "step", style.CONTROLS["control"], linestyle=":", linewidth=1.0, band=False)
         style.title(panel, letter, text)
-    for panel in axes[1]:
         panel.set_xlabel("Task 1 step")
-    axes[1, 0].set_xlim(-2, EARLY_STEP + 2)
+    style.accuracy_axis(panels[0, 0], "exact match (share of answers)")
+    panels[0, 0].set_xlim(-2, EARLY_STEP + 2)
     floors_drawn = [style.line_handle(look.label, look.color, **_NO_TASK0) for look in map(style.arm_look, without_task0)]
     style.legend(figure, [*_handles(arms, main), *floors_drawn], columns=4)
     pale = "" if len(main) == len(arms) else "Pale lines: the other arms, Task 0 only. "
@@ -92,8 +89,8 @@ def _is_recovered(recovery: pd.DataFrame) -> pd.Series:
     )
 
 
-def _window(rows: pd.DataFrame, metric: str, by: str, until: float) -> pd.DataFrame:
-    return rows[(rows["metric"] == metric) & (rows["kind"] == "all") & (rows[by] <= until)]
+def _window(rows: pd.DataFrame, by: str, until: float) -> pd.DataFrame:
+    return rows[(rows["metric"] == _METRIC) & (rows["kind"] == "all") & (rows[by] <= until)]
 
 
 def _draw_arms(panel: Axes, rows: pd.DataFrame, arms: list[str], main: list[str]) -> None:

@@ -4,9 +4,10 @@
 answers can still be read off them (*b*, *c*), layer by layer, at the last prompt token.
 
 **How to read it.** *a*: linear CKA between the model after Task 0 and a later one, 1 where the geometry is the
-same up to rotation and scale; solid at step 150, dashed at the end; dash-dotted: chance (permuted questions).
-Questions of one attribute have their words in common, which alone makes states alike; there is no interval. *b*,
-*c*: the logit lens, which reads each layer by the final norm and the output embedding of its own checkpoint, as
+same up to rotation and scale; solid at step 150, dashed at the end; dash-dotted: chance (permuted persons). It is
+taken among the questions of one attribute, whose words are the same but for the name, and averaged over the
+attributes: over all questions the attributes alone would keep it high. There is no interval. *b*, *c*: the logit
+lens, which reads each layer by the final norm and the output embedding of its own checkpoint, as
 if the model had to answer there: the share of questions whose right value leads all values of its kind by its
 first token. Black: after Task 0. Dash-dotted: always the most frequent value. Dotted: control persons, about whom
 nothing can be known. Layers count from 1; *emb.* is the embedding.
@@ -51,10 +52,12 @@ _LEADS = "right value leads"
 def draw(features: pd.DataFrame) -> Figure:
     """CKA and the logit lens by layer. Frame: FEATURES."""
     rows, arms = features[features["kind"] == "all"], style.arm_order(features["arm"])
+    within = features[features["kind"] != "all"]
     figure, axes = style.new_figure(1, 3, height=2.9)
     geometry, early, late = axes[0]
     # CKA is of `task0` and a later checkpoint; for the lens, `before` and `after` name the same one.
-    cka = rows[(rows["metric"] == "cka") & (rows["split"] == _SPLIT) & (rows["before"] == "task0") & (rows["after"] != "task0")]
+    cka = within[(within["metric"] == "cka") & (within["split"] == _SPLIT) & (within["before"] == "task0") & (within["after"] != "task0")]
+    cka = cka.groupby(["seed", "arm", "after", "layer"], as_index=False)[["value", "low", "high", "chance"]].mean()
     lens = rows[(rows["metric"] == "lens_lead") & (rows["before"] == rows["after"])]
     _by_layer(geometry, cka, arms, STAGES)
     for panel, after in ((early, TASK1_EARLY), (late, TASK1_END)):
@@ -69,7 +72,7 @@ def draw(features: pd.DataFrame) -> Figure:
         style.title(panel, letter, text)
         layer_axis(panel, rows)
         panel.set_ylim(-0.03, 1.03)
-    geometry.set_ylabel("linear CKA")
+    geometry.set_ylabel("linear CKA within attributes")
     early.set_ylabel("share of questions")
     stages = [style.line_handle(f"a: {WORDS[EARLY]}"), style.line_handle(f"a: {WORDS[END]}", linestyle="--")]
     marks = [

@@ -56,8 +56,15 @@ def draw(recall: pd.DataFrame) -> Figure:
         style.accuracy_axis(panel, "exact match")
     handles = [*style.arm_handles(arms, linestyle="-"), style.line_handle("control persons", **_CONTROL)]
     style.legend(figure, handles, columns=4)
-    style.note(figure, recall)
+    style.note(figure, recall, f"Questions asked: {_asked(recall, forms)}.")
     return figure
+
+
+def _asked(recall: pd.DataFrame, forms: dict[str, str]) -> str:
+    """How many questions each panel rests on in a run."""
+    rows = task0_rows(recall, "task0_test")
+    counts = {letter: rows.loc[rows["form"] == form, "n"].max() for letter, form in zip("abcd", forms, strict=True)}
+    return ", ".join(f"{letter} {count:,.0f}" for letter, count in counts.items())
 
 
 def _form(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:

@@ -232,12 +232,17 @@ def arm_handles(arms: Sequence[str], **line: Any) -> list[Line2D]:
 
 
 def name_arms(panel: Axes, arms: Sequence[str], labels: Sequence[str] | None = None) -> None:
-    """A row for each arm, from the top, with its name (or label) in its colour, so that no legend has to say it again."""
+    """A row for each arm, from the top, with its name (or label)."""
     looks = [arm_look(arm) for arm in arms]
-    panel.set_yticks(range(len(arms)), labels or [look.label for look in looks])
+    name_rows(panel, [look._replace(label=label) for look, label in zip(looks, labels, strict=True)] if labels else looks)
+
+
+def name_rows(panel: Axes, looks: Sequence[Look]) -> None:
+    """A row for each look, from the top, with its label in its colour, so that no legend has to say it again."""
+    panel.set_yticks(range(len(looks)), [look.label for look in looks])
     for text, look in zip(panel.get_yticklabels(), looks, strict=True):
         text.set_color(look.color)
-    panel.set_ylim(len(arms) - 0.5, -0.5)
+    panel.set_ylim(len(looks) - 0.5, -0.5)
 
 
 def legend(figure: Figure, handles: Sequence[Artist], columns: int) -> None:

@@ -61,6 +61,8 @@ _COMPONENTS = {
     "mlp_output": "MLP out",
 }
 _COLORS = "RdBu_r"
+_NUMBERED = 12
+"""Most layers whose cells have their numbers written in."""
 _FROZEN: dict[str, Any] = {"facecolor": "#E3E3E3", "edgecolor": "#8C8C8C", "hatch": "////", "linewidth": 0.0}
 
 
@@ -99,7 +101,7 @@ def _heat_map(panel: Axes, cells: pd.DataFrame, layers: pd.Index, names: list[st
     values, low, high = (_table(cells, column, layers, names) for column in ("value", "low", "high"))
     look: dict[str, Any] = {"cbar": False, "linewidths": 0.4, "cmap": _COLORS, "vmin": norm.vmin, "vmax": norm.vmax}
     labels: dict[str, Any] = {"xticklabels": [_COMPONENTS[name] for name in names], "yticklabels": [str(layer) for layer in layers]}
-    sns.heatmap(values, mask=values.isna(), ax=panel, **look, **labels)
+    sns.heatmap(values, mask=values.isna(), ax=panel, annot=len(layers) <= _NUMBERED, fmt=".0f", annot_kws={"size": 7}, **look, **labels)
     rows, columns = np.nonzero(((low <= 0) & (high >= 0)).to_numpy())
     dot: dict[str, Any] = {"marker": "o", "markersize": 2.6, "color": "#333333", "markeredgecolor": "white", "markeredgewidth": 0.5}
     panel.plot(columns + 0.5, rows + 0.5, linestyle="none", **dot)  # with an edge, to be seen on dark cells
