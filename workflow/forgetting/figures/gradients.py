@@ -2,21 +2,22 @@
 
 **What it shows.** Whether what lowers the loss of Task 1 raises that of Task 0: the cosine between the
 gradients of the two tasks at the checkpoints of the first steps of Task 1 and at its end, for all weights
-(*a*) and for the blocks alone (*b*), since the embeddings hold most of the length of a gradient.
+(*a*) and for the blocks alone (*b*), since the embeddings hold most of the length of a gradient; and what is
+left of it, for all weights, without the floor (*c*).
 
 **How to read it.** Full line: Task 0 training questions against Task 1 questions. Below zero, a step that
 lowers one loss raises the other; at zero, they do not touch each other to first order. Dashed, the ceiling:
 what two gradients of one task have in common when they are of other persons (of both tasks, the geometric
 mean). Dotted, the floor: the same Task 1 questions with answers that belong to other persons, which have the
-form of Task 1 and none of its facts. All gradients are of equally many questions. Steps up to 10 are evenly
-spaced, later ones by their logarithm.
+form of Task 1 and none of its facts. *c* is the full line less the dotted one, run by run. All gradients are of
+equally many questions. Steps up to 10 are evenly spaced, later ones by their logarithm.
 
 **What to look for.** The paper says that the gradients of both tasks are opposed in the first steps: full
-lines below zero there, and below the dotted ones.
+lines below zero there, and lines below zero in *c*.
 
 **What would contradict the claim.** Full lines at zero or above while Task 0 collapses: what harms Task 0 is
-then no opposition of the two losses at that point, but the length of the steps, or their curvature. Full
-lines upon the dotted ones: then the form of the questions decides, and not what they ask for.
+then no opposition of the two losses at that point, but the length of the steps, or their curvature. Lines in *c*
+at zero: then the form of the questions decides, and not what they ask for.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.figures import style
-from forgetting.statistics import CORRELATION, over_seeds
+from forgetting.statistics import CORRELATION, UNBOUNDED, Kind, over_seeds
 
 SHOWS = {
     "question": "Where do weights move?",
@@ -52,14 +53,21 @@ _LINEAR_UP_TO = 10
 
 
 def draw(gradients: pd.DataFrame) -> Figure:
-    """One panel for all weights and one for the blocks. Frame: GRADIENTS of the viewed arms."""
+    """One panel for all weights, one for the blocks, one for what is left without the floor. Frame: GRADIENTS of the viewed arms."""
     rows = with_ceiling(gradients)
-    arms = style.arm_order(rows["arm"])
-    figure, axes = style.new_figure(1, 2, height=3.4, sharey=True)
-    for letter, panel, (part, text) in zip("ab", axes[0], _PARTS.items(), strict=True):
-        _panel(panel, rows[rows["part"] == part], arms, gradients["seed"].nunique())
+    arms, seeds = style.arm_order(rows["arm"]), gradients["seed"].nunique()
+    figure, axes = style.new_figure(1, 3, height=3.3, sharex=True)
+    for panel, part in zip(axes[0], _PARTS, strict=False):
+        _panel(panel, rows[rows["part"] == part], arms, seeds)
+    _curves(axes[0, 2], beyond_floor(gradients), arms, seeds, UNBOUNDED, {"linewidth": 1.6}, 20)
+    for letter, panel, text in zip("abc", axes[0], (*_PARTS.values(), "a, less the floor"), strict=True):
+        _steps(panel, rows["step"].max())
         style.title(panel, letter, text)
+    axes[0, 1].sharey(axes[0, 0])
+    axes[0, 1].tick_params(labelleft=False)
+    axes[0, 0].set_ylim(top=1.03)
     axes[0, 0].set_ylabel("cosine of two gradients")
+    axes[0, 2].set_ylabel("difference of two cosines")
     lines = [style.line_handle(text, **line) for text, line in _LINES.values()]
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.6, markersize=3.5), *lines], columns=4)
     style.small_print(figure, _note(gradients))
@@ -76,25 +84,40 @@ def with_ceiling(gradients: pd.DataFrame) -> pd.DataFrame:
     return wide.melt(ignore_index=False, var_name="comparison", value_name="value").reset_index()
 
 
+def beyond_floor(gradients: pd.DataFrame) -> pd.DataFrame:
+    """For all weights, the cosine of the two tasks' gradients less that with answers of other persons: `value` of each run and step."""
+    wide = gradients[gradients["part"] == "all"].pivot(index=["seed", "arm", "step"], columns="comparison", values="value")
+    return (wide["task0_task1"] - wide["task0_shuffled"]).rename("value").reset_index()
+
+
 def _panel(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:
-    panel.axhline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
+    for comparison, (_, line) in _LINES.items():
+        kept = rows[rows["comparison"] == comparison]
+        if comparison == "task0_task1":
+            _curves(panel, kept, arms, seeds, CORRELATION, line, 20)
+        else:
+            _curves(panel, kept, arms, seeds, CORRELATION, line | {"markersize": 2.5, "markerfacecolor": "white"}, 4, band=False)
+
+
+def _curves(
+    panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int, kind: Kind, line: dict[str, Any], markers: int, band: bool = True
+) -> None:
+    """A line for each arm over the steps, with its band over the seeds, of whose number all must be there."""
     for arm in arms:
         look = style.arm_look(arm)
-        for comparison, (_, line) in _LINES.items():
-            chosen = rows[(rows["arm"] == arm) & (rows["comparison"] == comparison)]
-            found = over_seeds(chosen.assign(low=np.nan, high=np.nan), ["step"], seeds, kind=CORRELATION).sort_values("step")
-            marker: dict[str, Any] = {"marker": look.marker, "markersize": 3.5}
-            if comparison != "task0_task1":
-                marker |= {"markersize": 2.5, "markerfacecolor": "white", "markevery": 3}
-            panel.plot(found["step"], found["value"], color=look.color, **(line | marker))
-            if comparison == "task0_task1":
-                panel.fill_between(found["step"], found["low"], found["high"], color=look.color, alpha=0.16, linewidth=0)
+        found = over_seeds(rows[rows["arm"] == arm].assign(low=np.nan, high=np.nan), ["step"], seeds, kind=kind).sort_values("step")
+        every = max(1, round(len(found) / markers))
+        panel.plot(found["step"], found["value"], color=look.color, marker=look.marker, markevery=every, **({"markersize": 3.5} | line))
+        if band:
+            panel.fill_between(found["step"], found["low"], found["high"], color=look.color, alpha=0.16, linewidth=0)
+
+
+def _steps(panel: Axes, last: int) -> None:
+    panel.axhline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
     panel.set_xscale("symlog", linthresh=_LINEAR_UP_TO, linscale=0.5)
-    ticks = [0, 10, 100, 1000, 10_000, 100_000]
-    panel.set_xticks([tick for tick in ticks if tick <= rows["step"].max()], minor=False)
+    panel.set_xticks([tick for tick in (0, 10, 100, 1000, 10_000, 100_000) if tick <= last], minor=False)
     panel.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
     panel.set_xlim(left=-0.5)
-    panel.set_ylim(top=1.03)
     panel.set_xlabel("Task 1 step")
 
 
