@@ -23,6 +23,9 @@ def test_each_operation_stands_beside_its_control(seeds: int) -> None:
     for column in ("task0_pretrained", "task0_pretrained_floor"):
         assert table[column].loc["seq", "trough", "back", "block", [1, 2], -1.0].tolist() == pytest.approx([0.6 + shift, 0.09 + shift])
         assert table[column].loc["seq", "trough", "back", ["attention", "mlps"]].isna().all()
+    for column in ("task0_of_floor", "task0_into_pretrained"):
+        assert table[column].loc["seq", "trough", "back", "block", [1, 2], -1.0].tolist() == pytest.approx([0.3 + shift, 0.05 + shift])
+    assert table.loc["seq", "trough", "none", "all", -1, -1.0]["task0_into_pretrained"] == pytest.approx(0.01 + shift)
     assert table.loc["seq", "trough", "none", "all", -1, -1.0]["task0_floor"] == pytest.approx(0.07 + shift)
     assert table.loc["seq", "end", "interpolation", "all", -1, 0.5][["task0_random", "task0_floor"]].isna().all()
     assert not set(table.index.get_level_values("operation")) & {"back_random", "edit_random", "into_floor", "floor", "pretrained"}
@@ -50,7 +53,7 @@ def test_a_table_made_before_repairs_stood_beside_the_straight_way_has_the_rest(
 
 def test_a_study_without_floors_has_the_rest() -> None:
     graft = graft_rows("seq", 0)
-    table = graft_table(graft[~graft["operation"].isin(["into_floor", "floor", "pretrained_into_floor"])])
+    table = graft_table(graft[~graft["operation"].isin(["into_floor", "floor", "of_floor", "pretrained_into_floor"])])
     assert table["task0_floor"].isna().all() and table["task0_random"].notna().any()
 
 

@@ -264,7 +264,7 @@ def graft_rows(arm: str, seed: int) -> pd.DataFrame:
     parts += [("mlps", -1)] + [(part, layer + 1) for part in ("block", "attention", "mlp") for layer in range(LAYERS)]
     parts += [("blocks_up_to", layer) for layer in range(1, LAYERS)] + [("blocks_from", layer) for layer in range(2, LAYERS + 1)]
     rows: list[tuple] = [("none", "all", -1, NAN, 0.0, 0.1, 1.0), ("start", "all", -1, NAN, 1.0, 0.99, 0.02)]
-    rows.append(("floor", "all", -1, NAN, 0.0, 0.07, 1.0))
+    rows += [("floor", "all", -1, NAN, 0.0, 0.07, 1.0), ("untaught", "all", -1, NAN, 0.0, 0.01, 0.0)]
     for part, layer in parts:
         first = (part, layer) in (("block", 1), ("blocks", -1)) or part == "blocks_up_to"
         rows.append(("back", part, layer, NAN, 0.2, 0.8 if first else 0.12, 0.5))
@@ -272,6 +272,7 @@ def graft_rows(arm: str, seed: int) -> pd.DataFrame:
         rows.append(("into_floor", part, layer, NAN, 0.3, 0.25 if first else 0.08, 0.5))
         if part in ("embedding", "block", "blocks_up_to", "output_embedding"):
             rows += [(name, part, layer, NAN, 0.4, 0.6 if first else 0.09, 0.5) for name in ("pretrained", "pretrained_into_floor")]
+            rows += [(name, part, layer, NAN, 0.4, 0.3 if first else 0.05, 0.5) for name in ("of_floor", "into_pretrained")]
         rows.append(("forward", part, layer, NAN, 0.2, 0.3 if first else 0.98, 0.02))
     for part in ("attention", "blocks"):
         rows += [("edit", part, -1, float(rank), 0.1 * np.log2(2 * rank), 0.4 + 0.05 * rank, 0.6) for rank in (1, 2, 4, 8)]

@@ -269,6 +269,29 @@ def test_the_part_of_the_pretrained_model_tells_what_task_0_taught_from_what_tas
     assert rows["back", "block", 2] == rows["into_floor", "block", 2] == 1
     for operation in ("pretrained", "pretrained_into_floor"):
         assert rows[operation, "block", 2] < 0.5 if of_task0 else rows[operation, "block", 2] == 1
+    # The floor's block is spoilt as that of the checkpoint is; the pretrained model lacks the block that Task 0 taught, or another.
+    assert rows["of_floor", "block", 2] == rows["none", "all", -1] < 0.9
+    assert rows["untaught", "all", -1] < 0.5
+    assert rows["into_pretrained", "block", 2] == 1 if of_task0 else rows["into_pretrained", "block", 2] == rows["untaught", "all", -1]
+
+
+def test_a_part_that_learned_the_form_of_questions_is_told_from_one_that_learned_task_0(questions, tmp_path) -> None:
+    """Task 1 spoilt the second block of the checkpoint. The floor's own is as good as that of theta*: it needed no Task 0."""
+    model = tiny_model()
+    save_checkpoint(model, tmp_path / "task0")
+    torch.manual_seed(1)
+    with torch.no_grad():
+        take_answers_of(model, questions, range(len(questions)))
+        for name, block in (("end", 1), ("floor", 0)):
+            changed = load_checkpoint(tmp_path / "task0")
+            for parameter in changed.gpt_neox.layers[block].parameters():
+                parameter.add_(0.5 * torch.randn_like(parameter))
+            save_checkpoint(changed, tmp_path / name)
+    point = Probed(Point("end", 400, tmp_path / "end"), tmp_path / "floor")
+    rows = accuracies(graft(jobs.answers(), tmp_path / "task0", tmp_path / "task0", [point], questions, CPU))
+    assert rows["none", "all", -1] < 0.9
+    assert rows["of_floor", "block", 2] == 1
+    assert rows["into_floor", "block", 2] == rows["floor", "all", -1] < 0.9
 
 
 def test_repairs_stand_beside_the_straight_way_at_equal_task_1(questions, tmp_path) -> None:

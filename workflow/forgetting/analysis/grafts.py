@@ -10,6 +10,8 @@ _KEYS = ["arm", "point", "operation", "part", "layer", "amount"]
 _CONTROLS = {
     "task0_random": {"back_random": "back", "edit_random": "edit"},
     "task0_floor": {"into_floor": "back", "floor": "none"},
+    "task0_of_floor": {"of_floor": "back"},
+    "task0_into_pretrained": {"into_pretrained": "back", "untaught": "none"},
     "task0_pretrained": {"pretrained": "back"},
     "task0_pretrained_floor": {"pretrained_into_floor": "back"},
 }
@@ -19,10 +21,12 @@ _BESIDE = {"task0_straight": "straight", "beyond_straight": "beyond_straight"}
 
 
 def graft_table(graft: pd.DataFrame) -> pd.DataFrame:
-    """One row an operation of GRAFT: Task 0, Task 1, of its controls Task 0 (task0_random; task0_floor, the same part set into the floor;
-    task0_pretrained and task0_pretrained_floor, that part of the pretrained model set into the checkpoint and into the floor), update_share
-    and common_share, over seeds; of what is put back or taken away also Task 0 of the straight way back at equal Task 1 (task0_straight)
-    and the paired difference from it (beyond_straight), where the point has a Task 1 to lose.
+    """One row an operation of GRAFT, over seeds: Task 0, Task 1, update_share, common_share, and Task 0 of its controls.
+
+    task0_random: random weights. task0_floor, task0_into_pretrained: the same part set into the floor, into the pretrained model.
+    task0_of_floor, task0_pretrained: that part of those two in the checkpoint; task0_pretrained_floor: that of the pretrained model set
+    into the floor. task0_straight: of what is put back or taken away, Task 0 of the straight way back at equal Task 1, and beyond_straight
+    the paired difference from it, where the point has a Task 1 to lose.
 
     `layer` and `amount` are -1 where there is none. Parts that moved in some seeds only are left out.
     """

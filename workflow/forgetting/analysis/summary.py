@@ -51,6 +51,8 @@ _KINDS: dict[str, Kind] = (
             "task0_floor",
             "trough_first_token",
             "trough_first_token_floor",
+            "task0_of_floor",
+            "task0_into_pretrained",
             "task0_pretrained",
             "task0_pretrained_floor",
             "task0_straight",

@@ -20,8 +20,10 @@ part is some of them, else from the whole model.
 forward: only that part of theta* gets the update. edit: the leading `amount` directions of the update of
 every matrix are taken away; edit_random: random directions of the same length in their place. interpolation:
 `amount` (a share) of the whole update is taken away. floor: nothing is done to the floor, the checkpoint of the
-same Task 1 without Task 0 at the same point; into_floor: the floor, but one part is that of theta*. pretrained,
-pretrained_into_floor: the checkpoint, or the floor, but one part is that of the pretrained model.
+same Task 1 without Task 0 at the same point; into_floor: the floor, but one part is that of theta*; of_floor: the
+checkpoint, but one part is that of the floor. untaught: nothing is done to the pretrained model; pretrained,
+pretrained_into_floor: the checkpoint, or the floor, but one part is that of the pretrained model; into_pretrained: the
+pretrained model, but one part is that of theta*.
 
 part: embedding (of the input), block (attention, MLP and their biases and norms), attention, mlp, norms (all
 of them), output_embedding; of several blocks blocks (all), blocks_up_to (`layer`), blocks_from (`layer`),

@@ -3,9 +3,11 @@
 Nothing is trained. A part that brings Task 0 back when its weights are put back held what had been lost; that of weights drawn at random,
 with as much of the squared update, tells how much of it comes from a shorter update alone, and the straight line back to theta* what
 Task 0 costs of Task 1 without any choice of weights. Such a part may be what the rest needed, or bring Task 0 along: the same part is set
-into the model that learned Task 1 without Task 0 (the floor), too, where only what it brings along can show. And what it brings may be no
-Task 0, but a part that Task 1 has not spoilt: the same part of the pretrained model, which never learned Task 0, tells. Taking the leading
-directions of an update away follows Palit et al. 2026, *When Forgetting Is Not Catastrophic*; its control are random ones of that length.
+into the model that learned Task 1 without Task 0 (the floor), too, where only what it brings along can show, and into the pretrained
+model, where nothing has learned the form of any question. What it brings may be no Task 0, but a part that Task 1 has not spoilt: the
+same part of the pretrained model, which never learned Task 0, tells; or the form of questions, whatever they ask: that of the floor
+tells. Taking the leading directions of an update away follows Palit et al. 2026, *When Forgetting Is Not Catastrophic*; its control are
+random ones of that length.
 """
 
 from __future__ import annotations
@@ -56,8 +58,8 @@ STEPS_BACK = tuple(step / 10 for step in range(1, 10))
 """Shares of the update that interpolation takes away."""
 BESIDE_STRAIGHT = ("back", "back_random", "edit", "edit_random")
 """Operations that are set beside the straight way back, where that has as much of Task 1."""
-FROM_PRETRAINED = (EMBEDDING, BLOCK, "blocks_up_to", OUTPUT_EMBEDDING)
-"""Parts that are also taken from the pretrained model."""
+EXCHANGED = (EMBEDDING, BLOCK, "blocks_up_to", OUTPUT_EMBEDDING)
+"""Parts that are also taken from the pretrained model and from the floor, and set into the pretrained model."""
 NOTHING = float("nan")
 """`amount` of an operation that has none."""
 Weights = Mapping[str, Tensor]
@@ -216,14 +218,22 @@ def transplants(
     for part in [*single_parts(anatomy), *several_parts(anatomy)]:
         if names is None or part.name in names:
             made, touched = with_part_of(weights, donor, part, anatomy)
-            yield Operated(operation, part.name, part.layer, NOTHING, touched / total, made)
+            yield Operated(operation, part.name, part.layer, NOTHING, touched / total if total else 0.0, made)
 
 
-def of_floor(floor: Weights, before: Weights, pretrained: Weights, anatomy: Anatomy) -> Iterator[Operated]:
-    """The operations of GRAFT on the `floor`, which never had Task 0, `before` being theta*, one at a time."""
+def with_pretrained(after: Weights, before: Weights, pretrained: Weights, anatomy: Anatomy) -> Iterator[Operated]:
+    """The operations of GRAFT on a checkpoint that need the `pretrained` model, `before` being theta*, one at a time."""
+    yield Operated("untaught", "all", SEVERAL, NOTHING, 0.0, pretrained)
+    yield from transplants("pretrained", after, pretrained, anatomy, EXCHANGED)
+    yield from transplants("into_pretrained", pretrained, before, anatomy, EXCHANGED)
+
+
+def with_floor(after: Weights, floor: Weights, before: Weights, pretrained: Weights, anatomy: Anatomy) -> Iterator[Operated]:
+    """Those that need the `floor`, which never had Task 0."""
     yield Operated("floor", "all", SEVERAL, NOTHING, 0.0, floor)
+    yield from transplants("of_floor", after, floor, anatomy, EXCHANGED)
     yield from transplants("into_floor", floor, before, anatomy)
-    yield from transplants("pretrained_into_floor", floor, pretrained, anatomy, FROM_PRETRAINED)
+    yield from transplants("pretrained_into_floor", floor, pretrained, anatomy, EXCHANGED)
 
 
 def graft(job: AnswersJob, pretrained: Path, task0: Path, points: Iterable[Probed], questions: Items, device: torch.device) -> pd.DataFrame:
@@ -239,8 +249,8 @@ def graft(job: AnswersJob, pretrained: Path, task0: Path, points: Iterable[Probe
         after = _on(device, read_weights(point.folder))
         made = chain(
             operations(before, after, anatomy, job.seed),
-            transplants("pretrained", after, untaught, anatomy, FROM_PRETRAINED),
-            of_floor(_on(device, read_weights(floor)), before, untaught, anatomy) if floor else (),
+            with_pretrained(after, before, untaught, anatomy),
+            with_floor(after, _on(device, read_weights(floor)), before, untaught, anatomy) if floor else (),
         )
         answered: list[tuple[Operated, Shares]] = []
         for operated in made:
