@@ -281,3 +281,24 @@ def test_controls_of_form_and_content_by_hand() -> None:
     found = content_and_form(pd.concat(parts), points).set_index("training")
     assert found["task0"].to_dict() == pytest.approx({"none": 0.0, "right": 0.9, "unseen": 0.4})
     assert found["control_probability"].tolist() == pytest.approx([0.375] * 3) and found["task0_nll"].tolist() == [2.0] * 3
+
+
+def test_other_training_is_held_against_the_floor_on_the_same_unit_by_unit() -> None:
+    """Of six answers of each of ten persons the floor has one from the first step on, seq four; of unseen persons both have two."""
+    parts = []
+    right = {("seq", "fresh"): 4, ("seq", "unseen"): 2, ("seq-no-task0", "fresh"): 1, ("seq-no-task0", "unseen"): 2}
+    for (arm, training), answers in right.items():
+        known = np.tile(np.arange(6) < answers, (10, 1))
+        for step in (0, 1, 20, 57):
+            asked = pd.concat([facts(known & (step > 0), answer_nll=2.0), facts(known, answer_nll=1.0).assign(split="control")])
+            run = {"seed": 0, "arm": arm, "start": "task1", "checkpoint": 150, "epochs": step / 57, "step": step}
+            parts.append(asked.assign(training=training, units=64, **run))
+            if training == "fresh":
+                parts.append(asked.assign(training="right", units=150, **run))
+    points = pd.DataFrame({"seed": 0, "arm": ["seq", "seq-no-task0"], "point": "trough", "checkpoint": 150, "learned": True})
+    found = content_and_form(pd.concat(parts), points).set_index(["arm", "training"])
+    beyond = found["area_beyond_floor"]
+    assert beyond["seq", "fresh"] == beyond["seq", "right"] == pytest.approx(0.5)
+    assert found["area_beyond_floor_low"]["seq", "fresh"] > 0
+    assert beyond["seq", "unseen"] == pytest.approx(0)
+    assert beyond.loc["seq-no-task0"].isna().all() and np.isnan(beyond["seq", "none"])

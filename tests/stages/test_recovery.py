@@ -201,12 +201,12 @@ def test_recovery_from_the_pretrained_model_is_not_task_0_again(task1: Path, tin
 
 
 def test_controls_of_form_and_content_take_as_many_steps_as_the_right_answers(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
-    """12 persons of task0_train, 3 of no stage: an epoch is 9 steps of 8 questions, and each control has as many of whatever it is."""
+    """12 persons of task0_train, 4 of task0_val, 3 of no stage: an epoch is 9 steps of 8 questions, and each control has as many."""
     _, facts = recover(task1, tiny_data, tmp_path / "out", controls=True)
     end = facts[(facts["checkpoint"] == 20) & (facts["epochs"] == 1.0)]
     assert set(end["step"]) == {9}
     units = end.groupby("training")["units"].unique().map(sorted).to_dict()
-    assert units == {"right": [12], "shuffled": [12], "reworded": [12], "unseen": [3], "text": [3], "dose": [1, 3]}
+    assert units == {"right": [12], "shuffled": [12], "reworded": [12], "fresh": [4], "unseen": [3], "text": [3], "dose": [1, 3]}
     answers = {key: rows["answer_nll"].tolist() for key, rows in end.groupby(["training", "units"])}
     assert len({tuple(values) for values in answers.values()}) == len(answers), "no two train on the same"
     for (training, _), rows in facts[facts["checkpoint"] == 20].groupby(["training", "units"]):

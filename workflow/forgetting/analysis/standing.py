@@ -17,7 +17,7 @@ from forgetting.analysis.spurious import (
     probe_facts,
     probes_by_checkpoint,
 )
-from forgetting.data.points import END, TROUGH
+from forgetting.data.points import END, TROUGH, floor_of, never_had_task0
 from forgetting.intervals import Interval, clustered_wilson
 from forgetting.schemas.facts import ACCURACY
 from forgetting.statistics import paired_difference
@@ -57,11 +57,12 @@ def content_and_form(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
     """One row for each training (see RECOVERY) from trough and end of the runs that have such controls, after as many steps as one epoch
     of the right answers, and first of `none`, the checkpoint itself; columns seed, arm, point, training, units and, with ends,
 
-    task0: exact match of `task0_test`; early_area; task0_nll: mean negative log-likelihood of the old answers, nats a token;
-    control_probability: how likely the model finds the answers of units that no stage saw, the mean over their questions of the
-    geometric mean over answer tokens: what it says of the unknown, not what it knows.
+    task0: exact match of `task0_test`; early_area; area_beyond_floor: that less the one of the floor (`floor_of`), from its own trough or
+    end and on the same training; task0_nll: mean negative log-likelihood of the old answers, nats a token; control_probability: how
+    likely the model finds the answers of units that no stage saw, the mean over their questions of the geometric mean over answer
+    tokens: what it says of the unknown, not what it knows.
     """
-    rows = []
+    rows, areas = [], {}
     of_task1 = facts[facts["start"] == "task1"]
     has_controls = set(of_task1.loc[of_task1["training"] == "unseen", "arm"])
     for point in points[points["point"].isin([TROUGH, END]) & points["arm"].isin(has_controls)].to_dict("records"):
@@ -75,6 +76,9 @@ def content_and_form(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
             found.append((training, units, probe[np.isclose(probe["epochs"], 1)], learned))
         for training, units, after, area in found:
             test, control = (after[after["split"] == split] for split in ("task0_test", "control"))
+            if area is not None:
+                areas[(*(point[key] for key in _KEYS), training, units)] = area
+            answers = _answers_of_a_unit(test)
             probability = control.assign(value=np.exp(-control["answer_nll"].astype(float))).groupby("unit")["value"].mean()
             numbers = {
                 "task0": _accuracy(test),
@@ -83,6 +87,10 @@ def content_and_form(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
                 "control_probability": mean_interval(probability.to_numpy(dtype=float)),
             }
             rows.append({key: point[key] for key in _KEYS} | {"training": training, "units": units} | with_ends(numbers))
+    for row in rows:
+        seed, arm, *of_probe = (row[key] for key in (*_KEYS, "training", "units"))
+        area, floor = (areas.get((seed, name, *of_probe)) for name in (arm, floor_of(arm, has_controls)))
+        row |= with_ends({"area_beyond_floor": _mean_difference(None if never_had_task0(arm) else area, floor, answers)})
     return pd.DataFrame(rows)
 
 
@@ -103,8 +111,8 @@ def _answers_of_a_unit(probe: pd.DataFrame) -> int:
     return int(probe.groupby(["unit", "step"]).size().iloc[0])
 
 
-def _mean_difference(by_unit: np.ndarray, control: np.ndarray | None, answers: int) -> Interval:
-    return _UNDEFINED if control is None else paired_difference(by_unit, control, answers)
+def _mean_difference(by_unit: np.ndarray | None, control: np.ndarray | None, answers: int) -> Interval:
+    return _UNDEFINED if by_unit is None or control is None else paired_difference(by_unit, control, answers)
 
 
 def _accuracy(facts: pd.DataFrame) -> Interval:

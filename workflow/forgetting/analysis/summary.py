@@ -179,7 +179,7 @@ def recovery_controls_table(
 ) -> pd.DataFrame:
     """Where as many steps on other form, other content or fewer units bring Task 0, from trough and end: see `content_and_form`."""
     runs = content_and_form(recovery_facts, probe_points(metrics, recovery), early_steps)
-    keys, values = ["arm", "point", "training", "units"], ["task0", "early_area", "task0_nll", "control_probability"]
+    keys, values = ["arm", "point", "training", "units"], ["task0", "early_area", "area_beyond_floor", "task0_nll", "control_probability"]
     return combine_seeds(runs, keys, values) if len(runs) else pd.DataFrame(columns=[*keys, "seeds", *values])
 
 

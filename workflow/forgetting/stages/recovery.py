@@ -96,7 +96,7 @@ class Prober:
         self.measured = measured.first_units(job.evaluation.units_per_split)
         self.recovered = PROBED_SPLITS[0] if task == "task0" else task
         """The split whose accuracy is to come back."""
-        self.unseen_questions = questions.of("probe")
+        self.unseen_questions, self.fresh_questions = questions.of("probe"), questions.of("task0_val")
         self.inputs = [data / "items.parquet", *starts]
         self.data = data
         if isinstance(job, RecoveryJob) and job.controls:
@@ -173,6 +173,7 @@ class Prober:
                 np.random.default_rng([seed, _DOSE_STREAM]).permutation(self.units)[: probe.units]
             ),
             "unseen": lambda: self.unseen_questions,
+            "fresh": lambda: self.fresh_questions,
         }[probe.training]()
         return QuestionBatches(questions, size, seed, RECOVERY_ORDER), len(np.unique(questions.unit))
 
@@ -196,7 +197,7 @@ class Prober:
         """The controls of form and content from one Task 1 checkpoint, and doses of the right answers. One dose is of as many units as
         the unseen ones are."""
         doses = {*self.config.doses, len(np.unique(self.unseen_questions.unit))}
-        probes = [Probe("task1", step, folder, 1.0, "fine", training) for training in ("reworded", "unseen", "text")]
+        probes = [Probe("task1", step, folder, 1.0, "fine", training) for training in ("reworded", "fresh", "unseen", "text")]
         return probes + [Probe("task1", step, folder, 1.0, "fine", "dose", units) for units in sorted(doses) if units < len(self.units)]
 
     def _model(self, probe: Probe) -> PreTrainedModel:

@@ -4,9 +4,12 @@
 has, on something else than the right answers: the same facts in other words (`reworded`), the same questions
 about persons that no stage saw (`unseen`), biographies of those (`text`), the right answers of other persons
 (`shuffled`), and the right answers about a few persons (`dose`; `units` is how many). One dose is of as many
-persons as `unseen`. If form alone brings Task 0 back, what was lost was form. `none`: the checkpoint itself.
+persons as `unseen`. `fresh`: the right answers about persons whose questions no stage trained on, so that an
+arm that had Task 0 is not trained again on what it has learned before. If form alone brings Task 0 back, what
+was lost was form. `none`: the checkpoint itself.
 
-task0: exact match of held-out persons; early area: its mean over the first steps; task0 nll: of the old
+task0: exact match of held-out persons; early area: its mean over the first steps; area beyond floor: that
+less the one of the same Task 1 without Task 0, trained on the same; task0 nll: of the old
 answers, nats a token; control probability: how likely the model finds the answers of persons that no stage
 saw (geometric mean over tokens).
 """
