@@ -11,6 +11,7 @@ from forgetting.analysis.curves import (
     continual_summary,
     crossings,
     first_reaching,
+    later_peak,
     method_summary,
     rebound,
     trough,
@@ -46,6 +47,12 @@ def test_trough_is_the_lowest_of_the_first_150_steps() -> None:
     assert trough(hand_made(TASK0), within=200).step == 200
     with pytest.raises(ValueError, match="no evaluation"):
         trough(hand_made({0: 1.0, 500: 0.1}))
+
+
+def test_the_later_peak_leaves_out_what_is_learned_in_the_early_steps() -> None:
+    rows = pd.DataFrame({"step": [0, 20, 150, 800, 3000], "value": [1.0, 0.3, 0.1, 0.2, 0.05], "low": 0.0, "high": 1.0})
+    assert later_peak(rows)[:2] == (800, 0.2)
+    assert later_peak(rows[rows["step"] < 150])[:2] == (20, 0.3), "of a run that is shorter, its end"
 
 
 def test_rebound_is_measured_from_the_trough() -> None:

@@ -254,6 +254,7 @@ def test_what_was_kept_is_held_against_the_model_that_never_had_task_0() -> None
     facts_of_all, points = world(arm, floor)
     row = against_controls(facts_of_all, points).set_index("arm").loc["seq"]
     assert row[["drop", "kept_beyond_floor", "beyond_floor", "floor"]].tolist() == pytest.approx([0.5, 0.2, 0.2, 0.7])
+    assert row[["recovered_long", "floor_long"]].tolist() == pytest.approx([0.9, 0.7]), "one epoch is the longest here"
     summary = recovery_summary(facts_of_all, points).set_index("arm")
     assert summary.loc["seq", ["spurious_share", "floor_share"]].tolist() == pytest.approx([0.8, 0.4])
     assert np.isnan(summary.loc["seq-no-task0", "floor_share"]) and np.isnan(summary.loc["seq-no-task0", "spurious_share"])

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from forgetting.errors import StudyError
-from forgetting.report.readings import Claim, Found, Place, Rule, find, read_claims, reading
+from forgetting.report.readings import Claim, Found, Place, Rule, find, judgement, read_claims, reading
 
 ROOT = Path(__file__).parents[2]
 NAN = float("nan")
@@ -34,6 +34,8 @@ TABLES = {
         ({"below": 0.15}, 0.16, 0.20, "does not hold"),
         ({"above": 0.95}, 0.96, 0.99, "holds"),
         ({"above": 0.95}, 0.90, 0.94, "does not hold"),
+        ({"above": 0.95, "one_way": True}, 0.90, 0.94, "cannot say"),
+        ({"above": 0.95, "one_way": True}, 0.96, 0.99, "holds"),
         ({"about": 0.96, "within": 0.05}, 0.92, 1.0, "holds"),
         ({"about": 0.96, "within": 0.05}, 0.80, 1.0, "cannot say"),
         ({"about": 0.96, "within": 0.05}, 0.80, 0.90, "does not hold"),
@@ -47,6 +49,23 @@ def test_a_claim_holds_where_the_whole_interval_is_on_its_side(rule: dict[str, o
     assert reading(number, Rule.model_validate(rule), TABLES) == expected
     of_one = reading(number._replace(reached=1), Rule.model_validate(rule), TABLES)
     assert of_one == f"{expected} in this run", "one seed never says yes or no"
+
+
+@pytest.mark.parametrize(
+    ("control", "judged", "gate", "expected"),
+    [
+        ("seq", False, False, "holds"),
+        ("seq", False, True, "holds, as a gate asks"),
+        ("seq", True, False, "holds, for a control too"),
+        ("freeze-2", True, False, "holds"),  # the control was not reached
+    ],
+)
+def test_what_a_gate_asks_for_and_what_a_control_does_too_takes_from_a_claim(control: str, judged: bool, gate: bool, expected: str) -> None:
+    floor = {"name": "x", "table": "methods", "row": {"arm": control}, "column": "final", "judged": judged}
+    claim = Claim.model_validate({"claim": "x", "gate": gate, "measured": OTHER, "holds": {"below": 0.6}, "floors": [floor]})
+    assert judgement(claim, TABLES) == expected
+    fails = claim.model_copy(update={"holds": Rule(below=0.4)})
+    assert judgement(fails, TABLES) == "does not hold"
 
 
 def test_what_is_not_there_is_not_read() -> None:

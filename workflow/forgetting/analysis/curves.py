@@ -67,6 +67,12 @@ def rebound(rows: pd.DataFrame, lowest: Point) -> float:
     return float(rows.loc[rows["step"] >= lowest.step, "value"].max() - lowest.value)
 
 
+def later_peak(rows: pd.DataFrame, after: float = EARLY_STEP) -> Point:
+    """The highest value from step `after` on, where the early steps, in which a model may first learn a form, are over."""
+    late = rows[rows["step"] >= min(after, rows["step"].max())]
+    return Point(*late.loc[late["value"].idxmax(), ["step", "value", "low", "high"]].astype(float))
+
+
 def area_above(rows: pd.DataFrame) -> float:
     """Area between the accuracy at step 0 and the curve over steps 0 to EARLY_STEP (or the last step), divided by the width.
 
@@ -151,6 +157,7 @@ def _run_summary(run: pd.DataFrame, matched_accuracy: float) -> dict[str, float]
     matched = at_step(task0, first_reaching(task1, matched_accuracy))
     continual = continual_summary([[before.value, at_step(task1, 0).value], [after["value"], task1["value"].iloc[-1]]])
     points = {"before": before, "trough": lowest, "final": Point(*after[["step", "value", "low", "high"]]), "matched": matched}
+    points["later_peak"] = later_peak(task0)
     points["task1_final"] = Point(*task1.iloc[-1][["step", "value", "low", "high"]])
     summary: dict[str, float] = {}
     for name, point in points.items():

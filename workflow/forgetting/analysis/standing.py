@@ -30,13 +30,14 @@ def against_controls(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
 
     drop: exact match before Task 1 minus that of the checkpoint. kept_beyond_floor: the checkpoint minus the floor's, without recovery.
     beyond_pretrained, beyond_floor: the difference after one epoch of recovery. early_area: see `early_area`; area_pretrained, area_floor:
-    of the controls; area_beyond_pretrained, area_beyond_floor: the differences. floor: exact match of the floor after one epoch. The floor
-    is the arm that never had Task 0 (`floor_probe`). NaN without the control or where it was not measured. `facts`: RECOVERY_FACTS.
+    of the controls; area_beyond_pretrained, area_beyond_floor: the differences. floor: exact match of the floor after one epoch;
+    recovered_long, floor_long: of both after the longest recovery. The floor is the arm that never had Task 0 (`floor_probe`). NaN without
+    the control or where it was not measured. `facts`: RECOVERY_FACTS.
     """
     test = probe_facts(facts)
     probes = probes_by_checkpoint(test)
     controls = dict(list(test[test["start"] == "pretrained"].groupby("seed")))
-    rows = []
+    rows, longest = [], test["epochs"].max()
     for point in points.to_dict("records"):
         before, probe = (probes[point["seed"], point["arm"], checkpoint] for checkpoint in (0, point["checkpoint"]))
         pretrained, floor = controls.get(point["seed"]), floor_probe(probes, points, point)
@@ -49,6 +50,9 @@ def against_controls(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
             found[f"area_{name}"] = _UNDEFINED if of_control is None else mean_interval(of_control)
             found[f"area_beyond_{name}"] = _mean_difference(area, of_control, answers)
         found["floor"] = _UNDEFINED if floor is None else _accuracy(floor[np.isclose(floor["epochs"], 1)])
+        for name, run in (("recovered_long", probe), ("floor_long", floor)):
+            last = None if run is None else run[np.isclose(run["epochs"], longest)]
+            found[name] = _UNDEFINED if last is None or last.empty else _accuracy(last)
         rows.append({key: point[key] for key in _KEYS} | with_ends(found))
     return pd.DataFrame(rows)
 

@@ -51,6 +51,9 @@ _KINDS: dict[str, Kind] = (
             "task0_floor",
             "trough_first_token",
             "trough_first_token_floor",
+            "later_peak",
+            "recovered_long",
+            "floor_long",
             "task0_of_floor",
             "task0_into_pretrained",
             "task0_pretrained",
@@ -100,6 +103,7 @@ _TITLES = {
     "task1_final": "Task 1 final",
     "before": "Task 0 before",
     "final": "Task 0 final",
+    "later_peak": f"highest Task 0 from step {EARLY_STEP} on",
     "matched": "Task 0 at matched Task 1",
     "halfway": "Task 0 where Task 1 is at 50 %",
     "halfway_gain": "halfway, minus seq",
@@ -129,6 +133,7 @@ def methods_table(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy:
         "trough",
         "trough_step",
         "rebound",
+        "later_peak",
         "final",
         "matched",
         "matched_step",
@@ -160,7 +165,15 @@ def recovery_table(
     runs = recovery_summary(recovery_facts, points).merge(probe_accuracies(recovery, points), on=["seed", "arm", "point"])
     runs = runs.merge(against_controls(recovery_facts, points, early_steps), on=["seed", "arm", "point"])
     values = ["checkpoint", "learned", "before", "dropped", "recovered", "control_persons", "pretrained", "floor", "random", "shuffled"]
-    values += ["kept_beyond_floor", "beyond_floor", "early_area", "area_beyond_pretrained", "area_beyond_floor"]
+    values += [
+        "recovered_long",
+        "floor_long",
+        "kept_beyond_floor",
+        "beyond_floor",
+        "early_area",
+        "area_beyond_pretrained",
+        "area_beyond_floor",
+    ]
     values += [
         "spurious_share",
         "floor_share",

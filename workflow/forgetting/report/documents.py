@@ -28,8 +28,8 @@ from forgetting.report.readings import (
     Tables,
     find,
     found_in,
+    judgement,
     read_claims,
-    reading,
     rows_of,
     rule_text,
 )
@@ -110,10 +110,9 @@ class Results:
         floors = [f"{floor.name} {text_of(find(self.tables, floor), floor.column, claim.places)}" for floor in shown]
         told = {"floors": "; ".join(floors), "here": NOT_MEASURED, "rule": "", "reading": NOT_MEASURED}
         if claim.measured is not None and claim.holds is not None:
-            found = find(self.tables, claim.measured)
-            number = text_of(found, claim.measured.column, claim.places)
+            number = text_of(find(self.tables, claim.measured), claim.measured.column, claim.places)
             told |= {"here": f"{claim.quantity}: {number}" if claim.quantity else number}
-            told |= {"rule": rule_text(claim.holds, claim.floors), "reading": reading(found, claim.holds, self.tables)}
+            told |= {"rule": rule_text(claim.holds, claim.floors), "reading": judgement(claim, self.tables)}
         return {name: getattr(claim, name) for name in ("claim", "stated", "source", "known_through", "note")} | told
 
     def image(self, name: str, about: str, folder: str) -> str:

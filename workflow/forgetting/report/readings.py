@@ -36,20 +36,24 @@ class Place(Strict):
 
 
 class Floor(Place):
-    """What a number has to beat to mean anything, with a name for it. headline: whether README.md shows it."""
+    """What a number has to beat to mean anything, with a name for it. headline: whether README.md shows it. judged: whether the rule is put
+    to it, too, as to a control that the claim is not about."""
 
     name: str
     headline: bool = False
+    judged: bool = False
 
 
 class Rule(Strict):
     """above, below: the whole interval must lie on that side of a number, or of another cell's interval. about: it must lie within `within`
-    of the number; outside altogether, the claim does not hold. Between, nothing can be said."""
+    of the number; outside altogether, the claim does not hold. Between, nothing can be said; nor outside, where the measurement could
+    show the claim and not its opposite (`one_way`)."""
 
     above: float | Place | None = None
     below: float | Place | None = None
     about: float | None = None
     within: NotNegative = 0.05
+    one_way: bool = False
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Rule:
@@ -61,13 +65,15 @@ class Rule(Strict):
 class Claim(Strict):
     """claim: in words. stated: its own number, where it gives one. source: where the paper makes it. known_through: how its text was read.
     quantity: what the number is, where it is no accuracy on Task 0. measured: the number here; none where it is not measured, for a reason
-    in `note`. headline: whether README.md shows it."""
+    in `note`. gate: whether a study stops where it does not hold, so that it was asked for and not found. headline: whether README.md
+    shows it."""
 
     claim: str
     stated: str = ""
     source: str = ""
     known_through: str = ""
     headline: bool = False
+    gate: bool = False
     quantity: str = ""
     measured: Place | None = None
     holds: Rule | None = None
@@ -176,7 +182,19 @@ def _word(number: Interval, rule: Rule, limits: Interval) -> str:
         return HOLDS if inside else FAILS if above or below else OPEN
     if not (above or below):
         return OPEN
-    return HOLDS if above == (rule.above is not None) else FAILS
+    return HOLDS if above == (rule.above is not None) else OPEN if rule.one_way else FAILS
+
+
+def judgement(claim: Claim, tables: Tables) -> str:
+    """The reading of a claim, and what takes from it: that a gate asked for it, or that a control does as much."""
+    if claim.measured is None or claim.holds is None:
+        return NOT_MEASURED
+    rule = claim.holds
+    said = reading(find(tables, claim.measured), rule, tables)
+    if not said.startswith(HOLDS):
+        return said
+    as_much = any(reading(find(tables, floor), rule, tables).startswith(HOLDS) for floor in claim.floors if floor.judged)
+    return said + (", as a gate asks" if claim.gate else "") + (", for a control too" if as_much else "")
 
 
 def rule_text(rule: Rule, floors: Iterable[Floor]) -> str:

@@ -4,8 +4,9 @@ One row an arm, without and with early stop. An early-stopped run is the beginni
 are exact match with a 95 % interval: clustered by person for one seed, over seeds for several (Student's t on
 the logit).
 
-*trough*: lowest Task 0 accuracy of the first 150 steps. *rebound*: how far it rises again without any
-training on Task 0. *at matched Task 1*: Task 0 where Task 1 first reaches the accuracy that counts as
+*trough*: lowest Task 0 accuracy of the first 150 steps. *rebound*: how far it rises again without any training
+on Task 0. *later peak*: highest accuracy from step 150 on, when a model that never had Task 0 has learned what
+Task 1 teaches of its form. *at matched Task 1*: Task 0 where Task 1 first reaches the accuracy that counts as
 learned, interpolated between evaluations. *forgetting*: before minus final. *backward transfer*: final minus
 right after Task 0. *final average*: mean of both tasks at the end. *area above*: mean loss of Task 0 accuracy
 over the first 150 steps. A dash: never reached, or not defined. *seconds*: training time without evaluation;
