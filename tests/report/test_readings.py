@@ -105,8 +105,8 @@ def test_every_claim_names_its_source_and_how_it_was_read() -> None:
         "recovery_table",
         "claims",
         "graft_table",
-        "graft_of_one_seed",
         "grid_table",
+        "recovery_controls",
         "theory_table",
         "verdict",
     }
