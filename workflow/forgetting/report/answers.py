@@ -215,7 +215,13 @@ def _of_pretrained(block: pd.Series, nothing: Found) -> str:
         if untaught.interval.low > (nothing.value + found_in(block, "task0").value) / 2
         else "which leaves open whether it brings Task 0 or undoes damage"
     )
-    return f" The same block of the pretrained model, which never learned Task 0, brings {number(untaught)}, {means}."
+    alone = found_in(block, "task0_into_pretrained")
+    in_it = (
+        ""
+        if np.isnan(alone.value)
+        else f" In that model, where nothing else has learned to answer, the block of before brings {number(alone)}."
+    )
+    return f" The same block of the pretrained model, which never learned Task 0, brings {number(untaught)}, {means}.{in_it}"
 
 
 def _features(tables: Tables) -> str:
