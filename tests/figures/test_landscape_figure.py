@@ -6,7 +6,7 @@ import pytest
 from tests.figures import synthetic_views
 
 from forgetting.figures import turning
-from forgetting.figures.landscape import draw, panels_of
+from forgetting.figures.landscape import draw, loss_levels, panels_of
 from forgetting.figures.tables.recovery_path import make
 
 
@@ -25,11 +25,25 @@ def test_at_most_four_panels_with_one_scale_on_both_axes() -> None:
     assert len(drawn) == 4 and all(panel.get_aspect() == 1 for panel in drawn)
 
 
-def test_an_error_is_told_as_it_is_and_at_its_worst() -> None:
+def test_an_error_is_told_beside_the_distance_of_two_levels() -> None:
     rows = frame(arms=("seq",))
-    errors = rows.loc[rows["kind"] == "grid", "task0_error"]
+    grid = rows[rows["kind"] == "grid"]
+    share = grid["task0_error"] / grid["task0_loss"]
+    levels = loss_levels(grid[["task0_loss", "task1_loss"]].to_numpy())
     said = draw(rows).get_supxlabel().replace("\n", " ")
-    assert f"Task 0 {errors.median():.2g} ({errors.max():.2g})" in said and errors.max() > 3 * errors.median()
+    assert (
+        f"Task 0 {100 * share.median():.0f} % ({100 * share.max():.0f} %)" in said
+        and f"the next: {100 * (levels[1] / levels[0] - 1):.0f} %." in said
+    )
+
+
+def test_every_checkpoint_is_a_dot_and_stars_lie_upon_the_marks() -> None:
+    panel = draw(frame(arms=("seq", "replay-20"))).axes[0]
+    assert next(line for line in panel.lines if line.get_marker() == "o" and len(line.get_xdata()) == len(synthetic_views.CHECKPOINTS))
+    stars = [line for line in panel.lines if line.get_marker() == "*"]
+    marks = [line for line in panel.lines if line.get_marker() in "^s"]
+    assert min(star.get_zorder() for star in stars) > max(mark.get_zorder() for mark in marks)
+    assert min(star.get_markersize() for star in stars) > max(mark.get_markersize() for mark in marks)
 
 
 def path(points: dict[int, tuple[float, float]]) -> pd.DataFrame:
