@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from tests.figures import synthetic_views
 
-from forgetting.figures import turning
+from forgetting.figures import style, turning
 from forgetting.figures.landscape import draw, loss_levels, panels_of
 from forgetting.figures.tables.recovery_path import make
 
@@ -96,6 +96,14 @@ def test_shares_leave_out_the_models_that_span_the_plane_and_tell_the_blocks() -
     np.testing.assert_allclose(turning.squared_shares(paths)["share"], 0.25)
     figure = turning.draw(rows)
     assert len([panel for panel in figure.axes if panel.get_title(loc="left")]) == 4
+
+
+def test_the_blocks_of_one_arm_alone_are_in_the_plane() -> None:
+    figure = turning.draw(frame())
+    openly = [line for line in figure.axes[2].lines if line.get_markerfacecolor() == "white"]
+    assert [line.get_color() for line in openly] == [style.arm_look("seq").color]
+    texts = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"two straight stages (seq; a, b)", "blocks alone (seq; c)"} <= texts
 
 
 def test_an_arm_whose_blocks_are_frozen_has_a_path_of_all_weights_alone() -> None:
