@@ -61,6 +61,15 @@ def test_repairs_are_drawn_by_length_early_and_by_what_is_left_of_task_1_at_the_
         np.testing.assert_allclose(np.asarray(back.get_ydata(), dtype=float)[[0, -1]], [0.1, 0.99])
 
 
+def test_the_legend_tells_whose_random_directions_the_crosses_are() -> None:
+    figure = edits.draw(graft_rows("seq", 0))
+    crosses = {line.get_label(): line.get_color() for line in figure.legends[0].legend_handles if line.get_marker() == "x"}
+    assert crosses == {
+        "control: random directions, all matrices": edits._EDITS["blocks"][0],
+        "control: random directions, attention": edits._EDITS["attention"][0],
+    }
+
+
 def test_bars_are_of_the_difference_from_the_straight_way_where_task_1_is_across() -> None:
     """Its intervals reach 0.03 below and 0.02 above; a table made before there were any is drawn without bars."""
     rows = graft_rows("seq", 0)
