@@ -68,6 +68,16 @@ def test_a_shift_that_is_the_forgetting_is_told_from_one_that_only_comes_with_it
         assert sorted(set(lines)) == [(0.2, accuracy[arm, "common"]), (0.97, accuracy[arm, "rest"])]
 
 
+def test_each_end_has_a_row_of_its_own_and_its_interval() -> None:
+    """Open marks are of the residual stream, circles of the checkpoint, diamonds of the model before Task 1."""
+    panel = common_shift.draw(shift_rows("seq", 0, 0.7, 0.3)).axes[3]
+    ends = [line for line in panel.lines if line.get_marker() in ("o", "D")]
+    found = [(line.get_marker(), line.get_markerfacecolor() == "white") for line in sorted(ends, key=lambda line: line.get_ydata()[0])]
+    assert found == [("o", False), ("D", False), ("o", True), ("D", True)]
+    bars = {tuple(np.round(segment[:, 0], 6)) for collection in panel.collections for segment in collection.get_segments()}
+    assert bars == {(0.49, 0.51), (0.89, 0.91)}
+
+
 def test_of_several_seeds_the_mean_and_their_interval_are_drawn() -> None:
     shares = (0.6, 0.7, 0.8)
     figure = common_shift.draw(pd.concat([shift_rows("seq", seed, share, share - 0.1) for seed, share in enumerate(shares)]))

@@ -44,12 +44,13 @@ def test_points_have_equal_axes_and_at_most_four_panels(count: int) -> None:
         assert right - left == pytest.approx(high - low)
 
 
-def test_means_of_the_clouds_are_joined() -> None:
+def test_arrows_join_the_means_of_the_clouds() -> None:
     rows = frame(synthetic_views.feature_points, ["seq"])
     panel = feature_points.draw(rows).axes[0]
     last = rows[rows["layer"] == rows["layer"].max()]
     means = last.groupby("step")[["leading_component", "mean_shift"]].mean().to_numpy()
-    np.testing.assert_allclose(np.column_stack(panel.lines[-1].get_data()), means)
+    np.testing.assert_allclose([arrow._posA_posB for arrow in panel.patches], [means[:2], means[1:]])
+    assert [arrow.get_linestyle() == "-" for arrow in panel.patches] == [True, False]
 
 
 def test_cka_is_of_task_0_and_a_later_checkpoint_and_the_lens_of_one() -> None:

@@ -27,6 +27,30 @@ def test_the_first_block_stands_out_and_its_control_does_not(seeds: int) -> None
         assert max(values, key=values.__getitem__) == 1 and values[1] == pytest.approx(0.8 + shift, abs=0.02)
 
 
+def test_controls_have_bars_and_no_two_marks_of_a_part_share_a_place() -> None:
+    panel = graft.draw(graft_rows("seq", 0)).axes[0]
+    controls = [bars for bars in panel.containers if bars.lines[0].get_marker() in ("x", "P", "*", "D")]
+    assert {bars.lines[0].get_marker() for bars in controls} == {"x", "P", "*", "D"}
+    for bars in controls:
+        line, _, (collection,) = bars.lines
+        expected = [np.clip([y - 0.04, y + 0.04], 0, 1) for y in line.get_ydata()]
+        np.testing.assert_allclose([segment[:, 1] for segment in collection.get_segments()], expected)
+        assert line.get_zorder() < 3
+    places = [float(x) for bars in panel.containers for x in bars.lines[0].get_xdata()]
+    assert len(set(np.round(places, 6))) == len(places) and np.diff(sorted(places)).min() > 0.1
+
+
+def test_the_model_without_task_0_has_a_line_and_older_tables_without_the_new_operations_are_drawn() -> None:
+    rows = graft_rows("seq", 0)
+    older = rows[~rows["operation"].isin(["floor", "untaught", "of_floor", "into_pretrained"])]
+    for table, there in ((rows, True), (older, False)):
+        figure = graft.draw(table)
+        levels = [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_linestyle() == ":"]
+        assert levels == [0.07] * there
+        texts = {text.get_text() for text in figure.legends[0].get_texts()}
+        assert {"control: into the pretrained model", "the model without Task 0 as it is"} <= texts or not there
+
+
 def test_repairs_are_drawn_by_length_early_and_by_what_is_left_of_task_1_at_the_end() -> None:
     figure = edits.draw(graft_rows("seq", 0))
     for panel, expected in zip(figure.axes, ([0.1, 0.2, 0.3, 0.4], [0.6] * 4), strict=True):
@@ -35,6 +59,15 @@ def test_repairs_are_drawn_by_length_early_and_by_what_is_left_of_task_1_at_the_
         np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0.45, 0.5, 0.6, 0.8])
         back = next(line for line in panel.lines if line.get_marker() == ".")
         np.testing.assert_allclose(np.asarray(back.get_ydata(), dtype=float)[[0, -1]], [0.1, 0.99])
+
+
+def test_the_legend_tells_whose_random_directions_the_crosses_are() -> None:
+    figure = edits.draw(graft_rows("seq", 0))
+    crosses = {line.get_label(): line.get_color() for line in figure.legends[0].legend_handles if line.get_marker() == "x"}
+    assert crosses == {
+        "control: random directions, all matrices": edits._EDITS["blocks"][0],
+        "control: random directions, attention": edits._EDITS["attention"][0],
+    }
 
 
 def test_bars_are_of_the_difference_from_the_straight_way_where_task_1_is_across() -> None:

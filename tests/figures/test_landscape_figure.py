@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from tests.figures import synthetic_views
 
-from forgetting.figures import turning
-from forgetting.figures.landscape import draw, panels_of
+from forgetting.figures import style, turning
+from forgetting.figures.landscape import draw, loss_levels, panels_of
 from forgetting.figures.tables.recovery_path import make
 
 
@@ -25,11 +25,25 @@ def test_at_most_four_panels_with_one_scale_on_both_axes() -> None:
     assert len(drawn) == 4 and all(panel.get_aspect() == 1 for panel in drawn)
 
 
-def test_an_error_is_told_as_it_is_and_at_its_worst() -> None:
+def test_an_error_is_told_beside_the_distance_of_two_levels() -> None:
     rows = frame(arms=("seq",))
-    errors = rows.loc[rows["kind"] == "grid", "task0_error"]
+    grid = rows[rows["kind"] == "grid"]
+    share = grid["task0_error"] / grid["task0_loss"]
+    levels = loss_levels(grid[["task0_loss", "task1_loss"]].to_numpy())
     said = draw(rows).get_supxlabel().replace("\n", " ")
-    assert f"Task 0 {errors.median():.2g} ({errors.max():.2g})" in said and errors.max() > 3 * errors.median()
+    assert (
+        f"Task 0 {100 * share.median():.0f} % ({100 * share.max():.0f} %)" in said
+        and f"the next: {100 * (levels[1] / levels[0] - 1):.0f} %." in said
+    )
+
+
+def test_every_checkpoint_is_a_dot_and_stars_lie_upon_the_marks() -> None:
+    panel = draw(frame(arms=("seq", "replay-20"))).axes[0]
+    assert next(line for line in panel.lines if line.get_marker() == "o" and len(line.get_xdata()) == len(synthetic_views.CHECKPOINTS))
+    stars = [line for line in panel.lines if line.get_marker() == "*"]
+    marks = [line for line in panel.lines if line.get_marker() in "^s"]
+    assert min(star.get_zorder() for star in stars) > max(mark.get_zorder() for mark in marks)
+    assert min(star.get_markersize() for star in stars) > max(mark.get_markersize() for mark in marks)
 
 
 def path(points: dict[int, tuple[float, float]]) -> pd.DataFrame:
@@ -82,6 +96,14 @@ def test_shares_leave_out_the_models_that_span_the_plane_and_tell_the_blocks() -
     np.testing.assert_allclose(turning.squared_shares(paths)["share"], 0.25)
     figure = turning.draw(rows)
     assert len([panel for panel in figure.axes if panel.get_title(loc="left")]) == 4
+
+
+def test_the_blocks_of_one_arm_alone_are_in_the_plane() -> None:
+    figure = turning.draw(frame())
+    openly = [line for line in figure.axes[2].lines if line.get_markerfacecolor() == "white"]
+    assert [line.get_color() for line in openly] == [style.arm_look("seq").color]
+    texts = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"two straight stages (seq; a, b)", "blocks alone (seq; c)"} <= texts
 
 
 def test_an_arm_whose_blocks_are_frozen_has_a_path_of_all_weights_alone() -> None:

@@ -5,6 +5,7 @@ from math import acos, degrees, sqrt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.markers import CARETUPBASE
 from tests.figures.synthetic_views import theory_rows
 
 from forgetting.figures import style, theory, theory_depth, theory_freezing
@@ -24,6 +25,31 @@ def test_shares_become_angles_and_their_ends_change_places() -> None:
     expected = [degrees(acos(sqrt(share))) for share in (0.1, 0.11, 0.09, 0.05)]
     assert found[["value", "low", "high", "chance"]].tolist() == pytest.approx(expected)
     assert found["chance_low"] < found["chance"] < found["chance_high"]
+
+
+def test_a_share_within_its_error_of_none_is_open_with_a_caret_and_joined_to_nothing() -> None:
+    rows = pd.concat([theory_rows(arm, 0, 10.0) for arm in ("seq", "replay-20")])
+    none = (rows["arm"] == "seq") & (rows["metric"] == "mean_shift_along_first") & (rows["layer"] == 2)
+    rows.loc[none, ["value", "low", "high"]] = [0.0, 0.0, 0.04]
+    panel = theory.draw(rows).axes[1]
+    seq = [line for line in panel.lines if line.get_color() == style.arm_look("seq").color]
+    (joined,) = [line for line in seq if line.get_linestyle() == "-"]
+    assert [bool(nothing) for nothing in np.isnan(joined.get_ydata())] == [layer == 2 for layer in sorted(set(rows["layer"]) - {0})]
+    marks = {line.get_marker(): line for line in seq if line.get_markerfacecolor() == "white" or line.get_marker() == CARETUPBASE}
+    (open_mark, caret) = (marks[marker] for marker in (style.arm_look("seq").marker, CARETUPBASE))
+    assert list(open_mark.get_ydata()) == [90] and 90 < caret.get_ydata()[0] < panel.get_ylim()[1]
+    assert any(np.allclose(bar[:, 1], [degrees(acos(0.2)), 90]) for bars in panel.collections[1:] for bar in bars.get_segments())
+
+
+def test_mean_shifts_are_of_step_150_alone_and_no_two_arms_share_a_place() -> None:
+    rows = pd.concat([theory_rows(arm, 0, 10.0) for arm in ("seq", "replay-20")])
+    figure = theory.draw(rows)
+    for panel, stages in zip(figure.axes, (2, 1, 2, 1), strict=True):
+        lines = [
+            line for line in panel.lines if line.get_linestyle() in ("-", "--") and len(line.get_xdata()) == rows["layer"].nunique() - 1
+        ]
+        assert len(lines) == 2 * stages
+        assert not set(lines[0].get_xdata()) & set(lines[-1].get_xdata())
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

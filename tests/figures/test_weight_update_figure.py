@@ -64,8 +64,34 @@ def test_frozen_matrices_and_missing_pairs_show_the_ground() -> None:
     assert np.ma.getmaskarray(weight_update.draw(earlier).axes[0].collections[0].get_array()).all()
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_all_arms_are_averaged_over_the_layers_that_every_arm_trains(seeds: int) -> None:
+    """freeze-2 trains blocks 3 and 4 of 4. seq has another angle in 1 and 2, and another size, which are not drawn beside it."""
+    weights = frame(tuple(range(seeds)))
+    frozen = weights["layer"] <= 2
+    others = weights.assign(value=weights["value"].where(~frozen, 0.5 * weights["value"]))
+    first, second = (weight_update_arms.draw(rows) for rows in (weights, others))
+    for one, other in zip(first.axes, second.axes, strict=True):
+        for line, same in zip(one.lines, other.lines, strict=True):
+            np.testing.assert_allclose(line.get_xydata(), same.get_xydata())
+    said = first.get_supxlabel().replace("\n", " ")
+    assert "All are of the blocks that every arm trains: 3 to 4." in said
+    assert ("bars (a-c)" in said) == (seeds > 1)
+    assert [len(bars.get_segments()) for bars in first.axes[0].collections if np.ptp(bars.get_segments()[0][:, 0]) > 0] == [1] * 6 * (
+        seeds > 1
+    )
+
+
+def test_single_matrices_are_pale_dots_beside_their_mean() -> None:
+    panel = weight_update_arms.draw(frame(arms=("seq",))).axes[1]
+    rows = of_pair(frame(arms=("seq",)), "task0", "task1_early")
+    dots = [line.get_xdata() for line in panel.lines if line.get_alpha() == 0.35]
+    np.testing.assert_allclose(sorted(dots[1]), sorted(rows["value"] - rows["chance"]))
+
+
 def test_means_of_each_arm_over_the_blocks() -> None:
     weights = frame()
+    weights = weights[weights["layer"] > 2]
     figure = weight_update_arms.draw(weights)
     panel = figure.axes[1]
     for place, arm in enumerate(style.arm_order(weights["arm"])):

@@ -7,13 +7,13 @@ anybody, and the rest. How much of the change is common, and how much of the for
 **How to read it.** *a*, *b*: the share of the squared change that is common, in the logits over the whole
 vocabulary, in the logits among the values of the attribute alone (where the answer is decided), and in the
 residual stream before the final norm. 0 is what unrelated changes give; grey: the range when each person's
-change gets a random sign. *c*, *d*: what either part does to the answers, in the logits (filled, upper line)
-and in the residual stream (open, lower line). A line that ends in a triangle to the right starts at the
-checkpoint and ends where it would be without the common part; one that ends in a triangle to the left starts at
-the model before Task 1 and ends where that would be with the common part alone; an upright stroke marks the
-start. If the common part is the forgetting, each line reaches the start of the other. If it has nothing to do
-with it, both stay where they are, and the triangle stands on its stroke.
-Intervals of *c* and *d* and the checkpoint where Task 1 was learned are in the table.
+change gets a random sign. Intervals that are not seen are narrower than their marks. *c*, *d*: what either part
+does to the answers, in the logits (filled) and in the residual stream (open), four lines an arm. Each begins at
+an upright stroke. One that ends in a circle begins at the checkpoint and ends where that would be without the
+common part; one that ends in a diamond begins at the model before Task 1 and ends where that would be with the
+common part alone. If the common part is the forgetting, circles reach the strokes of the diamonds, and diamonds
+those of the circles. If it has nothing to do with it, each stays at its own. Intervals are of the ends; where
+Task 1 was learned is in the table.
 
 **What to look for.** A large share in *a* beside short lines in *c*: a shift that all answers share can be most
 of the change and yet leave the order of the likeliest tokens as it was.
@@ -62,16 +62,17 @@ class _Share(NamedTuple):
 _SHARES = (
     _Share("logits", "common_share", "whole vocabulary (a, b)", -0.22, {"marker": "o"}),
     _Share("logits", "common_share_among_values", "values of the attribute (a, b)", 0.0, {"marker": "D", "markersize": 4}),
-    _Share("residual_stream", "common_share", "residual stream (a, b)", 0.22, {"marker": "o", "markerfacecolor": "white"}),
+    _Share("residual_stream", "common_share", "residual stream (a-d: open)", 0.22, {"marker": "o", "markerfacecolor": "white"}),
 )
-_SPACES = {"logits": -0.17, "residual_stream": 0.17}
-"""Space: its place in the row of an arm."""
+_SPACES = ("logits", "residual_stream")
 _MOVES = {
-    ("nothing", "common"): (">", "checkpoint, and without the common part (c, d)"),
-    ("everything", "rest"): ("<", "before Task 1, and with the common part alone (c, d)"),
+    ("nothing", "common"): ("o", "checkpoint, and without the common part (c, d)"),
+    ("everything", "rest"): ("D", "before Task 1, and with the common part alone (c, d)"),
 }
 """What is taken away at the start and the end of a line: the mark of its end, and its text."""
-_START: dict[str, Any] = {"marker": "|", "markersize": 13, "markeredgewidth": 1.3}
+_ROWS = np.linspace(-0.33, 0.33, len(_SPACES) * len(_MOVES))
+"""Places of the lines in the row of an arm: of both moves in the logits, then in the residual stream."""
+_START: dict[str, Any] = {"marker": "|", "markersize": 9, "markeredgewidth": 1.3}
 """Higher than the mark of an end, which it would be hidden by where nothing moves."""
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linewidth": 4.5, "alpha": 0.4}
 
@@ -81,7 +82,7 @@ def draw(common_shift: pd.DataFrame) -> Figure:
     Frame: COMMON_SHIFT."""
     rows = common_shift[(common_shift["kind"] == "all") & (common_shift["grouping"] == _GROUPING)]
     arms, seeds = style.arm_order(rows["arm"]), rows["seed"].nunique()
-    figure, panels = style.new_figure(2, 2, height=2.4 + 0.8 * len(arms), sharex="row", sharey=True)
+    figure, panels = style.new_figure(2, 2, height=2.4 + 1.0 * len(arms), sharex="row", sharey=True)
     for column, point in enumerate((EARLY, END)):
         here = rows[rows["point"] == point]
         _shares(panels[0, column], here, arms, seeds)
@@ -102,7 +103,7 @@ def draw(common_shift: pd.DataFrame) -> Figure:
     handles.append(style.line_handle("chance (a, b)", **_CHANCE))
     handles += [style.line_handle(text, marker=end) for end, text in _MOVES.values()]
     style.legend(figure, handles, 2)
-    style.note(figure, rows)
+    style.note(figure, rows, intervals="bars")
     return figure
 
 
@@ -123,14 +124,15 @@ def _shares(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> Non
 
 
 def _moves(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:
+    lines = [(space, *move) for space in _SPACES for move in _MOVES.items()]
     for place, arm in enumerate(arms):
         color = style.arm_look(arm).color
-        for space, offset in _SPACES.items():
+        for offset, (space, (start, end), (mark, _)) in zip(_ROWS, lines, strict=True):
             chosen = rows[(rows["arm"] == arm) & (rows["space"] == space)]
-            values = over_seeds(chosen, ["removed"], seeds, kind=PROPORTION).set_index("removed")["value"]
+            found = over_seeds(chosen, ["removed"], seeds, kind=PROPORTION).set_index("removed").reindex([start, end])
+            ends, y = found["value"].to_numpy(), np.full(2, place + offset)
             face: dict[str, Any] = {"markerfacecolor": color if space == "logits" else "white"}
-            for (start, end), (mark, _) in _MOVES.items():
-                ends, y = values.reindex([start, end]).to_numpy(), np.full(2, place + offset)
-                panel.plot(ends, y, color=color, linewidth=1.1)
-                panel.plot(ends[:1], y[:1], color=color, linestyle="none", **_START)
-                panel.plot(ends[1:], y[1:], color=color, marker=mark, markersize=5.5, linestyle="none", **face)
+            panel.plot(ends, y, color=color, linewidth=1.6)
+            panel.plot(ends[:1], y[:1], color=color, linestyle="none", **_START)
+            panel.hlines(y[1:], found["low"].iloc[1:], found["high"].iloc[1:], color=color, linewidth=0.7)
+            panel.plot(ends[1:], y[1:], color=color, marker=mark, markersize=4, linestyle="none", **face)

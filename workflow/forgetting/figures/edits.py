@@ -4,19 +4,20 @@
 150 steps (*a*) and at the end (*b*): taking the leading 1, 2, 4 or 8 directions of the update of every matrix
 away (in all blocks, or in the attention alone), and putting the same matrices of all blocks back.
 
-**How to read it.** *a*: Task 0 against how far the repair goes, as a share of the squared length of the update
-(of Task 1 nothing is learned there yet). *b*: Task 0 against what is left of Task 1, so the upper right corner
-is the best. Line: the straight way back to the weights before Task 1, a tenth of it a mark; a repair above the
-line does better than simply going back. Bars, 95 %: in *a* of the accuracy, in *b* of the difference from that
-line at equal Task 1 (paired by person), set about the mark; the line outside of a bar of *b* is surely apart.
-``graft_table`` has the numbers.
-Crosses, the control: random directions of the same length taken away in place of the leading ones. Numbers: how
-many directions.
+**How to read it.** *a*: Task 0 against how far the repair goes: the squared distance by which it moves the
+weights, as a share of that of the whole update (of Task 1 nothing is learned there yet). *b*: Task 0 against what
+is left of Task 1, so the upper right corner is the best. Line: the straight way back to the weights before Task
+1, a tenth of it a mark, so that half of the way is a quarter in *a*; a repair above the line does better than
+simply going back. Bars, 95 %: in *a* of the accuracy, in *b* of the difference from that line at equal Task 1
+(paired by person), set about the mark; the line outside of a bar of *b* is surely apart. ``graft_table`` has the
+numbers. Crosses, the controls: random directions of the same length taken away in place of the leading ones.
+Numbers, at the marks of all matrices: how many directions; those of attention follow in the same order along
+their line, from fewer to more that is taken away.
 
 **What to look for.** Palit and others (2026) report that the leading direction alone undoes much of the early
 loss, and random ones nothing.
 
-**What would contradict the claim.** Leading directions on the line, or upon the crosses: then it is the length
+**What would contradict the claim.** Leading directions on or below the line, or upon the crosses: then it is the length
 that is taken away which counts, and not the direction.
 """
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import matplotlib.patheffects as effects
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -48,6 +50,7 @@ _GROUPS = {
     "blocks": ("#1A1A1A", "P", "all blocks put back"),
 }
 _LINE = "#6E6E6E"
+_OVER_BARS = [effects.withStroke(linewidth=1.6, foreground="white")]
 
 
 def draw(graft: pd.DataFrame) -> Figure:
@@ -104,7 +107,8 @@ def _panel(panel: Axes, found: pd.DataFrame, across: str) -> None:
         if part == "blocks":
             for edit in edits.to_dict("records"):
                 place = (edit[across], edit["task0"])
-                panel.annotate(f"{edit['amount']:.0f}", place, (-9, 1), textcoords="offset points", fontsize=7, color=color)
+                number = panel.annotate(f"{edit['amount']:.0f}", place, (-9, 3), textcoords="offset points", fontsize=7, color=color)
+                number.set(path_effects=_OVER_BARS, zorder=4)
     for part, (color, marker, _) in _GROUPS.items():
         back = found[(found["operation"] == "back") & (found["part"] == part)]
         panel.plot(back[across], back["task0"], color=color, marker=marker, markersize=5, linestyle="none", zorder=3)
@@ -128,7 +132,9 @@ def _bars(panel: Axes, rows: pd.DataFrame, across: str, color: str) -> None:
 
 
 def _handles() -> list[Any]:
-    handles = [style.line_handle(text, color, marker=marker, linestyle=_LINES[part]) for part, (color, marker, text) in _EDITS.items()]
-    handles.append(style.line_handle("control: random directions", _LINE, marker="x", linestyle="none"))
+    handles = []
+    for part, (color, marker, text) in _EDITS.items():
+        handles.append(style.line_handle(text, color, marker=marker, linestyle=_LINES[part]))
+        handles.append(style.line_handle(text.replace("leading", "control: random"), color, marker="x", linestyle="none"))
     handles.append(style.line_handle("straight way back", _LINE, marker="."))
     return handles + [style.line_handle(text, color, marker=marker, linestyle="none") for color, marker, text in _GROUPS.values()]

@@ -5,9 +5,10 @@ the last layer at the last prompt token: after Task 0, at step 150 of Task 1 and
 leading principal component after Task 0 and of the shift of the mean over the first 150 steps. One panel an
 arm, of at most four; the first seed.
 
-**How to read it.** Both axes are lengths in the residual stream, of the same scale. The vertical one is at a
-right angle to the leading component, so a mean that shifts at a right angle to it goes straight up. Lines join
-the means of the three clouds.
+**How to read it.** Both axes are lengths in the residual stream, of the same scale. The vertical one is what the
+shift of the mean over the first 150 steps has at a right angle to the leading component, so that going up to
+step 150 is built in. What informs is the angle, for a mean that shifts at a right angle to the component goes
+straight up, and the width of the clouds. Arrows join their means: to step 150 (solid) and on to the end (dashed).
 
 **What to look for.** A cloud that goes up as a whole and keeps its width: all questions shift alike, across
 what told them apart. An end that comes back down: the early shift was taken back.
@@ -24,6 +25,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
 
 from forgetting.data.points import EARLY, END, WORDS
 from forgetting.figures import style
@@ -52,7 +54,7 @@ def draw(points: pd.DataFrame) -> Figure:
         style.title(panel, letter, style.arm_look(arm).label)
         panel.set_aspect("equal", adjustable="box")
         panel.set_xlabel("leading component")
-    axes[0, 0].set_ylabel("along the shift of the mean")
+    axes[0, 0].set_ylabel("along the shift of the mean\n(length in the residual stream)")
     handles = [
         style.line_handle(label, color, marker=marker, linestyle="none", markerfacecolor=face)
         for (label, marker, color), face in zip(_CLOUDS, _faces(), strict=True)
@@ -63,8 +65,8 @@ def draw(points: pd.DataFrame) -> Figure:
 
 
 def _faces() -> list[str]:
-    """Open marks for the cloud that lies over the first one."""
-    return [_CLOUDS[0][2], "white", _CLOUDS[2][2]]
+    """Open marks for the clouds that lie over the first one."""
+    return [_CLOUDS[0][2], "white", "none"]
 
 
 def _clouds(panel: Axes, rows: pd.DataFrame) -> None:
@@ -72,6 +74,8 @@ def _clouds(panel: Axes, rows: pd.DataFrame) -> None:
     for step, (_, marker, color), face in zip(sorted(rows["step"].unique()), _CLOUDS, _faces(), strict=True):
         here = rows[rows["step"] == step]
         mark: dict[str, Any] = {"marker": marker, "color": color, "markerfacecolor": face, "markersize": 3.2, "markeredgewidth": 0.7}
-        panel.plot(here["leading_component"], here["mean_shift"], linestyle="none", alpha=0.7, **mark)
+        panel.plot(here["leading_component"], here["mean_shift"], linestyle="none", alpha=0.6, **mark)
         means.append((here["leading_component"].mean(), here["mean_shift"].mean()))
-    panel.plot(*zip(*means, strict=True), color="#1A1A1A", linewidth=1.1, zorder=3)
+    for start, end, line in zip(means, means[1:], ("-", (0, (3, 1.5))), strict=False):
+        arrow: dict[str, Any] = {"arrowstyle": "->", "mutation_scale": 8, "shrinkA": 0, "shrinkB": 0, "linestyle": line, "linewidth": 1.1}
+        panel.add_patch(FancyArrowPatch(start, end, color="#1A1A1A", zorder=3, **arrow))

@@ -8,9 +8,11 @@ left of it, for all weights, without the floor (*c*).
 **How to read it.** Full line: Task 0 training questions against Task 1 questions. Below zero, a step that
 lowers one loss raises the other; at zero, they do not touch each other to first order. Dashed, the ceiling:
 what two gradients of one task have in common when they are of other persons (of both tasks, the geometric
-mean). Dotted, the floor: the same Task 1 questions with answers that belong to other persons, which have the
-form of Task 1 and none of its facts. *c* is the full line less the dotted one, run by run. All gradients are of
-equally many questions. Steps up to 10 are evenly spaced, later ones by their logarithm.
+mean, which there is none of where one of the two is negative: the line stops). Dotted, the floor: the same Task 1
+questions with answers that belong to other persons, which have the form of Task 1 and none of its facts. *c* is
+the full line less the dotted one, run by run, on a scale of its own. The end is a mark that no line leads to,
+since nothing was measured on the way there (small: open for the ceiling, filled for the floor). All gradients
+are of equally many questions. Steps up to 10 are evenly spaced, later ones by their logarithm.
 
 **What to look for.** The paper says that the gradients of both tasks are opposed in the first steps: full
 lines below zero there, and lines below zero in *c*.
@@ -96,20 +98,26 @@ def _panel(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None
         if comparison == "task0_task1":
             _curves(panel, kept, arms, seeds, CORRELATION, line, 20)
         else:
-            _curves(panel, kept, arms, seeds, CORRELATION, line | {"markersize": 2.5, "markerfacecolor": "white"}, 4, band=False)
+            small = {"markersize": 2.5} | ({"markerfacecolor": "white"} if comparison == "ceiling" else {})
+            _curves(panel, kept, arms, seeds, CORRELATION, line | small, 4, band=False)
 
 
 def _curves(
     panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int, kind: Kind, line: dict[str, Any], markers: int, band: bool = True
 ) -> None:
-    """A line for each arm over the steps, with its band over the seeds, of whose number all must be there."""
+    """A line for each arm over the first steps and a mark for the end, with their intervals over the seeds, of whose number all must be
+    there."""
     for arm in arms:
         look = style.arm_look(arm)
         found = over_seeds(rows[rows["arm"] == arm].assign(low=np.nan, high=np.nan), ["step"], seeds, kind=kind).sort_values("step")
+        first, end = found[:-1], found[-1:]
         every = max(1, round(len(found) / markers))
-        panel.plot(found["step"], found["value"], color=look.color, marker=look.marker, markevery=every, **({"markersize": 3.5} | line))
+        options: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 3.5} | line
+        panel.plot(first["step"], first["value"], **options | {"markevery": every})
+        panel.plot(end["step"], end["value"], **options | {"linestyle": "none"})
         if band:
-            panel.fill_between(found["step"], found["low"], found["high"], color=look.color, alpha=0.16, linewidth=0)
+            panel.fill_between(first["step"], first["low"], first["high"], color=look.color, alpha=0.16, linewidth=0)
+            panel.vlines(end["step"], end["low"], end["high"], color=look.color, linewidth=0.9)
 
 
 def _steps(panel: Axes, last: int) -> None:
@@ -117,11 +125,13 @@ def _steps(panel: Axes, last: int) -> None:
     panel.set_xscale("symlog", linthresh=_LINEAR_UP_TO, linscale=0.5)
     panel.set_xticks([tick for tick in (0, 10, 100, 1000, 10_000, 100_000) if tick <= last], minor=False)
     panel.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
-    panel.set_xlim(left=-0.5)
+    panel.set_xlim(-0.5, 1.6 * max(last, _LINEAR_UP_TO))  # so that the mark of the end is whole
     panel.set_xlabel("Task 1 step")
 
 
 def _note(gradients: pd.DataFrame) -> str:
     seeds, questions = gradients["seed"].nunique(), int(gradients["n"].min())
-    spread = f"Lines: mean of {seeds} seeds; bands: 95 % Student t interval over seeds." if seeds > 1 else "One seed, so no intervals."
+    spread = (
+        f"Lines: mean of {seeds} seeds; bands and bars: 95 % Student t interval over seeds." if seeds > 1 else "One seed, so no intervals."
+    )
     return f"{spread} Each gradient is of the mean loss of {questions} questions, in evaluation mode."

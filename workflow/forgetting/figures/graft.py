@@ -7,11 +7,14 @@ update.
 
 **How to read it.** A part that brings Task 0 back when it alone is put back held what had been lost. Filled
 marks: the whole block (attention, MLP, norms), or the embeddings and norms; open marks: the attention or the
-MLP of it alone. Three controls. Grey crosses: as much of the squared update put back, of weights drawn at random
-(from all blocks, for a block). Plus signs: the same part set into a model that learned the same Task 1 without
-Task 0. Stars: that part of the pretrained model, which never learned Task 0, in its place. Full grey line: Task
-0 of the checkpoint as it is; dashed: before Task 1. Layer 1 is the block next to the input embedding. Step of
-the early point: the lowest within the first 150 steps.
+MLP of it alone. The controls stand to the left of their mark. Grey crosses: as much of the squared update put
+back, of weights drawn at random (of a block from all blocks, else from the whole model). Plus signs: the same
+part set into a model that learned the same Task 1 without Task 0. Stars: that part of the pretrained model,
+which never learned Task 0, in its place. Diamonds, where they were asked: the same part set into the pretrained
+model. Norms have no star and no diamond; attention and MLP are drawn without controls. Full grey line: Task 0 of
+the checkpoint as it is; dashed: before Task 1; dotted: the model without Task 0 as it is, from which the plus
+signs start. Layer 1 is the block next to the input embedding. Step of the early point: the lowest within the
+first 150 steps.
 
 **What to look for.** The paper holds that the alignment which Task 1 undoes lies in the bottom layers: the
 lowest block far above the cross beside it, and above all others; from below, few blocks are enough. A plus
@@ -44,10 +47,22 @@ SHOWS = {
 
 _SINGLE = {"embedding": "o", "block": "o", "norms": "o", "output_embedding": "o", "attention": "^", "mlp": "s"}
 _OPEN = ("attention", "mlp")
-_OFFSET = {"attention": -0.24, "mlp": 0.24}
-_BACK, _RANDOM, _INTO_FLOOR, _PRETRAINED, _FORWARD = "#0072B2", "#8C8C8C", "#A03070", "#1A1A1A", "#D55E00"
-_CONTROLS = {"back_random": ("x", _RANDOM, -0.12), "into_floor": ("+", _INTO_FLOOR, 0.0), "pretrained": ("*", _PRETRAINED, 0.12)}
-"""Of what is put back: marker, colour, and place beside the mark."""
+_OFFSET = {"back": {"attention": 0.13, "mlp": 0.26}, "forward": {"attention": -0.28, "mlp": 0.28}}
+_BACK, _FORWARD, _GREY = "#0072B2", "#D55E00", "#6E6E6E"
+_CONTROLS = {
+    "back_random": (style.Look("#8C8C8C", "x", "control: random weights"), -0.39),
+    "into_floor": (style.Look("#A03070", "P", "control: into a model without Task 0"), -0.26),
+    "pretrained": (style.Look("#1A1A1A", "*", "control: of the pretrained model"), -0.13),
+    "into_pretrained": (style.Look("#7A6A2F", "D", "control: into the pretrained model"), -0.52),
+}
+"""Of what is put back: look, and place beside the mark."""
+_LEVELS: dict[str, tuple[str, Any]] = {
+    "none": ("the checkpoint as it is", "-"),
+    "start": ("before Task 1", (0, (4, 2))),
+    "floor": ("the model without Task 0 as it is", ":"),
+}
+"""Text and line of what nothing is done to."""
+_BEHIND: dict[str, Any] = {"markersize": 4, "elinewidth": 0.7, "capsize": 0, "zorder": 2}
 _FROM_BELOW, _FROM_ABOVE = style.Look("#0072B2", "o", "from below"), style.Look("#009E73", "v", "from above")
 
 
@@ -56,19 +71,22 @@ def draw(graft: pd.DataFrame) -> Figure:
     graft = graft[graft["arm"] == "seq"]
     rows = graft[(graft["metric"] == "exact_match") & (graft["split"] == "task0_test")]
     seeds, blocks = graft["seed"].nunique(), int(rows.loc[rows["part"] == "block", "layer"].max())
-    figure, axes = style.new_figure(2, 2, height=5.4)
+    figure, axes = style.new_figure(3, 2, height=6.8)
+    for row, panel in enumerate(axes[:2, 0]):  # as wide as the page: of each part there are up to seven marks
+        axes[row, 1].remove()
+        panel.set_subplotspec(panel.get_gridspec()[row, :])
     early, end = (rows[rows["point"] == point] for point in (TROUGH, END))
-    for panel, letter, of_point, when in ((axes[0, 0], "a", early, "early"), (axes[0, 1], "b", end, WORDS[END])):
+    for panel, letter, of_point, when in ((axes[0, 0], "a", early, "early"), (axes[1, 0], "b", end, WORDS[END])):
         _parts(panel, of_point, "back", _BACK, seeds, blocks)
         style.title(panel, letter, f"one part put back, {when}")
-    _cumulated(axes[1, 0], early, seeds, blocks)
-    style.title(axes[1, 0], "c", "several blocks put back, early")
-    _parts(axes[1, 1], early, "forward", _FORWARD, seeds, blocks)
-    style.title(axes[1, 1], "d", "one part moved alone, early")
+    _cumulated(axes[2, 0], early, seeds, blocks)
+    style.title(axes[2, 0], "c", "several blocks put back, early")
+    _parts(axes[2, 1], early, "forward", _FORWARD, seeds, blocks)
+    style.title(axes[2, 1], "d", "one part moved alone, early")
     for panel in axes[:, 0]:
         panel.set_ylabel("Task 0 exact match")
-    style.legend(figure, _handles(), columns=3)
-    style.note(figure, graft)
+    style.legend(figure, _handles(set(rows["operation"])), columns=3)
+    style.note(figure, graft, intervals="bars")
     return figure
 
 
@@ -79,11 +97,10 @@ def _parts(panel: Axes, rows: pd.DataFrame, operation: str, color: str, seeds: i
     for part, marker in _SINGLE.items():
         look = style.Look(color, marker, part)
         fill: dict[str, Any] = {"markerfacecolor": "white"} if part in _OPEN else {}
-        chosen = _merged(rows, operation, part, seeds, _OFFSET.get(part, 0.0), blocks)
+        chosen = _merged(rows, operation, part, seeds, _OFFSET[operation].get(part, 0.0), blocks)
         style.error_bars(panel, chosen, "place", look, markersize=4.5, zorder=3, **fill)
-        for name, (mark, drawn, beside) in controls.items() if part not in _OPEN else ():
-            control = _merged(rows, name, part, seeds, beside, blocks)
-            panel.plot(control["place"], control["value"], color=drawn, marker=mark, markersize=6, linestyle="none", zorder=4)
+        for name, (control, beside) in controls.items() if part not in _OPEN else ():
+            style.error_bars(panel, _merged(rows, name, part, seeds, beside, blocks), "place", control, **_BEHIND)
     labels = ["input\nemb.", *map(str, range(1, blocks + 1)), "output\nemb.", "all\nnorms"]
     panel.set_xticks(range(blocks + 3), labels)
     panel.set_xlim(-0.6, blocks + 2.6)
@@ -112,24 +129,22 @@ def _cumulated(panel: Axes, rows: pd.DataFrame, seeds: int, blocks: int) -> None
 
 
 def _references(panel: Axes, rows: pd.DataFrame, seeds: int) -> None:
-    """Lines of the checkpoint as it is and of the model before Task 1."""
-    for operation, line in (("none", "-"), ("start", (0, (4, 2)))):
+    """Lines of the models that nothing is done to."""
+    for operation, (_, line) in _LEVELS.items():
         found = over_seeds(rows[rows["operation"] == operation], ["operation"], seeds, kind=PROPORTION)
         if len(found):
-            panel.axhline(float(found["value"].iloc[0]), color="#6E6E6E", linewidth=0.9, linestyle=line, zorder=1)
+            panel.axhline(float(found["value"].iloc[0]), color=_GREY, linewidth=0.9, linestyle=line, zorder=1)
 
 
-def _handles() -> list[Any]:
+def _handles(operations: set[str]) -> list[Any]:
+    controls = [look for name, (look, _) in _CONTROLS.items() if name in operations]
     return [
         style.line_handle("put back: block, embedding or norms", _BACK, marker="o", linestyle="none"),
         style.line_handle("attention of a block", _BACK, marker="^", markerfacecolor="white", linestyle="none"),
         style.line_handle("MLP of a block", _BACK, marker="s", markerfacecolor="white", linestyle="none"),
-        style.line_handle("control: random weights", _RANDOM, marker="x", linestyle="none"),
-        style.line_handle("control: into a model without Task 0", _INTO_FLOOR, marker="+", linestyle="none"),
-        style.line_handle("control: of the pretrained model", _PRETRAINED, marker="*", linestyle="none"),
+        *(style.line_handle(look.label, look.color, marker=look.marker, linestyle="none") for look in controls),
         style.line_handle("moved alone", _FORWARD, marker="o", linestyle="none"),
         style.line_handle("blocks from below", _FROM_BELOW.color, marker=_FROM_BELOW.marker),
         style.line_handle("blocks from above", _FROM_ABOVE.color, marker=_FROM_ABOVE.marker),
-        style.line_handle("the checkpoint as it is", "#6E6E6E"),
-        style.line_handle("before Task 1", "#6E6E6E", linestyle=(0, (4, 2))),
+        *(style.line_handle(text, _GREY, linestyle=line) for name, (text, line) in _LEVELS.items() if name in operations),
     ]

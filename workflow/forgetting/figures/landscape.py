@@ -8,7 +8,9 @@ and one of freezing have that of Task 0 (a single other arm has both). Of severa
 (triangle) and the end of Task 1 (square). The horizontal axis is the direction of the first 150 steps, the
 vertical one what is left of the later way at a right angle to it. Both axes have the same scale, so lengths
 and angles between the three models are true. Dark is a low loss; levels are evenly spaced in the logarithm
-and the same in all panels. The star is the model after one epoch of recovery. Every model but the three is
+and the same in all panels; the small print says how sure a loss is beside the step from one level to the next.
+Small dots: the checkpoints, joined by straight lines, since nothing is known between them. The star is the
+model after one epoch of recovery; an arm without recovered weights has none. Every model but the three is
 drawn at its shadow on the plane: the next figure says how much of the path lies in it. A star beside the
 model that it started from need be no short way: how far recovery goes, and how much of that is a way back, is
 in the table *Is recovery a way back?*
@@ -17,8 +19,9 @@ in the table *Is recovery a way back?*
 improves, and the rest descends into that of Task 1; whether replay and freezing stay in the valley of Task 0.
 
 **What would contradict the claim.** Task 0 that gets worse exactly as Task 1 gets better, all along the path.
-The corner at step 150 says nothing by itself: any curved path shows one where the plane is pinned to it.
-Whether the path turns there more than elsewhere is asked in the next figure.
+That the path leaves the horizontal at step 150 says nothing by itself: the plane is pinned to it there. Nor
+does a sharper corner later on, where checkpoints lie far apart. Whether the path turns at 150 more than
+elsewhere is asked in the next figure.
 """
 
 from __future__ import annotations
@@ -48,7 +51,17 @@ SHOWS = {
 _LOSSES = {"task0_loss": "Task 0 loss", "task1_loss": "Task 1 loss"}
 _RECOVERY: dict[str, Any] = {"recovery_trough": (0, (1.2, 1.2)), "recovery_end": "-"}
 """Kind of point: the line to it."""
-_PATH, _BACK = "#111111", "#E6007E"
+_PATH = "#111111"
+_CHECKPOINT: dict[str, Any] = {
+    "color": _PATH,
+    "marker": "o",
+    "markersize": 1.8,
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.5,
+    "linestyle": "none",
+    "zorder": 4,
+}
+_STAR: dict[str, Any] = {"color": "#E6007E", "marker": "*", "markeredgecolor": "white", "markeredgewidth": 0.5, "linestyle": "none"}
 _OUTLINE = [effects.withStroke(linewidth=2.6, foreground="white")]
 _MARKS = (("o", "end of Task 0"), ("^", f"step {EARLY_STEP}"), ("s", "end of Task 1"))
 
@@ -62,7 +75,7 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal", questions: int = 0) 
     seed = landscape["seed"].min()
     frame = landscape[(landscape["seed"] == seed) & (landscape["weights"] == "all")]
     shown = panels_of(frame["arm"])
-    figure, panels = style.new_figure(1, len(shown), height=4.6, sharex=True, sharey=True)
+    figure, panels = style.new_figure(1, len(shown), height=4.9, sharex=True, sharey=True)
     arms = [arm for arm, _ in shown]
     grid = frame[(frame["kind"] == "grid") & frame["arm"].isin(arms)]
     levels = loss_levels(grid[list(_LOSSES)].to_numpy())
@@ -78,15 +91,16 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal", questions: int = 0) 
     unit = "L2 distance" if axes == "orthogonal" else "displacements"
     panels[0, 0].set_ylabel(f"β: after step {EARLY_STEP} ({unit})")
     for panel in panels[0]:
-        panel.set_xlabel(f"α: first {EARLY_STEP} steps")
+        panel.set_xlabel(f"α: first {EARLY_STEP} steps\n({unit})")
     place: dict[str, Any] = {"location": "bottom", "shrink": 0.7, "aspect": 40, "pad": 0.03}
     bar = figure.colorbar(contours, ax=panels, label="loss (nats an answer token)", **place)
     bar.set_ticks(np.log(levels[::3]), labels=[f"{level:.2g}" for level in levels[::3]])
     handles = [style.line_handle(text, _PATH, marker=marker, linestyle="none") for marker, text in _MARKS]
+    handles.append(style.line_handle("other checkpoints", **_CHECKPOINT | {"markersize": 2.5}))
     if set(_RECOVERY) & set(frame["kind"]):
-        handles.append(style.line_handle("recovered, one epoch", _BACK, marker="*", markersize=10, linestyle="none"))
-    style.legend(figure, handles, 4)
-    style.small_print(figure, f"Seed {seed}. {_asked(questions)}{_errors(grid)}")
+        handles.append(style.line_handle("recovered, one epoch", markersize=7.5, **_STAR))
+    style.legend(figure, handles, 3)
+    style.small_print(figure, f"Seed {seed}. {_asked(questions)}{_errors(grid, levels)}")
     return figure
 
 
@@ -110,13 +124,15 @@ def _asked(questions: int) -> str:
     return f"Losses: of {questions} questions a task. " if questions else ""
 
 
-def _errors(grid: pd.DataFrame) -> str:
-    """How sure a loss is: half of the points, and the worst."""
+def _errors(grid: pd.DataFrame, levels: np.ndarray) -> str:
+    """How sure a loss is, beside the distance of two levels: half of the points, and the worst."""
     told = []
-    for task, name in (("task0_error", "Task 0"), ("task1_error", "Task 1")):
-        if grid[task].notna().any():
-            told.append(f"{name} {grid[task].median():.2g} ({grid[task].max():.2g})")
-    return f"Standard error of a loss, median (largest): {', '.join(told)}." if told else ""
+    for task in ("task0", "task1"):
+        share = (grid[f"{task}_error"] / grid[f"{task}_loss"]).where(grid[f"{task}_loss"] > 0)
+        if share.notna().any():
+            told.append(f"{_LOSSES[f'{task}_loss'].removesuffix(' loss')} {100 * share.median():.0f} % ({100 * share.max():.0f} %)")
+    step = f"from one level to the next: {100 * (levels[1] / levels[0] - 1):.0f} %"
+    return f"Standard error as a share of the loss, median (largest): {', '.join(told)}; {step}." if told else ""
 
 
 def _contours(panel: Axes, grid: pd.DataFrame, loss: str, levels: np.ndarray) -> ContourSet:
@@ -131,16 +147,23 @@ def _contours(panel: Axes, grid: pd.DataFrame, loss: str, levels: np.ndarray) ->
 
 
 def _trajectory(panel: Axes, path: pd.DataFrame) -> None:
-    panel.plot(path["alpha"], path["beta"], color=_PATH, linewidth=1.3, path_effects=_OUTLINE)
+    panel.plot(path["alpha"], path["beta"], color=_PATH, linewidth=1.0, path_effects=_OUTLINE)
+    panel.plot(path["alpha"], path["beta"], **_CHECKPOINT)
     early = path[path["step"] == early_step(path["step"])].iloc[0]
-    mark: dict[str, Any] = {"color": _PATH, "markeredgecolor": "white", "markersize": 5, "linestyle": "none", "clip_on": False, "zorder": 5}
+    mark: dict[str, Any] = {
+        "color": _PATH,
+        "markeredgecolor": "white",
+        "markersize": 4.8,
+        "linestyle": "none",
+        "clip_on": False,
+        "zorder": 5,
+    }
     for point, (marker, _) in zip((path.iloc[0], early, path.iloc[-1]), _MARKS, strict=True):
         panel.plot(point["alpha"], point["beta"], marker=marker, **mark)
 
 
 def _recovery(panel: Axes, path: pd.DataFrame, line: Any) -> None:
-    """Nothing for an arm without a recovery curve. The star lies below the mark of the model that it may be beside, and is larger."""
-    panel.plot(path["alpha"], path["beta"], color=_BACK, linewidth=1.2, linestyle=line, path_effects=_OUTLINE)
-    mark: dict[str, Any] = {"marker": "*", "markeredgecolor": "white", "markersize": 12}
+    """Nothing for an arm without a recovery curve. The star lies upon the mark of the model that it may be beside."""
+    panel.plot(path["alpha"], path["beta"], color=_STAR["color"], linewidth=1.2, linestyle=line, path_effects=_OUTLINE)
     last = path.tail(1)
-    panel.plot(last["alpha"], last["beta"], color=_BACK, linestyle="none", zorder=4, **mark)
+    panel.plot(last["alpha"], last["beta"], markersize=7.5, zorder=6, **_STAR)

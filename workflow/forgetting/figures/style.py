@@ -281,13 +281,13 @@ def _renderer(figure: Figure) -> RendererBase:
     return FigureCanvasAgg(figure).get_renderer()
 
 
-def note(figure: Figure, frame: pd.DataFrame, extra: str = "") -> None:
-    """Small print below a figure in which all is drawn: how many seeds there are, what bands are, and how a single seed looks."""
+def note(figure: Figure, frame: pd.DataFrame, extra: str = "", intervals: str = "bands and bars") -> None:
+    """Small print below a figure in which all is drawn: how many seeds there are, what `intervals` are, and how a single seed looks."""
     lines = [artist for artist in figure.findobj(Line2D) if isinstance(artist, Line2D)]
     dots = {line.get_linestyle() == "None" for line in lines if line.get_gid() == _SEED}
     words = [word for is_dot, word in ((False, "thin lines"), (True, "pale dots")) if is_dot in dots]
     single = f" {' and '.join(words).capitalize()}: single seeds." if words else ""
-    small_print(figure, f"{interval_note(frame)}{single} {extra}")
+    small_print(figure, f"{interval_note(frame, intervals)}{single} {extra}")
 
 
 def small_print(figure: Figure, text: str) -> None:
@@ -296,11 +296,11 @@ def small_print(figure: Figure, text: str) -> None:
     figure.supxlabel(textwrap.fill(text, characters), fontsize=7, color="#555555", x=0.01, ha="left")
 
 
-def interval_note(frame: pd.DataFrame) -> str:
+def interval_note(frame: pd.DataFrame, intervals: str = "bands and bars") -> str:
     seeds = frame["seed"].nunique()
     if seeds > 1:
-        return f"Mean of {seeds} seeds; bands and bars: 95 % interval over seeds (Student's t, shares on the logit)."
-    return "One run; bands and bars: 95 % interval, clustered by person."
+        return f"Mean of {seeds} seeds; {intervals}: 95 % interval over seeds (Student's t, shares on the logit)."
+    return f"One run; {intervals}: 95 % interval, clustered by person."
 
 
 def unlearned(seeds: int) -> str:

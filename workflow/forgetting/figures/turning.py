@@ -9,11 +9,13 @@ to it) and the way that is left (from it to the end of Task 1). 1 all along is a
 is what two straight stages that meet at step 150 would give, with the same three models at its ends and
 corner as those of the first arm, seed by seed; of several seeds all lines are means. It touches the measured
 line at 150 and rises on both sides. *c*: the share of the length of the way so far that lies in the plane of
-the landscape (filled: all weights; open: blocks, in their own plane), without the models that span it. *d*:
-the share of the squared length that the blocks hold; the embeddings and the final norm hold the rest.
+the landscape, without the models that span it (open: the blocks of the first arm alone, in their own plane).
+*d*: the share of the squared length that the blocks hold; the embeddings and the final norm hold the rest. Each
+checkpoint has a mark; late ones lie far apart, with nothing measured on the straight lines between them.
 
 **What to look for.** A dip at step 150. A line that passes 150 as it passes the steps around it says that
-nothing happens to the direction there, and the corner in the landscape is where the plane was pinned.
+nothing happens to the direction there, and that the path leaves the horizontal of the landscape there is how the
+plane was laid.
 
 **What would contradict the claim** of two stages: a flat or steadily rising line in *a* and *b*. What would
 support it: the grey line. A stage can also show in the losses and not in the direction; of that the
@@ -61,7 +63,8 @@ def draw(landscape: pd.DataFrame) -> Figure:
         _curves(panel, of_weights, "turn", arms, CORRELATION, {"linestyle": "-"})
         panel.set_ylim(min(0, of_weights["turn"].min()) - 0.05, 1.03)
     for weights, line in _WEIGHTS.items():
-        _curves(panels[1, 0], off_the_corners(paths[paths["weights"] == weights]), "in_plane", arms, PROPORTION, line)
+        drawn = arms if weights == "all" else arms[:1]  # those of the others lie upon one another
+        _curves(panels[1, 0], off_the_corners(paths[paths["weights"] == weights]), "in_plane", drawn, PROPORTION, line)
     _curves(panels[1, 1], squared_shares(paths), "share", arms, PROPORTION, {"linestyle": "-"})
     labels = ("cosine, so far and left", "", "share of the length", "share of the squared length")
     titles = ("turn, all weights", "turn, blocks alone", "in the plane", "held by the blocks")
@@ -74,10 +77,11 @@ def draw(landscape: pd.DataFrame) -> Figure:
     for panel in panels[1]:
         panel.set_ylim(0, 1.03)
         panel.set_xlabel("Task 1 step")
+    color, marker, first = style.arm_look(arms[0])
     handles = style.arm_handles(arms)
-    handles.append(style.line_handle("two straight stages (a, b)", **_TWO_STAGES))
-    handles.append(style.line_handle("blocks alone (c)", marker="o", **_WEIGHTS["blocks"]))
-    style.legend(figure, handles, 4)
+    handles.append(style.line_handle(f"two straight stages ({first}; a, b)", **_TWO_STAGES))
+    handles.append(style.line_handle(f"blocks alone ({first}; c)", color, marker=marker, **_WEIGHTS["blocks"]))
+    style.legend(figure, handles, 3)
     seeds = paths["seed"].nunique()
     style.small_print(figure, f"Mean of {seeds} seeds; bands: 95 % over seeds." if seeds > 1 else "One run; no intervals.")
     return figure

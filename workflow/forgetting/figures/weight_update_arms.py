@@ -1,13 +1,14 @@
 """Does an arm move its weights in other directions than plain fine-tuning?
 
-**What it shows.** Angles between updates, as means over all matrices of the blocks, arm by arm (*b*, *c*: those
-of the figure before), and how large the updates are.
+**What it shows.** Angles between updates, as means over the matrices of the blocks, arm by arm, and how large
+the updates are. *a*: the late part of pretraining and the whole of Task 1. *b*, *c*: pairs of the figure before.
 
-**How to read it.** *a* to *c*: one row an arm. Filled: the mean angle between two updates less chance and
-less what the former update of the other layers gives. Open: less chance alone. 0 is an unrelated update; to
-the left of 0 the two updates share more. *d*: the size of each update beside the weights that it changed,
-embeddings included (geometric mean, logarithmic axis). Frozen matrices count nowhere, so an arm that freezes
-layers has its mean over the others.
+**How to read it.** All arms are averaged over the same layers, those that every arm shown trains: an arm that
+freezes blocks leaves them out of the others, too. *a* to *c*: one row an arm. Filled: the mean angle between two
+updates less chance and less what the former update of the other layers gives. Open: less chance alone. 0 is an
+unrelated update; to the left of 0 the two updates share more. Pale dots: the single matrices, or of several
+seeds the mean of each. *d*: the size of each update beside the weights that it changed, in the same layers
+(geometric mean, logarithmic axis).
 
 **What to look for.** Arms that forget less and whose updates share less with Task 0 (*b*), or that move less
 (*d*). The distance between filled and open marks is what one residual stream explains.
@@ -25,7 +26,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from forgetting.analysis.chance import POOLED, against_other_layers, pooled
+from forgetting.analysis.chance import EMBEDDINGS, POOLED, against_other_layers, less_chance, pooled
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
 
@@ -39,29 +40,34 @@ SHOWS = {
 }
 
 PAIRS = {
-    ("pretraining", "task1"): "pretraining, Task 1",
+    ("pretraining", "task1"): "late pretraining, all of Task 1",
     ("task0", "task1_early"): f"Task 0, Task 1 to {EARLY_STEP}",
     ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP}, the rest",
 }
 _UPDATES = {("task0", "task1_early"): f"Task 1 to {EARLY_STEP}", ("task1_early", "task1_late"): f"after {EARLY_STEP}"}
 _LEVELS: dict[str, tuple[float, dict[str, Any]]] = {
-    "less chance and other layers (a-c)": (-0.12, {}),
-    "less chance (a-c)": (0.12, {"markerfacecolor": "white"}),
+    "less chance and other layers (a-c)": (-0.18, {}),
+    "less chance (a-c)": (0.18, {"markerfacecolor": "white"}),
 }
 """Text: place in the row of an arm, and how its mark differs."""
+_DOT: dict[str, Any] = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "alpha": 0.35, "linestyle": "none", "zorder": 1.4}
 
 
 def draw(weights: pd.DataFrame) -> Figure:
     """One panel a pair of updates with Task 1, and one of norms; a row an arm. Frame: WEIGHTS."""
     arms = style.arm_order(weights["arm"])
+    seeds, layers = weights["seed"].nunique(), shared_layers(weights)
+    shown = pd.MultiIndex.from_frame(weights[["former", "latter"]]).isin(list(PAIRS))
+    weights = weights[shown & weights["layer"].isin(layers) & ~weights["component"].isin(EMBEDDINGS)]
     figure, panels = style.new_figure(2, 2, height=2.0 + 0.5 * len(arms), sharey=True)
-    levels = [_means(against_other_layers(weights)), _means(weights)]
-    ends = pd.concat(levels)[["value", "low", "high"]].to_numpy(dtype=float)
+    levels = [(_means(rows, seeds), _matrices(rows)) for rows in (against_other_layers(weights), weights)]
+    ends = pd.concat([rows for both in levels for rows in both])[["value", "low", "high"]].to_numpy(dtype=float)
     low, high = np.nanmin(ends, initial=0), np.nanmax(ends, initial=0)
     margin = 0.06 * (high - low) or 1.0
     for letter, panel, (pair, text) in zip("abc", panels.flat, PAIRS.items(), strict=False):
-        for means, (offset, mark) in zip(levels, _LEVELS.values(), strict=True):
-            _dots(panel, means[(means["former"] == pair[0]) & (means["latter"] == pair[1])], arms, offset, mark)
+        for both, (offset, mark) in zip(levels, _LEVELS.values(), strict=True):
+            means, matrices = (rows[(rows["former"] == pair[0]) & (rows["latter"] == pair[1])] for rows in both)
+            _marks(panel, means, matrices, arms, offset, mark)
         panel.axvline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
         panel.set_xlim(low - margin, high + margin)
         panel.set_xlabel("mean angle, less the reference (°)")
@@ -77,28 +83,46 @@ def draw(weights: pd.DataFrame) -> Figure:
         style.line_handle(f"{text} (d)", marker=marker, linestyle="none") for text, marker in zip(_UPDATES.values(), "<>", strict=True)
     ]
     style.legend(figure, handles, 4)
-    seeds = weights["seed"].nunique()
-    one = "One seed; bars: 95 % t interval over matrices, which are no independent sample."
-    style.small_print(figure, one if seeds == 1 else f"Mean of {seeds} seeds; bars: 95 % Student t interval over seeds.")
+    spread = "One seed, so no intervals." if seeds == 1 else f"Mean of {seeds} seeds; bars (a-c): 95 % Student t interval over seeds."
+    blocks = f"{layers[0]} to {layers[-1]}" if len(layers) > 1 else ", ".join(map(str, layers)) or "none"
+    style.small_print(figure, f"{spread} Pale dots: single matrices. All are of the blocks that every arm trains: {blocks}.")
     return figure
 
 
-def _means(weights: pd.DataFrame) -> pd.DataFrame:
-    """Mean angles less the level of each row, over the matrices of the blocks."""
-    means = pooled(weights[(weights["metric"] == "mean_angle")])
-    return means[means["component"] == POOLED]
+def shared_layers(weights: pd.DataFrame) -> list[int]:
+    """The blocks that every arm trains in Task 1, but for arms that train none."""
+    angles = weights[
+        (weights["metric"] == "mean_angle") & weights["latter"].str.startswith("task1") & ~weights["component"].isin(EMBEDDINGS)
+    ]
+    trained = [set(rows["layer"]) for _, rows in angles.dropna(subset="value").groupby("arm")]
+    return sorted(set.intersection(*trained)) if trained else []
 
 
-def _dots(panel: Axes, rows: pd.DataFrame, arms: list[str], offset: float, mark: dict[str, Any]) -> None:
+def _matrices(weights: pd.DataFrame) -> pd.DataFrame:
+    """Angle less the level of each row, the mean over seeds."""
+    excess = less_chance(weights[weights["metric"] == "mean_angle"])
+    return excess.groupby(["arm", "former", "latter", "layer", "component"], as_index=False)["value"].mean()
+
+
+def _means(weights: pd.DataFrame, seeds: int) -> pd.DataFrame:
+    """The mean of those over the matrices. Its interval over those of one seed, which are no independent sample, is left out."""
+    means = pooled(weights[weights["metric"] == "mean_angle"])
+    means = means[means["component"] == POOLED]
+    return means if seeds > 1 else means.assign(low=np.nan, high=np.nan)
+
+
+def _marks(panel: Axes, means: pd.DataFrame, matrices: pd.DataFrame, arms: list[str], offset: float, mark: dict[str, Any]) -> None:
     for place, arm in enumerate(arms):
-        found, look = rows[rows["arm"] == arm], style.arm_look(arm)
+        found, look = means[means["arm"] == arm], style.arm_look(arm)
+        single = matrices.loc[matrices["arm"] == arm, "value"]
+        panel.plot(single, np.full(len(single), place + offset), color=look.color, **_DOT)
         beyond = np.nan_to_num(np.abs(found[["low", "high"]].to_numpy() - found["value"].to_numpy()[:, None]).T)
         settings: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none", "elinewidth": 0.9, "markersize": 4.5}
         panel.errorbar(found["value"], [place + offset] * len(found), xerr=beyond, **settings | mark)
 
 
 def _norms(panel: Axes, weights: pd.DataFrame, arms: list[str]) -> None:
-    """|update| / |matrix before|, the geometric mean over the matrices that were updated, embeddings included."""
+    """|update| / |matrix before|, the geometric mean over the matrices."""
     for (former, latter), marker, offset in zip(_UPDATES, "<>", (-0.12, 0.12), strict=True):
         chosen = (weights["former"] == former) & (weights["latter"] == latter) & (weights["metric"] == "relative_norm")
         rows = weights[chosen & (weights["value"] > 0)]
