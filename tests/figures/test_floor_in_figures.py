@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from tests.figures import synthetic
+from tests.figures import synthetic, synthetic_views
 
-from forgetting.figures import performance, recovery, style
+from forgetting.figures import performance, recovery, repairs, style
 from forgetting.intervals import summarise
 from forgetting.schemas.facts import EXACT
 
@@ -96,3 +96,20 @@ def test_recovery_draws_the_floor_from_each_checkpoint_and_as_a_share() -> None:
     assert tick.get_label() == "no better than without Task 0 (c)" and to_hex(tick.get_color()) == color
     assert "that of seq is seq without Task 0" in figure.get_supxlabel().replace("\n", " ")
     assert figure.axes[2].get_xlim()[0] <= 0
+
+
+def test_repairs_have_their_controls_above_and_task_1_below_where_it_is_learned() -> None:
+    given = frames()
+    views = (getattr(synthetic_views, f"{name}_rows")("seq", 0) for name in ("graft", "recall", "repair"))
+    figure = repairs.draw(*views, given["metrics"], given["recovery"])
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    rows = given["recovery"].query(
+        "arm == @FLOOR and training == 'right' and split == 'task0_test' and metric == 'exact_match' and epochs == 1"
+    )
+    recovered = rows[rows["kind"] == "all"].set_index("checkpoint")["value"]
+    for panel, checkpoint in zip(figure.axes[:2], (150, 4000), strict=True):
+        marks = {line.get_marker(): line for line in panel.lines if line.get_linestyle() == "None" and line.get_gid() is None}
+        assert set(marks) == {"o", "x", "p"} | ({"^"} if checkpoint == 4000 else set()), "Task 1 is not learned early"
+        assert marks["p"].get_xydata().tolist() == [[recovered[checkpoint], names.index("recovery, one epoch") - 0.27]]
+        aside = {marker: {round(y % 1, 2) for y in marks[marker].get_ydata()} for marker in marks}
+        assert aside == {marker: place for marker, place in {"o": {0}, "x": {0.73}, "p": {0.73}, "^": {0.27}}.items() if marker in marks}
