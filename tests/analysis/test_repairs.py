@@ -43,6 +43,7 @@ def test_every_repair_is_there_at_both_times_but_those_not_run(runs: pd.DataFram
         ("late", "1 direction of each update off", 0.45, 0.1, 0.6),  # of 0.4 and 0.05 a direction; random ones leave 0.1
         ("early", "8 directions of each update off", 0.8, 0.1, 0.03),
         ("late", "norms put back", 0.12, 0.15, 0.5),
+        ("early", "first block put back", 0.8, 0.15, 0.03),
         ("late", "half of the whole update off", 0.545, np.nan, 0.5),
         ("late", "4 solved questions in the prompt", 0.02, 0.02, 1.0),  # the weights are those of the checkpoint, and Task 1 with them
         ("late", "the fact itself in the prompt", 0.7, 0.05, 1.0),

@@ -108,6 +108,8 @@ def test_first_errors_are_read_at_the_checkpoint_of_the_point() -> None:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_lines_and_rows_are_attributes_and_tokens_of_seq(seeds: int) -> None:
     made = {name: frame[frame["arm"].isin(["seq", "modal_answer"])] for name, frame in frames(seeds).items()}
+    late = (made["positions"]["split"] == "control") & (made["positions"]["step"] == 4000)
+    made["positions"] = made["positions"].assign(value=made["positions"]["value"] - 0.05 * late)
     figure = answers_by_part.draw(made["metrics"], made["floors"], made["positions"])
     by_attribute, attributes_left, by_token, tokens_left = figure.axes
     named = [[label.get_text() for label in panel.get_yticklabels()] for panel in (attributes_left, tokens_left)]
@@ -116,21 +118,32 @@ def test_lines_and_rows_are_attributes_and_tokens_of_seq(seeds: int) -> None:
     exact = made["metrics"]
     exact = exact[(exact["metric"] == "exact_match") & (exact["split"] == "task0_test")]
     floors, early, end = zip(*(marks(attributes_left, place) for place in range(6)), strict=True)
+    control = made["positions"]
+    control = control[(control["split"] == "control") & (control["metric"] == "token_hard") & (control["kind"] == "all")]
     for number, (curve, kind) in enumerate(zip(curves(by_attribute), ATTRIBUTES, strict=True)):
         means = exact[exact["kind"] == kind].groupby("step")["value"].mean()
         assert curve == pytest.approx(means[means.index <= 150].to_list())
-        assert (floors[number], early[number], end[number]) == pytest.approx((0.01 * (number + 1), means[150], means[4000]))
+        assert (early[number], end[number]) == pytest.approx((means[150], means[4000]))
+        assert floors[number] == pytest.approx([0.01 * (number + 1)] * 2)
     means = [SHARES[position] - 0.01 * (seeds - 1) / 2 for position in (0, 1, 2, 3, -1)]
     assert [marks(tokens_left, place)[2] for place in range(5)] == pytest.approx(means)
-    assert [marks(tokens_left, place)[0] for place in range(5)] == pytest.approx([mean / 2 for mean in means]), "control persons"
+    for place, position in enumerate((0, 1, 2, 3, -1)):
+        of_control = control[control["position"] == position].groupby("step")["value"].mean()
+        assert marks(tokens_left, place)[0] == pytest.approx([of_control[150], of_control[4000]]), "control persons, each time"
+    colors = [{label.get_color() for label in panel.get_yticklabels()} for panel in (attributes_left, tokens_left)]
+    assert not colors[0] & colors[1], "a colour is that of an attribute or of a token"
     assert [len(panel.collections) for panel in (by_attribute, by_token)] == [0, 5], "bands"
 
 
-def marks(panel, place: int) -> list[float]:
-    """Floor, early and late share in the row of this place, from the top of it."""
-    found = [(float(line.get_ydata()[0]), float(line.get_xdata()[0])) for line in panel.lines if abs(line.get_ydata()[0] - place) < 0.5]
-    (_, early), (_, floor), (_, end) = sorted(found)
-    return [floor, early, end]
+def marks(panel, place: int) -> tuple[list[float], float, float]:
+    """Floors, early and late share in the row of this place, each with its floor at its height, the early one above."""
+    row = [line for line in panel.lines if abs(line.get_ydata()[0] - place) < 0.5]
+    floors, shares = (
+        sorted((float(line.get_ydata()[0]), float(line.get_xdata()[0])) for line in row if (line.get_marker() == "|") == is_floor)
+        for is_floor in (True, False)
+    )
+    assert [y for y, _ in floors] == [y for y, _ in shares]
+    return [x for _, x in floors], shares[0][1], shares[1][1]
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

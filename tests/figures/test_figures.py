@@ -124,6 +124,20 @@ def test_three_formats_and_the_same_bytes_twice(tree: Path, tmp_path: Path) -> N
     assert b"<text" not in (tmp_path / "first/gradients.svg").read_bytes(), "letters are outlines, which need no font"
 
 
+def test_task_1_of_seq_alone_is_drawn_where_no_arm_has_learned_it(tree: Path) -> None:
+    panels = drawn(tree, "performance").axes
+    dashed = [{line.get_color() for line in panel.lines if line.get_linestyle() == "--"} - {style.MODAL_ANSWER} for panel in panels]
+    assert dashed[0] == {style.SEQUENTIAL.lower()} and len(dashed[1]) == 3
+
+
+def test_paths_have_a_mark_at_their_end_alone_and_a_star_above_it(tree: Path) -> None:
+    panel = drawn(tree, "frontier").axes[0]
+    assert {line.get_marker() for line in panel.lines if len(line.get_xdata()) > 2} == {"None"}
+    marks = [line for line in panel.lines if len(line.get_xdata()) == 1]
+    stars = [line.get_zorder() for line in marks if line.get_marker() == "*"]
+    assert stars and min(stars) > max(line.get_zorder() for line in marks if line.get_marker() != "*")
+
+
 def test_correlations_by_seed_are_told(tree: Path) -> None:
     runs = joined(*(read_input(name, files_of(tree, name)) for name in ("weights", "fisher")))
     text = drawn(tree, "fisher_angle").get_supxlabel().replace("\n", " ")

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from tests.figures import synthetic
+from tests.figures import synthetic, synthetic_views
 
-from forgetting.figures import performance, recovery, style
+from forgetting.figures import performance, recovery, repairs, style
 from forgetting.intervals import summarise
 from forgetting.schemas.facts import EXACT
 
@@ -53,6 +53,36 @@ def test_performance_draws_the_floor_dotted_in_grey(panel: int) -> None:
     assert any("never had Task 0" in text.get_text() for legend in figure.legends for text in legend.get_texts())
 
 
+@pytest.mark.parametrize(("panel", "checkpoints"), [(0, [0, 150]), (1, [150, 2600, 4000])])
+def test_performance_draws_recovery_of_the_floor_where_it_was_measured(panel: int, checkpoints: list[int]) -> None:
+    """In the second panel from step 150 on, for those before would smear."""
+    given = frames()
+    shown = recovered_marks(given["recovery"], panel)
+    rows = given["recovery"]
+    rows = rows[
+        (rows["split"] == "task0_test") & (rows["metric"] == "exact_match") & (rows["kind"] == "all") & (rows["training"] == "right")
+    ]
+    rows = rows[(rows["start"] == "task1") & np.isclose(rows["epochs"], 1)].set_index(["arm", "checkpoint"])["value"]
+    assert shown == {arm: [(step, rows[arm, step]) for step in checkpoints] for arm in ("seq", FLOOR)}
+    assert recovered_marks(given["recovery"][given["recovery"]["arm"] != FLOOR], panel)[FLOOR] == []
+
+
+def recovered_marks(probes: pd.DataFrame, panel: int) -> dict[str, list[tuple[float, float]]]:
+    """By arm, where the open marks are."""
+    given = frames()
+    lines = performance.draw(given["metrics"], probes, given["floors"]).axes[panel].lines
+    return {
+        arm: [
+            (float(x), float(y))
+            for line in lines
+            if to_hex(line.get_color()) == look.color.lower() and line.get_marker() == look.marker and line.get_markerfacecolor() == "white"
+            for x, y in line.get_xydata()
+        ]
+        for arm in ("seq", FLOOR)
+        if (look := style.arm_look(arm))
+    }
+
+
 def test_recovery_draws_the_floor_from_each_checkpoint_and_as_a_share() -> None:
     given = frames()
     figure = recovery.draw(given["metrics"], given["recovery"], given["recovery_facts"])
@@ -62,3 +92,24 @@ def test_recovery_draws_the_floor_from_each_checkpoint_and_as_a_share() -> None:
     assert {line.get_linestyle() for line in of_floor[0]} == {":"}
     assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == ["seq"], "the floor has no share of its own"
     assert [line.get_marker() for line in of_floor[2]] == ["|", "|", "|"]
+    (tick,) = [line for line in figure.legends[0].get_lines() if line.get_marker() == "|"]
+    assert tick.get_label() == "no better than without Task 0 (c)" and to_hex(tick.get_color()) == color
+    assert "that of seq is seq without Task 0" in figure.get_supxlabel().replace("\n", " ")
+    assert figure.axes[2].get_xlim()[0] <= 0
+
+
+def test_repairs_have_their_controls_above_and_task_1_below_where_it_is_learned() -> None:
+    given = frames()
+    views = (getattr(synthetic_views, f"{name}_rows")("seq", 0) for name in ("graft", "recall", "repair"))
+    figure = repairs.draw(*views, given["metrics"], given["recovery"])
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    rows = given["recovery"].query(
+        "arm == @FLOOR and training == 'right' and split == 'task0_test' and metric == 'exact_match' and epochs == 1"
+    )
+    recovered = rows[rows["kind"] == "all"].set_index("checkpoint")["value"]
+    for panel, checkpoint in zip(figure.axes[:2], (150, 4000), strict=True):
+        marks = {line.get_marker(): line for line in panel.lines if line.get_linestyle() == "None" and line.get_gid() is None}
+        assert set(marks) == {"o", "x", "p"} | ({"^"} if checkpoint == 4000 else set()), "Task 1 is not learned early"
+        assert marks["p"].get_xydata().tolist() == [[recovered[checkpoint], names.index("recovery, one epoch") - 0.27]]
+        aside = {marker: {round(y % 1, 2) for y in marks[marker].get_ydata()} for marker in marks}
+        assert aside == {marker: place for marker, place in {"o": {0}, "x": {0.73}, "p": {0.73}, "^": {0.27}}.items() if marker in marks}

@@ -48,6 +48,26 @@ def drawn(tree: Path, name: str, arms: tuple[str, ...] = ARMS[:2], seeds: str = 
     return made(SHOWN[name], **frames(tree, name, arms, seeds))
 
 
+FLOOR = "seq-no-task0"
+
+
+def with_floor(tree: Path, name: str, arm: str = "ewc-batch-1e-1") -> Figure:
+    """`seq`, and the runs of this arm under the name of the one that never had Task 0."""
+    given = frames(tree, name, ("seq", arm), "0")
+    renamed = {key: frame.assign(arm=frame["arm"].replace(arm, FLOOR)) if "arm" in frame else frame for key, frame in given.items()}
+    return made(SHOWN[name], **renamed)
+
+
+@pytest.mark.parametrize("name", ["sequence_recovery", "sequence_steps", "sequence_task0"])
+def test_the_arm_that_never_had_task_0_is_dotted_with_open_pentagons_as_its_legend_says(tree: Path, name: str) -> None:
+    figure = with_floor(tree, name)
+    (handle,) = [line for line in figure.legends[0].get_lines() if "never had" in str(line.get_label())]
+    color = style.arm_look(FLOOR).color
+    lines = [line for line in figure.axes[0].lines if line.get_color() == color and len(line.get_xdata()) > 1 and line.get_marker() != "_"]
+    shown = {(line.get_linestyle(), line.get_marker(), line.get_markerfacecolor()) for line in (handle, *lines)}
+    assert lines and shown == {(":", "p", "white")}
+
+
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_nothing_is_cut_off_or_covered(tree: Path, name: str, count: int) -> None:
@@ -70,6 +90,15 @@ def test_the_matrix_has_the_accuracy_of_each_task_after_each(tree: Path) -> None
             assert image.get_array()[stage, task] == pytest.approx(cell["right"].sum() / cell["asked"].sum())
     framed = [(round(box.get_x() + box.get_width() / 2), round(box.get_y() + box.get_height() / 2)) for box in figure.axes[0].patches]
     assert framed == [(place, place) for place in range(4)]
+    assert [len(panel.patches) for panel in with_floor(tree, "sequence_matrix").axes[:2]] == [4, 3], "Task 0 was never learned"
+
+
+def test_arms_stand_side_by_side_after_a_task(tree: Path) -> None:
+    panel = drawn(tree, "sequence_recovery", ARMS[:3]).axes[1]
+    first = {
+        line.get_color(): float(line.get_xdata()[0]) for line in panel.lines if len(line.get_xdata()) == 2 and line.get_marker() != "None"
+    }
+    assert sorted(first[style.arm_look(arm).color] for arm in ARMS[:3]) == pytest.approx([1.88, 2, 2.12])
 
 
 def test_task_0_goes_on_where_the_task_before_ended(tree: Path) -> None:
@@ -83,6 +112,7 @@ def test_task_0_goes_on_where_the_task_before_ended(tree: Path) -> None:
 
 def test_recovery_of_later_tasks_is_their_mean(tree: Path) -> None:
     figure = drawn(tree, "sequence_recovery", ARMS[:1])
+    assert figure.axes[1].get_xlim()[0] > 1, "nothing was learned before Task 1 but Task 0"
     points = {tuple(point) for line in figure.axes[1].lines for point in np.asarray(line.get_xydata()).round(4).tolist()}
     for stage in (2, 3):
         before = [accuracy("seq", stage, task) for task in range(1, stage)]
@@ -97,6 +127,11 @@ def test_a_task_that_was_never_learned_has_an_open_mark(tree: Path) -> None:
     assert (freeze, 2.0, 370.0) in marks
     top = figure.axes[0].get_ylim()[1]
     assert [y for color, x, y in marks if color == freeze and x == 3] == [pytest.approx(1.05 / 1.1 * top)]
+    assert "at most 450 steps apart" in figure.get_supxlabel().replace("\n", " ")
+    given = frames(tree, "sequence_steps", ("seq",), "0")
+    metrics = given["sequence_metrics"]
+    all_learned = made(SHOWN["sequence_steps"], **given | {"sequence_metrics": metrics.assign(value=metrics["value"].fillna(300.0))})
+    assert all_learned.axes[0].get_ylim()[1] < 600, "no room for marks that nothing needs"
 
 
 def test_the_tables_say_what_was_made_up(tree: Path) -> None:

@@ -31,8 +31,9 @@ def _edit(label: str, part: str, amount: int) -> Repair:
     return Repair(label, "graft", {"operation": "edit"} | rows, {"operation": "edit_random"} | rows)
 
 
-def _back(label: str, part: str) -> Repair:
-    return Repair(label, "graft", {"operation": "back", "part": part}, {"operation": "back_random", "part": part})
+def _back(label: str, part: str, **layer: int) -> Repair:
+    rows: dict[str, object] = {"part": part, **layer}
+    return Repair(label, "graft", {"operation": "back"} | rows, {"operation": "back_random"} | rows)
 
 
 def _asked(label: str, form: str, control: str) -> Repair:
@@ -62,6 +63,7 @@ REPAIRS = (
     _back("queries and keys put back", "query_key"),
     _back("values and attention outputs put back", "value_output"),
     _back("MLPs put back", "mlps"),
+    _back("first block put back", "block", layer=1),
     Repair("half of the whole update off", "graft", {"operation": "interpolation", "amount": 0.5}),
     Repair("recovery, one epoch about 1 person", "recovery", {"training": "dose", "units": 1}),
     Repair("recovery, one epoch", "recovery", {"training": "right"}, {"training": "shuffled"}),

@@ -4,11 +4,12 @@
 for each attribute. Below: the share of right tokens at each place in the answer, read after the question and the
 right tokens before it.
 
-**How to read it.** *a*, *c*: the first 150 steps of Task 1. *b*, *d*: the last of these steps (open) and the end of
-Task 1 (filled), with intervals. Upright strokes are what knowing nothing gives: in *b* always the most frequent
-value, in *d* the control persons at the end, whom the model never read about (in *c* dotted). Later tokens are
-easier, as the name of a city gives away its state; a token stands for knowledge only as far as it lies above its
-stroke.
+**How to read it.** *a*, *c*: the first 150 steps of Task 1; *a* has no intervals, which would hide one another.
+*b*, *d*: the last of these steps (open) and the end of Task 1 (filled), with intervals; the names there, in the
+colours of the lines, are the key of *a* and *c*. Upright strokes are what knowing nothing gives, each at the height of
+the mark that it is for: in *b* always the most frequent value, which is the same at both times, in *d* the control
+persons at that time, whom the model never read about (in *c* dotted). Later tokens are easier, as the name of a city
+gives away its state; a token stands for knowledge only as far as it lies above its stroke.
 
 **What to look for.** If task alignment is lost, all attributes fall at about the same time, and the first token falls
 furthest: given its beginning, the model still completes an answer.
@@ -19,6 +20,7 @@ themselves are gone. A decline that spares some attributes: then it is no common
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,18 +43,13 @@ _END = -1
 _MOST_TOKENS = 5
 _RARE = 0.05
 """Tokens of the answer beyond the first five, or that fewer of the questions have, are not drawn."""
-_LOOKS = (
-    ("#1A1A1A", "o"),
-    ("#0072B2", "s"),
-    ("#D55E00", "^"),
-    ("#007A5A", "D"),
-    ("#A8538A", "v"),
-    ("#8A6D00", "P"),
-    ("#6E6E6E", "X"),
-)
-"""Of the lines of a panel, in order; more begin again."""
+_LOOKS = {
+    "kind": (("#1A1A1A", "o"), ("#0072B2", "s"), ("#D55E00", "^"), ("#007A5A", "D"), ("#A8538A", "v"), ("#8A6D00", "P"), ("#6E6E6E", "X")),
+    "position": (("#B2182B", "<"), ("#283593", ">"), ("#5B7F00", "d"), ("#7A4A1E", "h"), ("#546E7A", "*"), ("#AD1480", "H")),
+}
+"""Of the lines of a panel, in order, by what they are of: an attribute and a token share none. More begin again."""
 _CONTROL: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
-_FLOOR: dict[str, Any] = {"marker": "|", "markersize": 9, "markeredgewidth": 1.4, "linestyle": "none"}
+_FLOOR: dict[str, Any] = {"marker": "|", "markersize": 8, "markeredgewidth": 1.4, "linestyle": "none"}
 
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, positions: pd.DataFrame) -> Figure:
@@ -64,12 +61,12 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, positions: pd.DataFrame) -
     tokens = tokens_drawn(positions)
     names = {position: "end token" if position == _END else f"token {position + 1}" for position in tokens}
     right, control = (tokens_of(positions, split, "token_hard") for split in ("task0_test", "control"))
-    for look, position in zip(_looks(names), names, strict=True):
+    for look, position in zip(_looks("position", names), names, strict=True):
         early = control[(control["position"] == position) & (control["step"] <= EARLY_STEP)]
         style.draw_curve(panels[1, 0], early, "step", look, band=False, **_CONTROL)
-    at_the_end = control[control["step"] == control["step"].max()]
+    at_both = pd.concat([floors.assign(step=step) for step in exact["step"].unique()])  # the most frequent value is the same all along
     for row, rows, floor, column, called in zip(
-        panels, (exact, right), (floors, at_the_end), ("kind", "position"), (kinds, names), strict=True
+        panels, (exact, right), (at_both, control), ("kind", "position"), (kinds, names), strict=True
     ):
         _first_steps(row[0], rows, column, called, band=column == "position")
         _left(row[1], rows, floor, column, called)
@@ -111,26 +108,27 @@ def chance_of_token(positions: pd.DataFrame, position: int) -> float:
     return float(rows.loc[rows["position"] == position, "chance"].mean())
 
 
-def _looks(names: Mapping[Any, str]) -> list[style.Look]:
-    return [style.Look(*_LOOKS[number % len(_LOOKS)], text) for number, text in enumerate(names.values())]
+def _looks(column: str, names: Mapping[Any, str]) -> list[style.Look]:
+    return [style.Look(*look, text) for look, text in zip(itertools.cycle(_LOOKS[column]), names.values())]
 
 
 def _first_steps(panel: Axes, rows: pd.DataFrame, column: str, names: Mapping[Any, str], band: bool) -> None:
     """A line for each of `names`, values of `column`; six attributes would hide each other's bands."""
     early = rows[rows["step"] <= EARLY_STEP]
-    for look, value in zip(_looks(names), names, strict=True):
+    for look, value in zip(_looks(column, names), names, strict=True):
         style.draw_curve(panel, early[early[column] == value], "step", look, markers=6, markersize=3, linewidth=1.0, band=band)
 
 
 def _left(panel: Axes, rows: pd.DataFrame, floors: pd.DataFrame, column: str, names: Mapping[Any, str]) -> None:
-    """A row for each of `names`, in the colour of its line: after the early steps, at the end, and its floor."""
-    looks = _looks(names)
+    """A row for each of `names`, in the colour of its line: after the early steps and at the end, each with its floor at that step."""
+    looks = _looks(column, names)
     for place, (look, value) in enumerate(zip(looks, names, strict=True)):
         of_value = rows[rows[column] == value]
-        panel.plot(floors.loc[floors[column] == value, "value"].mean(), place, color=style.CONTROL_LABEL, zorder=1, **_FLOOR)
-        for beside, step, face in ((-0.17, early_step(of_value["step"]), "white"), (0.17, of_value["step"].max(), look.color)):
+        for beside, step, face in ((-0.2, early_step(of_value["step"]), "white"), (0.2, of_value["step"].max(), look.color)):
             found = over_seeds(of_value[of_value["step"] == step], [column], kind=PROPORTION)
             y = [place + beside] * len(found)
+            floor = floors.loc[(floors[column] == value) & (floors["step"] == step), "value"].mean()
+            panel.plot(floor, place + beside, color=style.CONTROL_LABEL, zorder=1, **_FLOOR)
             panel.hlines(y, found["low"], found["high"], color=look.color, linewidth=1.0)
             panel.plot(found["value"], y, marker=look.marker, color=look.color, markerfacecolor=face, markersize=4, linestyle="none")
     style.name_rows(panel, looks)

@@ -4,10 +4,10 @@
 learned.
 
 **How to read it.** *a*: every line is a run over time. It starts at the upper left (Task 0 known, Task 1 not;
-that of the model without Task 0 at the lower left), and its marker is the end of the run. The upper right
+that of the model without Task 0 at the lower left), and its one marker is the end of the run. The upper right
 corner would be a method that learns without forgetting. The horizontal axis is of square roots, which opens the
-first steps. A star is the first evaluation at which Task 1 was learned, where early stopping would have ended
-the run; with several seeds it is their mean, and is left out unless all of them learned. *b*: Task 0 at the
+first steps. An open star, over the markers, is the first evaluation at which Task 1 was learned, where early stopping
+would have ended the run; with several seeds it is their mean, and is left out unless all of them learned. *b*: Task 0 at the
 same Task 1 accuracy for all, interpolated between evaluations; *not reached* means that the method never
 learned Task 1 that well.
 
@@ -43,6 +43,7 @@ SHOWS = {
 }
 
 _AXIS = "exact match (share of answers)"
+_STAR: dict[str, Any] = {"marker": "*", "markersize": 13, "markerfacecolor": "none", "linestyle": "none"}
 _BEFORE: dict[str, Any] = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
 
 
@@ -54,7 +55,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     first, second = axes[0]
     for arm in arms:
         look, of_arm = style.arm_look(arm), summary[summary["arm"] == arm]
-        style.draw_path(first, metrics[metrics["arm"] == arm], look.color, marker=look.marker, markersize=2.5, markevery=style.ALONG)
+        style.draw_path(first, metrics[metrics["arm"] == arm], look.color, linestyle=look.line)
         _stop(first, of_arm[of_arm["early_stop"]], look)
         _end(first, of_arm[~of_arm["early_stop"]], look)
     style.draw_floor(first, floors, "task0_test", "exact_match")
@@ -66,7 +67,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     style.draw_floor(second, floors, "task0_test", "exact_match", across=False)
     ends = [
         style.line_handle("end of the run (arms as in b)", marker="o", linestyle="none"),
-        style.line_handle("early stop", marker="*", markersize=11, markerfacecolor="white", linestyle="none"),
+        style.line_handle("early stop", **_STAR),
         style.line_handle("b: seq before Task 1", **_BEFORE),
     ]
     style.legend(figure, [*ends, style.FLOOR_HANDLE], columns=4)
@@ -77,14 +78,14 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
 def _end(panel: Axes, summary: pd.DataFrame, look: style.Look) -> None:
     seeds = summary["seed"].nunique()
     task0, task1 = (style.mean_of(summary, column, ["arm"], seeds)["value"] for column in ("final", "task1_final"))
-    panel.plot(task1, task0, color=look.color, marker=look.marker, markersize=5, linestyle="none", clip_on=False, zorder=6)
+    mark: dict[str, Any] = {"marker": look.marker, "markerfacecolor": look.face, "markersize": 4, "linestyle": "none"}
+    panel.plot(task1, task0, color=look.color, clip_on=False, zorder=5, **mark)
 
 
 def _stop(panel: Axes, stopped: pd.DataFrame, look: style.Look) -> None:
-    """An open star at the mean over seeds, where every seed stopped; the mark of the end lies above it."""
+    """A star at the mean over seeds, where every seed stopped; around or beside the mark of the end, which it lies above."""
     if stopped["final"].notna().all():
-        star: dict[str, Any] = {"marker": "*", "markersize": 12, "markerfacecolor": "white", "linestyle": "none"}
-        panel.plot(stopped["task1_final"].mean(), stopped["final"].mean(), color=look.color, clip_on=False, zorder=5, **star)
+        panel.plot(stopped["task1_final"].mean(), stopped["final"].mean(), color=look.color, clip_on=False, zorder=6, **_STAR)
 
 
 def _matched(panel: Axes, summary: pd.DataFrame, arms: list[str], matched_accuracy: float) -> None:
@@ -100,7 +101,7 @@ def _matched(panel: Axes, summary: pd.DataFrame, arms: list[str], matched_accura
             continue
         point = means[["value", "low", "high"]].to_numpy(dtype=float)[0]
         panel.hlines(place, point[1], point[2], color=look.color, linewidth=1.1)
-        panel.plot(point[0], place, marker=look.marker, color=look.color, linestyle="none")
+        panel.plot(point[0], place, marker=look.marker, color=look.color, markerfacecolor=look.face, linestyle="none")
     style.name_arms(panel, arms)
     panel.set_xlim(-0.03, 1.03)
     panel.set_xlabel("Task 0 exact match")

@@ -8,7 +8,8 @@ accuracy step by step, from the trough (the lowest point of the first 150 steps,
 from the end of Task 1. *c*: spurious share = (recovered - dropped) / (before - dropped); 1 means that all of
 the loss came back, 0 that none did. It is not defined where nothing dropped. Dotted: the same Task 1 from the
 model that never had Task 0, and in *c*, as a tick, the share that the arm would have if recovery came
-only to where that model comes.
+only to where that model comes (or ``seq`` without Task 0, where the arm itself does not run without it: see the small
+print). The arms are those of ``recovery.curve_arms``; any other, such as replay, is followed only where it is listed there.
 
 The controls say how much of a recovery is no memory of Task 0. *Pretrained only* knows the biographies but
 never saw a question: what it reaches in one epoch is the question format, learned from scratch. *Random
@@ -48,13 +49,15 @@ SHOWS = {
 }
 
 _MARKERS = {TROUGH: "v", MATCHED: "D", END: "s"}
+_TICK: dict[str, Any] = {"marker": "|", "markersize": 12, "markeredgewidth": 1.4, "linestyle": "none"}
+"""Higher than the marks, which would hide it."""
 
 
 def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> Figure:
     """Frames: METRICS of the task1 runs, RECOVERY and RECOVERY_FACTS (the controls among them)."""
     points = probe_points(metrics, recovery)
     arms = [arm for arm in style.arm_order(points["arm"]) if not style.is_rate_arm(arm)]
-    rows = [2.4, 0.5 + 0.33 * len(arms)]
+    rows = [2.4, 0.5 + 0.45 * len(arms)]
     figure, axes = style.new_figure(2, 2, height=1.9 + sum(rows), height_ratios=rows)
     first, second, third = axes[0, 0], axes[0, 1], axes[1, 0]
     third.set_subplotspec(axes[1, 1].get_gridspec()[1, :])
@@ -62,7 +65,9 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     _over_checkpoints(first, recovery, points, arms)
     _over_steps(second, recovery, points)
     summary = recovery_summary(recovery_facts, points[points["arm"].isin(arms)])
-    _spurious_shares(third, summary, [arm for arm in arms if not never_had_task0(arm)])
+    followed = [arm for arm in arms if not never_had_task0(arm)]
+    floors = {arm: floor for arm in followed if (floor := floor_of(arm, set(recovery_facts["arm"])))}
+    _spurious_shares(third, summary, followed, floors)
     second.sharey(first)
     lines = [style.line_handle("Task 0 after one recovery epoch"), style.line_handle("without recovery", linestyle="--", linewidth=0.9)]
     places = [
@@ -73,12 +78,15 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
         style.line_handle(f"control: {style.CONTROLS[name].label}", **_control_line(name))
         for name in ("pretrained", "random", "shuffled", "control")
     ]
-    runs = style.arm_handles(arms)
-    for arm, handle in zip(arms, runs, strict=True):
-        handle.set_linestyle(":" if never_had_task0(arm) else "-")
-    style.legend(figure, [*runs, *lines, *places, *controls], columns=4)
-    ticks = "Ticks in c: the share, had recovery come to where the same arm without Task 0 comes."
-    style.note(figure, metrics, f"Shuffled answers: of seq, in a from the trough and the end, in b from the end. {ticks}")
+    tick = (
+        [style.line_handle("no better than without Task 0 (c)", style.arm_look(f"seq{NO_TASK0}").color, **_TICK | {"markersize": 8})]
+        if floors
+        else []
+    )
+    style.legend(figure, [*style.arm_handles(arms), *lines, *places, *tick, *controls], columns=4)
+    held = "; ".join(f"that of {style.arm_look(arm).label} is {_without(floor)}" for arm, floor in floors.items())
+    ticks = f" Ticks in c: the share, had recovery come only to where an arm without Task 0 comes; {held}." if floors else ""
+    style.note(figure, metrics, f"Shuffled answers: of seq, in a from the trough and the end, in b from the end.{ticks}")
     return figure
 
 
@@ -142,15 +150,18 @@ def _over_steps(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> No
     style.title(panel, "b", "step by step")
 
 
-def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> None:
-    """One row an arm; the trough is an open marker. No early stop is drawn for an arm that did not learn Task 1 in every seed."""
+def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str], floors: dict[str, str]) -> None:
+    """One row an arm, with ticks of its arm in `floors`; the trough is an open marker.
+
+    No early stop is drawn for an arm that did not learn Task 1 in every seed.
+    """
     rows = summary.rename(columns={"spurious_share": "value", "spurious_share_low": "low", "spurious_share_high": "high"})
     learned = rows["learned"].astype(bool).groupby([rows["arm"], rows["point"]]).transform("all")
     rows = rows[learned | (rows["point"] != MATCHED)]
     for place, arm in enumerate(arms):
         for offset, (point, marker) in enumerate(_MARKERS.items()):
             cell = over_seeds(rows[(rows["arm"] == arm) & (rows["point"] == point)], ["arm"], kind=UNBOUNDED)
-            look, y = style.arm_look(arm), place + 0.22 * (offset - 1)
+            look, y = style.arm_look(arm), place + 0.27 * (offset - 1)
             if cell.empty or np.isnan(cell["value"].iloc[0]):
                 text = f"Task 1 {style.unlearned(summary['seed'].nunique())}" if cell.empty else f"{point}: undefined (no drop)"
                 panel.text(0.02, y, text, transform=panel.get_yaxis_transform(), fontsize=7, va="center", color="#666666")
@@ -159,13 +170,19 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str]) -> Non
             panel.hlines(y, low, high, color=look.color, linewidth=1.1)
             floor = style.mean_of(rows[(rows["arm"] == arm) & (rows["point"] == point)], "floor_share", ["arm"], summary["seed"].nunique())
             if len(floor):
-                panel.plot(floor["value"], [y], marker="|", color=style.arm_look(f"seq{NO_TASK0}").color, linestyle="none", markersize=7)
+                panel.plot(floor["value"], [y], color=style.arm_look(floors[arm]).color, **_TICK)
             panel.plot(value, y, marker=marker, color=look.color, markerfacecolor=_fill(point, look.color), linestyle="none")
     style.name_arms(panel, arms)
     panel.grid(axis="y", visible=False)
+    low, high = panel.get_xlim()
+    panel.set_xlim(min(0, low), max(1.03, high))
     panel.axvline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
     panel.set_xlabel("share of the drop")
     style.title(panel, "c", "spurious share")
+
+
+def _without(floor: str) -> str:
+    return f"{style.arm_look(floor.removesuffix(NO_TASK0)).label} without Task 0"
 
 
 def _fill(point: str, color: str) -> str:

@@ -5,7 +5,8 @@ asked. Task 0 is asked of persons whose questions no stage trained on; of a late
 were trained on in that task.
 
 **How to read it.** Down a column: how one task fares while later ones are learned. The frame marks a task right after
-it was learned; to the right of it are tasks still to come, which stay at chance.
+it was learned; to the right of it are tasks still to come, which stay at chance. Row 0 of an arm that never had Task 0
+is the pretrained model, and has no frame.
 
 **What to look for.** Columns that fade below the frame (forgetting), and whether all fade at once or one after the
 other. Intervals are in the table beside.
@@ -24,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from forgetting.analysis.sequence import ALONE, matrix_rows
+from forgetting.data.points import never_had_task0
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, over_seeds
 
@@ -50,7 +52,8 @@ def draw(sequence: pd.DataFrame) -> Figure:
         of_arm = rows[rows["arm"] == arm]
         merged = over_seeds(of_arm, ["stage", "task"], kind=PROPORTION)
         spread = of_arm.pivot_table(index="stage", columns="task", values="value", aggfunc="std", dropna=False)
-        _draw_matrix(panel, merged.pivot(index="stage", columns="task", values="value").to_numpy(), spread.to_numpy())
+        table = merged.pivot(index="stage", columns="task", values="value").to_numpy()
+        _draw_matrix(panel, table, spread.to_numpy(), learned_from=1 if never_had_task0(arm) else 0)
         style.title(panel, letter, style.arm_look(arm).label)
     for panel in axes.flat[len(arms) :]:
         panel.set_axis_off()
@@ -59,14 +62,14 @@ def draw(sequence: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_matrix(panel: Axes, table: np.ndarray, spread: np.ndarray) -> None:
-    """Shares by stage and task, and their standard deviation over seeds (NaN with one)."""
+def _draw_matrix(panel: Axes, table: np.ndarray, spread: np.ndarray, learned_from: int) -> None:
+    """Shares by stage and task, and their standard deviation over seeds (NaN with one). learned_from: the first task that was learned."""
     panel.imshow(table, cmap=_COLORS, vmin=0, vmax=1, aspect="auto")
     for (stage, task), value in np.ndenumerate(table):
         text = f"{value:.2f}" + ("" if np.isnan(spread[stage, task]) else f"\n±{spread[stage, task]:.2f}")
         color = "white" if value > 0.6 else "black"
         panel.text(task, stage, text, ha="center", va="center", fontsize=7, linespacing=0.9, color=color)
-        if stage == task:
+        if stage == task >= learned_from:
             panel.add_patch(Rectangle((task - 0.47, stage - 0.47), 0.94, 0.94, fill=False, edgecolor="#D55E00", linewidth=1.3))
     ticks = range(len(table))
     panel.set_xticks(ticks, [str(task) for task in ticks])

@@ -5,16 +5,20 @@
 stage trained on. *b*: the mean over the other earlier tasks, each recovered on half of its persons and asked about the
 other half. These were trained on in their task, so *b* asks whether what was memorised comes back.
 
-**How to read it.** The grey lines are the same epoch from models that never learned the task: pretrained only, random
-weights and, in *b*, the model after Task 0, which knows the form of the questions but none of the persons. Only what an
-arm reaches above them shows that something of the task was still in it. In *a* the pretrained model knows the persons
-and may come to the ceiling: nothing can be above it then, and an arm below it has lost what even that model had.
+**How to read it.** The control of *a* is the arm that never had Task 0 (dotted purple; thin before the epoch): it
+learned the same tasks, so what it reaches is what the epoch teaches anew. Only what an arm reaches above it shows that
+something of Task 0 was still there. The pretrained model also knows the persons and may come to the ceiling; an arm
+below it has lost what even that model had. In *b* the purple arm learned the later tasks like the others, and the
+controls are the grey lines: the same epoch from models that never learned these tasks, namely pretrained only, random
+weights and the model after Task 0, which knows the form of the questions but none of the persons. Marks of a task stand
+side by side.
 
-**What to look for.** Solid lines high above their dashed ones in every task of the sequence, in *b* above the grey ones.
+**What to look for.** Solid lines high above their dashed ones after every task of the sequence: in *a* also above the
+thick purple one, in *b* above the grey ones.
 
-**What would contradict the claim.** Solid lines that sink as tasks are added, in *a* away from the pretrained model and
-towards random weights, in *b* towards the grey lines: then an epoch does not bring back what is forgotten, and more is
-lost than its use.
+**What would contradict the claim.** In *a*, solid lines not above the thick purple one: then nothing shows that an epoch
+brings back what was there, and not what it teaches. In *b*, solid lines that sink towards the grey ones as tasks are
+added: then an epoch does not bring back what is forgotten.
 """
 
 from __future__ import annotations
@@ -50,28 +54,32 @@ def draw(sequence: pd.DataFrame, sequence_recovery: pd.DataFrame, sequence_contr
     arms = style.arm_order(rows["arm"])
     parts = ((rows[rows["task"] == 0], floors[floors["task"] == 0]), (mean_of_later_tasks(rows), mean_of_later_tasks(floors)))
     for letter, panel, text, (found, floor) in zip("ab", axes[0], ("Task 0", "other earlier tasks"), parts, strict=True):
-        for arm in arms:
-            _draw_arm(panel, found[found["arm"] == arm], arm)
+        for arm, beside in zip(arms, style.side_by_side(len(arms)), strict=True):
+            _draw_arm(panel, found[found["arm"] == arm], arm, beside)
         for start, line in _LINES.items():
             of_start = floor[(floor["start"] == start) & (floor["name"] == "recovered")]
             if len(of_start):
                 panel.axhline(float(of_start["value"].mean()), color=_FLOORS[start].color, linewidth=1.0, linestyle=line, zorder=1)
-        panel.set_xticks(range(1, len(names)))
-        panel.set_xlim(0.7, len(names) - 0.7)
+        first = int(found["stage"].min())
+        panel.set_xticks(range(first, len(names)))
+        panel.set_xlim(first - 0.3, len(names) - 0.7)
         panel.set_xlabel("after task")
         style.title(panel, letter, text)
     style.accuracy_axis(axes[0, 0], "exact match (share of answers)")
     handles = [style.line_handle(look.label, look.color, linestyle=_LINES[start], linewidth=1.0) for start, look in _FLOORS.items()]
-    times = [style.line_handle("after one epoch"), style.line_handle("before it", linestyle="--", linewidth=0.9)]
+    times = [style.line_handle("after one epoch"), style.line_handle("before it", linestyle="--", linewidth=0.8)]
     style.legend(figure, [*style.arm_handles(arms), *times, *handles], columns=4)
     style.note(figure, rows)
     return figure
 
 
-def _draw_arm(panel: Axes, rows: pd.DataFrame, arm: str) -> None:
+def _draw_arm(panel: Axes, rows: pd.DataFrame, arm: str, beside: float) -> None:
+    """beside: how far from the tick of its task."""
     look = style.arm_look(arm)
-    for name, line in (("recovered", "-"), ("dropped", "--")):
+    dashed = "--" if look.line == "-" else look.line
+    for name, line, width in (("recovered", look.line, 1.3), ("dropped", dashed, 0.8)):
         chosen = rows[rows["name"] == name]
         if len(chosen):
             merged = over_seeds(chosen, ["stage"], kind=PROPORTION)
-            style.error_bars(panel, merged, "stage", look, linestyle=line, linewidth=1.0, markersize=4)
+            merged["stage"] += beside
+            style.error_bars(panel, merged, "stage", look, linestyle=line, linewidth=width, elinewidth=0.8, markersize=3.5)

@@ -1,13 +1,14 @@
 """Does each task of a sequence take more steps to learn?
 
 **What it shows.** The first evaluation at which the accuracy on the task being learned reaches the early stop, for every
-task of the sequence; and for the same task learned straight after Task 0, with nothing in between (*alone*).
+task of the sequence; and, sequentially, for the same task learned straight after Task 0, with nothing in between (*seq,
+alone*).
 
-**How to read it.** Steps are those of the evaluations, so differences smaller than their distance are none. An open
-mark near the upper edge: never learned within the run.
+**How to read it.** Steps are those of the evaluations, so differences smaller than their distance are none. Marks of a
+task stand side by side. A mark at the upper edge, joined by no line: never learned within the run.
 
-**What to look for.** A line that rises (the model gets slower to learn: a loss of plasticity) or falls below *alone* (the
-tasks before it helped).
+**What to look for.** A line that rises (the model gets slower to learn: a loss of plasticity) or falls below
+*alone* (the tasks before it helped).
 
 **What would contradict the claim.** A rise for every arm alike, *alone* as well, is a task that is harder, not a model
 that is less plastic.
@@ -24,6 +25,7 @@ from matplotlib.figure import Figure
 
 from forgetting.analysis.sequence import ALONE, steps_to_learn, task_names
 from forgetting.figures import style
+from forgetting.schemas.facts import ACCURACY
 from forgetting.statistics import RATIO, over_seeds
 
 SHOWS = {
@@ -33,7 +35,7 @@ SHOWS = {
     "inputs": {"sequence": ["all"], "sequence_metrics": ["all"], "alone": []},
 }
 
-_ALONE = style.Look("#5A5A5A", "s", "alone, after Task 0")
+_ALONE = style.Look("#5A5A5A", "D", "seq, alone after Task 0", line="--")
 
 
 def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataFrame) -> Figure:
@@ -46,31 +48,36 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataF
     figure, axes = style.new_figure(1, 1, height=3.2 + 0.2 * max(0, len(arms) // 3 - 3))
     panel = axes[0, 0]
     longest = float(sequence_metrics["step"].max())
-    apart = np.linspace(-0.12, 0.12, len(arms) + 1)  # arms that take equally long would hide each other
-    for arm, beside in zip(arms, apart, strict=False):
-        _draw_arm(panel, rows[rows["arm"] == arm], style.arm_look(arm), "-", longest, beside)
-    _draw_arm(panel, rows[rows["arm"] == ALONE], _ALONE, "--", longest, apart[-1])
-    panel.set_ylim(0, 1.1 * longest)
+    looks = {arm: style.arm_look(arm) for arm in arms} | {ALONE: _ALONE}
+    for (arm, look), beside in zip(looks.items(), style.side_by_side(len(looks)), strict=True):
+        _draw_arm(panel, rows[rows["arm"] == arm], look, longest, beside)
+    panel.set_ylim(0, 1.1 * (longest if rows["value"].isna().any() else rows[["value", "high"]].max(axis=None)))
     panel.set_xticks(range(1, len(names)))
     panel.set_xlim(0.7, len(names) - 0.7)
     panel.set_title("steps to learn each task")
     panel.set_xlabel("task")
     panel.set_ylabel("steps until it was learned")
-    handles = [*style.arm_handles(arms), style.line_handle(_ALONE.label, _ALONE.color, marker=_ALONE.marker, linestyle="--")]
+    handles = [*style.arm_handles(arms), style.line_handle(_ALONE.label, _ALONE.color, marker=_ALONE.marker, linestyle=_ALONE.line)]
     style.legend(figure, handles, columns=4)
     seeds = rows["seed"].nunique()
-    text = f"Open mark at the top: {style.unlearned(seeds)}."
+    text = f"Evaluations: at most {_farthest(sequence_metrics):,g} steps apart. Mark at the top: {style.unlearned(seeds)}."
     style.small_print(figure, f"One run. {text}" if seeds == 1 else f"{style.interval_note(rows)} {text}")
     return figure
 
 
-def _draw_arm(panel: Axes, rows: pd.DataFrame, look: style.Look, line: str, longest: float, beside: float) -> None:
+def _farthest(metrics: pd.DataFrame) -> float:
+    """The largest distance of two evaluations of a run."""
+    steps = metrics.loc[metrics["metric"] == ACCURACY, ["seed", "arm", "stage", "step"]].drop_duplicates().sort_values("step")
+    return float(steps.groupby(["seed", "arm", "stage"])["step"].diff().max())
+
+
+def _draw_arm(panel: Axes, rows: pd.DataFrame, look: style.Look, longest: float, beside: float) -> None:
     """Mean over seeds of each task that every seed learned; an open mark for the others. beside: how far from the tick of its task."""
     learned = rows.groupby("task")["value"].transform(lambda values: values.notna().all())
     there, missing = rows[learned], sorted(rows.loc[~learned, "task"].unique())
     if len(there):
         merged = over_seeds(there, ["task"], rows["seed"].nunique(), kind=RATIO)
         merged["task"] += beside
-        style.error_bars(panel, merged, "task", look, linestyle=line, linewidth=1.0)
+        style.error_bars(panel, merged, "task", look, linestyle=look.line, linewidth=1.0)
     mark: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none", "markerfacecolor": "white"}
     panel.plot(np.array(missing) + beside, [1.05 * longest] * len(missing), **mark)

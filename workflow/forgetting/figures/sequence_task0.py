@@ -3,13 +3,16 @@
 **What it shows.** Accuracy on Task 0, of persons whose questions no stage trained on, through all tasks of the sequence.
 
 **How to read it.** Each stripe is a task, from its first step to its last. Arms differ in how many steps a task takes,
-so places within a stripe are shares of it. The floor is what always giving the most frequent answer would score.
+so places within a stripe are shares of it. Dotted purple: the arm that never had Task 0. What it answers right are the
+form that the tasks teach and lucky guesses, so only what an arm has above it is left of Task 0. Grey: what always giving
+the most frequent answer would score.
 
 **What to look for.** A fall at the start of every stripe and a rise within it; or a first fall that the later tasks leave
 as it is.
 
-**What would contradict the claim.** A curve that loses as much in the fifth task as in the first says that forgetting
-adds up task by task; the claim is of a loss of form, which the first task can bring about alone.
+**What would contradict the claim.** A curve well above the purple one after the first task, which then loses as much of
+that in each later task: forgetting adds up task by task; the claim is of a loss of form, which the first task can bring
+about alone. A curve that is down at the purple one after the first task has nothing left to lose, and speaks for neither.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, floors: pd.Data
         panel.axvspan(task, task + 1, color="#F0F0F0", zorder=0, linewidth=0)
     style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
     style.draw_floor(panel, floors, TASK0, ACCURACY)
-    panel.set_xlim(0, tasks)
+    panel.set_xlim(-0.06, tasks)  # before the first step, which would be cut at the edge
     panel.set_xticks([task + 0.5 for task in range(tasks)], [f"Task {task + 1}" for task in range(tasks)])
     panel.set_title("Task 0 through the sequence")
     panel.set_xlabel("task that is learned")

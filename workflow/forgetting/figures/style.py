@@ -1,7 +1,8 @@
 """The one look of all figures: what colour and marker an arm has, how an interval is drawn, and how a figure becomes files.
 
 An arm looks the same in every figure, as `look.py` of its method says: each family of arms has a marker and a ramp of colours, on which
-its knob has a place (after the palette of Okabe and Ito). Controls are greys.
+its knob has a place (after the palette of Okabe and Ito). Arms that never had Task 0 are dotted purple with open pentagons. Controls are
+greys.
 """
 
 from __future__ import annotations
@@ -63,11 +64,13 @@ CONTROL_LABEL = "#5A5A5A"
 
 
 class Look(NamedTuple):
-    """How an arm (or a control) is drawn, and what the legend calls it."""
+    """How an arm (or a control) is drawn, and what the legend calls it. face: of the marker, in its colour where None."""
 
     color: str
     marker: Marker
     label: str
+    line: str = "-"
+    face: str | None = None
 
 
 CONTROLS = {
@@ -98,7 +101,8 @@ def arm_look(arm: str) -> Look:
     """Colour, marker and legend text of an arm, from its name alone (so that they are the same in every figure)."""
     if never_had_task0(arm):
         base = arm_look(arm.removesuffix(NO_TASK0))
-        return Look("#5E3C99" if base.color == SEQUENTIAL.lower() else "#8A6FB3", base.marker, f"{base.label}, never had Task 0")
+        color = "#5E3C99" if base.color == SEQUENTIAL.lower() else "#8A6FB3"
+        return Look(color, "p", f"{base.label}, never had Task 0", line=":", face="white")  # LAMOL's pentagons are filled
     name = arm_family(arm)
     if name is None:
         return Look("#7A6A2F", "D", arm)
@@ -159,7 +163,7 @@ def draw_curve(
     """Line of `value` against column `by` (mean over seeds) with its interval as a band, and of few seeds each as a thin line; about
     `markers` markers on the way. `kind` of number: a share unless said."""
     merged = over_seeds(rows, [by], kind=kind)
-    options: dict[str, Any] = {"color": look.color} | line
+    options: dict[str, Any] = {"color": look.color, "linestyle": look.line, "markerfacecolor": look.face} | line
     if markers:
         options |= {"marker": look.marker, "markevery": max(1, round(len(merged) / markers))}
     axes.plot(merged[by], merged["value"], **options)
@@ -189,8 +193,14 @@ def draw_floor(axes: Axes, floors: pd.DataFrame, split: str, metric: str, *, acr
 def error_bars(axes: Axes, rows: pd.DataFrame, x: str, look: Look, **options: Any) -> None:
     """Points of `value` against column `x`, with bars from low to high where an interval is known."""
     beyond = np.nan_to_num(np.abs(rows[["low", "high"]].to_numpy(dtype=float) - rows["value"].to_numpy(dtype=float)[:, None]).T)
-    settings: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none", "elinewidth": 1.0} | options
+    drawn: dict[str, Any] = {"color": look.color, "marker": look.marker, "markerfacecolor": look.face, "linestyle": "none"}
+    settings = drawn | {"elinewidth": 1.0} | options
     axes.errorbar(rows[x], rows["value"], yerr=beyond, **settings)
+
+
+def side_by_side(number: int) -> NDArray[np.float64]:
+    """How far from a tick of whole numbers each of so many marks stands, as alike ones would hide each other."""
+    return np.linspace(-0.12, 0.12, number) if number > 1 else np.zeros(1)
 
 
 def single_seeds(rows: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
@@ -228,7 +238,10 @@ CONTROL_HANDLE = line_handle("floor: control persons", CONTROL_LABEL, linewidth=
 
 def arm_handles(arms: Sequence[str], **line: Any) -> list[Line2D]:
     looks = [arm_look(arm) for arm in arms]
-    return [line_handle(look.label, look.color, marker=look.marker, **line) for look in looks]
+    return [
+        line_handle(look.label, look.color, **({"marker": look.marker, "linestyle": look.line, "markerfacecolor": look.face} | line))
+        for look in looks
+    ]
 
 
 def name_arms(panel: Axes, arms: Sequence[str], labels: Sequence[str] | None = None) -> None:
