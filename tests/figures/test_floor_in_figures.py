@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 from tests.figures import synthetic, synthetic_views
 
-from forgetting.figures import performance, recovery, repairs, style
+from forgetting.figures import learning_rate, performance, recovery, repairs, style
 from forgetting.intervals import summarise
 from forgetting.schemas.facts import EXACT
 
@@ -113,3 +113,13 @@ def test_repairs_have_their_controls_above_and_task_1_below_where_it_is_learned(
         assert marks["p"].get_xydata().tolist() == [[recovered[checkpoint], names.index("recovery, one epoch") - 0.27]]
         aside = {marker: {round(y % 1, 2) for y in marks[marker].get_ydata()} for marker in marks}
         assert aside == {marker: place for marker, place in {"o": {0}, "x": {0.73}, "p": {0.73}, "^": {0.27}}.items() if marker in marks}
+
+
+def test_recovery_and_share_of_seq_have_the_floor_beside_them_at_its_rate() -> None:
+    given = frames()
+    figure = learning_rate.draw(given["metrics"], given["recovery"], given["recovery_facts"], given["floors"])
+    marks = [[line.get_ydata() for line in panel.lines if line.get_marker() == "p"] for panel in figure.axes[:3]]
+    assert [len(of_panel) for of_panel in marks] == [0, 2, 2], "from two points, after recovery alone"
+    own = [{float(y) for line in panel.lines if line.get_marker() in ("D", "v") for y in line.get_ydata()} for panel in figure.axes[1:3]]
+    for found, of_seq in zip(marks[1:], own, strict=True):
+        assert sorted({float(y) for (y,) in found}) == pytest.approx(sorted(of_seq)), "recovers like seq, as made up"

@@ -10,8 +10,9 @@ intervals of the two borders, the left one above.
 
 **What to look for.** If task alignment is lost, answers go wrong at the first token, and the white part of *a*
 turns into the hatched part of *b*: a short recovery brings the answer back. The white part of *b* is what one
-epoch does not bring back; more of it may come with more. A model that never had Task 0 recovers as well early
-on (figure of recovery).
+epoch does not bring back; more of it may come with more. The hatched part shows nothing of Task 0 by itself: its control,
+the same epoch from a model that never had Task 0, is in the figure of recovery (ticks of *c*), and only what is beyond
+it was still there.
 
 **What would contradict the claim.** A decline fact by fact in which few of the lost facts return.
 """

@@ -7,7 +7,9 @@ recovery bring back what was lost?
 trough of the first 150 steps, and at the highest point after it (the rebound comes without any training on
 Task 0). *b*: Task 0 after one recovery epoch, from the trough and from the step that learned Task 1; the
 dashed line is the pretrained model that never saw a question. *c*: the share of the loss that recovery
-brought back. An open marker is a run that did not learn Task 1 (in every seed, if there are several), probed
+brought back. Open pentagons beside the marks of ``seq``, at its rate alone: in *b* the same epoch from the model that
+never had Task 0, from step 150 and from where it learned Task 1; in *c* the share of ``seq`` had recovery come only to
+there. Any other open marker is a run that did not learn Task 1 (in every seed, if there are several), probed
 at its end: it may look good because it did not learn. Trough and peak are the lowest and the highest of many
 evaluations, so a rebound within the width of an interval is noise.
 
@@ -15,9 +17,8 @@ evaluations, so a rebound within the width of an interval is noise.
 the share falls. Compare only filled diamonds with each other: these have learned Task 1 equally well.
 
 **What would contradict the claim.** A spurious share that is low wherever the trough is deep: then one epoch
-does not bring back what the early collapse took. A share near 1 shows by itself nothing of Task 0: where the
-pretrained control is at its ceiling no run can be above it. The *floor share* of the recovery table says what
-the share of ``seq`` would be if nothing of Task 0 had been left.
+does not bring back what the early collapse took. A share near 1 shows by itself nothing of Task 0: for that it
+must be above its pentagon, which is the *floor share* of the recovery table. Other rates have none.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from matplotlib.figure import Figure
 
 from forgetting.analysis.curves import collapse_by_rate
 from forgetting.analysis.spurious import probe_points, recovery_summary, task0_rows
-from forgetting.data.points import EARLY_STEP
+from forgetting.data.points import EARLY_STEP, floor_of
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, UNBOUNDED, Kind, over_seeds
 
@@ -38,9 +39,9 @@ SHOWS = {
     "in": "all",
     "order": 2,
     "inputs": {
-        "metrics": ["rates"],
-        "recovery": ["rates", "controls"],
-        "recovery_facts": ["rates", "controls"],
+        "metrics": ["rates", "without_task0"],
+        "recovery": ["rates", "without_task0", "controls"],
+        "recovery_facts": ["rates", "without_task0", "controls"],
         "floors": [],
     },
 }
@@ -53,11 +54,13 @@ _PEAK = style.Look(_PALE, "^", "highest after the trough")
 
 
 def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame, floors: pd.DataFrame) -> Figure:
-    """Frames: METRICS of `seq` and its learning-rate arms, RECOVERY and RECOVERY_FACTS with the controls, METRICS floors."""
+    """Frames: METRICS of `seq`, its learning-rate arms and what never had Task 0, RECOVERY and RECOVERY_FACTS of these and the controls,
+    METRICS floors."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if arm == "seq" or style.is_rate_arm(arm)]
-    runs = collapse_by_rate(metrics[metrics["arm"].isin(arms)])
-    points = probe_points(metrics, recovery)
-    points = points[points["arm"].isin(arms)].merge(runs[["seed", "arm", "rate"]].drop_duplicates(), on=["seed", "arm"])
+    without_task0 = floor_of("seq", set(recovery["arm"]))
+    found = collapse_by_rate(metrics[metrics["arm"].isin([*arms, without_task0])])
+    runs, rates = found[found["arm"].isin(arms)], found[["seed", "arm", "rate"]].drop_duplicates()
+    points = probe_points(metrics, recovery).merge(rates, on=["seed", "arm"])
     figure, axes = style.new_figure(1, 3, height=3.5, sharex=True)
     first, second, third = axes[0]
     for look, name in ((_BEFORE, "before"), (_PEAK, "peak"), (_TROUGH, "trough")):
@@ -69,8 +72,15 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     summary = recovery_summary(recovery_facts, points)
     summary[["value", "low", "high"]] = summary[["spurious_share", "spurious_share_low", "spurious_share_high"]]
     for look, name in ((_MATCHED, "matched"), (_TROUGH, "trough")):
-        _series(second, probes[probes["point"] == name], look, PROPORTION)
-        _series(third, summary[summary["point"] == name], look, UNBOUNDED)
+        now, shares = probes[probes["point"] == name], summary[summary["point"] == name]
+        _series(second, now[now["arm"].isin(arms)], look, PROPORTION)
+        _series(third, shares[shares["arm"].isin(arms)], look, UNBOUNDED)
+        if without_task0:
+            beside = (runs["rate"].max() / runs["rate"].min()) ** 0.06
+            of_seq = shares[shares["arm"] == "seq"].drop(columns=["value", "low", "high"])
+            of_seq = style.mean_of(of_seq, "floor_share", ["rate"], metrics["seed"].nunique())
+            for panel, rows in ((second, over_seeds(now[now["arm"] == without_task0], ["rate"], kind=PROPORTION)), (third, of_seq)):
+                style.error_bars(panel, rows.assign(rate=rows["rate"] * beside), "rate", style.arm_look(without_task0), markersize=4.5)
     second.axhline(
         recovered.loc[recovered["start"] == "pretrained", "value"].mean(), color=style.CONTROLS["pretrained"].color, linestyle=(0, (4, 1.5))
     )
@@ -80,7 +90,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     text = f"Task 1 {style.unlearned(metrics['seed'].nunique())}: its end"
     unmatched = style.line_handle(text, _DARK, marker="D", markerfacecolor="white", linestyle="none")
     handles = [style.line_handle(look.label, look.color, marker=look.marker) for look in (_BEFORE, _PEAK, _TROUGH, _MATCHED)]
-    style.legend(figure, [*handles, unmatched, control, style.FLOOR_HANDLE], columns=4)
+    floor = style.arm_handles([without_task0], linestyle="none") if without_task0 else []
+    style.legend(figure, [*handles, unmatched, control, *floor, style.FLOOR_HANDLE], columns=4)
     style.note(figure, metrics, "No point where nothing dropped (the share is then undefined).")
     return figure
 
