@@ -77,10 +77,9 @@ def draw(landscape: pd.DataFrame) -> Figure:
     for panel in panels[1]:
         panel.set_ylim(0, 1.03)
         panel.set_xlabel("Task 1 step")
-    color, marker, first = style.arm_look(arms[0])
-    handles = style.arm_handles(arms)
-    handles.append(style.line_handle(f"two straight stages ({first}; a, b)", **_TWO_STAGES))
-    handles.append(style.line_handle(f"blocks alone ({first}; c)", color, marker=marker, **_WEIGHTS["blocks"]))
+    handles, first = style.arm_handles(arms), style.arm_look(arms[0])
+    handles.append(style.line_handle(f"two straight stages ({first.label}; a, b)", **_TWO_STAGES))
+    handles.append(style.line_handle(f"blocks alone ({first.label}; c)", first.color, marker=first.marker, **_WEIGHTS["blocks"]))
     style.legend(figure, handles, 3)
     seeds = paths["seed"].nunique()
     style.small_print(figure, f"Mean of {seeds} seeds; bands: 95 % over seeds." if seeds > 1 else "One run; no intervals.")
