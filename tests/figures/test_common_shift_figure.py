@@ -106,6 +106,23 @@ def test_repair_counts_facts_and_stands_between_the_checkpoint_and_training() ->
         assert any(np.allclose(np.asarray(line.get_ydata(), dtype=float), 0.97) for line in panel.lines)
 
 
+def test_the_level_of_nothing_known_stays_in_sight_and_the_facts_of_training_are_told() -> None:
+    shift = pd.concat([shift_rows("seq", 0, 0.7, 0.3), shift_rows("freeze-2", 0, 0.45, 0.9)])
+    known = pd.concat([repair_rows("seq", 0), repair_rows("freeze-2", 0)])
+    figure = repair.draw(shift, known, recovery_rows("seq", 0, 0.8))
+    for panel in figure.axes:
+        levels = [
+            segment[:, 1]
+            for collection in panel.collections
+            if hasattr(collection, "get_segments")
+            for segment in collection.get_segments()
+            if np.ptp(segment[:, 0]) > 384
+        ]
+        np.testing.assert_allclose(levels, [[0.2, 0.2]] * 2)
+    assert "Trained: on 900 facts." in figure.get_supxlabel().replace("\n", " "), "six of each of 150 persons"
+    assert "Trained" not in repair.draw(shift, known, recovery_rows("seq", 0, 0.8)[:0]).get_supxlabel()
+
+
 def test_forms_are_drawn_before_task_1_and_at_the_checkpoints_above_their_floor() -> None:
     panels = recall.draw(pd.concat([recall_rows("seq", 0), recall_rows("freeze-2", 0)])).axes
     expected = ([0.99, 0.1, 0.5, 0.4], [0.985, 0.5, 0.6, 0.5], [0.98, 0.9, 0.7, 0.6], [0.02] * 4)

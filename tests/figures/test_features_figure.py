@@ -67,3 +67,8 @@ def test_cka_is_the_mean_over_attributes_each_of_which_has_its_own_chance() -> N
     assert curves(geometry)[0] == pytest.approx(1 - 0.4 * layers), "over all questions together it is higher"
     chance = next(line for line in geometry.lines if line.get_color() == style.MODAL_ANSWER)
     assert list(chance.get_ydata()) == pytest.approx([0.25] * len(layers))
+
+
+def test_small_print_names_the_panels_that_have_bands() -> None:
+    for seeds, said in ((1, "One run; bands (b, c): 95 %"), (2, "Mean of 2 seeds; bands: 95 %")):
+        assert said in readout.draw(frame(synthetic_views.features, ["seq"], seeds)).get_supxlabel()

@@ -75,6 +75,13 @@ def test_one_arm_alone_can_be_drawn(module, arm: str, tmp_path) -> None:
     assert (tmp_path / "theory.png").stat().st_size > 0
 
 
+def test_small_print_names_the_panels_that_have_intervals() -> None:
+    for module, one, two in ((theory, "bars (b, d):", "bars:"), (theory_depth, "bands (a):", "bands:")):
+        seeds = [theory_rows("seq", seed, 10.0) for seed in range(2)]
+        assert f"One run; {one}" in module.draw(seeds[0]).get_supxlabel()
+        assert f"Mean of 2 seeds; {two}" in module.draw(pd.concat(seeds)).get_supxlabel()
+
+
 def test_the_own_part_of_a_layer_is_over_the_spread_and_absent_where_it_is_frozen() -> None:
     found = theory_depth.own_parts(theory_rows("freeze-2", 0, 10.0).query("component == 'stream' and after == 'task1_end'"))
     assert found["value"].tolist() == pytest.approx([0.4, 0.4])  # 2 over a spread of 5

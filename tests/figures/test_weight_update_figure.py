@@ -31,7 +31,8 @@ def test_cells_are_angles_less_chance_and_other_layers(seeds: tuple[int, ...]) -
         expected = rows.groupby(["layer", "component"])["own"].mean().unstack()[list(dict.fromkeys(rows["component"]))]
         np.testing.assert_allclose(shown(panel, expected.shape), expected)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["1", "2", "3", "4"]
-    assert len([panel for panel in figure.axes if panel.get_title(loc="left")]) == 4
+    titles = [title for panel in figure.axes if (title := panel.get_title(loc="left"))]
+    assert len(titles) == 4 and titles[0] == "a  two stretches of pretraining"
 
 
 def test_what_every_layer_shares_is_white_and_what_one_layer_shares_is_not() -> None:

@@ -6,7 +6,8 @@ answers can still be read off them (*b*, *c*), layer by layer, at the last promp
 **How to read it.** *a*: linear CKA between the model after Task 0 and a later one, 1 where the geometry is the
 same up to rotation and scale; solid at step 150, dashed at the end; dash-dotted: chance (permuted persons). It is
 taken among the questions of one attribute, whose words are the same but for the name, and averaged over the
-attributes: over all questions the attributes alone would keep it high. There is no interval. *b*, *c*: the logit
+attributes: over all questions the attributes alone would keep it high. There is no interval of one run, and no
+value where states do not vary, as at the embedding of a last token that all have. *b*, *c*: the logit
 lens, which reads each layer by the final norm and the output embedding of its own checkpoint, as
 if the model had to answer there: the share of questions whose right value leads all values of its kind by its
 first token. Black: after Task 0. Dash-dotted: always the most frequent value. Dotted: control persons, about whom
@@ -81,7 +82,7 @@ def draw(features: pd.DataFrame) -> Figure:
         style.line_handle("chance", **_CHANCE),
     ]
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *stages, *marks], columns=4)
-    style.note(figure, rows)
+    style.note(figure, rows, intervals="bands (b, c)" if rows["seed"].nunique() == 1 else "bands")
     return figure
 
 

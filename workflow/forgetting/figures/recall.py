@@ -5,7 +5,8 @@
 **How to read it.** *a*: the question as it was trained. *b*: the same, but only the values of the attribute
 may be answered, and the likeliest is the answer. *c*: the value in a sentence about the person, the form of
 pretraining. *d*: the question after solved ones of other persons. Dotted: control persons, who are in no
-biography, in the same form.
+biography, in the same form. *b* and *d* ask of some of the persons of *a* alone, *c* of all, in several sentences
+a fact; the small print has the numbers.
 
 **What to look for.** A biography far above the question says that the fact is still there and the question no
 longer reaches it. A narrowed choice far above it says that the question still reaches the fact, and what is

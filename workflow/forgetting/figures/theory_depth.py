@@ -4,11 +4,12 @@
 each layer (*a*), and how far each layer alone shifts them (*b*), at the last prompt token.
 
 **How to read it.** Both in units of the spread of the states before, since the residual stream itself grows
-with depth. Layers count from 1. Solid lines for Task 0 to step 150, dashed ones for Task 0 to the end. The
-own part of a layer is what it makes of the states as they were before, so that nothing from below is in it.
+with depth, but on two scales. Layers count from 1. Solid lines for Task 0 to step 150, dashed ones for Task 0 to
+the end. Bands that are not seen are narrower than their lines. The own part of a layer is what it makes of the
+states as they were before, so that nothing from below is in it.
 
 **What to look for.** *a* rises although *b* does not: shifts add up. Where *b* rises, too, later layers were
-merely changed more. Frozen layers have no own part; in an arm that has some the proposition does not apply.
+merely changed more. Frozen layers lie at 0 in *a* and have no own part; in an arm that has some the proposition does not apply.
 
 **What would contradict the theory.** A flat or falling *a* where all layers were updated.
 """
@@ -49,7 +50,7 @@ def draw(theory: pd.DataFrame) -> Figure:
         layer_axis(panel, rows)
         panel.set_ylabel("shift of a question\n/ spread before")
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *STAGE_HANDLES], columns=3)
-    style.note(figure, rows, "b: without intervals; another scale than a.")
+    style.note(figure, rows, "b: another scale than a.", intervals="bands (a)" if rows["seed"].nunique() == 1 else "bands")
     return figure
 
 

@@ -46,7 +46,7 @@ SHOWS = {
 }
 
 PAIRS = {
-    ("pretraining_earlier", "pretraining"): "pretraining, twice",
+    ("pretraining_earlier", "pretraining"): "two stretches of pretraining",
     ("pretraining", "task0"): "pretraining, Task 0",
     ("task0", "task1_early"): f"Task 0, Task 1 to {EARLY_STEP}",
     ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP}, the rest",
