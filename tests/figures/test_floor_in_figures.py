@@ -94,8 +94,20 @@ def test_recovery_draws_the_floor_from_each_checkpoint_and_as_a_share() -> None:
     assert [line.get_marker() for line in of_floor[2]] == ["|", "|", "|"]
     (tick,) = [line for line in figure.legends[0].get_lines() if line.get_marker() == "|"]
     assert tick.get_label() == "no better than without Task 0 (c)" and to_hex(tick.get_color()) == color
-    assert "that of seq is seq without Task 0" in figure.get_supxlabel().replace("\n", " ")
     assert figure.axes[2].get_xlim()[0] <= 0
+
+
+def test_an_arm_that_does_not_run_without_task_0_has_no_tick() -> None:
+    """The floor of `seq` trains all blocks, so it is no control of what freezing keeps."""
+    names = ("metrics", "recovery", "recovery_facts")
+    both = {}
+    for name in names:
+        frame = frames()[name]
+        both[name] = pd.concat([frame, frame[frame["arm"] == "seq"].assign(arm="freeze-2")], ignore_index=True)
+    third = recovery.draw(*both.values()).axes[2]
+    ticks = [line.get_ydata()[0] for line in third.lines if line.get_marker() == "|"]
+    assert [label.get_text() for label in third.get_yticklabels()] == ["seq", "freeze 2"]
+    assert len(ticks) == 3 and max(ticks) < 0.5, "of the first row alone"
 
 
 def test_repairs_have_their_controls_above_and_task_1_below_where_it_is_learned() -> None:

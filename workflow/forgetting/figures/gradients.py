@@ -13,6 +13,7 @@ questions with answers that belong to other persons, which have the form of Task
 the full line less the dotted one, run by run, on a scale of its own. The end is a mark that no line leads to,
 since nothing was measured on the way there (small: open for the ceiling, filled for the floor). All gradients
 are of equally many questions. Steps up to 10 are evenly spaced, later ones by their logarithm.
+In the first steps arms may lie upon one another.
 
 **What to look for.** The paper says that the gradients of both tasks are opposed in the first steps: full
 lines below zero there, and lines below zero in *c*.
@@ -107,7 +108,7 @@ def _curves(
 ) -> None:
     """A line for each arm over the first steps and a mark for the end, with their intervals over the seeds, of whose number all must be
     there."""
-    for arm in arms:
+    for arm in reversed(arms):  # the first on top: in the first steps the others lie upon it
         look = style.arm_look(arm)
         found = over_seeds(rows[rows["arm"] == arm].assign(low=np.nan, high=np.nan), ["step"], seeds, kind=kind).sort_values("step")
         first, end = found[:-1], found[-1:]

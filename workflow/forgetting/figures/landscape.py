@@ -9,16 +9,19 @@ and one of freezing have that of Task 0 (a single other arm has both). Of severa
 vertical one what is left of the later way at a right angle to it. Both axes have the same scale, so lengths
 and angles between the three models are true. Dark is a low loss; levels are evenly spaced in the logarithm
 and the same in all panels; the small print says how sure a loss is beside the step from one level to the next.
-Small dots: the checkpoints, joined by straight lines, since nothing is known between them. The star is the
-model after one epoch of recovery; an arm without recovered weights has none. Every model but the three is
-drawn at its shadow on the plane: the next figure says how much of the path lies in it. A star beside the
-model that it started from need be no short way: how far recovery goes, and how much of that is a way back, is
-in the table *Is recovery a way back?*
+Small dots: the checkpoints, joined by straight lines, since nothing is known between them. The stars are the
+models after one epoch of recovery, the lower one from the lowest point of the first 150 steps (not always the
+triangle), the upper one from the end; an arm without recovered weights has none. Every model but the three is
+drawn at its shadow on the plane, and the colour there is the loss of the shadow, not its own, which can be far
+from it: for its own see the figures of accuracy and of interpolation. The next figure says how much of the path
+lies in the plane. A star beside the model that it started from need be no short way: how far recovery goes, and
+how much of that is a way back, is in the table *Is recovery a way back?*
 
 **What to look for.** Whether the first 150 steps climb out of the valley of Task 0 while Task 1 hardly
 improves, and the rest descends into that of Task 1; whether replay and freezing stay in the valley of Task 0.
 
-**What would contradict the claim.** Task 0 that gets worse exactly as Task 1 gets better, all along the path.
+**What would contradict the claim.** A triangle no higher on the surface of Task 0 than the circle, or one as
+low on that of Task 1 as the square: then the first 150 steps are no stage of their own.
 That the path leaves the horizontal at step 150 says nothing by itself: the plane is pinned to it there. Nor
 does a sharper corner later on, where checkpoints lie far apart. Whether the path turns at 150 more than
 elsewhere is asked in the next figure.

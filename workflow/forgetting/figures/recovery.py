@@ -8,8 +8,9 @@ accuracy step by step, from the trough (the lowest point of the first 150 steps,
 from the end of Task 1. *c*: spurious share = (recovered - dropped) / (before - dropped); 1 means that all of
 the loss came back, 0 that none did. It is not defined where nothing dropped. Dotted: the same Task 1 from the
 model that never had Task 0, and in *c*, as a tick, the share that the arm would have if recovery came
-only to where that model comes (or ``seq`` without Task 0, where the arm itself does not run without it: see the small
-print). The arms are those of ``recovery.curve_arms``; any other, such as replay, is followed only where it is listed there.
+only to where that model comes. An arm that does not run without Task 0 has no tick: that of ``seq`` would be no
+control of freezing, which also keeps what pretraining knew. *b* is of ``seq``. The arms are those of
+``recovery.curve_arms``; any other, such as replay, is followed only where it is listed there.
 
 The controls say how much of a recovery is no memory of Task 0. *Pretrained only* knows the biographies but
 never saw a question: what it reaches in one epoch is the question format, learned from scratch. *Random
@@ -66,8 +67,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     _over_steps(second, recovery, points)
     summary = recovery_summary(recovery_facts, points[points["arm"].isin(arms)])
     followed = [arm for arm in arms if not never_had_task0(arm)]
-    floors = {arm: floor for arm in followed if (floor := floor_of(arm, set(recovery_facts["arm"])))}
-    _spurious_shares(third, summary, followed, floors)
+    ticked = {arm for arm in followed if f"{arm}{NO_TASK0}" in set(recovery_facts["arm"])}
+    _spurious_shares(third, summary, followed, ticked)
     second.sharey(first)
     lines = [style.line_handle("Task 0 after one recovery epoch"), style.line_handle("without recovery", linestyle="--", linewidth=0.9)]
     places = [
@@ -80,13 +81,11 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     ]
     tick = (
         [style.line_handle("no better than without Task 0 (c)", style.arm_look(f"seq{NO_TASK0}").color, **_TICK | {"markersize": 8})]
-        if floors
+        if ticked
         else []
     )
     style.legend(figure, [*style.arm_handles(arms), *lines, *places, *tick, *controls], columns=4)
-    held = "; ".join(f"that of {style.arm_look(arm).label} is {_without(floor)}" for arm, floor in floors.items())
-    ticks = f" Ticks in c: the share, had recovery come only to where an arm without Task 0 comes; {held}." if floors else ""
-    style.note(figure, metrics, f"Shuffled answers: of seq, in a from the trough and the end, in b from the end.{ticks}")
+    style.note(figure, metrics, "Shuffled answers: of seq, in a from the trough and the end, in b from the end.")
     return figure
 
 
@@ -150,8 +149,8 @@ def _over_steps(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> No
     style.title(panel, "b", "step by step")
 
 
-def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str], floors: dict[str, str]) -> None:
-    """One row an arm, with ticks of its arm in `floors`; the trough is an open marker.
+def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str], ticked: set[str]) -> None:
+    """One row an arm, with ticks of the same arm without Task 0 for those of `ticked`; the trough is an open marker.
 
     No early stop is drawn for an arm that did not learn Task 1 in every seed.
     """
@@ -169,8 +168,8 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str], floors
             value, low, high = cell[["value", "low", "high"]].to_numpy(dtype=float)[0]
             panel.hlines(y, low, high, color=look.color, linewidth=1.1)
             floor = style.mean_of(rows[(rows["arm"] == arm) & (rows["point"] == point)], "floor_share", ["arm"], summary["seed"].nunique())
-            if len(floor):
-                panel.plot(floor["value"], [y], color=style.arm_look(floors[arm]).color, **_TICK)
+            if arm in ticked and len(floor):
+                panel.plot(floor["value"], [y], color=style.arm_look(f"{arm}{NO_TASK0}").color, **_TICK)
             panel.plot(value, y, marker=marker, color=look.color, markerfacecolor=_fill(point, look.color), linestyle="none")
     style.name_arms(panel, arms)
     panel.grid(axis="y", visible=False)
@@ -179,10 +178,6 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str], floors
     panel.axvline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
     panel.set_xlabel("share of the drop")
     style.title(panel, "c", "spurious share")
-
-
-def _without(floor: str) -> str:
-    return f"{style.arm_look(floor.removesuffix(NO_TASK0)).label} without Task 0"
 
 
 def _fill(point: str, color: str) -> str:

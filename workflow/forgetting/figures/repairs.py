@@ -1,8 +1,8 @@
 """What does the cheapest repair bring back?
 
 **What it shows.** Repairs of the Task 1 checkpoints of ``seq``, from those that leave the weights alone to
-one epoch of training, at the lowest point of the first 150 steps (*a*; what stands in the prompt, and the known
-shift, at step 150) and at the end (*b*).
+one epoch of training, at the lowest point of the first 150 steps (*a*; what stands in the prompt, the choice
+among values and the known shift, at step 150) and at the end (*b*).
 
 **How to read it.** Filled: Task 0 exact match after the repair. Cross, above it: its control, which does as much
 without knowing what: solved questions with the answers of others, the statement of another person's fact, persons in

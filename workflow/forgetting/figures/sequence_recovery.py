@@ -6,17 +6,18 @@ stage trained on. *b*: the mean over the other earlier tasks, each recovered on 
 other half. These were trained on in their task, so *b* asks whether what was memorised comes back.
 
 **How to read it.** The control of *a* is the arm that never had Task 0 (dotted purple; thin before the epoch): it
-learned the same tasks, so what it reaches is what the epoch teaches anew. Only what an arm reaches above it shows that
-something of Task 0 was still there. The pretrained model also knows the persons and may come to the ceiling; an arm
-below it has lost what even that model had. In *b* the purple arm learned the later tasks like the others, and the
-controls are the grey lines: the same epoch from models that never learned these tasks, namely pretrained only, random
-weights and the model after Task 0, which knows the form of the questions but none of the persons. Marks of a task stand
-side by side.
+learned the same tasks, so what it reaches is what the epoch teaches anew. Only what ``seq`` reaches above it shows
+that something of Task 0 was still there. It trains all blocks: freezing also keeps what pretraining knew, and replay
+what Task 0 asks for, so that an arm of these above it need not have kept Task 0. The pretrained model also knows the
+persons and may come to the ceiling; an arm below it has lost what even that model had. In *b* the purple arm learned
+the later tasks like the others, and the controls are the grey and black lines: the same epoch from models that never
+learned these tasks, namely pretrained only, random weights and the model after Task 0, which knows the form of the
+questions but none of the persons. Marks of a task stand side by side.
 
-**What to look for.** Solid lines high above their dashed ones after every task of the sequence: in *a* also above the
-thick purple one, in *b* above the grey ones.
+**What to look for.** Solid lines high above their dashed ones after every task of the sequence: in *a* that of ``seq``
+also above the thick purple one, in *b* above the grey ones.
 
-**What would contradict the claim.** In *a*, solid lines not above the thick purple one: then nothing shows that an epoch
+**What would contradict the claim.** In *a*, a solid line of ``seq`` not above the thick purple one: then nothing shows that an epoch
 brings back what was there, and not what it teaches. In *b*, solid lines that sink towards the grey ones as tasks are
 added: then an epoch does not bring back what is forgotten.
 """
