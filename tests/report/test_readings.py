@@ -76,6 +76,8 @@ def test_what_is_not_there_is_not_read() -> None:
     assert reading(Found(0.1, NAN, NAN, 1, 1), rule, TABLES) == "holds in this run"
     missing = Rule(above=Place(table="grid_table", row={"arm": "seq"}, column="final"))
     assert reading(Found(0.1, 0.0, 0.2, 3, 3), missing, TABLES) == "not run yet: what it is held against"
+    unreached = Rule(above=OTHER.model_copy(update={"row": {"arm": "freeze-2"}}))
+    assert reading(Found(0.1, 0.0, 0.2, 3, 3), unreached, TABLES) == "cannot say: what it is held against was not reached"
 
 
 def test_a_cell_is_found_with_its_interval_and_seeds() -> None:

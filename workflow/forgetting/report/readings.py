@@ -164,8 +164,10 @@ def reading(found: Found | None, rule: Rule, tables: Tables) -> str:
     bound = rule.about if rule.about is not None else rule.above if rule.above is not None else rule.below
     if isinstance(bound, Place):
         other = find(tables, bound)
-        if other is None or np.isnan(other.value):
+        if other is None:
             return f"{NOT_RUN}: what it is held against"
+        if np.isnan(other.value):
+            return f"{OPEN}: what it is held against was not reached"
         limits = other.interval
     else:
         assert bound is not None
