@@ -15,12 +15,12 @@ OTHER = Place(table="methods", row={"arm": "seq"}, column="final")
 TABLES = {
     "methods": pd.DataFrame(
         {
-            "arm": ["seq", "freeze-2"],
+            "arm": ["seq", "freeze-2", "point"],
             "seeds": 3,
-            "final": [0.5, NAN],
-            "final_low": [0.45, NAN],
-            "final_high": [0.55, NAN],
-            "final_seeds": [3, 0],
+            "final": [0.5, NAN, 0.5],
+            "final_low": [0.45, NAN, NAN],
+            "final_high": [0.55, NAN, NAN],
+            "final_seeds": [3, 0, 3],
         }
     )
 }
@@ -58,6 +58,7 @@ def test_a_claim_holds_where_the_whole_interval_is_on_its_side(rule: dict[str, o
         ("seq", False, True, "holds, as a gate asks"),
         ("seq", True, False, "holds, for a control too"),
         ("freeze-2", True, False, "holds"),  # the control was not reached
+        ("point", True, False, "holds, for a control too"),  # of which no interval is known
     ],
 )
 def test_what_a_gate_asks_for_and_what_a_control_does_too_takes_from_a_claim(control: str, judged: bool, gate: bool, expected: str) -> None:

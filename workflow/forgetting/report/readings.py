@@ -161,20 +161,24 @@ def reading(found: Found | None, rule: Rule, tables: Tables) -> str:
         return NOT_RUN
     if np.isnan(found.value):
         return f"{OPEN}: not reached"
+    limits = _limits(rule, tables)
+    if isinstance(limits, str):
+        return limits
+    if found.reached > 1 and np.isnan(found.low):
+        return f"{OPEN}: no interval"
+    return _word(found.interval, rule, limits) + ("" if found.reached > 1 else " in this run")
+
+
+def _limits(rule: Rule, tables: Tables) -> Interval | str:
+    """What a number is held against; or, in words, why there is nothing."""
     bound = rule.about if rule.about is not None else rule.above if rule.above is not None else rule.below
     if isinstance(bound, Place):
         other = find(tables, bound)
         if other is None:
             return f"{NOT_RUN}: what it is held against"
-        if np.isnan(other.value):
-            return f"{OPEN}: what it is held against was not reached"
-        limits = other.interval
-    else:
-        assert bound is not None
-        limits = Interval(bound, bound - rule.within, bound + rule.within) if rule.about is not None else Interval(bound, bound, bound)
-    if found.reached > 1 and np.isnan(found.low):
-        return f"{OPEN}: no interval"
-    return _word(found.interval, rule, limits) + ("" if found.reached > 1 else " in this run")
+        return f"{OPEN}: what it is held against was not reached" if np.isnan(other.value) else other.interval
+    assert bound is not None
+    return Interval(bound, bound - rule.within, bound + rule.within) if rule.about is not None else Interval(bound, bound, bound)
 
 
 def _word(number: Interval, rule: Rule, limits: Interval) -> str:
@@ -195,7 +199,10 @@ def judgement(claim: Claim, tables: Tables) -> str:
     said = reading(find(tables, claim.measured), rule, tables)
     if not said.startswith(HOLDS):
         return said
-    as_much = any(reading(find(tables, floor), rule, tables).startswith(HOLDS) for floor in claim.floors if floor.judged)
+    limits, controls = _limits(rule, tables), (find(tables, floor) for floor in claim.floors if floor.judged)
+    assert not isinstance(limits, str)
+    # A control whose interval is not known is taken at its value: to be warned without need is the smaller error.
+    as_much = any(control and not np.isnan(control.value) and _word(control.interval, rule, limits) == HOLDS for control in controls)
     return said + (", as a gate asks" if claim.gate else "") + (", for a control too" if as_much else "")
 
 
