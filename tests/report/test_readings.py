@@ -89,7 +89,7 @@ def test_a_cell_is_found_with_its_interval_and_seeds() -> None:
     assert undefined is not None and (undefined.reached, undefined.seeds) == (0, 3)
     with pytest.raises(StudyError, match="no column 'finale'"):
         find(TABLES, OTHER.model_copy(update={"column": "finale"}))
-    with pytest.raises(StudyError, match="2 rows"):
+    with pytest.raises(StudyError, match="3 rows"):
         find(TABLES, OTHER.model_copy(update={"row": {"seeds": "3"}}))
 
 
