@@ -1,24 +1,21 @@
 """From which learning rate of Task 1 on is the loss of Task 0 real?
 
-**What it shows.** The same sequential training on Task 1 at several learning rates: up to which rate does
-recovery bring back what was lost?
+**What it shows.** The same sequential training on Task 1 at several learning rates.
 
 **How to read it.** Each position on the horizontal axis is a complete run. *a*: Task 0 before Task 1, at the
-trough of the first 150 steps, and at the highest point after it (the rebound comes without any training on
-Task 0). *b*: Task 0 after one recovery epoch, from the trough and from the step that learned Task 1; the
-dashed line is the pretrained model that never saw a question. *c*: the share of the loss that recovery
-brought back. Open pentagons beside the marks of ``seq``, at its rate alone: in *b* the same epoch from the model that
-never had Task 0, from step 150 and from where it learned Task 1; in *c* the share of ``seq`` had recovery come only to
-there. Any other open marker is a run that did not learn Task 1 (in every seed, if there are several), probed
-at its end: it may look good because it did not learn. Trough and peak are the lowest and the highest of many
-evaluations, so a rebound within the width of an interval is noise.
+trough of the first 150 steps, and at the highest point after it (without any training on Task 0). *b*: after one
+recovery epoch, from the trough and from the step that learned Task 1; dashed, the pretrained model. *c*: the share
+of the loss that recovery brought back. Open pentagons, at the rate of ``seq`` alone: in *b* the same epoch from the
+model that never had Task 0, in *c* the share of ``seq`` had recovery come only to there. Any other open marker is a
+run that did not learn Task 1 (in every seed), probed at its end. Trough and peak are the lowest and the highest of
+many evaluations, so a rise within the width of an interval is noise.
 
 **What to look for.** A range of rates with a deep trough and a spurious share near 1, and a rate from which
 the share falls. Compare only filled diamonds with each other: these have learned Task 1 equally well.
 
 **What would contradict the claim.** A spurious share that is low wherever the trough is deep: then one epoch
-does not bring back what the early collapse took. A share near 1 shows by itself nothing of Task 0: for that it
-must be above its pentagon, which is the *floor share* of the recovery table. Other rates have none.
+does not bring back what the early collapse took. A share near 1 shows nothing of Task 0 unless it is above its
+pentagon, the *floor share* of the recovery table.
 """
 
 from __future__ import annotations

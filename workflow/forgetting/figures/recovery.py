@@ -3,14 +3,12 @@
 **What it shows.** The recovery probe with its controls. From a checkpoint of Task 1 the model trains again on
 the Task 0 questions of half of the persons, and is asked about the other half.
 
-**How to read it.** *a*: accuracy after one epoch from every checkpoint (solid), and without it (dashed). *b*:
-accuracy step by step, from the trough (the lowest point of the first 150 steps, on validation persons) and
-from the end of Task 1. *c*: spurious share = (recovered - dropped) / (before - dropped); 1 means that all of
-the loss came back, 0 that none did. It is not defined where nothing dropped. Dotted: the same Task 1 from the
-model that never had Task 0, and in *c*, as a tick, the share that the arm would have if recovery came
-only to where that model comes. An arm that does not run without Task 0 has no tick: that of ``seq`` would be no
-control of freezing, which also keeps what pretraining knew. *b* is of ``seq``. The arms are those of
-``recovery.curve_arms``; any other, such as replay, is followed only where it is listed there.
+**How to read it.** *a*: accuracy after one epoch from every checkpoint (solid), and without it (dashed). *b*: of
+``seq``, step by step, from the trough (the lowest point of the first 150 steps, on validation persons) and from
+the end of Task 1. *c*: spurious share = (recovered - dropped) / (before - dropped); 1: all of the loss came back.
+Dotted: the same Task 1 from the model that never had Task 0; in *c* a tick, the share that the arm would have if
+recovery came only to where that model comes. An arm that does not run without Task 0 has none: that of ``seq`` would
+be no control of freezing, which also keeps what pretraining knew. The arms are those of ``recovery.curve_arms``.
 
 The controls say how much of a recovery is no memory of Task 0. *Pretrained only* knows the biographies but
 never saw a question: what it reaches in one epoch is the question format, learned from scratch. *Random
