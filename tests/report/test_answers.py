@@ -112,7 +112,7 @@ def test_questions_are_answered_by_the_tables_that_are_there() -> None:
         assert said.endswith(f"never learned Task 0, brings {untaught:.2f} [{untaught - 0.02:.2f}, {untaught + 0.02:.2f}], {brings}.")
     in_pretrained = of_pretrained.assign(task0_into_pretrained=0.1, task0_into_pretrained_low=0.08, task0_into_pretrained_high=0.12)
     said = answers({"graft_table": in_pretrained})["Where do weights move?"]
-    assert said.endswith("In that model, where nothing else has learned to answer, the block of before brings 0.10 [0.08, 0.12].")
+    assert said.endswith("In that model, where nothing else has learned to answer, the block from before Task 1 brings 0.10 [0.08, 0.12].")
     assert found["What do the features show?"] == (
         "The mean state of the last layer moves by 1.27 standard deviations in 150 steps, by 0.14 over all of Task 1 (0.11 of it; at least "
         "1 if nothing is taken back). Taking the change common to all answers out of the logits brings back 0.10 [0.08, 0.12] of the early "

@@ -219,7 +219,7 @@ def _of_pretrained(block: pd.Series, nothing: Found) -> str:
     in_it = (
         ""
         if np.isnan(alone.value)
-        else f" In that model, where nothing else has learned to answer, the block of before brings {number(alone)}."
+        else f" In that model, where nothing else has learned to answer, the block from before Task 1 brings {number(alone)}."
     )
     return f" The same block of the pretrained model, which never learned Task 0, brings {number(untaught)}, {means}.{in_it}"
 
