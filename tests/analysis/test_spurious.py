@@ -303,3 +303,20 @@ def test_other_training_is_held_against_the_floor_on_the_same_unit_by_unit() -> 
     assert found["area_beyond_floor_low"]["seq", "fresh"] > 0
     assert beyond["seq", "unseen"] == pytest.approx(0)
     assert beyond.loc["seq-no-task0"].isna().all() and np.isnan(beyond["seq", "none"])
+
+
+@pytest.mark.parametrize(("probed", "expected"), [((100, 150), 0.5), ((150,), 0.0)])
+def test_other_training_is_held_against_the_floor_at_the_same_step_where_it_was_probed(probed: tuple[int, ...], expected: float) -> None:
+    """Lowest at step 100, `seq` answers four of six from the first step on; the floor one from step 100, and four from its own, 150."""
+    parts = []
+    for arm, checkpoint, answers in (("seq", 100, 4), ("seq-no-task0", 100, 1), ("seq-no-task0", 150, 4)):
+        for training in ("right", "unseen", "fresh") if checkpoint == 150 or arm == "seq" else ("fresh",):
+            for step in (0, 1, 20, 57) if arm == "seq" or checkpoint in probed else ():
+                known = np.tile(np.arange(6) < answers * (step > 0), (10, 1))
+                asked = pd.concat([facts(known, answer_nll=2.0), facts(known, answer_nll=1.0).assign(split="control")])
+                run = {"seed": 0, "arm": arm, "start": "task1", "checkpoint": checkpoint, "epochs": step / 57, "step": step}
+                parts.append(asked.assign(training=training, units=64, **run))
+    points = pd.DataFrame({"seed": 0, "arm": ["seq", "seq-no-task0"], "point": "trough", "checkpoint": [100, 150], "learned": True})
+    found = content_and_form(pd.concat(parts), points).set_index(["arm", "training"])["area_beyond_floor"]
+    assert found["seq", "fresh"] == pytest.approx(expected)
+    assert found["seq", "unseen"] == pytest.approx(0), "from the floor's own point, as it was not probed elsewhere"

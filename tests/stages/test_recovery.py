@@ -22,7 +22,7 @@ from forgetting.stages.finetune import finetune
 from forgetting.stages.measurements import evaluate_facts
 from forgetting.stages.recovery import recover_arm, recover_controls
 from forgetting.stages.task0 import finetune_task0
-from forgetting.tables import TableError, read_table
+from forgetting.tables import TableError, read_table, write_table
 
 OPTIMIZER = sections.optimizer(learning_rate=1e-2)
 
@@ -211,6 +211,16 @@ def test_controls_of_form_and_content_take_as_many_steps_as_the_right_answers(ta
     assert len({tuple(values) for values in answers.values()}) == len(answers), "no two train on the same"
     for (training, _), rows in facts[facts["checkpoint"] == 20].groupby(["training", "units"]):
         assert {0, 1, 3, 9} <= set(rows["step"]), training
+
+
+def test_a_run_without_task0_trains_on_fresh_persons_from_every_checkpoint_that_may_be_a_trough(
+    task1: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    metrics = read_table(task1 / "metrics.parquet", METRICS)
+    write_table(metrics.assign(arm="seq-no-task0"), task1 / "metrics.parquet", METRICS)
+    _, facts = recover(task1, tiny_data, tmp_path / "out", arm="seq-no-task0", controls=True)
+    assert set(facts.loc[facts["training"] == "fresh", "checkpoint"]) == {5, 10, 20}
+    assert len(facts[facts["training"] == "unseen"]["checkpoint"].unique()) == 1, "20 is trough and end"
 
 
 def test_recovery_is_looked_at_from_the_first_step_on(task1: Path, tiny_data: Path, tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ def test_a_job_of_an_arm_gets_what_the_arm_says_and_no_default() -> None:
         "seq": {"method": "seq"},
         "replay-20": {"method": "replay", "share": 0.2, "mix": "batch"},
         "seq-carried-state": {"method": "seq", "carried_state": True},
-        "gpm-rows-only": {"method": "gradient_projection", "rule": "gpm", "hold": ["rows"], "length": 2.0},
+        "gpm-rows-only": {"method": "gradient_projection", "rule": "gpm", "hold": ["rows"], "length": 1.75},
     }
     for name in study.every_arm:
         assert parse_arm(finetune_job(study, 0, "task1", name).method) == study.methods[name]

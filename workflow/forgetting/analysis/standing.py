@@ -61,40 +61,42 @@ def content_and_form(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
     """One row for each training (see RECOVERY) from trough and end of the runs that have such controls, after as many steps as one epoch
     of the right answers, and first of `none`, the checkpoint itself; columns seed, arm, point, training, units and, with ends,
 
-    task0: exact match of `task0_test`; early_area; area_beyond_floor: that less the one of the floor (`floor_of`), from its own trough or
-    end and on the same training; task0_nll: mean negative log-likelihood of the old answers, nats a token; control_probability: how
-    likely the model finds the answers of units that no stage saw, the mean over their questions of the geometric mean over answer
-    tokens: what it says of the unknown, not what it knows.
+    task0: exact match of `task0_test`; early_area; area_beyond_floor: that less the one of the floor (`floor_of`) on the same training,
+    from the same step, or from the floor's own trough or end where that was not probed; task0_nll: mean negative log-likelihood of the
+    old answers, nats a token; control_probability: how likely the model finds the answers of units that no stage saw, the mean over their
+    questions of the geometric mean over answer tokens: what it says of the unknown, not what it knows.
     """
-    rows, areas = [], {}
     of_task1 = facts[facts["start"] == "task1"]
     has_controls = set(of_task1.loc[of_task1["training"] == "unseen", "arm"])
-    for point in points[points["point"].isin([TROUGH, END]) & points["arm"].isin(has_controls)].to_dict("records"):
-        here = of_task1[(of_task1["seed"] == point["seed"]) & (of_task1["arm"] == point["arm"])]
-        here = here[here["checkpoint"] == point["checkpoint"]]
-        found: list[tuple[str, int, pd.DataFrame, np.ndarray | None]] = [
-            ("none", 0, here[(here["training"] == "right") & (here["epochs"] == 0)], None)
-        ]
+    probes = of_task1[of_task1["arm"].isin(has_controls) & (of_task1["split"] == "task0_test")]
+    areas = {
+        run: early_area(probe, early_steps) for run, probe in probes.groupby(["seed", "arm", "checkpoint", "training", "units"], sort=False)
+    }
+    chosen = points[points["point"].isin([TROUGH, END]) & points["arm"].isin(has_controls)]
+    own_steps = chosen.set_index(_KEYS)["checkpoint"]
+    rows = []
+    for point in chosen.to_dict("records"):
+        floor_arm = None if never_had_task0(point["arm"]) else floor_of(point["arm"], has_controls)
+        floor_steps = (point["checkpoint"], own_steps.get((point["seed"], floor_arm, point["point"])))
+        run = of_task1[(of_task1["seed"] == point["seed"]) & (of_task1["arm"] == point["arm"])]
+        here = run[run["checkpoint"] == point["checkpoint"]]
+        found: list[tuple[str, int, pd.DataFrame]] = [("none", 0, here[(here["training"] == "right") & (here["epochs"] == 0)])]
         for (training, units), probe in here.groupby(["training", "units"], sort=False):
-            learned = early_area(probe[probe["split"] == "task0_test"], early_steps)
-            found.append((training, units, probe[np.isclose(probe["epochs"], 1)], learned))
-        for training, units, after, area in found:
+            found.append((training, units, probe[np.isclose(probe["epochs"], 1)]))
+        for training, units, after in found:
             test, control = (after[after["split"] == split] for split in ("task0_test", "control"))
-            if area is not None:
-                areas[(*(point[key] for key in _KEYS), training, units)] = area
-            answers = _answers_of_a_unit(test)
+            area = areas.get((point["seed"], point["arm"], point["checkpoint"], training, units))
+            of_floor = (areas.get((point["seed"], floor_arm, step, training, units)) for step in floor_steps)
+            floor = next((one for one in of_floor if one is not None), None)
             probability = control.assign(value=np.exp(-control["answer_nll"].astype(float))).groupby("unit")["value"].mean()
             numbers = {
                 "task0": _accuracy(test),
                 "early_area": _UNDEFINED if area is None else mean_interval(area),
+                "area_beyond_floor": _mean_difference(area, floor, _answers_of_a_unit(test)),
                 "task0_nll": mean_interval(test.groupby("unit")["answer_nll"].mean().to_numpy(dtype=float)),
                 "control_probability": mean_interval(probability.to_numpy(dtype=float)),
             }
             rows.append({key: point[key] for key in _KEYS} | {"training": training, "units": units} | with_ends(numbers))
-    for row in rows:
-        seed, arm, *of_probe = (row[key] for key in (*_KEYS, "training", "units"))
-        area, floor = (areas.get((seed, name, *of_probe)) for name in (arm, floor_of(arm, has_controls)))
-        row |= with_ends({"area_beyond_floor": _mean_difference(None if never_had_task0(arm) else area, floor, answers)})
     return pd.DataFrame(rows)
 
 

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from forgetting.config.jobs.recovery import RecoveryJob
 from forgetting.config.jobs.sequence import SequenceRecoveryJob
 from forgetting.data.items import Items
-from forgetting.data.points import END, MATCHED, TROUGH, matched_step, never_had_task0, trough_step
+from forgetting.data.points import EARLY_STEP, END, MATCHED, TROUGH, matched_step, never_had_task0, trough_step
 from forgetting.evaluation.scorers import SCORERS
 from forgetting.intervals import summarise
 from forgetting.model.checkpoints import (
@@ -274,7 +274,8 @@ def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, scratch_
     arm started from (checkpoint 0) is scored as it is, in a curve also after one epoch.
 
     The other checkpoints of a curve are looked at before and after, but finely in an arm with controls, and in one that never had Task 0:
-    at any of its checkpoints another arm may have the trough that it is held against.
+    at any of its checkpoints another arm may have the trough that it is held against. With controls, such an arm is for the same reason
+    trained on fresh persons from all checkpoints among which a trough may be.
     """
     metrics = read_table(task1 / "metrics.parquet", METRICS)
     prober = Prober(job, data, [task1 / MANIFEST], scratch_folder)
@@ -297,6 +298,9 @@ def recover_arm(job: RecoveryJob, data: Path, task0: Path, task1: Path, scratch_
     for step in sorted({trough, end}) if kind != "short" else ():
         probes.append(Probe("task1", step, folders[step], 1.0, training="shuffled"))
         probes += prober.control_probes(step, folders[step]) if job.controls else []
+    if job.controls and never_had_task0(job.arm):
+        elsewhere_early = [step for step in sorted(folders) if step <= EARLY_STEP and step != trough]
+        probes += [Probe("task1", step, folders[step], 1.0, "fine", "fresh") for step in elsewhere_early]
     prober.write(probes, output)
 
 
