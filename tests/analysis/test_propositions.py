@@ -152,7 +152,7 @@ def test_the_first_component_has_a_premise_of_its_own(written, first, verdicts):
 
 def test_the_papers_own_quantity_may_hold_where_that_along_more_components_does_not():
     frame = table("seq", mean=0.3)
-    assert (said(frame, MEAN_FIRST[0]), said(frame, MEAN[0])) == ("holds, no better than a random direction", "does not hold")
+    assert (said(frame, MEAN_FIRST[0]), said(frame, MEAN[0])) == ("holds, worse than a random direction", "does not hold")
     row = verdict(theory_verdicts(frame), "seq", MEAN_FIRST[0])
     assert row["value"] == pytest.approx(np.sqrt(0.3 / 8)) and row["reference"] == pytest.approx(np.cos(np.radians(75)))
 
@@ -210,6 +210,8 @@ def test_growth_that_depth_does_not_order_is_no_better_than_a_random_order():
     here = frame["metric"] == "relative_depth_correlation"
     frame.loc[here, ["value", "low", "high"]] = (0.1, -0.2, 0.4)
     assert said(frame, GROWTH) == "holds, no better than a random order"
+    frame.loc[here, ["value", "low", "high"]] = (-0.3, -0.4, -0.2)
+    assert said(frame, GROWTH) == "holds, worse than a random order"
 
 
 def test_several_seeds_give_the_interval_over_seeds_and_one_is_told_as_one_run():

@@ -162,18 +162,19 @@ def answer(statistic: Statistic, number: Interval) -> str:
 def judged(statistic: Statistic, found: Mapping[str, str]) -> str:
     """The verdict on a statistic from the answers of all, by name, of one arm and checkpoint.
 
-    What holds by the number `holds, no better than a random direction` where its square is not surely smaller than chance (proposition 2:
-    `than a random order`). Where the premise is not met the proposition `does not apply`, and what is seen comes behind.
+    What holds by the number `holds, no better than a random direction` where its square may be that of chance, and `worse` where it is
+    surely larger (proposition 2: `than a random order`). Where the premise is not met it `does not apply`, and what is seen comes behind.
     """
     said = found[statistic.name]
     if statistic.asks != HOLDS:
         return said
-    if said == statistic.yes and statistic.chance in found and found[statistic.chance] != _BETTER[statistic.proposition]:
-        said += f", no better than a random {'direction' if statistic.proposition == 1 else 'order'}"
+    comparative = _BESIDE_CHANCE.get(found.get(statistic.chance, ""))
+    if said == statistic.yes and comparative:
+        said += f", {comparative} than a random {'direction' if statistic.proposition == 1 else 'order'}"
     return f"{DOES_NOT_APPLY} ({said})" if found.get(statistic.premise) == NOT_MET else said
 
 
-_BETTER = {1: _NEARER, 2: RELATIVE_DEPTH.yes}
+_BESIDE_CHANCE = {UNDECIDED: "no better", _RANDOM: "worse", RELATIVE_DEPTH.no: "worse"}
 
 
 def _of_arms(frame: pd.DataFrame) -> Iterator[_Row]:
