@@ -45,6 +45,7 @@ def test_the_table_by_hand(frames: dict[str, pd.DataFrame]) -> None:
         floor = f"{row['arm']}-no-task0"
         at_trough = share(frames["facts"], frames["halves"], row["half"], arm=floor, step=row["trough_step"])
         assert row["trough_floor"] == pytest.approx(at_trough)
+        assert row["trough_beyond_floor"] == pytest.approx(lowest - at_trough)
         for arm, column in ((row["arm"], "trough_first_token"), (floor, "trough_first_token_floor")):
             first = share(frames["facts"], frames["halves"], row["half"], "first_token_hard", arm=arm, step=row["trough_step"])
             assert row[column] == pytest.approx(first) and first > 0.1, column
@@ -60,12 +61,16 @@ def test_the_table_by_hand(frames: dict[str, pd.DataFrame]) -> None:
 Ends = tuple[float, float]
 
 
-def cell(form: str, values: str, a: Ends, b: Ends, rebound: float = 0.1, final: float = 0.5) -> list[dict[str, object]]:
-    """Rows of a cell in which 1.0 was known before: the ends of the troughs of A and B, the lower one of A's rebound, and where all end."""
+def cell(
+    form: str, values: str, a: Ends, b: Ends, rebound: float = 0.1, final: float = 0.5, floor_of_b: float = 0.0
+) -> list[dict[str, object]]:
+    """Rows of a cell in which 1.0 was known before: the ends of the troughs of A and B, the lower one of A's rebound, where all end, and
+    the floor of B, all others being 0."""
     both = (min(a[0], b[0]), max(a[1], b[1]))
     return [
         {"format": form, "values": values, "half": half, "before": 1.0, "trough_low": low, "trough_high": high, "seeds": 3}
         | {"rebound_low": rebound, "final_low": final - 0.1, "final_high": final + 0.1}
+        | {f"trough_beyond_floor_{end}": at - floor_of_b * (half == "B") for end, at in (("low", low), ("high", high))}
         for half, (low, high) in (("A", a), ("B", b), ("both", both))
     ]
 
@@ -105,9 +110,16 @@ def test_other_words_must_lose_less_than_the_same_words() -> None:
     assert list(found.loc[("other", "half"), ["A", "B", "alike"]]) == ["collapse", "collapse", "yes"]
 
 
+@pytest.mark.parametrize(("floor", "beyond"), [(0.0, "no"), (0.3, "yes")])
+def test_a_half_that_is_oftener_right_by_chance_alone_is_alike_beyond_its_floor(floor: float, beyond: str) -> None:
+    (found,) = account_table(pd.DataFrame(cell("same", "half", LOW, (0.35, 0.45), floor_of_b=floor))).to_dict("records")
+    assert (found["alike"], found["alike_beyond_floor"]) == ("no", beyond)
+
+
 def test_a_cell_without_a_floor_has_none() -> None:
     table = factor_table(**synthetic_factors.frames(arms=["seq-half", "seq-statement"]))
-    assert table[["trough_floor", "early_floor", "late_floor"]].isna().all(axis=None)
+    assert table[["trough_floor", "trough_beyond_floor", "early_floor", "late_floor"]].isna().all(axis=None)
+    assert set(account_table(table)["alike_beyond_floor"]) == {""}
 
 
 def test_several_seeds_have_intervals_over_seeds() -> None:

@@ -55,7 +55,8 @@ def factor_runs(
         if never_had_task0(arm):
             continue
         floor = floor_of(arm, {other for _, other, _ in curves})
-        numbers, step = _of_curve(curves[seed, arm, half], answers[seed, arm, half], curves.get((seed, floor, half)))
+        of_floor = (curves.get((seed, floor, half)), answers.get((seed, floor, half)))
+        numbers, step = _of_curve(curves[seed, arm, half], answers[seed, arm, half], *of_floor)
         for name, run in (("trough_first_token", arm), ("trough_first_token_floor", floor)):
             numbers[name] = _first_token(answers.get((seed, run, half)), step)
         there, end = at_step(task1[seed, arm], step), task1[seed, arm].iloc[-1]
@@ -72,12 +73,14 @@ def factor_runs(
 def factor_table(
     metrics: pd.DataFrame, facts: pd.DataFrame, halves: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row a cell and half, over seeds. Task 0 exact match: before; trough, at trough_step; trough_floor, the floor at that step; of
-    both also the first token of the answer (trough_first_token, trough_first_token_floor), which a failure to stop cannot spoil; rebound,
-    how far it rises again at any later evaluation; final, and final_floor. Task 1 exact match in the format that it trains: trough_task1,
-    at that step; task1_final. After one epoch of recovery, from the trough among the checkpoints (early) and from the end (late):
-    early_recovered, late_recovered, and of the floor early_floor, late_floor."""
-    values = ["before", "trough", "trough_step", "trough_floor", "trough_first_token", "trough_first_token_floor", "trough_task1"]
+    """One row a cell and half, over seeds. Task 0 exact match: before; trough, at trough_step; trough_floor, the floor at that step;
+    trough_beyond_floor, the difference of the same units; of both also the first token of the answer (trough_first_token,
+    trough_first_token_floor), which a failure to stop cannot spoil; rebound, how far it rises again at any later evaluation; final, and
+    final_floor. Task 1 exact match in the format that it trains: trough_task1, at that step; task1_final. After one epoch of recovery, from
+    the trough among the checkpoints (early) and from the end (late): early_recovered, late_recovered, and of the floor early_floor,
+    late_floor."""
+    values = ["before", "trough", "trough_step", "trough_floor", "trough_beyond_floor"]
+    values += ["trough_first_token", "trough_first_token_floor", "trough_task1"]
     values += ["rebound", "early_recovered", "early_floor"]
     values += ["final", "final_floor", "task1_final", "late_recovered", "late_floor"]
     runs = factor_runs(metrics, facts, halves, recovery, recovery_facts)
@@ -93,8 +96,9 @@ COLLAPSE, HOLDS = 0.5, 0.75
 def account_table(table: pd.DataFrame) -> pd.DataFrame:
     """What the two accounts of the loss (docs/findings.md, *Values or format?*) predict of each cell of `factor_table`, held against it:
     columns format, values, seeds; A, B: *collapse* or *holds*, by the whole interval of the trough, else *cannot say*; alike: whether the
-    intervals of A and B overlap there; `FORMAT` and `COMMON_SHIFT`: AS_PREDICTED where all that the account says of the cell is so,
-    OTHERWISE where something is not, CANNOT_SAY where an interval leaves it open.
+    intervals of A and B overlap there; alike_beyond_floor: whether those of what each has beyond its floor do, as B, whose values Task 1
+    teaches, is oftener right by chance (empty without floors); `FORMAT` and `COMMON_SHIFT`: AS_PREDICTED where all that the account says
+    of the cell is so, OTHERWISE where something is not, CANNOT_SAY where an interval leaves it open.
     """
     halves = {
         (form, values, half): row
@@ -103,7 +107,7 @@ def account_table(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for form, values in dict.fromkeys(zip(table["format"], table["values"], strict=True)):
         a, b, both = (halves[form, values, half] for half in HALVES)
-        alike = bool(a["trough_low"] <= b["trough_high"] and b["trough_low"] <= a["trough_high"])
+        alike = _overlap(a, b, "trough")
         no_collapse = [_no(_below(half, "trough", COLLAPSE)) for half in (a, b)]
         same = halves.get(("same", values, BOTH))
         of_format = {
@@ -114,7 +118,8 @@ def account_table(table: pd.DataFrame) -> pd.DataFrame:
         declines = [_below(half, "final", 1.0) for half in (a, b)]
         a_returns = [_below(a, "trough", COLLAPSE), True if a["rebound_low"] > 0 else None]
         of_shift = [*no_collapse, *declines, alike] if values == "all" else [*a_returns, _no(_below(b, "trough", HOLDS))]
-        reading = {"A": _words(a), "B": _words(b), "alike": "yes" if alike else "no"}
+        beyond = "" if pd.isna(a.get("trough_beyond_floor_low")) else _YES[_overlap(a, b, "trough_beyond_floor")]
+        reading = {"A": _words(a), "B": _words(b), "alike": _YES[alike], "alike_beyond_floor": beyond}
         accounts = {FORMAT: _verdict(of_format), COMMON_SHIFT: _verdict(of_shift)}
         rows.append({"format": form, "values": values, **reading, **accounts, "seeds": a["seeds"]})
     return pd.DataFrame(rows)
@@ -124,6 +129,13 @@ def _below(row: dict[str, Any], column: str, share: float) -> bool | None:
     """Is a number below this share of what was known before, by its whole interval? None where it has both sides in it."""
     limit = share * row["before"]
     return True if row[f"{column}_high"] < limit else False if row[f"{column}_low"] >= limit else None
+
+
+def _overlap(row: dict[str, Any], other: dict[str, Any], column: str) -> bool:
+    return bool(row[f"{column}_low"] <= other[f"{column}_high"] and other[f"{column}_low"] <= row[f"{column}_high"])
+
+
+_YES = {True: "yes", False: "no"}
 
 
 def _apart(row: dict[str, Any], other: dict[str, Any]) -> bool | None:
@@ -147,19 +159,25 @@ def _verdict(parts: list[bool | None]) -> str:
     return CANNOT_SAY if None in parts else AS_PREDICTED
 
 
-def _of_curve(rows: pd.DataFrame, answers: pd.DataFrame, floor: pd.DataFrame | None) -> tuple[dict[str, Interval], float]:
+def _of_curve(
+    rows: pd.DataFrame, answers: pd.DataFrame, floor: pd.DataFrame | None, floor_answers: pd.DataFrame | None
+) -> tuple[dict[str, Interval], float]:
     """What one curve and that of its floor say, and the step of the trough."""
     lowest = trough(rows)
     later = rows[rows["step"] >= lowest.step]
     highest = later.loc[later["value"].idxmax(), "step"]
     right = answers.groupby(["step", "unit"])[ACCURACY].mean()
-    asked = int(answers.groupby(["step", "unit"]).size().iloc[0])
+    of_floor = None if floor_answers is None else floor_answers.groupby(["step", "unit"])[ACCURACY].mean()
+    asked, at_trough = int(answers.groupby(["step", "unit"]).size().iloc[0]), right[int(lowest.step)].to_numpy()
     end = rows.iloc[-1]
     found = {
         "before": _interval(at_step(rows, 0)),
         "trough": _interval(lowest),
         "trough_floor": _UNDEFINED if floor is None else _interval(at_step(floor, lowest.step)),
-        "rebound": paired_difference(right[highest].to_numpy(), right[int(lowest.step)].to_numpy(), asked),
+        "trough_beyond_floor": _UNDEFINED
+        if of_floor is None
+        else paired_difference(at_trough, of_floor[int(lowest.step)].to_numpy(), asked),
+        "rebound": paired_difference(right[highest].to_numpy(), at_trough, asked),
         "final": Interval(end["value"], end["low"], end["high"]),
         "final_floor": _UNDEFINED if floor is None else _interval(at_step(floor, end["step"])),
     }
