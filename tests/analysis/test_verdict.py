@@ -10,7 +10,7 @@ from tests.analysis.test_propositions import table as theory
 
 from forgetting.analysis.propositions import theory_verdicts
 from forgetting.analysis.spurious import accuracy_by_unit
-from forgetting.analysis.verdict import freezing_table, theory_table, verdict_table
+from forgetting.analysis.verdict import OTHER_FLOOR, freezing_table, theory_table, verdict_table
 from forgetting.config.biography import ATTRIBUTES
 from forgetting.figures.present import present
 from forgetting.intervals import summarise
@@ -157,6 +157,15 @@ def test_an_arm_that_did_not_learn_is_named() -> None:
     given = frames(1)
     table = verdict_table(**given | {"metrics": metrics(0, learned=False)})
     assert table["conclusion"].str.startswith("In this run: Task 1 not learned. ").all() and (table["learned"] == 0).all()
+
+
+@pytest.mark.parametrize(("floor", "said"), [("seq-no-task0", OTHER_FLOOR), ("spurious-no-task0", "a model that never had Task 0")])
+def test_an_arm_is_said_to_be_held_against_plain_fine_tuning_where_it_has_no_floor_of_its_own(floor: str, said: str) -> None:
+    given = frames(1)
+    given |= {name: pd.concat([frame, frame[frame["arm"] == "kept"].assign(arm=floor)]) for name, frame in given.items()}
+    row = verdict_table(**given).set_index("arm").loc["spurious"]
+    assert row["floor_arm"] == floor and f"Against {said}, before recovery: behind" in row["conclusion"]
+    assert set(verdict_table(**frames(1))["floor_arm"]) == {""}
 
 
 def test_the_command_reads_exact_schemas_and_writes_three_formats(tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ def test_both_controls_are_told_and_the_floor_before_and_after_recovery() -> Non
         "Recovery against pretraining: cannot tell early (control at the ceiling). "
         "Against a model that never had Task 0, before recovery: not ahead early; after: ahead early."
     )
+    assert "Against an unfrozen one, before recovery: not ahead early" in conclusion(numbers(**given), "an unfrozen one")
 
 
 @pytest.mark.parametrize(

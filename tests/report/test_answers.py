@@ -31,7 +31,7 @@ def verdict(seeds: int = 1, **said: float) -> pd.DataFrame:
     given |= {"early_area_beyond_floor": 0.2, "late_area_beyond_floor": 0.1, "early_area_floor": 0.5, "late_area_floor": 0.5}
     given |= {"early_beyond_pretrained": 0.3, "early_area_beyond_pretrained": 0.3, "early_area_pretrained": 0.4}
     given |= {"early_restored_share": 0.1, "early_stream_restored_share": 0.1}
-    row: dict[str, Any] = {"arm": "seq", "conclusion": "", "seeds": seeds, "early_checkpoint": 150}
+    row: dict[str, Any] = {"arm": "seq", "conclusion": "", "floor_arm": "seq-no-task0", "seeds": seeds, "early_checkpoint": 150}
     for name, value in (given | said).items():
         row |= with_interval(name, value)
     return pd.DataFrame([row])
@@ -65,6 +65,10 @@ def test_each_arm_has_its_words() -> None:
         "recovery": "ahead",
         "common shift": "little early",
     }
+    frozen = arm_words({"verdict": verdict().assign(arm="freeze-2")})["freeze-2"]
+    assert frozen["recovery"] == "ahead (against `seq-no-task0`)" and frozen["common shift"] == "little early", "it was not frozen"
+    own = verdict().assign(arm="freeze-2", floor_arm="freeze-2-no-task0")
+    assert arm_words({"verdict": own})["freeze-2"] == words
     unlost = arm_words({"verdict": verdict(early_drop=-0.01, late_drop=0.03)})["seq"]
     assert unlost == {"early loss": "nothing", "late loss": "unclear", "kept of Task 0": "-", "recovery": "-", "common shift": "-"}
 

@@ -14,9 +14,11 @@ from forgetting.analysis.spurious import EARLY_STEPS, probe_points, recovery_sum
 from forgetting.analysis.standing import against_controls
 from forgetting.analysis.summary import combine_seeds, probe_accuracies
 from forgetting.analysis.words import conclusion
-from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED, TIMES, WORDS, never_had_task0, point_of
+from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED, TIMES, WORDS, floor_of, never_had_task0, own_floor, point_of
 from forgetting.intervals import Interval
 
+OTHER_FLOOR = "plain fine-tuning that never had Task 0"
+"""What an arm is held against that has no floor of its own method."""
 GROUPING = "kind_position"
 """What counts as common in the verdict: a change that is the same for all units at a kind and place in the answer."""
 SHIFTS = {
@@ -43,8 +45,9 @@ def verdict_table(
     common_shift: pd.DataFrame,
     early_steps: int = EARLY_STEPS,
 ) -> pd.DataFrame:
-    """One row an arm that was recovered and had Task 0: its conclusion, then the numbers that it follows from, with their intervals;
-    what answers (drop, spurious and floor share, and how far beyond the floor it is) stands first.
+    """One row an arm that was recovered and had Task 0: its conclusion, the numbers that it follows from, with their intervals, and
+    the arm that is its floor (`floor_of`; none: empty). What answers (drop, spurious and floor share, and how far beyond the floor it is)
+    stands first.
 
     Frames: METRICS, RECOVERY and RECOVERY_FACTS (the last two with the controls), COMMON_SHIFT; what the last does not hold of an
     arm is NaN. Columns of one time begin with `early_` or `late_`. Intervals: Student's t over seeds, with one seed over units, and
@@ -69,10 +72,13 @@ def verdict_table(
     answers, others = ([f"{time}_{name}" for time in ("early", "late") for name in names] for names in (_ANSWERS, _OF_TIME))
     values = [*answers, *_OF_RUN, *others]
     table = combine_seeds(runs, ["arm"], values).copy()  # of one block, which takes another column better
-    said = [conclusion(_intervals(row, values)) for _, row in table.iterrows()]
-    one_run = [f"In this run: {text}" if seeds == 1 else text for text, seeds in zip(said, table["seeds"], strict=True)]
-    table.insert(1, "conclusion", one_run)
-    return table
+    floors = [floor_of(arm, set(recovery["arm"])) or "" for arm in table["arm"]]
+    said = []
+    for floor, (_, row) in zip(floors, table.iterrows(), strict=True):
+        text = conclusion(_intervals(row, values), **({} if own_floor(row["arm"], floor) else {"floor": OTHER_FLOOR}))
+        said.append(f"In this run: {text}" if row["seeds"] == 1 else text)
+    table.insert(1, "conclusion", said)
+    return table.assign(floor_arm=floors)
 
 
 def theory_table(theory: pd.DataFrame) -> pd.DataFrame:

@@ -30,9 +30,9 @@ _MEANING = {
 units: what is left of Task 0 is told from that only by the model that never had Task 0."""
 
 
-def conclusion(numbers: Numbers) -> str:
+def conclusion(numbers: Numbers, floor: str = "a model that never had Task 0") -> str:
     """At most 65 words, numbers not counted. `numbers`: the columns of a row of `verdict_table`, those of one time with `early_` or `late_`
-    in front.
+    in front. floor: what the model that never had Task 0 is called.
 
     Losses are told by `loss`, and what came back of them by `nature`. Then, of the times at which something was lost: where one epoch of
     recovery stands against the pretrained model and what that means, where checkpoint (`kept`) and recovery stand against the model that
@@ -58,7 +58,7 @@ def conclusion(numbers: Numbers) -> str:
     before_recovery = _by_time({time: kept(found) for time, found in lost.items()})
     after_recovery = _by_time({time: standing(found, "floor") for time, found in lost.items()})
     told_of = [f"{what}: {told}" for told, what in ((before_recovery, "before recovery"), (after_recovery, "after")) if told]
-    sentences += [f"Against a model that never had Task 0, {'; '.join(told_of)}."] if told_of else []
+    sentences += [f"Against {floor}, {'; '.join(told_of)}."] if told_of else []
     shift = _by_time({time: explained(found) for time, found in lost.items()})
     sentences += [f"Common-shift part: {shift}."] if shift else []
     return " ".join(sentences)

@@ -93,3 +93,8 @@ def floor_of(arm: str, arms: Collection[str]) -> str | None:
     """The arm among `arms` that is this one without Task 0: of the same name with `-no-task0`, else `seq-no-task0`, else None."""
     names = (arm if never_had_task0(arm) else f"{arm}{NO_TASK0}", f"seq{NO_TASK0}")
     return next((name for name in names if name in arms), None)
+
+
+def own_floor(arm: str, floor: str) -> bool:
+    """Whether the floor that `floor_of` found, if any, is the arm itself without Task 0, and not plain fine-tuning in place of it."""
+    return floor in ("", f"{arm}{NO_TASK0}")

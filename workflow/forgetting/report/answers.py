@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.analysis.words import TIMES, explained, kept, loss, nature, standing
-from forgetting.data.points import EARLY_STEP
+from forgetting.data.points import EARLY_STEP, own_floor
 from forgetting.intervals import Interval
 from forgetting.report.readings import Found, Tables, found_in, rows_of
 
@@ -48,7 +48,8 @@ def headline(tables: Tables) -> str:
 
 def arm_words(tables: Tables) -> dict[str, dict[str, str]]:
     """A few words on each arm of the verdict, by arm and by column (_WORDS): what was lost early and late, and of what kind; whether the
-    checkpoint, and recovery, are ahead of a model that never had Task 0; what a shift common to all answers explains."""
+    checkpoint, and recovery, are ahead of a model that never had Task 0 (plain fine-tuning, where the arm has no such floor of its own);
+    what a shift common to all answers explains."""
     verdict = tables.get("verdict")
     if verdict is None or "early_drop" not in verdict:
         return {}
@@ -67,6 +68,8 @@ def arm_words(tables: Tables) -> dict[str, dict[str, str]]:
             words = {time: rule(of_time[time]) for time in which}
             same = len(set(words.values())) == 1
             said[name] = next(iter(words.values())) if same else ", ".join(f"{word} {time}" for time, word in words.items() if word)
+            if rule is not explained and said[name] and not own_floor(row["arm"], row["floor_arm"]):
+                said[name] += f" (against `{row['floor_arm']}`)"
         found[str(row["arm"])] = {name: said[name] or "-" for name in _WORDS}
     return found
 
