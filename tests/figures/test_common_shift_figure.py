@@ -83,7 +83,8 @@ def test_of_several_seeds_the_mean_and_their_interval_are_drawn() -> None:
     figure = common_shift.draw(pd.concat([shift_rows("seq", seed, share, share - 0.1) for seed, share in enumerate(shares)]))
     spans = [segment[:, 0] for collection in figure.axes[0].collections for segment in collection.get_segments()]
     half = stats.t.ppf(0.975, 2) * np.std(shares, ddof=1) / np.sqrt(3)
-    assert sum(np.allclose(span, [0.7 - half, 0.7 + half]) for span in spans) == 1
+    ends = np.tanh(np.arctanh(0.7) + np.array([-half, half]) / (1 - 0.7**2))
+    assert sum(np.allclose(span, ends) for span in spans) == 1
 
 
 def test_a_table_without_the_share_among_values_is_drawn() -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread, imsave
 from tests.analysis.test_diagnosis_rules import FAST, FLAT, KNOWN, SLOW, STEPS, UNITS, facts, known
-from tests.report.test_page import made, results  # noqa: F401 (a fixture)
+from tests.report.test_page import GATE, made, results  # noqa: F401 (a fixture)
 from tests.study import ROOT
 
 from forgetting.analysis.summary import save_table
@@ -25,6 +25,7 @@ from forgetting.config.jobs.diagnosis import DiagnosisJob
 from forgetting.data.probed import TEST
 from forgetting.figures.catalogue import read_catalogue
 from forgetting.report import page as page_module
+from forgetting.report.answers import _WORDS
 from forgetting.report.diagnosis import write_diagnosis
 from forgetting.schemas.diagnosis import PROBED, REMEDIES, ROWS, SCORED
 from forgetting.schemas.items import ITEMS
@@ -38,8 +39,14 @@ ASK = """<script>addEventListener('load', () => {
   parent.postMessage({headline: box('.headline'), words: box('.words'), gates: box('.box'),
                       number: box('.answer'), picture: box('.first-screen img'),
                       small: size('.zoom img'), large: (document.querySelector('.zoom input')?.click(), size('.zoom img')),
+                      inside: document.querySelector('.words')?.clientWidth, across: document.querySelector('.words')?.scrollWidth,
                       wide: document.documentElement.scrollWidth, type: parseFloat(getComputedStyle(document.body).fontSize)}, '*');
 })</script>"""
+HEADLINE = (
+    "Task 0 falls from 1.00 to 0.10 in 133 steps of Task 1; one epoch on other persons' questions brings it to 0.99 [0.97, 1.00] (a model "
+    "that never had Task 0: 1.00, one that never saw a question: 0.99); from the end of Task 1 to 0.59 [0.44, 0.72] (never had Task 0: "
+    "0.65). Mean of 3 seeds."
+)
 AROUND = """<body style="margin:0"><iframe src="report.html" style="border:0;width:{width}px;height:{height}px"></iframe>
 <script>addEventListener('message', event => {{ document.body.dataset.found = JSON.stringify(event.data) }})</script>"""
 
@@ -89,6 +96,18 @@ def test_the_first_screen_of_a_phone_has_them_too_and_nothing_is_wider(page: Pat
     found = on_screen(page, 390, 844)
     assert found["headline"] < found["words"] < found["gates"] <= 844 and found["type"] >= 16
     assert found["wide"] <= 390
+
+
+def test_a_phone_shows_all_words_on_the_arms_below_a_gate_that_failed(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    said = dict(
+        zip(_WORDS, ["mostly spurious", "partly not back", "not ahead early, behind late", "cannot tell", "space-dependent"], strict=True)
+    )
+    monkeypatch.setattr(page_module, "arm_words", lambda tables: {arm: said for arm in ("seq", "replay-20", "freeze-2")})
+    monkeypatch.setattr(page_module, "headline", lambda tables: HEADLINE)
+    made(results, [GATE | {"passed": False}])
+    found = on_screen(results / "report.html", 390, 844)
+    assert found["gates"] < found["words"] <= 844
+    assert found["across"] <= found["inside"]
 
 
 @pytest.fixture
@@ -167,5 +186,6 @@ def test_on_paper_sheets_are_full_no_heading_ends_one_and_nothing_is_shrunk(whol
         for sheet in words.split("</page>")[:-1]
     ]
     title, _ = sizes[0][0]
+    assert min(size for of_sheet in sizes for size, _ in of_sheet) > 7, "points, with what a line has above and below its letters"
     assert title > 18, "the browser shrinks a page with something wider than the sheet"
     assert not [of_sheet[-1] for of_sheet in sizes if of_sheet[-1][0] > 0.55 * title], "a heading ends a sheet"

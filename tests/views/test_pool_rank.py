@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from forgetting.data.items import Items
+from forgetting.evaluation.scorers import SCORERS
+from forgetting.stages.measurements import evaluate_facts
 from forgetting.views.pool_rank import own_pool_ranks, pool_rank_rows, value_pools
 
 
@@ -63,6 +65,21 @@ def test_a_preferred_value_is_first_and_the_order_is_that_of_its_tokens(tiny_mod
         own = sums[answers(asked, row)]
         assert ranks[row] == 1 + sum(other > own + 1e-12 for other in sums.values())
     assert (ranks[[answers(asked, row) == preferred for row in range(len(asked))]] == 1).all()
+
+
+def test_the_right_value_leads_its_pool_although_no_answer_is_right(tiny_model, tiny_questions, pools):
+    """A token of no value is likelier than all others everywhere: exact match sees a loss, the rank among values none."""
+    asked = tiny_questions.select(tiny_questions.kind == "university")
+    preferred = pools["university"].values[4]
+    asked = asked.select(np.array([answers(asked, row) == preferred for row in range(len(asked))]))
+    of_values = {token for value in pools["university"].values for token in value}
+    foreign = next(token for token in asked.ids[0, : asked.prompt_length[0]].tolist() if token not in of_values)
+    logits = torch.zeros(tiny_model.get_output_embeddings().weight.shape[0])
+    logits[list(preferred)], logits[foreign] = 30.0, 60.0
+    model = with_fixed_logits(tiny_model, logits)
+    facts = evaluate_facts(SCORERS["exact"], model, asked, 8)
+    assert not facts["exact_match"].any()
+    assert (own_pool_ranks(model, asked, pools) == 1).all()
 
 
 def test_a_model_without_preference_is_at_chance(tiny_model, tiny_questions, pools):

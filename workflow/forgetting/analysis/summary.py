@@ -67,7 +67,7 @@ _KINDS: dict[str, Kind] = (
     | dict.fromkeys(
         ["forgetting", "backward_transfer", "area", "rebound", "drop", "beyond_pretrained", "halfway_gain", "matched_gain", "common_gain"]
         + ["kept_beyond_floor", "beyond_floor", "area_beyond_pretrained", "area_beyond_floor"]
-        + ["forward_transfer", "intransigence", "beyond_straight"],
+        + ["forward_transfer", "intransigence", "beyond_straight", "common_share"],
         DIFFERENCE,
     )
     | dict.fromkeys(
@@ -89,13 +89,14 @@ _KINDS: dict[str, Kind] = (
     )
     | {"way_back": CORRELATION}
     | dict.fromkeys(
-        ["spurious_share", "floor_share", "common_share", "restored_share", "stream_restored_share", "extra_passes"],
+        ["spurious_share", "floor_share", "restored_share", "stream_restored_share", "extra_passes"],
         UNBOUNDED,
     )
 )
+"""The kind of number that a column holds, see `kind_of`. A spurious share may pass 1 (recovery may go beyond what was before); the common
+share of n units, each left out of the mean that it is held against, lies between -1 / (n - 1) and 1."""
 SUMMARISED = frozenset(_KINDS)
 """Names of numbers that tables may have, whatever a table of an earlier version has."""
-"""The kind of number that a column holds, see `kind_of`. A spurious share may pass 1 (recovery may go beyond what was before)."""
 _PLACES = ("halfway", "matched", "common", "stopped")
 """Places on a run that a seed may never reach, so that the table says so and does not call the number undefined."""
 _TITLES = {

@@ -35,7 +35,7 @@ from matplotlib.figure import Figure
 
 from forgetting.data.points import EARLY, END, WORDS
 from forgetting.figures import style
-from forgetting.statistics import PROPORTION, UNBOUNDED, over_seeds
+from forgetting.statistics import DIFFERENCE, PROPORTION, over_seeds
 
 SHOWS = {
     "question": "Is it spurious?",
@@ -112,7 +112,7 @@ def _shares(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> Non
         of_arm, look = rows[rows["arm"] == arm], style.arm_look(arm)
         for share in _SHARES:
             chosen = of_arm[(of_arm["space"] == share.space) & (of_arm["metric"] == share.metric)]
-            found = over_seeds(chosen, ["arm"], seeds, kind=UNBOUNDED)
+            found = over_seeds(chosen, ["arm"], seeds, kind=DIFFERENCE)
             if found["value"].isna().all():
                 continue
             y = place + share.offset

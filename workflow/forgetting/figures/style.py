@@ -312,7 +312,7 @@ def small_print(figure: Figure, text: str) -> None:
 def interval_note(frame: pd.DataFrame, intervals: str = "bands and bars") -> str:
     seeds = frame["seed"].nunique()
     if seeds > 1:
-        return f"Mean of {seeds} seeds; {intervals}: 95 % interval over seeds (Student's t, shares on the logit)."
+        return f"Mean of {seeds} seeds; {intervals}: 95 % interval over seeds (Student's t, within the bounds of each number)."
     return f"One run; {intervals}: 95 % interval, clustered by person."
 
 

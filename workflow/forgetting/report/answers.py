@@ -133,8 +133,9 @@ def _helps(tables: Tables) -> str:
     methods = tables.get("methods")
     if methods is None:
         return ""
-    rows = rows_of(methods, {"early_stop": "yes"}).dropna(subset="final").sort_values("final", ascending=False)
+    rows = rows_of(methods, {"early_stop": "yes"}).sort_values("final", ascending=False, na_position="last")
     kept_there = {row["arm"]: number(found_in(row, "final")) for _, row in rows.iterrows()}
+    kept_there = {arm: "not learned in every seed" if kept == "-" else kept for arm, kept in kept_there.items()}
     floors = [f"{arm} {kept_there.pop(arm)}" for arm in list(kept_there) if arm.endswith("-no-task0")]
     modal = _row(tables, "methods", arm="floor: modal answer")
     floors += [] if modal is None else [f"always the most frequent answer {found_in(modal, 'final').value:.2f}"]
