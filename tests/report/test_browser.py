@@ -186,6 +186,6 @@ def test_on_paper_sheets_are_full_no_heading_ends_one_and_nothing_is_shrunk(whol
         for sheet in words.split("</page>")[:-1]
     ]
     title, _ = sizes[0][0]
-    assert min(size for of_sheet in sizes for size, _ in of_sheet) > 7, "points, with what a line has above and below its letters"
+    assert min(size for of_sheet in sizes for size, _ in of_sheet) > 6.5, "points, with what a line has above and below its letters"
     assert title > 18, "the browser shrinks a page with something wider than the sheet"
     assert not [of_sheet[-1] for of_sheet in sizes if of_sheet[-1][0] > 0.55 * title], "a heading ends a sheet"

@@ -75,7 +75,7 @@ def test_the_right_value_leads_its_pool_although_no_answer_is_right(tiny_model, 
     of_values = {token for value in pools["university"].values for token in value}
     foreign = next(token for token in asked.ids[0, : asked.prompt_length[0]].tolist() if token not in of_values)
     logits = torch.zeros(tiny_model.get_output_embeddings().weight.shape[0])
-    logits[list(preferred)], logits[foreign] = 30.0, 60.0
+    logits[list(preferred)], logits[foreign] = 30.0, 31.0
     model = with_fixed_logits(tiny_model, logits)
     facts = evaluate_facts(SCORERS["exact"], model, asked, 8)
     assert not facts["exact_match"].any()
