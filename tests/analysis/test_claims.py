@@ -51,6 +51,15 @@ def gradients(seed: int, shift: float = 0.0) -> pd.DataFrame:
     return frame.assign(scale="tiny", seed=seed, arm="seq", layer=-1, n=150)
 
 
+def landscape(seed: int, turns: tuple[float, ...] = (0.5, 0.1, 0.7)) -> pd.DataFrame:
+    """Turns at steps 100, 150 and 200 of a run of 400; of the blocks they are half. Legs of lengths 3 and 4, at right angles."""
+    steps, alpha, beta = (0, 100, 150, 200, 400), (0.0, 2.0, 3.0, 3.0, 3.0), (0.0, 0.0, 0.0, 1.0, 4.0)
+    frame = pd.DataFrame({"step": steps, "alpha": alpha, "beta": beta, "distance": np.hypot(alpha, beta), "turn": [NAN, *turns, NAN]})
+    both = pd.concat([frame.assign(weights="all"), frame.assign(weights="blocks", turn=frame["turn"] / 2)])
+    grid = frame.assign(kind="grid", weights="all", step=-1, turn=9.0)
+    return pd.concat([both.assign(kind="trajectory"), grid]).assign(scale="tiny", seed=seed, arm="seq")
+
+
 PLANTED = {
     ("pretraining", "task0"): ([-4.0, -6.0, -8.0], 3.0),
     ("task0", "task1_early"): ([-12.0, -10.0, -11.0], -5.0),
@@ -64,6 +73,7 @@ def made(seeds: int) -> pd.DataFrame:
         pd.concat([features(seed, *pair) for seed, pair in enumerate(shifts)]),
         pd.concat([weights(seed, PLANTED) for seed in range(seeds)]),
         pd.concat([gradients(seed, 0.01 * seed) for seed in range(seeds)]),
+        pd.concat([landscape(seed) for seed in range(seeds)]),
     )
     assert list(table.columns) == COLUMNS and set(table["seeds"]) == {seeds}
     return table.set_index("statistic")
@@ -76,7 +86,19 @@ def test_one_seed_with_planted_numbers() -> None:
     planted |= {"early_in_task0": -11, "early_in_task0_beyond_other_layers": -9, "early_in_task0_embedding": 6}
     planted |= {"late_in_early": -4, "late_in_early_embedding": 5, "late_turns_away": 7, "late_bottom": 7.5}  # two lower blocks, one upper
     planted |= {"gradients_start_all": -0.1, "gradients_first_steps_all": -0.25, "gradients_start_blocks": -0.2}
+    planted |= {"turn_all": 0.1 - 0.6, "turn_blocks": 0.05 - 0.3}
     assert {name: value[name] for name in planted} == pytest.approx(planted)
+
+
+def test_a_path_is_held_against_two_stages_that_meet_at_its_own_corner() -> None:
+    """Of two legs of 3 and 4 at a right angle the cosines at 100, 150 and 200 are those of (1, 4), 0 and (3, 1)."""
+    right_angle = claims_table(features(0, 1.0, 0.5), weights(0, PLANTED), gradients(0), landscape(0, (0.9, 0.0, 0.9))).set_index(
+        "statistic"
+    )
+    assert right_angle.loc["turn_all", "reference"] == pytest.approx(0 - (1 / 17**0.5 + 1 / 10**0.5) / 2)
+    short = landscape(0)
+    short = claims_table(features(0, 1.0, 0.5), weights(0, PLANTED), gradients(0), short[short["step"] != 200]).set_index("statistic")
+    assert "turn_all" not in short.index, "the next checkpoint is the last, which has no turn"
 
 
 def test_each_number_has_what_it_is_read_against_and_only_a_known_interval() -> None:
@@ -99,10 +121,10 @@ def test_several_seeds_give_the_interval_over_seeds_of_the_ratio_of_each() -> No
 
 def test_frozen_matrices_have_no_angle_and_no_row() -> None:
     frozen = PLANTED | {pair: ([NAN, *PLANTED[pair][0][1:]], NAN) for pair in PLANTED if pair[1] != "task0"}
-    found = claims_table(features(0, 1.0, 0.5), weights(0, frozen), gradients(0))["statistic"].tolist()
+    found = claims_table(features(0, 1.0, 0.5), weights(0, frozen), gradients(0), landscape(0))["statistic"].tolist()
     assert "task0_in_pretraining" in found and not [name for name in found if name.startswith(("early", "late"))]
 
 
 def test_a_layer_that_did_not_move_cancels_nothing() -> None:
-    found = claims_table(features(0, 0.0, 0.0), weights(0, PLANTED), gradients(0)).set_index("statistic")
+    found = claims_table(features(0, 0.0, 0.0), weights(0, PLANTED), gradients(0), landscape(0)).set_index("statistic")
     assert found.loc["shift_early", "value"] == 0 and "shift_kept" not in found.index

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from tests.figures import synthetic_views
 
+from forgetting.analysis.turning import two_straight_stages
 from forgetting.figures import style, turning
 from forgetting.figures.landscape import draw, loss_levels, panels_of
 from forgetting.figures.tables.recovery_path import make
@@ -61,7 +62,7 @@ def test_two_straight_stages_are_what_such_a_path_has() -> None:
     """A path of two lines that do not meet at a right angle has itself as its reference."""
     points = {0: (0, 0), 50: (1, 0), 100: (2, 0), 150: (3, 0), 300: (4, 2), 800: (5, 4), 2000: (7, 8)}
     rows = path({step: (float(x), float(y)) for step, (x, y) in points.items()})
-    found = turning.two_straight_stages(rows)
+    found = two_straight_stages(rows)
     np.testing.assert_allclose(found["turn"].to_numpy()[1:-1], rows["turn"].to_numpy()[1:-1])
     assert found["turn"].iloc[1:-1].idxmin() == 3
 
@@ -73,7 +74,7 @@ def test_an_arc_through_the_same_three_models_is_told_from_two_stages() -> None:
     first = arc[150] / np.linalg.norm(arc[150])
     turned = {step: (float(at @ first), float(at @ [-first[1], first[0]])) for step, at in arc.items()}
     rows = path(turned)
-    profile, reference = rows["turn"].to_numpy()[1:-1], turning.two_straight_stages(rows)["turn"].to_numpy()[1:-1]
+    profile, reference = rows["turn"].to_numpy()[1:-1], two_straight_stages(rows)["turn"].to_numpy()[1:-1]
     np.testing.assert_allclose(profile, np.cos(np.pi / 4))
     assert reference[1] == pytest.approx(profile[1]) and (reference[[0, 2]] > profile[[0, 2]] + 0.1).all()
 
@@ -83,7 +84,7 @@ def test_the_reference_is_the_mean_over_the_seeds_as_the_lines_are() -> None:
     here = (rows["seed"] == 1) & (rows["kind"] == "trajectory")
     rows.loc[here, ["beta", "distance", "turn"]] = (rows.loc[here, ["beta", "distance", "turn"]] * [2.0, 1.5, 0.5]).to_numpy()
     paths = rows[(rows["kind"] == "trajectory") & (rows["step"] > 0) & (rows["weights"] == "all")]
-    one, other = (turning.two_straight_stages(path).set_index("step")["turn"] for _, path in paths.groupby("seed"))
+    one, other = (two_straight_stages(path).set_index("step")["turn"] for _, path in paths.groupby("seed"))
     assert not np.allclose(one.iloc[:-1], other.iloc[:-1])
     line = turning.draw(rows).axes[0].lines[0]
     np.testing.assert_allclose(line.get_ydata(), ((one + other) / 2).dropna())

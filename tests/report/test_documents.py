@@ -65,7 +65,20 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     tree = tmp_path_factory.mktemp("results")
     families = {"seq": ["seq"], "freeze": ["freeze-0", "freeze-1", "freeze-2", "freeze-3"], "joint": ["joint"], "replay": ["replay-20"]}
     synthetic.write_tree(tree, (0, 1), np.array([0, 60, 150, 2000, 4000]), (0, 60, 150, 2000, 4000), families)
-    names = ("metrics", "recovery", "recovery_facts", "floors", "gates", "features", "weights", "gradients", "graft", "theory", "choice")
+    names = (
+        "metrics",
+        "recovery",
+        "recovery_facts",
+        "floors",
+        "gates",
+        "features",
+        "weights",
+        "gradients",
+        "graft",
+        "theory",
+        "choice",
+        "landscape",
+    )
     given = {name: read_input(name, synthetic.files_of(tree, name)) for name in names}
     answers = [given[name] for name in ("metrics", "recovery", "recovery_facts")]
     paper = read_paper([ROOT / "resources/paper_results.yaml"])
@@ -75,7 +88,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Tree:
         "recovery_table": recovery_table(*answers),
         "learning_rate_table": learning_rate_table(*rates),
         "gates": gates_table(given["gates"]),
-        "claims": claims_table(given["features"], given["weights"], given["gradients"]),
+        "claims": claims_table(given["features"], given["weights"], given["gradients"], given["landscape"]),
         "theory_table": theory_table(given["theory"]),
         "graft_table": graft_table(given["graft"]),
         "grid_table": grid_table(given["metrics"], given["choice"], 0.9),

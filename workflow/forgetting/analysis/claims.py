@@ -1,4 +1,5 @@
-"""Numbers behind claims of the paper that no other table has: the cancelled shift, the angles between stages, the opposed gradients.
+"""Numbers behind claims of the paper that no other table has: the cancelled shift, the angles between stages, the opposed gradients,
+the turn of the path.
 
 Which claim each belongs to, where the paper makes it, and when it holds is said in docs/claims.yaml. Computed for each arm and seed from
 the tables of the views; intervals are over seeds. (No torch.)
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from forgetting.analysis.summary import combine_seeds
+from forgetting.analysis.turning import turn_at_the_early_point, two_straight_stages
 from forgetting.data.points import EARLY_STEP, TASK1_EARLY, TASK1_END
 from forgetting.intervals import Interval
 from forgetting.statistics import CORRELATION, RATIO, UNBOUNDED
@@ -26,14 +28,20 @@ _EMBEDDINGS = ("embedding", "output_embedding")
 _UNKNOWN = (np.nan, np.nan)
 
 
-def claims_table(features: pd.DataFrame, weights: pd.DataFrame, gradients: pd.DataFrame) -> pd.DataFrame:
+def claims_table(features: pd.DataFrame, weights: pd.DataFrame, gradients: pd.DataFrame, landscape: pd.DataFrame) -> pd.DataFrame:
     """One row a statistic and arm: value with its interval, and the reference that it is read against (the mean over seeds).
 
-    Frames: FEATURES, WEIGHTS and GRADIENTS of the viewed arms. With one seed, an interval is known only where the tables have one.
+    Frames: FEATURES, WEIGHTS, GRADIENTS and LANDSCAPE of the viewed arms. Of one seed an interval is known only where the tables have one.
     """
     keys = ["statistic", "arm", "about"]
     tables = []
-    for frame, measure, kind in ((features, shifts, RATIO), (weights, angles, UNBOUNDED), (gradients, oppositions, CORRELATION)):
+    measures = (
+        (features, shifts, RATIO),
+        (weights, angles, UNBOUNDED),
+        (gradients, oppositions, CORRELATION),
+        (landscape, turns, UNBOUNDED),
+    )
+    for frame, measure, kind in measures:
         rows = [
             (seed, arm, name, about, *number, reference)
             for (seed, arm), run in frame.groupby(["seed", "arm"], sort=False)
@@ -132,3 +140,15 @@ def oppositions(gradients: pd.DataFrame) -> Iterator[_Row]:
             number = Interval(float(found.get("task0_task1", np.nan)), *_UNKNOWN)
             about = f"cosine of the gradients of Task 0 and Task 1, {words}, {when}"
             yield f"gradients_{name}_{part}", about, number, float(found.get("task0_shuffled", np.nan))
+
+
+def turns(landscape: pd.DataFrame) -> Iterator[_Row]:
+    """How much more the path of the weights turns at the early point than at the checkpoints around it, of all weights and of the blocks,
+    in cosines of the way so far and the way that is left; reference: two straight stages that meet there."""
+    paths = landscape[(landscape["kind"] == "trajectory") & (landscape["step"] > 0)]
+    for part, words in (("all", "all weights"), ("blocks", "blocks")):
+        path = paths[paths["weights"] == part]
+        if len(path):
+            about = f"cosine of the way so far and the way left, at step {EARLY_STEP} less around it, {words}"
+            turn = Interval(turn_at_the_early_point(path), *_UNKNOWN)
+            yield f"turn_{part}", about, turn, turn_at_the_early_point(two_straight_stages(path))

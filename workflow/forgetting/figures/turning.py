@@ -31,6 +31,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.analysis.turning import two_straight_stages
 from forgetting.data.points import EARLY_STEP, early_step
 from forgetting.figures import style
 from forgetting.statistics import CORRELATION, PROPORTION, Kind, over_seeds
@@ -92,32 +93,6 @@ def of_two_stages(paths: pd.DataFrame) -> pd.DataFrame:
     profiles = [two_straight_stages(path).assign(seed=seed) for seed, path in paths.groupby("seed")]
     rows = pd.concat([pd.DataFrame(columns=["seed", "step", "turn"], dtype=float), *profiles]).rename(columns={"turn": "value"})
     return over_seeds(rows.assign(low=np.nan, high=np.nan).dropna(subset="value"), ["step"], paths["seed"].nunique(), kind=CORRELATION)
-
-
-def two_straight_stages(path: pd.DataFrame) -> pd.DataFrame:
-    """The turning profile of two straight lines through the three models that span the plane: columns step, turn.
-
-    `path`: the trajectory of one run. Of a step up to the corner, the point of the first line with the share of its alpha; of a later one
-    the point of the second line with the share of its beta. With u the way to the corner and v the one from there to the end, only |u|,
-    |v| and their cosine matter: |u|, |u + v| and the cosine at the corner are known.
-    """
-    rows = path.sort_values("step")
-    if rows.empty:
-        return pd.DataFrame({"step": [], "turn": []})
-    by_step = rows.set_index("step")
-    corner, end = by_step.loc[early_step(rows["step"])], by_step.iloc[-1]
-    first, cosine = corner["distance"], corner["turn"]
-    second = -first * cosine + np.sqrt(max((first * cosine) ** 2 - first**2 + end["distance"] ** 2, 0))
-    u, v = np.array([first, 0.0]), second * np.array([cosine, np.sqrt(max(1 - cosine**2, 0))])
-    turns = []
-    for step, alpha, beta in rows[["step", "alpha", "beta"]].itertuples(index=False):
-        share = alpha / corner["alpha"] if step <= corner.name else (beta - corner["beta"]) / (end["beta"] - corner["beta"])
-        share = np.clip(share, 0, 1)
-        at = share * u if step <= corner.name else u + share * v
-        left = u + v - at
-        lengths = np.linalg.norm(at) * np.linalg.norm(left)
-        turns.append(at @ left / lengths if lengths > 1e-9 * end["distance"] ** 2 else np.nan)
-    return pd.DataFrame({"step": rows["step"].to_numpy(), "turn": turns})
 
 
 def off_the_corners(paths: pd.DataFrame) -> pd.DataFrame:
