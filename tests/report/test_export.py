@@ -102,6 +102,8 @@ def test_tables_of_another_scale_stay_beside_new_ones(repository: Path) -> None:
     taken(repository)
     other = config(scale="factors", task0=merged("smoke.yaml")["task0"] | {"epochs": 3})
     (repository / "results/smoke/config.json").write_text(json.dumps(other))
+    (repository / "workflow/code.py").write_text("first = 4\n")
+    commit(repository)
     taken(repository, "methods")
     record = pd.read_csv(repository / "docs/results/provenance.csv").set_index("file")
     assert record["scale"].to_dict() == {"grid_table.csv": "smoke", "methods.csv": "factors", "performance.png": "smoke"}

@@ -55,6 +55,31 @@ def test_a_script_by_hand_uses_no_more_threads_than_cores() -> None:
     assert "threads 1" in done.stdout, done.stdout + done.stderr
 
 
+TOKENIZES = """
+import os
+from tokenizers import Tokenizer, models, pre_tokenizers
+from forgetting.pipeline.command import run_command
+
+def tokenize():
+    tokenizer = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    before = len(os.listdir("/proc/self/task"))
+    tokenizer.encode_batch(["a a a"] * 10_000)
+    print("threads", len(os.listdir("/proc/self/task")) - before)
+
+run_command(tokenize)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="this system does not list the threads of a process")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_tokenizers_have_the_threads_that_snakemake_gave_the_job(threads: int) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "RAYON_NUM_THREADS"}
+    environment |= {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT / "workflow")}
+    done = subprocess.run([sys.executable, "-c", TOKENIZES], env=environment, text=True, capture_output=True, timeout=120)
+    assert f"threads {threads}\n" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.long
 def test_a_run_looks_at_waiting_jobs_only_when_one_has_ended(tmp_path: Path) -> None:
     """And not again and again each second, more often with every job."""

@@ -73,7 +73,10 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def use_no_more_threads_than_cores() -> None:
-    """Lower the threads of torch, where the script uses it, to the cores that this process may use (affinity, cgroup quota)."""
+    """Lower the threads of torch, where the script uses it, to the cores that this process may use (affinity, cgroup quota), and let
+    tokenizers have as many threads as Snakemake gave the job: of the variables that say so it sets all but theirs."""
+    if given := os.environ.get("OMP_NUM_THREADS"):
+        os.environ.setdefault("RAYON_NUM_THREADS", given)
     if torch := sys.modules.get("torch"):
         from loky import cpu_count  # type: ignore[import-untyped]
 

@@ -42,7 +42,7 @@ def export(repository: Path, study: Path, only: Sequence[str] = (), stale: Stale
 
     only: names of tables and figures, if not all that there are. stale: what of the files would have to be made again, by default what
     Snakemake says. Raises StudyError when the code is not committed, when a file is not what code and config of now make, or when files of
-    another commit or recipe would stay beside the new ones.
+    another commit or recipe would stay beside the new ones of their scale.
     """
     found = revision(repository)
     if not found.commit:
@@ -138,15 +138,14 @@ def _read_config(study: Path) -> dict[str, Any]:
 
 
 def _joined(path: Path, new: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the provenance so far, in place of which stand those of `new`; all must be of one commit, those of a scale of one
-    recipe."""
+    """The rows of the provenance so far, in place of which stand those of `new`; those of a scale must be of one commit and recipe."""
     if not path.is_file():
         return new
     old = pd.read_csv(path, dtype=str)
     kept = old[~old["file"].isin(new["file"])]
     same_scale = kept[kept["scale"] == new["scale"].iloc[0]]
-    for column, rows in (("revision", kept), ("recipe", same_scale)):
-        if others := sorted(rows.loc[rows[column] != new[column].iloc[0], "file"]):
+    for column in ("revision", "recipe"):
+        if others := sorted(same_scale.loc[same_scale[column] != new[column].iloc[0], "file"]):
             raise StudyError(
                 f"not exported: {', '.join(others)} in {RESULTS} would stay beside the new files, but are of another {column}; "
                 "export them again from the same commit and recipe, or delete them first"
