@@ -91,6 +91,30 @@ def test_what_cannot_be_used_is_refused_before_any_job(tmp_path: Path) -> None:
     assert "has no tokenizer.json" in refusal(mine)
 
 
+def test_weights_that_are_missing_or_a_pickle_are_refused_before_any_job(tmp_path: Path) -> None:
+    mine = given_model(tmp_path / "mine")
+    weights = mine / "model.safetensors"
+    (mine / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": weights.name, "b": "second.safetensors"}}))
+    assert "second.safetensors is missing" in refusal(mine)
+    (mine / "model.safetensors.index.json").unlink()
+    weights.rename(mine / "pytorch_model.bin")
+    assert "its weights are a pickle (pytorch_model.bin)" in refusal(mine)
+    (mine / "pytorch_model.bin").unlink()
+    assert "model.safetensors is missing" in refusal(mine)
+
+
+def test_an_adapter_without_weights_is_refused_before_any_job(tmp_path: Path) -> None:
+    base, adapter = given_model(tmp_path / "base"), tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    assert "adapter_model.safetensors is missing" in refusal(adapter)
+    (adapter / "adapter_model.safetensors").touch()
+    fill_in(config_of(adapter))
+    (base / "model.safetensors").unlink()
+    with pytest.raises(ConfigError, match=r"base: model\.safetensors is missing"):
+        fill_in(config_of(adapter))
+
+
 def test_a_hub_name_without_a_network_stops_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
@@ -107,6 +131,7 @@ def test_a_billion_parameters_are_planned_with_the_memory_that_they_need(monkeyp
     given_tokenizer(tmp_path)
     shape = BILLION | {"num_attention_heads": 32, "num_key_value_heads": 8, "tie_word_embeddings": True}
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "max_position_embeddings": 8192} | shape))
+    (tmp_path / "model.safetensors").touch()
     whole = config_of(tmp_path)
     fill_in(whole)
     sizes = Sizes(load_study(whole))

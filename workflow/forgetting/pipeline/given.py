@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 from forgetting.config.fields import ConfigError
 from forgetting.config.sections import Model
 from forgetting.errors import StudyError
-from forgetting.model.given_files import check_tokenizer, describe_given, shape_of
+from forgetting.model.given_files import (
+    adapter_base,
+    adapter_weights,
+    check_tokenizer,
+    describe_given,
+    find_given,
+    folder_of,
+    is_adapter,
+    shape_of,
+)
 
 FAMILIES = get_args(Model.model_fields["architecture"].annotation)
 
@@ -29,6 +39,7 @@ def fill_in(config: dict[str, Any]) -> None:
             )
         shape = shape_of(files.config)
         check_tokenizer(name, shape.vocabulary)
+        _check_weights(name, trust_remote_code=trust_remote_code)
     except StudyError as error:
         raise ConfigError(f"bad config: model.name {error}") from None
     model |= {
@@ -39,3 +50,13 @@ def fill_in(config: dict[str, Any]) -> None:
         "max_positions": shape.positions,
     }
     config["tokenizer"] = {**config.get("tokenizer", {}), "kind": "given", "path": name}
+
+
+def _check_weights(name: str, *, trust_remote_code: bool) -> None:
+    """Raises StudyError where weights in a folder are missing or a pickle. Those of a hub name are fetched by the first job."""
+    folder = folder_of(name)
+    if is_adapter(folder, name):
+        adapter_weights(folder, name)
+        name = adapter_base(folder, name)
+    if Path(name).is_dir():
+        find_given(name, trust_remote_code=trust_remote_code)
