@@ -21,8 +21,10 @@ STEPS = np.array([0, 50, 150, 4000])
 @pytest.fixture(scope="module")
 def frames() -> dict[str, pd.DataFrame]:
     world = synthetic.World(0)
-    metrics = pd.concat([synthetic.task1_metrics(world.task1(arm, STEPS), arm) for arm in (*ARMS, "replay-20")], ignore_index=True)
-    probes = [world.recovery(arm, {"task1": (0, 50, 4000)}, short=True) for arm in (*ARMS, "replay-20")]
+    metrics = pd.concat(
+        [synthetic.task1_metrics(world.task1(arm, STEPS), arm) for arm in (*ARMS, "seq-no-task0", "replay-20")], ignore_index=True
+    )
+    probes = [world.recovery(arm, {"task1": (0, 50, 4000)}, short=True) for arm in (*ARMS, "seq-no-task0", "replay-20")]
     probes.append(world.recovery("controls", {"pretrained": (0,)}))
     keys = ["scale", "seed", "stage", "arm", "step", "start", "training", "units", "checkpoint", "epochs"]
     return {"metrics": metrics, "recovery": summarise(pd.concat(probes, ignore_index=True), keys, EXACT)}
@@ -68,3 +70,12 @@ def test_the_table_has_the_rows_of_the_figure_and_the_pretrained_model_beside_th
     row = table.loc[("optimizer", "sgd")]
     assert row["arm"] == "seq-sgd" and row["seeds"] == 1
     assert row["late_recovered_low"] < row["late_recovered"] < row["late_recovered_high"]
+
+
+def test_an_arm_is_beside_its_own_floor_and_no_other(frames: dict[str, pd.DataFrame]) -> None:
+    recovery = frames["recovery"]
+    after = recovery[(recovery["arm"] == "seq-no-task0") & (recovery["split"] == "task0_test") & (recovery["metric"] == "exact_match")]
+    after = after[(after["kind"] == "all") & (after["epochs"] == 1)].set_index("checkpoint")["value"]
+    runs = axis_runs(**frames, plain=PLAIN).set_index("arm")
+    assert set(runs.loc["seq", "early_floor"]) == {after[50]} and set(runs.loc["seq", "late_floor"]) == {after[4000]}
+    assert runs.loc[runs.index != "seq", ["early_floor", "late_floor"]].isna().all(axis=None)

@@ -34,6 +34,7 @@ from forgetting.config.sections import (
 )
 from forgetting.data.axes import tells
 from forgetting.data.cells import cell_of_arm
+from forgetting.data.points import NO_TASK0
 
 
 class StudyConfig(Strict):
@@ -104,7 +105,8 @@ class StudyConfig(Strict):
     )
     axes: list[str] = Field(
         default=[],
-        description="arms of `seq` with one thing changed each, beside `seq`, `snakemake axes`; see [`axes.yaml`](axes.yaml)",
+        description="arms of `seq` with one thing changed each, beside `seq`, and floors of these without Task 0, `snakemake axes`; see "
+        "[`axes.yaml`](axes.yaml)",
     )
     comparison: Comparison
     architectures: Architectures
@@ -168,9 +170,10 @@ class StudyConfig(Strict):
                     f"factors names {name!r}, but a name tells values and format of Task 1: such as seq-half-statement-no-task0"
                 )
         for name in self.axes:
-            if not tells(name, self.methods[name]):
+            if name != f"seq{NO_TASK0}" and not tells(name.removesuffix(NO_TASK0), self.methods[name]):
                 raise ValueError(
-                    f"axes names {name!r}, but a name tells what is changed: seq-units-250, seq-batch-32, seq-lr-2e-4, seq-sgd"
+                    f"axes names {name!r}, but a name tells what is changed: seq-units-250, seq-batch-32, seq-lr-2e-4, seq-sgd; or what "
+                    f"stays, in a floor: seq{NO_TASK0}"
                 )
         for name in self.task_vector_arms:
             if self.keeps_every_checkpoint(name):

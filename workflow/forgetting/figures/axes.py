@@ -7,7 +7,8 @@
 exact match: at the lowest point of the first 150 steps, at the end of Task 1, and after one epoch of recovery
 from each. An open marker is a run that did not learn Task 1 (in every seed, if there are several): it may keep
 much because it learned little, or have lost more to a longer way. Dashed: the same epoch from the pretrained
-model, which never saw a question; a recovery that does not exceed it does not show that Task 0 was kept.
+model, which never saw a question; a recovery that does not exceed it does not show that Task 0 was kept. Open
+pentagons, where that was run: the same recovery, from step 150 and from the end, of the same Task 1 without Task 0.
 
 **What to look for.** The paper reports spurious forgetting "in all of them": every trough deep, and every run
 recovered from there to where it was.
@@ -46,6 +47,7 @@ _LOOKS = {
     "final": style.Look("#8A4B00", "o", "end of Task 1"),
     "late_recovered": style.Look("#1A1A1A", "D", "recovered from the end"),
 }
+_FLOOR = style.arm_look("seq-no-task0")
 _PRETRAINED: dict[str, Any] = {"color": "#6E6E6E", "linestyle": (0, (4, 1.5)), "linewidth": 1.0}
 
 
@@ -66,9 +68,12 @@ def draw(
         style.accuracy_axis(panel, "Task 0 exact match")
     handles = [style.line_handle(look.label, look.color, marker=look.marker, linestyle="none") for look in _LOOKS.values()]
     unlearned = style.line_handle(f"open marks: Task 1 {style.unlearned(seeds)}", marker="o", markerfacecolor="white", linestyle="none")
-    style.legend(
-        figure, [*handles, unlearned, style.line_handle("recovered, pretrained only", **_PRETRAINED), style.FLOOR_HANDLE], columns=3
-    )
+    handles += [unlearned, style.line_handle("recovered, pretrained only", **_PRETRAINED), style.FLOOR_HANDLE]
+    if runs["early_floor"].notna().any():
+        handles.append(
+            style.line_handle("recovered, without Task 0", _FLOOR.color, marker=_FLOOR.marker, markerfacecolor="white", linestyle="none")
+        )
+    style.legend(figure, handles, columns=3)
     style.note(figure, metrics)
     return figure
 
@@ -83,6 +88,10 @@ def _axis(panel: Axes, runs: pd.DataFrame, seeds: int) -> None:
         for known, fill in ((True, look.color), (False, "white")):
             chosen = means[means["place"].map(learned) == known]
             style.error_bars(panel, chosen, "x", look, markersize=4.5, markerfacecolor=fill)
+        of_floor = name.replace("recovered", "floor")
+        if of_floor != name and runs[of_floor].notna().any():
+            floor = style.mean_of(runs, of_floor, ["place"], seeds)
+            style.error_bars(panel, floor.assign(x=floor["place"].map(places.index) + 0.12 * (index - 1.5) + 0.05), "x", _FLOOR)
         for _, of_seed in style.single_seeds(runs):
             style.seed_dots(panel, of_seed["place"].map(places.index) + 0.12 * (index - 1.5), of_seed[name], look)
     ticks = panel.set_xticks(range(len(places)), [_NAMES.get(place, place) for place in places])

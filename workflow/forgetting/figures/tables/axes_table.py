@@ -3,7 +3,8 @@
 **One thing changed at a time.** One row a place on an axis; ``seq`` is on each. Task 0 exact match: *trough*, the
 lowest of the first 150 steps, *final*, and after one epoch of recovery from the trough (*early recovered*) and from the
 end (*late recovered*). *pretrained*: what the same epoch makes of the model that never saw a question; recovery that
-does not exceed it tells nothing of Task 0. *learned*: share of seeds that learned Task 1; *task1 final*: its exact
+does not exceed it tells nothing of Task 0. *early floor*, *late floor*: what it makes of the same Task 1 without Task
+0, from step 150 and from the end, where that was run. *learned*: share of seeds that learned Task 1; *task1 final*: its exact
 match at the end. Where it was not learned, the end is of a model that was still learning it, and only the lowest
 point and recovery from there can be compared.
 """
