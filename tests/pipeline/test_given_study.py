@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests.given import given_model, given_tokenizer
 from tests.study import clone_to, merged, snakemake
@@ -149,6 +151,21 @@ def test_overlays_of_known_models_are_planned_with_a_folder_in_place_of_the_name
     assert study.model.continue_pretraining and {key: getattr(study.model, key) for key in stated} == stated
     fill_in(whole)
     assert whole["model"]["layers"] == 2
+
+
+def test_jobs_of_a_given_model_share_the_memory_that_is_there(tmp_path: Path) -> None:
+    """Snakemake starts no more of them than fit, as with cores; a limit that the user sets stays."""
+    clone = clone_to(tmp_path / "clone")
+    given_model(clone / "mine")
+    (clone / "mine.yaml").write_text("scale: mine\nmodel: {source: given, name: mine}\npretrain: {sequence_length: 320}\n")
+    command = ("--cores", "2", "results/mine/seed0/data/config.json", "--configfile", "config/smoke.yaml")
+    limits = {
+        name: re.search(r"mem_mb=\D*(\d+)", snakemake(*command, *more, "-F", cwd=clone).stdout)
+        for name, more in {"given": ["mine.yaml"], "own": ["mine.yaml", "--resources", "mem_mb=777"], "scratch": []}.items()
+    }
+    assert limits["scratch"] is None
+    assert limits["given"] and 0 < int(limits["given"][1]) <= psutil.virtual_memory().total / 1e6
+    assert limits["own"] and limits["own"][1] == "777"
 
 
 @pytest.mark.slow

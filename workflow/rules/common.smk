@@ -27,6 +27,7 @@ from forgetting.dependencies import dependencies
 from forgetting.errors import StudyError
 from forgetting.figures.catalogue import FORMATS, read_catalogue
 from forgetting.model.devices import JOBS_PER_DEVICE
+from forgetting.model.given_files import memory_there
 from forgetting.model.manifest import MANIFEST, step_name
 from forgetting.config.fields import ConfigError
 from forgetting.pipeline.given import fill_in
@@ -43,6 +44,10 @@ try:
     STUDY = load_study(config)
 except StudyError as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.local_exec and STUDY.model.source == "given" and "mem_mb" not in workflow.global_resources:
+    # Of a large model so many jobs side by side as memory holds; the system would kill one more without a word.
+    workflow.register_resource("mem_mb", memory_there() // 10**6)
 
 os.environ[JOBS_PER_DEVICE] = str(STUDY.jobs_per_gpu)  # for the jobs of this machine, which lease their GPUs
 
