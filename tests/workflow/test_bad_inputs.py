@@ -55,6 +55,7 @@ BAD_CONFIGS = {
     "epochs closer than a batch": ("{recovery: {epochs: [0.001, 1.0]}}", "recovery.epochs [0.001, 1.0]"),
     "no whole epoch": ("{recovery: {epochs: [0.5]}}", "recovery.epochs must contain 1.0"),
     "a tokenizer folder that is not there": ("{tokenizer: {kind: path, path: ./nowhere}}", "tokenizer.path './nowhere'"),
+    "a given tokenizer that is not there": ("{tokenizer: {kind: given, path: ./nowhere}}", "tokenizer.path './nowhere'"),
     "a threshold in per cent": ("{gate_thresholds: {task0_before: 95}}", "gate_thresholds.task0_before"),
     "a section that is empty": ("{pretrain: null}", "pretrain: Input should be a valid dictionary"),
 }

@@ -51,7 +51,7 @@ def _names(study: StudyConfig) -> Iterator[str]:
                 f"and do not use {', '.join(RESERVED)}"
             )
     path = study.tokenizer.path
-    if study.tokenizer.kind == "path" and path is not None and not HUB_NAME.fullmatch(path) and not Path(path, "tokenizer.json").is_file():
+    if study.tokenizer.kind != "word" and path is not None and not HUB_NAME.fullmatch(path) and not Path(path, "tokenizer.json").is_file():
         yield f"tokenizer.path {path!r} is not the name of a hub tokenizer, and no folder with a tokenizer.json: mend the path"
 
 
@@ -64,7 +64,10 @@ def _tasks(study: StudyConfig) -> Iterator[str]:
         if tasks.count(name) > 1:
             yield f"tasks names {name!r} twice, and tasks may share no units: give each its own key of data.groups"
         if name not in known:
-            yield f"tasks names {name!r}, which is no key of data.groups that is learned after Task 0 (there: {', '.join(known)})"
+            yield (
+                f"tasks names {name!r}, which is no key of data.groups that is learned after Task 0 (there: {', '.join(known)}); "
+                "examples of your own are for diagnose and advise"
+            )
     if tasks[0] != "task1":
         yield f"tasks begins with {tasks[0]!r}, but gates, views and the figures of `all` are of task1: name that first"
     for task in tasks[:-1] if len(tasks) > 1 else ():

@@ -12,6 +12,7 @@ from math import ceil
 from forgetting.config.plan import ALONE
 from forgetting.config.steps import arm_steps, arm_training, checkpoint_steps, evaluation_steps
 from forgetting.config.study import StudyConfig
+from forgetting.data.points import EARLY_STEP, never_had_task0
 from forgetting.model.given_files import BYTES_PER_WEIGHT, COPIES_IN_TRAINING, describe_given, shape_of
 
 TOKENS_PER_QUESTION, TOKENS_PER_ANSWER = 20, 4
@@ -219,6 +220,8 @@ class Sizes:
         others = 1 + len(self._kept(arm)) if kind == "curve" else 0
         shuffled = 2
         controls = 2 * (4 + len(self.study.recovery.doses)) if arm in self.study.recovery.control_arms else 0
+        if controls and never_had_task0(arm):
+            controls += sum(step <= EARLY_STEP for step in self._kept(arm)) - 1  # on fresh persons, wherever a trough may be
         return [longest] * MAIN_POINTS + [1.0] * (others + shuffled + controls)
 
     def _recovered_models(self, arm: str) -> int:
