@@ -69,6 +69,22 @@ def test_what_a_gate_asks_for_and_what_a_control_does_too_takes_from_a_claim(con
     assert judgement(fails, TABLES) == "does not hold"
 
 
+@pytest.mark.parametrize(("above", "expected"), [(0.2, "holds, but a harder control is not surely less"), (0.7, "does not hold")])
+def test_a_harder_control_that_the_number_is_not_told_from_is_said(above: float, expected: str) -> None:
+    floor = {"name": "x", "table": "methods", "row": {"arm": "seq"}, "column": "final", "harder": True}
+    claim = Claim.model_validate({"claim": "x", "measured": OTHER, "holds": {"above": above}, "floors": [floor]})
+    assert judgement(claim, TABLES) == expected, "of itself no number is told"
+    unreached = claim.floors[0].model_copy(update={"row": {"arm": "freeze-2"}})
+    assert judgement(claim.model_copy(update={"floors": [unreached]}), TABLES) == expected.partition(",")[0]
+
+
+@pytest.mark.parametrize(("below", "expected"), [(0.4, "does not apply: its premise is not met"), (0.6, "holds"), (0.52, "holds")])
+def test_a_claim_does_not_apply_where_its_premise_surely_fails(below: float, expected: str) -> None:
+    premise = {"measured": OTHER, "holds": {"below": below}}
+    claim = Claim.model_validate({"claim": "x", "measured": OTHER, "holds": {"above": 0.2}, "premise": premise})
+    assert judgement(claim, TABLES) == expected
+
+
 def test_what_is_not_there_is_not_read() -> None:
     rule = Rule(below=0.15)
     assert reading(None, rule, TABLES) == "not run yet"

@@ -25,6 +25,7 @@ Tables = Mapping[str, pd.DataFrame]
 NOT_RUN = "not run yet"
 NOT_MEASURED = "not measured"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot say"
+DOES_NOT_APPLY, NEAR = "does not apply", ", but a harder control is not surely less"
 
 
 class Place(Strict):
@@ -37,11 +38,13 @@ class Place(Strict):
 
 class Floor(Place):
     """What a number has to beat to mean anything, with a name for it. headline: whether README.md shows it. judged: whether the rule is put
-    to it, too, as to a control that the claim is not about."""
+    to it, too, as to a control that the claim is not about. harder: a control that is not the rule's, but that a number which holds
+    should differ from as well."""
 
     name: str
     headline: bool = False
     judged: bool = False
+    harder: bool = False
 
 
 class Rule(Strict):
@@ -62,11 +65,18 @@ class Rule(Strict):
         return self
 
 
+class Premise(Strict):
+    """What has to be so for a claim to apply: a number, and the rule by which it is."""
+
+    measured: Place
+    holds: Rule
+
+
 class Claim(Strict):
     """claim: in words. stated: its own number, where it gives one. source: where the paper makes it. known_through: how its text was read.
     quantity: what the number is, where it is no accuracy on Task 0. measured: the number here; none where it is not measured, for a reason
-    in `note`. gate: whether a study stops where it does not hold, so that it was asked for and not found. headline: whether README.md
-    shows it."""
+    in `note`. premise: without which it does not apply. gate: whether a study stops where it does not hold, so that it was asked for and
+    not found. headline: whether README.md shows it."""
 
     claim: str
     stated: str = ""
@@ -77,6 +87,7 @@ class Claim(Strict):
     quantity: str = ""
     measured: Place | None = None
     holds: Rule | None = None
+    premise: Premise | None = None
     floors: list[Floor] = Field([])
     places: Annotated[int, Field(ge=0, le=4)] = 3
     note: str = ""
@@ -192,18 +203,25 @@ def _word(number: Interval, rule: Rule, limits: Interval) -> str:
 
 
 def judgement(claim: Claim, tables: Tables) -> str:
-    """The reading of a claim, and what takes from it: that a gate asked for it, or that a control does as much."""
+    """The reading of a claim, and what takes from it: that a gate asked for it, that a control does as much, or that it is not told from
+    a harder one."""
     if claim.measured is None or claim.holds is None:
         return NOT_MEASURED
-    rule = claim.holds
-    said = reading(find(tables, claim.measured), rule, tables)
-    if not said.startswith(HOLDS):
+    if claim.premise and reading(find(tables, claim.premise.measured), claim.premise.holds, tables).startswith(FAILS):
+        return f"{DOES_NOT_APPLY}: its premise is not met"
+    rule, found = claim.holds, find(tables, claim.measured)
+    said = reading(found, rule, tables)
+    if found is None or not said.startswith(HOLDS):
         return said
     limits, controls = _limits(rule, tables), (find(tables, floor) for floor in claim.floors if floor.judged)
+    harder = (find(tables, floor) for floor in claim.floors if floor.harder)
+    near = any(
+        control and control.interval.low <= found.interval.high and control.interval.high >= found.interval.low for control in harder
+    )
     assert not isinstance(limits, str)
     # A control whose interval is not known is taken at its value: to be warned without need is the smaller error.
     as_much = any(control and not np.isnan(control.value) and _word(control.interval, rule, limits) == HOLDS for control in controls)
-    return said + (", as a gate asks" if claim.gate else "") + (", for a control too" if as_much else "")
+    return said + (", as a gate asks" if claim.gate else "") + (", for a control too" if as_much else "") + (NEAR if near else "")
 
 
 def rule_text(rule: Rule, floors: Iterable[Floor]) -> str:
