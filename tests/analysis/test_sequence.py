@@ -136,6 +136,22 @@ def test_steps_to_learn_are_those_of_the_early_stop() -> None:
     assert found["seq", 1] == 40 and np.isnan(found["seq", 2]) and found["alone", 2] == 60
 
 
+def test_the_table_of_steps_has_a_row_an_arm_and_one_of_each_task_alone(answers: pd.DataFrame) -> None:
+    rows = [
+        ("task1", "seq", 40.0),
+        ("task2", "seq", np.nan),
+        ("task2", "alone", 60.0),
+        ("task1", "replay-20", 50.0),
+        ("task2", "replay-20", 80.0),
+    ]
+    metrics = pd.DataFrame(rows, columns=["stage", "arm", "value"]).assign(seed=0, metric="early_stop_step")
+    alone = metrics["arm"] == "alone"
+    found = sequence.steps_table(answers, metrics[~alone], metrics[alone]).set_index("arm")
+    assert found.index.tolist() == ["seq", "replay-20", "alone"]
+    assert found["task 1"].tolist() == [40, 50, 40] and found.loc[["replay-20", "alone"], "task 2"].tolist() == [80, 60]
+    assert np.isnan(found.loc["seq", "task 2"]) and found.loc["seq", "task 2_seeds"] == 0
+
+
 def test_recovered_tasks_by_stage_and_the_mean_of_the_later_ones() -> None:
     rows = [
         ("task2", "task0_test", 0.0, 0.1),

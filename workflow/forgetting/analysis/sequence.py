@@ -20,7 +20,7 @@ from forgetting.analysis.summary import combine_seeds
 from forgetting.data.points import EARLY_STOP
 from forgetting.intervals import TAILS, Floats, clustered_wilson, unit_bootstrap
 from forgetting.schemas.facts import ACCURACY, FACTS
-from forgetting.statistics import PROPORTION
+from forgetting.statistics import PROPORTION, RATIO
 from forgetting.tables import read_table
 
 ALONE = "alone"
@@ -174,6 +174,23 @@ def steps_to_learn(metrics: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     places = {name: place for place, name in enumerate(names)}
     rows = rows.assign(task=rows["stage"].map(places), low=np.nan, high=np.nan)
     return rows[["seed", "arm", "task", "value", "low", "high"]].reset_index(drop=True)
+
+
+def with_first_task_alone(steps: pd.DataFrame) -> pd.DataFrame:
+    """`steps_to_learn` with the first task of ALONE, which comes straight after Task 0 in any case: that of `seq`."""
+    first = steps[(steps["arm"] == "seq") & (steps["task"] == 1)]
+    return pd.concat([steps, first.assign(arm=ALONE)], ignore_index=True)
+
+
+def steps_table(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataFrame) -> pd.DataFrame:
+    """One row an arm, over seeds: `task <k>`, the steps until it had learned each task; NaN where a seed never did. Frames: as of the figure
+    `sequence_steps`."""
+    names = task_names(sequence)
+    rows = with_first_task_alone(steps_to_learn(pd.concat([sequence_metrics, alone]), names))
+    wide = rows.assign(task="task " + rows["task"].astype(str)).pivot(index=["seed", "arm"], columns="task", values="value")
+    order = {arm: place for place, arm in enumerate(dict.fromkeys([*sequence_metrics["arm"], ALONE]))}
+    runs = wide.reset_index().sort_values("arm", key=lambda arms: arms.map(order), kind="stable")
+    return combine_seeds(runs, ["arm"], [f"task {place}" for place in range(1, len(names))], RATIO)
 
 
 def recovery_rows(recovery: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:

@@ -23,7 +23,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from forgetting.analysis.sequence import ALONE, steps_to_learn, task_names
+from forgetting.analysis.sequence import ALONE, steps_to_learn, task_names, with_first_task_alone
 from forgetting.figures import style
 from forgetting.schemas.facts import ACCURACY
 from forgetting.statistics import RATIO, over_seeds
@@ -41,9 +41,7 @@ _ALONE = style.Look("#5A5A5A", "D", "seq, alone after Task 0", line="--")
 def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataFrame) -> Figure:
     """Frames: SEQUENCE, METRICS of all tasks and arms, METRICS of the tasks learned alone."""
     names = task_names(sequence)
-    rows = steps_to_learn(pd.concat([sequence_metrics, alone]), names)
-    first = rows[(rows["arm"] == "seq") & (rows["task"] == 1)]
-    rows = pd.concat([rows, first.assign(arm=ALONE)], ignore_index=True)
+    rows = with_first_task_alone(steps_to_learn(pd.concat([sequence_metrics, alone]), names))
     arms = style.arm_order(sequence_metrics["arm"])
     figure, axes = style.new_figure(1, 1, height=3.2 + 0.2 * max(0, len(arms) // 3 - 3))
     panel = axes[0, 0]
