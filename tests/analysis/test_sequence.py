@@ -122,6 +122,12 @@ def test_the_summary_of_runs(answers: pd.DataFrame) -> None:
     assert (row["forgetting_low"], row["forgetting_high"]) == (0.5, 1.0)
 
 
+def test_where_all_units_are_alike_there_is_no_interval(answers: pd.DataFrame) -> None:
+    """Resampling equal units would give one of no width, as if the number were sure."""
+    (row,) = sequence.sequence_summary(answers.assign(right=answers["asked"])).to_dict("records")
+    assert row["intransigence"] == 0 and np.isnan([row["intransigence_low"], row["intransigence_high"]]).all()
+
+
 def test_a_unit_that_was_not_asked_alone_counts_in_the_matrix_but_not_in_intransigence(answers: pd.DataFrame) -> None:
     few = answers[(answers["arm"] != sequence.ALONE) | (answers["unit"] == 31)]
     (row,) = sequence.sequence_summary(few).to_dict("records")

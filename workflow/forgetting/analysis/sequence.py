@@ -145,7 +145,10 @@ def sequence_summary(answers: pd.DataFrame) -> pd.DataFrame:
         numbers = {name: (function(found.table), function(found.tables)) for name, function in functions.items()}
         numbers["intransigence"] = intransigence(found.table, found.alone), intransigence(found.tables, found.alones)
         for name, (value, samples) in numbers.items():
-            row |= {name: float(value)} | dict(zip((f"{name}_low", f"{name}_high"), np.nanquantile(samples, TAILS), strict=True))
+            low, high = np.nanquantile(samples, TAILS)
+            if low == high:  # no unit differs from another, of which resampling says nothing
+                low = high = np.nan
+            row |= {name: float(value), f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -183,8 +186,8 @@ def with_first_task_alone(steps: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps_table(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataFrame) -> pd.DataFrame:
-    """One row an arm, over seeds: `task <k>`, the steps until it had learned each task; NaN where a seed never did. Frames: as of the figure
-    `sequence_steps`."""
+    """One row an arm, over seeds: `task <k>`, the steps until it had learned each task; NaN where a seed never did. Frames: as of the
+    figure `sequence_steps`."""
     names = task_names(sequence)
     rows = with_first_task_alone(steps_to_learn(pd.concat([sequence_metrics, alone]), names))
     wide = rows.assign(task="task " + rows["task"].astype(str)).pivot(index=["seed", "arm"], columns="task", values="value")
