@@ -99,12 +99,7 @@ def _depth(arm: str) -> int | None:
 
 def _remarks(summary: pd.DataFrame, seeds: int) -> str:
     """What the small print says beside the intervals."""
-    text = (
-        f"+n: the embedding and the n bottom layers are frozen. No point with early stop where Task 1 was {style.unlearned(seeds)}; "
-        "recovery is drawn for the arms that were probed."
-    )
-    if summary["released"].any():
-        text += " As released: the rule of the reference at the same n, which freezes other layers, too."
+    text = f"No point with early stop where Task 1 was {style.unlearned(seeds)}."
     steps = summary.loc[~summary["early_stop"], "steps"]
     return text if steps.nunique() < 2 else f"{text} The runs differ in length: {steps.min():,.0f} to {steps.max():,.0f} steps."
 

@@ -8,12 +8,12 @@ upper left (Task 0 known, Task 1 not); strong are the lines of ``seq`` and of ar
 the other arms of its grid.
 The horizontal axis is of square roots, which opens the first steps; the upper right corner would be learning
 without forgetting. Arms differ in length, as the small print says: one that learns more slowly gets more
-steps. *b*: the filled mark is Task 0 where Task 1 reaches the stated accuracy, the open one the same model
-after one epoch of recovery on Task 0. Small marks are the other arms at the same accuracy. A dagger is an arm
-that did not learn Task 1 (in every seed): both marks of its row are from the end of its run, in all seeds.
-Pale dots: single seeds. A double dagger is an arm whose gain over ``seq``, at a Task 1 accuracy that every
-seed of both reaches, is above zero by an interval that holds for all rows together; without one, the data
-leave open that the arm keeps no more.
+steps. *b*: the filled mark is Task 0 where Task 1 reaches the stated accuracy, interpolated between
+evaluations; the open one the model of the first evaluation that did, after one epoch of recovery on Task 0.
+Small marks are the other arms at the same accuracy. A dagger is an arm that did not learn Task 1 (in every
+seed): both marks of its row are from the end of its run, in all seeds. Pale dots: single seeds. A double dagger
+is an arm whose gain over ``seq``, at a Task 1 accuracy that every seed of both reaches, is above zero by an
+interval that holds for all rows together; without one, the data leave open that the arm keeps no more.
 
 **What to look for.** A method that keeps *alignment* has a filled mark far to the right: little is lost at
 all. One that keeps *knowledge* has an open mark beyond that of ``seq``. The knob of each family was chosen on
@@ -90,16 +90,10 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ch
 def _remarks(summary: pd.DataFrame) -> str:
     """What the small print says beside the intervals."""
     length = summary["steps"] / summary.loc[summary["arm"] == "seq", "steps"].iloc[0]
-    text = (
-        "Large marks: of each family the arm chosen on validation persons; small ones: the other arms of its grid, in b "
-        f"those that reach the accuracy. †: Task 1 was {style.unlearned(summary['seed'].nunique())}, so b shows the end of the run. Filled "
-        "marks are interpolated between evaluations; recovery starts from the first evaluation at which Task 1 is learned."
-    )
-    if summary["seed"].nunique() > 1:
-        text += (
-            " ‡: surely more Task 0 than seq where all seeds of both have learned as much of Task 1, by intervals that hold for all rows "
-            "of b together."
-        )
+    seeds = summary["seed"].nunique()
+    text = f"†: Task 1 was {style.unlearned(seeds)}, so b shows the end of the run."
+    if seeds > 1:
+        text += " ‡: surely more Task 0 than seq, of all rows of b together."
     return text if length.nunique() < 2 else f"{text} Runs in a: {length.min():g} to {length.max():g} times the steps of seq."
 
 
