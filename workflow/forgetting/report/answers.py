@@ -48,8 +48,8 @@ def headline(tables: Tables) -> str:
 
 def arm_words(tables: Tables) -> dict[str, dict[str, str]]:
     """A few words on each arm of the verdict, by arm and by column (_WORDS): what was lost early and late, and of what kind; whether the
-    checkpoint, and recovery, are ahead of a model that never had Task 0 (plain fine-tuning, where the arm has no such floor of its own);
-    what a shift common to all answers explains."""
+    checkpoint, and recovery, are ahead of a model that never had Task 0 (with an asterisk: of plain fine-tuning without it, where the arm
+    has no such floor of its own); what a shift common to all answers explains."""
     verdict = tables.get("verdict")
     if verdict is None or "early_drop" not in verdict:
         return {}
@@ -69,7 +69,7 @@ def arm_words(tables: Tables) -> dict[str, dict[str, str]]:
             same = len(set(words.values())) == 1
             said[name] = next(iter(words.values())) if same else ", ".join(f"{word} {time}" for time, word in words.items() if word)
             if rule is not explained and said[name] and not own_floor(row["arm"], row["floor_arm"]):
-                said[name] += f" (against `{row['floor_arm']}`)"
+                said[name] += "*"
         found[str(row["arm"])] = {name: said[name] or "-" for name in _WORDS}
     return found
 
