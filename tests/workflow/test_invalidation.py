@@ -78,7 +78,7 @@ def edited(path: Path) -> Iterator[None]:
 
 
 LIBRARY = "workflow/forgetting"
-SHOW_LANDSCAPE = {"fig_landscape", "fig_turning", "fig_interpolation", "table_recovery_path"}
+SHOW_LANDSCAPE = {"fig_landscape", "fig_turning", "fig_interpolation", "table_recovery_path", "table_claims"}
 LANDSCAPE = {"view_landscape(0, seq)", "view_landscape(0, freeze-1)", *SHOW_LANDSCAPE, *SHOWN}
 EDITS = {
     f"{LIBRARY}/figures/landscape.py": {"fig_landscape", *SHOWN},
