@@ -190,7 +190,8 @@ def steps_table(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: p
     figure `sequence_steps`."""
     names = task_names(sequence)
     rows = with_first_task_alone(steps_to_learn(pd.concat([sequence_metrics, alone]), names))
-    wide = rows.assign(task="task " + rows["task"].astype(str)).pivot(index=["seed", "arm"], columns="task", values="value")
+    rows = rows.dropna(subset="task").drop_duplicates(["seed", "arm", "task"])
+    wide = rows.assign(task="task " + rows["task"].astype(int).astype(str)).pivot(index=["seed", "arm"], columns="task", values="value")
     order = {arm: place for place, arm in enumerate(dict.fromkeys([*sequence_metrics["arm"], ALONE]))}
     runs = wide.reset_index().sort_values("arm", key=lambda arms: arms.map(order), kind="stable")
     return combine_seeds(runs, ["arm"], [f"task {place}" for place in range(1, len(names))], RATIO)
