@@ -10,7 +10,8 @@ from tests.analysis.test_propositions import table as theory
 
 from forgetting.analysis.propositions import theory_verdicts
 from forgetting.analysis.spurious import accuracy_by_unit
-from forgetting.analysis.verdict import OTHER_FLOOR, freezing_table, theory_table, verdict_table
+from forgetting.analysis.verdict import freezing_table, theory_table, verdict_table
+from forgetting.analysis.words import OTHER_FLOOR
 from forgetting.config.biography import ATTRIBUTES
 from forgetting.figures.present import present
 from forgetting.intervals import summarise

@@ -78,8 +78,7 @@ def content_and_form(facts: pd.DataFrame, points: pd.DataFrame, early_steps: int
     for point in chosen.to_dict("records"):
         floor_arm = None if never_had_task0(point["arm"]) else floor_of(point["arm"], has_controls)
         floor_steps = (point["checkpoint"], own_steps.get((point["seed"], floor_arm, point["point"])))
-        run = of_task1[(of_task1["seed"] == point["seed"]) & (of_task1["arm"] == point["arm"])]
-        here = run[run["checkpoint"] == point["checkpoint"]]
+        here = of_task1[(of_task1[["seed", "arm", "checkpoint"]] == [point[key] for key in ("seed", "arm", "checkpoint")]).all(axis=1)]
         found: list[tuple[str, int, pd.DataFrame]] = [("none", 0, here[(here["training"] == "right") & (here["epochs"] == 0)])]
         for (training, units), probe in here.groupby(["training", "units"], sort=False):
             found.append((training, units, probe[np.isclose(probe["epochs"], 1)]))

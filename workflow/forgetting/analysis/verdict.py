@@ -13,12 +13,10 @@ from forgetting.analysis.propositions import STATISTICS, theory_verdicts
 from forgetting.analysis.spurious import EARLY_STEPS, probe_points, recovery_summary
 from forgetting.analysis.standing import against_controls
 from forgetting.analysis.summary import combine_seeds, probe_accuracies
-from forgetting.analysis.words import conclusion
+from forgetting.analysis.words import OTHER_FLOOR, OWN_FLOOR, conclusion
 from forgetting.data.points import TASK1_EARLY, TASK1_END, TASK1_MATCHED, TIMES, WORDS, floor_of, never_had_task0, own_floor, point_of
 from forgetting.intervals import Interval
 
-OTHER_FLOOR = "plain fine-tuning that never had Task 0"
-"""What an arm is held against that has no floor of its own method."""
 GROUPING = "kind_position"
 """What counts as common in the verdict: a change that is the same for all units at a kind and place in the answer."""
 SHIFTS = {
@@ -75,7 +73,7 @@ def verdict_table(
     floors = [floor_of(arm, set(recovery["arm"])) or "" for arm in table["arm"]]
     said = []
     for floor, (_, row) in zip(floors, table.iterrows(), strict=True):
-        text = conclusion(_intervals(row, values), **({} if own_floor(row["arm"], floor) else {"floor": OTHER_FLOOR}))
+        text = conclusion(_intervals(row, values), OWN_FLOOR if own_floor(row["arm"], floor) else OTHER_FLOOR)
         said.append(f"In this run: {text}" if row["seeds"] == 1 else text)
     table.insert(1, "conclusion", said)
     return table.assign(floor_arm=floors)

@@ -18,6 +18,8 @@ ALMOST_ALL, HALF = 0.9, 0.5
 CEILING = 1 - SMALLEST_DROP
 """A control whose interval reaches this leaves less room above it than the smallest difference that counts."""
 TIMES = ("early", "late")
+OWN_FLOOR, OTHER_FLOOR = "a model that never had Task 0", "plain fine-tuning that never had Task 0"
+"""What an arm is held against; the other where there is none of its own method."""
 Numbers = Mapping[str, Interval]
 _MEANING = {
     "ahead": " (Task 0 left, or format from Task 1)",
@@ -30,7 +32,7 @@ _MEANING = {
 units: what is left of Task 0 is told from that only by the model that never had Task 0."""
 
 
-def conclusion(numbers: Numbers, floor: str = "a model that never had Task 0") -> str:
+def conclusion(numbers: Numbers, floor: str = OWN_FLOOR) -> str:
     """At most 65 words, numbers not counted. `numbers`: the columns of a row of `verdict_table`, those of one time with `early_` or `late_`
     in front. floor: what the model that never had Task 0 is called.
 
