@@ -47,6 +47,7 @@ def test_every_repair_is_there_at_both_times_but_those_not_run(runs: pd.DataFram
         ("late", "half of the whole update off", 0.545, np.nan, 0.5),
         ("late", "4 solved questions in the prompt", 0.02, 0.02, 1.0),  # the weights are those of the checkpoint, and Task 1 with them
         ("late", "the fact itself in the prompt", 0.7, 0.05, 1.0),
+        ("late", "shift of 1 known person taken off", 0.4, 0.05, np.nan),  # the states are changed, which Task 1 was not asked with
         ("early", "choice among the values of its kind", 0.5, 0.01, 0.03),
     ],
 )

@@ -198,6 +198,7 @@ def repair_rows(arm: str, seed: int) -> pd.DataFrame:
             (0.1, "logits", "kind_position", "facts"),
             (0.2, "logits", "one_shift", "units"),
             (0.4, "residual_stream", "kind_position", "units"),
+            (0.05, "residual_stream", "kind_position", "random"),
         )
         for place, known in enumerate(KNOWN)
     ]

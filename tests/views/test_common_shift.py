@@ -292,6 +292,19 @@ def test_a_planted_shift_is_repaired_where_it_was_seen(tokens, train_questions, 
         assert torch.equal(right[~seen], untouched)
 
 
+def test_random_shifts_of_the_same_length_repair_nothing(tokens, train_questions):
+    """A planted shift is undone by its mean, and by no random vector as long."""
+    known_tokens = AnswerTokens.of(train_questions)
+    before, shift = knowing_logits(tokens), planted(tokens, "one_shift")
+    known_before = knowing_logits(known_tokens, 9)
+    known = Change(known_tokens, known_before, known_before + shift[:1])
+    asked = Change(tokens, before, before + shift)
+    draws = random_draws(train_questions, "units", 2, seed=0)
+    assert repaired(Plain(), known, asked, "one_shift", draws).float().mean() == 1
+    as_is = leading(asked.after, tokens.target).float().mean()
+    assert repaired(Plain(), known, asked, "one_shift", draws, random=0).float().mean() < as_is + 0.1 < 1
+
+
 def test_draws_are_seeded_facts_or_whole_persons(train_questions):
     assert all(len(draw) == 4 for draw in random_draws(train_questions, "facts", 4, 0))
     for draw in random_draws(train_questions, "units", 4, 0):
@@ -322,7 +335,7 @@ def test_tables_hold_every_point(checkpoints, questions, train_questions, run, t
     split, repair = read_table(tmp_path / "split.parquet", COMMON_SHIFT), read_table(tmp_path / "repair.parquet", COMMON_SHIFT_REPAIR)
     assert not split.duplicated(["point", "kind", "space", "grouping", "removed", "metric"]).any()
     assert not repair.duplicated(["point", "kind", "space", "grouping", "counted", "known", "metric"]).any()
-    assert (repair["known"].groupby(repair["counted"]).max() == pd.Series({"facts": 32, "units": 8})).all()
+    assert (repair["known"].groupby(repair["counted"]).max() == pd.Series({"facts": 32, "random": 1, "units": 8})).all()
     shares = split[split["metric"].str.startswith("common_share")]
     assert len(shares[shares["metric"] == "common_share_among_values"]) == len(points) * (1 + len(ATTRIBUTES))
     assert ((shares["low"] <= shares["value"]) & (shares["value"] <= shares["high"])).mean() > 0.9

@@ -36,6 +36,11 @@ def _back(label: str, part: str, **layer: int) -> Repair:
     return Repair(label, "graft", {"operation": "back"} | rows, {"operation": "back_random"} | rows)
 
 
+def _shift(label: str, known: int) -> Repair:
+    rows: dict[str, object] = {"space": "residual_stream", "known": known}
+    return Repair(label, "repair", {"counted": "units"} | rows, {"counted": "random"} | rows)
+
+
 def _asked(label: str, form: str, control: str) -> Repair:
     return Repair(label, "recall", {"form": form}, {"form": control}, keeps_task1=True)
 
@@ -52,8 +57,8 @@ REPAIRS = (
         {"form": "among_values", "split": "control"},
         keeps_task1=True,
     ),
-    Repair("shift of 1 known person taken off", "repair", {"space": "residual_stream", "counted": "units", "known": 1}),
-    Repair("shift of 16 known persons taken off", "repair", {"space": "residual_stream", "counted": "units", "known": 16}),
+    _shift("shift of 1 known person taken off", 1),
+    _shift("shift of 16 known persons taken off", 16),
     _edit("1 direction of each update off, attention", "attention", 1),
     _edit("1 direction of each update off", "blocks", 1),
     _edit("8 directions of each update off", "blocks", 8),

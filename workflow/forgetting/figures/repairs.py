@@ -7,7 +7,7 @@ among values and the known shift, at step 150) and at the end (*b*).
 **How to read it.** Filled: Task 0 exact match after the repair. Cross, above it: its control, which does as much
 without knowing what: solved questions with the answers of others, the statement of another person's fact, persons in
 no biography, random directions of the same length, random weights holding as much of the squared update, recovery
-on shuffled answers. The shifts taken off, half of the update and recovery about 1 person have no cross. Open pentagon:
+on shuffled answers. Half of the update and recovery about 1 person have no cross. Open pentagon:
 the same recovery of the model that never had Task 0, from its step 150 and its end. Open triangle, below, in *b*
 alone, as Task 1 is not learned before: what is left of Task 1 (not asked after recovery, nor where states are
 changed). Grey lines: Task 0 with nothing done, and before Task 1. The fact in the prompt can be copied: it says

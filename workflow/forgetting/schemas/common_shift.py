@@ -27,6 +27,6 @@ COMMON_SHIFT_REPAIR = pa.schema(
     + [("metric", pa.string()), ("value", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("draws", pa.int32())]
 )
 """`task0_test` answers after subtracting the mean change of `known` facts or units (`counted`; a unit brings all six facts) of
-`task0_train`. value: mean over `draws` random choices of them; low, high: 95 % for a single choice and resampled units. Other columns as
-in COMMON_SHIFT. RECOVERY has the recovery by training under the same seed, arm, kind and metric, at checkpoint = step (start task1,
-epochs 1, split task0_test)."""
+`task0_train`, or random vectors as long as that of `known` units (`counted` random). value: mean over `draws` random choices of them; low,
+high: 95 % for a single choice and resampled units. Other columns as in COMMON_SHIFT. RECOVERY has the recovery by training under the same
+seed, arm, kind and metric, at checkpoint = step (start task1, epochs 1, split task0_test)."""

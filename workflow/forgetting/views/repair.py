@@ -1,4 +1,7 @@
-"""A repair without training: estimate the shift that old answers share from a few facts, and subtract it from all others."""
+"""A repair without training: estimate the shift that old answers share from a few facts, and subtract it from all others.
+
+Its control subtracts random shifts of the same lengths.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,32 @@ from forgetting.data.items import Items
 from forgetting.intervals import TAILS, Interval, unit_bootstrap, wilson
 from forgetting.schemas.facts import EXACT
 from forgetting.views.answer_change import GROUPINGS, ROWS_AT_ONCE, Change, Space, leading
+from forgetting.views.shift_remedy import random_shifts
 
 KNOWN = (1, 2, 4, 8, 16, 32, 64)
 """From how many facts, or units with all their facts, the shift is estimated."""
 COUNTED = ("facts", "units")
-CASES = {"logits": list(product(GROUPINGS, COUNTED)), "residual_stream": [("kind_position", "units")]}
-"""(grouping, counted) by space. In the residual stream every draw costs a product with the output embedding, so there is one case."""
+RANDOM_KNOWN = (1, 16)
+"""Of how many units there is the control: counted is then RANDOM."""
+RANDOM = "random"
+CASES: dict[str, list[tuple[str, str, tuple[int, ...]]]] = {
+    "logits": [(*case, KNOWN) for case in product(GROUPINGS, COUNTED)],
+    "residual_stream": [("kind_position", "units", KNOWN), ("kind_position", RANDOM, RANDOM_KNOWN)],
+}
+"""(grouping, counted, numbers) by space. In the residual stream every draw costs a product with the output embedding, so there are few."""
 POOL_UNITS = 128
 """Of `task0_train`, from which the facts are drawn."""
 REPAIR_DRAWS = 10
 BOOTSTRAP_DRAWS = 1000
 
 
-def repaired(space: Space, known: Change, asked: Change, grouping: str, draws: Iterable[NDArray[np.integer]]) -> Tensor:
+def repaired(
+    space: Space, known: Change, asked: Change, grouping: str, draws: Iterable[NDArray[np.integer]], random: int | None = None
+) -> Tensor:
     """Right tokens (C, R) of `asked` after subtracting the mean change of some questions of `known`.
 
     draws: C arrays of question numbers of `known`. Groups in which a draw has no token (other kinds, longer answers) stay as they are.
+    random: the seed of the random vectors, each as long as the mean change in whose place it is subtracted; None: the mean change itself.
     """
     group, asked_group = known.tokens.groups(grouping), asked.tokens.groups(grouping)
     groups = int(torch.cat([group, asked_group]).max()) + 1
@@ -42,7 +55,7 @@ def repaired(space: Space, known: Change, asked: Change, grouping: str, draws: I
         sums = torch.zeros(groups, changes.shape[1], dtype=changes.dtype, device=device)
         sums.index_add_(0, code.to(device), changes[rows.to(device)])
         means.append(sums / torch.bincount(code, minlength=groups).clamp_min(1).to(device)[:, None])
-    shifts = torch.stack(means)
+    shifts = torch.stack(means) if random is None else random_shifts(torch.stack(means), random)
     right = torch.empty(len(shifts), len(asked_group), dtype=torch.bool)
     for number in torch.unique(asked_group):
         for rows in torch.nonzero(asked_group == number)[:, 0].split(ROWS_AT_ONCE):
@@ -53,8 +66,8 @@ def repaired(space: Space, known: Change, asked: Change, grouping: str, draws: I
 
 
 def random_draws(questions: Items, counted: str, known: int, seed: int) -> list[NDArray[np.integer]]:
-    """Question numbers of REPAIR_DRAWS random choices of `known` facts, or of `known` units with all their facts."""
-    generator = np.random.default_rng([seed, known, COUNTED.index(counted)])
+    """Question numbers of REPAIR_DRAWS random choices of `known` facts, or of `known` units with all their facts (also for RANDOM)."""
+    generator = np.random.default_rng([seed, known, int(counted != "facts")])
     if counted == "facts":
         return [generator.choice(len(questions), known, replace=False) for _ in range(REPAIR_DRAWS)]
     everyone = np.unique(questions.unit)
@@ -78,14 +91,15 @@ def drawn_accuracy(right: NDArray[np.bool_], unit: NDArray[np.int64], weights: N
 def repair_rows(space: Space, known: Change, asked: Change, seed: int) -> pd.DataFrame:
     """Rows of COMMON_SHIFT_REPAIR for one checkpoint and space; numbers of facts or units that `known` does not have are left out."""
     questions, of = known.tokens.questions, asked.tokens.questions
-    available = {"facts": len(questions), "units": len(np.unique(questions.unit))}
+    facts, units = len(questions), len(np.unique(questions.unit))
     unit = np.unique(of.unit, return_inverse=True)[1]
     weights = unit_bootstrap(int(unit.max()) + 1, BOOTSTRAP_DRAWS, seed)
     rows: list[tuple[object, ...]] = []
-    for grouping, counted in CASES[space.name]:
-        counts = [count for count in KNOWN if count <= available[counted]]
+    for grouping, counted, numbers in CASES[space.name]:
+        counts = [count for count in numbers if count <= (facts if counted == "facts" else units)]
         draws = [draw for count in counts for draw in random_draws(questions, counted, count, seed)]
-        answers = [asked.tokens.question_right(tokens) for tokens in repaired(space, known, asked, grouping, draws)]
+        random = seed if counted == RANDOM else None
+        answers = [asked.tokens.question_right(tokens) for tokens in repaired(space, known, asked, grouping, draws, random)]
         for (number, count), (which, metric) in product(enumerate(counts), enumerate(EXACT.proportions)):
             scored = np.stack([pair[which] for pair in answers[number * REPAIR_DRAWS :][:REPAIR_DRAWS]])
             for kind in ("all", *of.kinds):

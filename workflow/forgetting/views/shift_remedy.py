@@ -34,9 +34,9 @@ def common_shifts(tokens: AnswerTokens, before: Tensor, after: Tensor) -> Tensor
 
 
 def random_shifts(shifts: Tensor, seed: int) -> Tensor:
-    """Random ones of the same lengths."""
+    """Random ones of the same lengths, (..., d)."""
     drawn = torch.randn(shifts.shape, generator=torch.Generator().manual_seed(seed)).to(shifts)
-    return drawn / drawn.norm(dim=1, keepdim=True) * shifts.norm(dim=1, keepdim=True)
+    return drawn / drawn.norm(dim=-1, keepdim=True) * shifts.norm(dim=-1, keepdim=True)
 
 
 @torch.inference_mode()
