@@ -16,6 +16,7 @@ from forgetting.config.fields import ConfigError
 from forgetting.config.plan import gates_job, pretrain_job
 from forgetting.config.study import load_study
 from forgetting.pipeline import given
+from forgetting.pipeline.architectures import variant_configs
 from forgetting.pipeline.given import fill_in
 from forgetting.pipeline.sizes import Sizes
 
@@ -49,6 +50,21 @@ def test_shape_and_tokenizer_are_those_of_the_model(tmp_path: Path) -> None:
     matrices = 2 * 32 * 12 * (4 + 2) + 3 * 32 * config["intermediate_size"]  # by hand: 4 heads and 2 key heads of width 12
     assert sizes.parameters == 2 * matrices + 2 * sizes.vocabulary * 32
     assert gates_job(study, 0).biographies_read and pretrain_job(study, 0).model.name == str(tmp_path / "mine")
+
+
+def test_variants_of_a_given_model_are_those_that_name_another(tmp_path: Path) -> None:
+    """Of the others every one would be the given model, under the name of another family or width."""
+    whole = config_of(given_model(tmp_path / "mine", "qwen3"), max_positions=64)
+    other = given_model(tmp_path / "other", "llama")
+    whole["architectures"]["variants"] |= {
+        "other": {"model": {"name": str(other)}},
+        "scratch": {"model": {"source": "pretrain", "name": None}},
+    }
+    fill_in(whole)
+    assert {name for name, own in whole["architectures"]["variants"].items() if own} == {"other", "scratch"}
+    found = {name: load_study(config).model for name, config in variant_configs(whole).items()}
+    assert (found["other"].architecture, found["other"].name) == ("llama", str(other))
+    assert found["scratch"].source == "pretrain"
 
 
 def test_a_study_from_scratch_is_left_as_it_is() -> None:

@@ -19,6 +19,7 @@ from forgetting.analysis.architectures import ARMS, variant_numbers
 from forgetting.config.fields import ConfigError
 from forgetting.config.study import StudyConfig, load_study
 from forgetting.errors import StudyError
+from forgetting.pipeline.given import fill_in
 from forgetting.pipeline.jobs import PlannedJob
 from forgetting.schemas.architectures import ARCHITECTURES
 from forgetting.schemas.metrics import METRICS
@@ -40,6 +41,7 @@ def _variant(config: dict[str, Any], name: str, own: dict[str, Any]) -> dict[str
     whole["scale"] = f"{config['scale']}-{name}"
     whole["architectures"]["variants"] = dict.fromkeys(whole["architectures"]["variants"])
     try:
+        fill_in(whole)
         study = load_study(whole)
     except ConfigError as error:
         raise ConfigError(f"architectures.variants.{name}: {error}") from None

@@ -24,7 +24,8 @@ FAMILIES = get_args(Model.model_fields["architecture"].annotation)
 
 def fill_in(config: dict[str, Any]) -> None:
     """With `model.source: given`, put what the files of the model say in place of the keys of a model from scratch, and
-    its tokenizer in place of another. What is no such config stays as it is. Raises ConfigError that names the model."""
+    its tokenizer in place of another; variants that differ from the study in such keys alone are left out, for they would all be the given
+    model. What is no such config stays as it is. Raises ConfigError that names the model."""
     model = config.get("model")
     if not isinstance(model, dict) or model.get("source") != "given" or not isinstance(model.get("name"), str):
         return
@@ -50,6 +51,10 @@ def fill_in(config: dict[str, Any]) -> None:
         "max_positions": shape.positions,
     }
     config["tokenizer"] = {**config.get("tokenizer", {}), "kind": "given", "path": name}
+    variants = (config.get("architectures") or {}).get("variants") or {}
+    for variant, own in variants.items():
+        if isinstance(own, dict) and not {"source", "name"} & set(own.get("model") or {}):
+            variants[variant] = None
 
 
 def _check_weights(name: str, *, trust_remote_code: bool) -> None:
