@@ -44,7 +44,8 @@ _COLORS = LinearSegmentedColormap.from_list("accuracy", ["#FFFFFF", "#56B4E9", "
 def draw(sequence: pd.DataFrame) -> Figure:
     """Frame: SEQUENCE."""
     rows = matrix_rows(sequence[sequence["arm"] != ALONE])
-    arms = style.arm_order(rows["arm"])[:MOST]
+    everyone = style.arm_order(rows["arm"])
+    arms, left_out = everyone[:MOST], everyone[MOST:]
     columns = min(2, len(arms))
     lines = -(-len(arms) // columns)
     figure, axes = style.new_figure(lines, columns, height=2.6 * lines + 0.3)
@@ -58,7 +59,8 @@ def draw(sequence: pd.DataFrame) -> Figure:
     for panel in axes.flat[len(arms) :]:
         panel.set_axis_off()
     several = "" if sequence["seed"].nunique() == 1 else ", mean and standard deviation over seeds"
-    style.small_print(figure, f"Share of right answers{several}.")
+    names = f" In the table alone: {', '.join(style.arm_look(arm).label for arm in left_out)}." if left_out else ""
+    style.small_print(figure, f"Share of right answers{several}.{names}")
     return figure
 
 
