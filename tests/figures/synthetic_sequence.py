@@ -39,6 +39,7 @@ def write_sequence(folder: Path, seed: int, arms: Sequence[str] = ARMS) -> None:
             if stage > 1:
                 write_table(_metrics(arm, stage).assign(stage=task, arm=arm, **run), folder / f"{task}/{arm}/metrics.parquet", METRICS)
             probes = [_probe(split, task, 600, accuracy(arm, stage, place), 0.6) for place, split in enumerate(SPLITS[:stage])]
+            probes += [each.assign(training="shuffled", value=0.05, low=0.03, high=0.07) for each in probes]
             found = pd.concat(probes).assign(stage="sequence", arm=arm, **run)
             write_table(found, folder / f"sequence/{task}/{arm}/metrics.parquet", RECOVERY)
         if stage > 1:

@@ -93,6 +93,15 @@ def test_the_matrix_has_the_accuracy_of_each_task_after_each(tree: Path) -> None
     assert [len(panel.patches) for panel in with_floor(tree, "sequence_matrix").axes[:2]] == [4, 3], "Task 0 was never learned"
 
 
+def test_the_matrix_names_the_arms_that_it_has_no_room_for(tree: Path) -> None:
+    given = frames(tree, "sequence_matrix", ARMS, "0")["sequence"]
+    fifth = given[given["arm"] == "freeze-2"].assign(arm="freeze-3")
+    texts = [
+        made(SHOWN["sequence_matrix"], sequence=each).get_supxlabel().replace("\n", " ") for each in (given, pd.concat([given, fifth]))
+    ]
+    assert "table" not in texts[0] and style.arm_look(style.arm_order([*ARMS, "freeze-3"])[-1]).label in texts[1]
+
+
 def test_arms_stand_side_by_side_after_a_task(tree: Path) -> None:
     panel = drawn(tree, "sequence_recovery", ARMS[:3]).axes[1]
     first = {
@@ -118,6 +127,7 @@ def test_recovery_of_later_tasks_is_their_mean(tree: Path) -> None:
         before = [accuracy("seq", stage, task) for task in range(1, stage)]
         assert (stage, round(float(np.mean(before)), 4)) in points
         assert (stage, round(float(np.mean([1 - (1 - value) * 0.4 for value in before])), 4)) in points
+        assert (stage, 0.05) in points, "shuffled answers"
 
 
 def test_a_task_that_was_never_learned_has_an_open_mark(tree: Path) -> None:
@@ -138,6 +148,7 @@ def test_the_tables_say_what_was_made_up(tree: Path) -> None:
     recovered = made(SHOWN["sequence_recovery_table"], **frames(tree, "sequence_recovery_table", ARMS[:1], "0"))
     row = recovered[(recovered["after"] == "Task 3") & (recovered["task"] == "Task 2")].iloc[0]
     assert row["dropped"] == pytest.approx(accuracy("seq", 3, 2)) and row["after_task0"] == pytest.approx(0.02 + 0.98 * 0.1)
+    assert (recovered["shuffled"] == 0.05).all()
     assert len(recovered) == 1 + 2 + 3, "each task before the one that was learned last"
     numbers = made(SHOWN["sequence_table"], **frames(tree, "sequence_table", ARMS[:1], "0")).iloc[0]
     assert numbers["forgetting"] == pytest.approx(-numbers["backward_transfer"], abs=0.02), "made up so that nothing gets better"

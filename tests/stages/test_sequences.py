@@ -144,6 +144,8 @@ def test_every_earlier_task_is_recovered_from_the_end(data: Path, sequence: Path
     metrics = read_table(tmp_path / "out/metrics.parquet", RECOVERY)
     rows = metrics[(metrics["metric"] == "exact_match") & (metrics["kind"] == "all")]
     assert set(rows["start"]) == {"task2"} and set(rows["checkpoint"]) == {6}
+    shuffled, rows = (rows[(rows["training"] == "shuffled") == which] for which in (True, False))
+    assert {(row.split, row.step) for row in shuffled.itertuples()} >= {("task0_test", 0), ("task0_test", 5), ("task1", 0), ("task1", 3)}
     steps = {split: group.sort_values("step")[["step", "epochs"]].to_numpy().tolist() for split, group in rows.groupby("split")}
     # Six persons of Task 0 are 36 questions, 5 batches of 8; half of task 1 are 18, 3 batches.
     assert [step for step, _ in steps["task0_test"]] == [0, 1, 2, 5] and [step for step, _ in steps["task1"]] == [0, 1, 2, 3]
@@ -151,7 +153,7 @@ def test_every_earlier_task_is_recovered_from_the_end(data: Path, sequence: Path
     facts = read_table(tmp_path / "out/facts.parquet", RECOVERY_FACTS)
     assert facts[facts["split"] == "task1"]["unit"].nunique() == 3
     cost = metrics[metrics["split"] == "train"].set_index("metric")
-    assert (cost["epochs"] == 2.0).all() and cost.loc["trained_tokens", "value"] > 0
+    assert (cost["epochs"] == 4.0).all() and cost.loc["trained_tokens", "value"] > 0
 
 
 def test_what_never_learned_a_task_is_recovered_alike(data: Path, start: Path, tmp_path: Path) -> None:

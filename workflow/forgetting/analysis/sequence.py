@@ -199,17 +199,18 @@ def steps_table(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: p
 
 def recovery_rows(recovery: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """What the probes of a sequence found: columns seed, arm, start, stage (NaN where nothing was learned), task, name (`dropped`, as it
-    was, or `recovered`, after one epoch), value, low, high.
+    was, `recovered`, after one epoch, or `shuffled`, after one with shuffled answers), value, low, high.
 
     recovery: RECOVERY of the probes of arms, or of the controls. names: as of `task_names`.
     """
     places = {name: place for place, name in enumerate(names)}
     of_task = (recovery["metric"] == ACCURACY) & (recovery["kind"] == "all") & recovery["split"].isin(list(names))
-    rows = recovery[of_task & (np.isclose(recovery["epochs"], 0) | np.isclose(recovery["epochs"], 1))]
+    before, shuffled = np.isclose(recovery["epochs"], 0), recovery["training"] == "shuffled"
+    rows = recovery[of_task & (np.isclose(recovery["epochs"], 1) | (before & ~shuffled))]
     rows = rows.assign(
         stage=rows["start"].map(places),
         task=rows["split"].map(places),
-        name=np.where(rows["epochs"] == 0, "dropped", "recovered"),
+        name=np.where(rows["training"] == "shuffled", "shuffled", np.where(rows["epochs"] == 0, "dropped", "recovered")),
     )
     return rows[["seed", "arm", "start", "stage", "task", "name", "value", "low", "high"]].reset_index(drop=True)
 
@@ -228,15 +229,15 @@ def mean_of_later_tasks(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def recovery_table(sequence: pd.DataFrame, sequence_recovery: pd.DataFrame, sequence_controls: pd.DataFrame) -> pd.DataFrame:
-    """One row an arm, task and earlier task (`after`, `task`): dropped and recovered, and what the same epoch makes of models that never
-    learned the task: pretrained, random, and (of later tasks) after_task0."""
+    """One row an arm, task and earlier task (`after`, `task`): dropped, recovered and shuffled (one epoch with shuffled answers), and what
+    the epoch makes of models that never learned the task: pretrained, random, and (of later tasks) after_task0."""
     names = task_names(sequence)
     wide = _wide(recovery_rows(sequence_recovery, names), ["seed", "arm", "stage", "task"], "name")
     found = recovery_rows(sequence_controls, names)
     found = found[found["name"] == "recovered"].assign(name=found["start"].replace({"task1": "after_task0"}))
     table = wide.merge(_wide(found, ["seed", "task"], "name"), on=["seed", "task"], how="left")
     table["after"], table["task"] = table["stage"].map(_title), table["task"].map(_title)
-    values = [name for name in ("dropped", "recovered", "pretrained", "random", "after_task0") if name in table]
+    values = [name for name in ("dropped", "recovered", "shuffled", "pretrained", "random", "after_task0") if name in table]
     return combine_seeds(table, ["arm", "after", "task"], values, PROPORTION)
 
 

@@ -12,7 +12,8 @@ what Task 0 asks for, so that an arm of these above it need not have kept Task 0
 persons and may come to the ceiling; an arm below it has lost what even that model had. In *b* the purple arm learned
 the later tasks like the others, and the controls are the grey and black lines: the same epoch from models that never
 learned these tasks, namely pretrained only, random weights and the model after Task 0, which knows the form of the
-questions but none of the persons. Marks of a task stand side by side.
+questions but none of the persons. Crosses: ``seq`` after as long a training with shuffled answers, which teaches the form
+alone. Marks of a task stand side by side.
 
 **What to look for.** Solid lines high above their dashed ones after every task of the sequence: in *a* that of ``seq``
 also above the thick purple one, in *b* above the grey ones.
@@ -44,6 +45,7 @@ _FLOORS = {
     "random": style.CONTROLS["random"],
     "task1": style.Look("#6E6E6E", "*", "after Task 0"),
 }
+_SHUFFLED = style.Look("#6E6E6E", "x", "seq, shuffled answers")
 _LINES = {"pretrained": (0, (6, 2)), "random": (0, (1, 1.5)), "task1": (0, (6, 2, 1, 2))}
 
 
@@ -57,6 +59,9 @@ def draw(sequence: pd.DataFrame, sequence_recovery: pd.DataFrame, sequence_contr
     for letter, panel, text, (found, floor) in zip("ab", axes[0], ("Task 0", "other earlier tasks"), parts, strict=True):
         for arm, beside in zip(arms, style.side_by_side(len(arms)), strict=True):
             _draw_arm(panel, found[found["arm"] == arm], arm, beside)
+        shuffled = found[(found["arm"] == "seq") & (found["name"] == "shuffled")]
+        if len(shuffled):
+            style.error_bars(panel, over_seeds(shuffled, ["stage"], kind=PROPORTION), "stage", _SHUFFLED, elinewidth=0.8, markersize=3.5)
         for start, line in _LINES.items():
             of_start = floor[(floor["start"] == start) & (floor["name"] == "recovered")]
             if len(of_start):
@@ -69,6 +74,7 @@ def draw(sequence: pd.DataFrame, sequence_recovery: pd.DataFrame, sequence_contr
     style.accuracy_axis(axes[0, 0], "exact match (share of answers)")
     handles = [style.line_handle(look.label, look.color, linestyle=_LINES[start], linewidth=1.0) for start, look in _FLOORS.items()]
     times = [style.line_handle("after one epoch"), style.line_handle("before it", linestyle="--", linewidth=0.8)]
+    times.append(style.line_handle(_SHUFFLED.label, _SHUFFLED.color, marker=_SHUFFLED.marker, linestyle="none"))
     style.legend(figure, [*style.arm_handles(arms), *times, *handles], columns=4)
     style.note(figure, rows)
     return figure

@@ -13,11 +13,14 @@ from forgetting.stages.recovery import Probe, Prober, write_probes
 
 def recover_earlier(job: SequenceRecoveryJob, data: Path, run: Path, scratch_folder: Path, output: Path) -> None:
     """From the last weights of the folder `run`, of an arm that has learned a task: recover Task 0 and each task in between, one epoch
-    each. Writes metrics.parquet and facts.parquet."""
+    each, and as long with shuffled answers, which teaches the form alone. Writes metrics.parquet and facts.parquet."""
     assert job.learned is not None
     step, folder = max(step_folders(run / CHECKPOINTS).items())
     probers = {
-        Prober(job, data, [run / MANIFEST], scratch_folder / task, task): [Probe(job.learned, step, folder, 1.0, "fine")]
+        Prober(job, data, [run / MANIFEST], scratch_folder / task, task): [
+            Probe(job.learned, step, folder, 1.0, "fine"),
+            Probe(job.learned, step, folder, 1.0, "ends", "shuffled"),
+        ]
         for task in ("task0", *job.tasks)
     }
     write_probes(probers, output)
