@@ -1,4 +1,5 @@
-"""What measures on a GPU, without one: a row or a step that fails or hangs keeps no other back, and what comes back is small enough."""
+"""What measures on a GPU, without one: a row or a step that fails or hangs keeps no other back, and what comes back is small enough. And
+what the accounts of a study add up to."""
 
 from __future__ import annotations
 
@@ -11,11 +12,15 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.study import ROOT
+from forgetting.config.study import load_study
+from forgetting.errors import StudyError
+from forgetting.pipeline.jobs import jobs_of
+from tests.study import ROOT, merged
 
 
 @pytest.fixture
@@ -300,3 +305,42 @@ def test_a_case_that_is_diagnosed_again_replaces_its_row(benchmarks: None, tmp_p
         known.add_row(new, tmp_path / "known.csv")
     found = pd.read_csv(tmp_path / "known.csv").set_index("case")["verdict"]
     assert found.to_dict() == {"hidden": "spurious", "erased": "real"}
+
+
+def test_costs_of_a_study_are_those_of_its_jobs_by_stage(benchmarks: None, tmp_path: Path) -> None:
+    from study_costs import costs
+
+    config = merged("smoke.yaml")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    arms = [path.stem for path in benchmark_files(tmp_path, config, seconds=5.0, cores=9.0) if path.parent.name == "task1"]
+    (tmp_path / "benchmarks/figures").mkdir()
+    write_benchmark(tmp_path / "benchmarks/figures/performance.tsv", 2.0, 1.0)
+    found = costs(tmp_path, 0).set_index("stage")
+    assert (found.loc["task1", "jobs"], found.loc["task1", "seconds"], found.loc["task1", "core_seconds"]) == (
+        len(arms),
+        5.0 * len(arms),
+        9.0 * len(arms),
+    )
+    assert found.loc["data", "jobs"] == found.loc["pretrain", "jobs"] == 1 and found.loc["pretrain", "forecast"] > 0
+    assert found.loc["gates, tables, figures", "seconds"] == 2.0
+    assert found.loc["all", "core_seconds"] == pytest.approx(found["core_seconds"].iloc[:-1].sum())
+    assert found.loc["all", "clock"] == pytest.approx(5.0, abs=2)
+    (tmp_path / f"benchmarks/seed0/task1/{arms[0]}.tsv").unlink()
+    with pytest.raises(StudyError, match=f"task1 of seed 0 has {len(arms) - 1} of {len(arms)} jobs"):
+        costs(tmp_path, 0)
+
+
+def benchmark_files(results: Path, config: dict[str, Any], seconds: float, cores: float) -> list[Path]:
+    """One for every job of `all` that computes something, where Snakemake's rules put it."""
+    paths = []
+    for job in jobs_of(load_study(config), ("all",)):
+        folder = Path(job.made)
+        name = folder.with_suffix("") if folder.parent.parent.name == "views" else folder.parent
+        paths.append(results / "benchmarks" / f"{name}.tsv")
+        write_benchmark(paths[-1], seconds, cores)
+    return paths
+
+
+def write_benchmark(path: Path, seconds: float, cores: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"s\tmax_rss\tcpu_time\n{seconds}\t100\t{cores}\n")

@@ -173,7 +173,11 @@ def test_recovered_tasks_by_stage_and_the_mean_of_the_later_ones() -> None:
     frame = frame.assign(seed=0, arm="seq", metric="exact_match", kind="all", low=frame["value"] - 0.03, high=frame["value"] + 0.04)
     found = sequence.recovery_rows(frame, [*SPLITS, "task3"])
     assert len(found) == 7, "half an epoch is none of these, and the control begins where the probe does"
-    assert found.set_index(["stage", "task", "name"]).sort_index()["value"].loc[2, 0].to_dict() == {"dropped": 0.1, "recovered": 0.9, "shuffled": 0.3}
+    assert found.set_index(["stage", "task", "name"]).sort_index()["value"].loc[2, 0].to_dict() == {
+        "dropped": 0.1,
+        "recovered": 0.9,
+        "shuffled": 0.3,
+    }
     mean = sequence.mean_of_later_tasks(found).set_index(["stage", "name"])
     assert mean.loc[(3, "recovered"), "value"] == pytest.approx(0.6)
     # Two independent intervals: the root of the sum of squares, over two.

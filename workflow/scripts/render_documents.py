@@ -1,4 +1,4 @@
-"""Write docs/findings.md, and the results in README.md and docs/diagnose.md, from the tables in docs/results."""
+"""Write docs/findings.md, and the results in README.md, docs/diagnose.md and docs/cost.md, from the tables in docs/results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents whose numbers come from tables: docs/findings.md, the results in README.md and in docs/diagnose.md, from docs/results.
+"""Documents whose numbers come from tables in docs/results: docs/findings.md, and parts of README.md, docs/diagnose.md and docs/cost.md.
 
 A template says what a number means; the number itself is always a cell of a table, so nothing is rounded, clipped or forgotten by hand.
 What the tables do not have reads *not run yet*. Without exported tables there is nothing to render, and all documents stay as they are.
@@ -41,7 +41,11 @@ PROVENANCE = "provenance"
 """Name of the table that says by what each of the other files was made."""
 DOCUMENTS = {"findings.md.jinja": Path("docs/findings.md")}
 """Templates of whole documents."""
-BLOCKS = {"results.md.jinja": Path("README.md"), "diagnosis-known.md.jinja": Path("docs/diagnose.md")}
+BLOCKS = {
+    "results.md.jinja": Path("README.md"),
+    "diagnosis-known.md.jinja": Path("docs/diagnose.md"),
+    "costs.md.jinja": Path("docs/cost.md"),
+}
 """Templates of what stands in a document between BEGIN and END."""
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 MISSING = f"*{NOT_RUN}*"
@@ -70,6 +74,11 @@ class Row:
             return MISSING
         self[column]
         return text_of(found_in(self.series, column), column, places)
+
+    def number(self, column: str, unit: float = 1) -> str:
+        """A number without an interval, in units of so many, without decimals; a dash where there is none."""
+        self[column]
+        return "-" if pd.isna(self.series[column]) else number_text(self.series[column] / unit, 0)
 
 
 class Results:
