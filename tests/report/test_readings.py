@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from forgetting.errors import StudyError
-from forgetting.report.readings import Claim, Found, Place, Rule, find, judgement, read_claims, reading
+from forgetting.report.readings import Claim, Found, Place, Rule, find, judgement, read_claims, reading, rule_text
 
 ROOT = Path(__file__).parents[2]
 NAN = float("nan")
@@ -49,6 +49,11 @@ def test_a_claim_holds_where_the_whole_interval_is_on_its_side(rule: dict[str, o
     assert reading(number, Rule.model_validate(rule), TABLES) == expected
     of_one = reading(number._replace(reached=1), Rule.model_validate(rule), TABLES)
     assert of_one == f"{expected} in this run", "one seed never says yes or no"
+
+
+def test_a_rule_that_can_only_hold_or_be_left_open_says_so() -> None:
+    assert rule_text(Rule.model_validate({"above": 0, "one_way": True}), []) == "above 0, one way"
+    assert rule_text(Rule.model_validate({"above": 0}), []) == "above 0"
 
 
 @pytest.mark.parametrize(

@@ -231,5 +231,7 @@ def rule_text(rule: Rule, floors: Iterable[Floor]) -> str:
     side, bound = ("above", rule.above) if rule.above is not None else ("below", rule.below)
     if isinstance(bound, Place):
         named = [floor.name for floor in floors if (floor.table, floor.row, floor.column) == (bound.table, bound.row, bound.column)]
-        return f"{side} {named[0]}" if named else f"{side} `{bound.column}` of {', '.join(bound.row.values())}"
-    return f"{side} {bound:g}"
+        text = f"{side} {named[0]}" if named else f"{side} `{bound.column}` of {', '.join(bound.row.values())}"
+    else:
+        text = f"{side} {bound:g}"
+    return f"{text}, one way" if rule.one_way else text
