@@ -130,12 +130,12 @@ def test_task_1_of_seq_alone_is_drawn_where_no_arm_has_learned_it(tree: Path) ->
     assert dashed[0] == {style.SEQUENTIAL.lower()} and len(dashed[1]) == 3
 
 
-def test_paths_have_a_mark_at_their_end_alone_and_a_star_above_it(tree: Path) -> None:
+def test_paths_are_told_apart_by_marks_and_end_in_a_large_one(tree: Path) -> None:
     panel = drawn(tree, "frontier").axes[0]
-    assert {line.get_marker() for line in panel.lines if len(line.get_xdata()) > 2} == {"None"}
-    marks = [line for line in panel.lines if len(line.get_xdata()) == 1]
-    stars = [line.get_zorder() for line in marks if line.get_marker() == "*"]
-    assert stars and min(stars) > max(line.get_zorder() for line in marks if line.get_marker() != "*")
+    paths = [line for line in panel.lines if len(line.get_xdata()) > 2]
+    ends = [line for line in panel.lines if len(line.get_xdata()) == 1]
+    assert [path.get_marker() for path in paths] == [end.get_marker() for end in ends] and len(paths) > 2
+    assert min(end.get_markersize() for end in ends) > max(path.get_markersize() for path in paths)
 
 
 def test_correlations_by_seed_are_told(tree: Path) -> None:
@@ -298,10 +298,24 @@ def test_an_arm_that_could_replay_nothing_is_told_below_the_figure(tree: Path) -
     assert misplaced(figure) == []
 
 
-def test_bands_are_the_t_interval_over_seeds() -> None:
-    frame = pd.DataFrame({"seed": [0, 1], "step": [0, 0], "value": [0.4, 0.6], "low": 0.0, "high": 1.0})
-    assert "Student" in style.interval_note(frame)
-    assert "clustered by person" in style.interval_note(frame[frame["seed"] == 0])
+def test_small_print_says_what_the_intervals_that_are_drawn_are() -> None:
+    frame = pd.DataFrame({"seed": [0, 0, 1, 1], "step": [0, 1] * 2, "value": [0.4, 0.5, 0.6, 0.6], "low": 0.0, "high": 1.0})
+    look = style.arm_look("seq")
+
+    def printed(rows: pd.DataFrame, *, band: bool = False, bars: bool = False) -> str:
+        figure, axes = style.new_figure(1, 1, height=2)
+        style.draw_curve(axes.flat[0], rows, "step", look, band=band)
+        if bars:
+            style.error_bars(axes.flat[0], rows, "step", look)
+        style.note(figure, rows)
+        return figure.get_supxlabel().replace("\n", " ")
+
+    assert printed(frame, band=True).startswith("Mean of 2 seeds; bands: 95 % interval over seeds (Student's t")
+    assert printed(frame, bars=True).startswith("Mean of 2 seeds; bars: ")
+    assert printed(frame, band=True, bars=True).startswith("Mean of 2 seeds; bands and bars: ")
+    assert printed(frame[frame["seed"] == 0], bars=True) == "One run; bars: 95 % interval clustered by person."
+    known = frame.assign(low=frame["value"], high=frame["value"])
+    assert printed(known, bars=True).startswith("Mean of 2 seeds. ")
 
 
 def test_no_band_of_a_share_leaves_its_range(tree: Path) -> None:

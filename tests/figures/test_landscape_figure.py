@@ -90,13 +90,10 @@ def test_the_reference_is_the_mean_over_the_seeds_as_the_lines_are() -> None:
     np.testing.assert_allclose(line.get_ydata(), ((one + other) / 2).dropna())
 
 
-def test_shares_leave_out_the_models_that_span_the_plane_and_tell_the_blocks() -> None:
+def test_the_share_in_the_plane_leaves_out_the_models_that_span_it() -> None:
     rows = frame(2)
     paths = rows[(rows["kind"] == "trajectory") & (rows["step"] > 0)]
     assert set(turning.off_the_corners(paths)["step"]) == set(synthetic_views.CHECKPOINTS) - {0, 150, 4000}
-    np.testing.assert_allclose(turning.squared_shares(paths)["share"], 0.25)
-    figure = turning.draw(rows)
-    assert len([panel for panel in figure.axes if panel.get_title(loc="left")]) == 4
 
 
 def test_the_blocks_of_one_arm_alone_are_in_the_plane() -> None:

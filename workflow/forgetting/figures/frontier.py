@@ -4,14 +4,12 @@
 learned.
 
 **How to read it.** *a*: every line is a run over time. It starts at the upper left (Task 0 known, Task 1 not;
-that of the model without Task 0 at the lower left), and its one marker is the end of the run. The upper right
-corner would be a method that learns without forgetting. The horizontal axis is of square roots, which opens the
-first steps. An open star, over the markers, is the first evaluation at which Task 1 was learned, where early stopping
-would have ended the run; with several seeds it is their mean, and is left out unless all of them learned. *b*: Task 0 at the
-same Task 1 accuracy for all, interpolated between evaluations; *not reached* means that the method never
-learned Task 1 that well.
+that of the model without Task 0 at the lower left) and ends at its large marker. The upper right corner would be a
+method that learns without forgetting. The horizontal axis is of square roots, which opens the first steps. *b*: Task 0
+at the same Task 1 accuracy for all, interpolated between evaluations, on an axis that ends where the arms do; *not
+reached* means that the method never learned Task 1 that well.
 
-**What to look for.** Lines that run above that of ``seq`` all the way, and stars far above the floor. Compare
+**What to look for.** Lines that run above that of ``seq`` all the way, and ends far above the floor. Compare
 methods in *b* only: a method that does not learn does not forget.
 
 **What would contradict a method's merit.** A high end at a low Task 1 accuracy; an advantage in the first steps
@@ -43,49 +41,37 @@ SHOWS = {
 }
 
 _AXIS = "exact match (share of answers)"
-_STAR: dict[str, Any] = {"marker": "*", "markersize": 13, "markerfacecolor": "none", "linestyle": "none"}
-_BEFORE: dict[str, Any] = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
 
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
     """Frames: METRICS of the task1 runs, METRICS floors. `matched_accuracy`: Task 1 accuracy at which the arms are compared."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if not style.is_rate_arm(arm)]
     summary = method_summary(metrics[metrics["arm"].isin(arms)], matched_accuracy)
+    summary = summary[~summary["early_stop"]]
     figure, axes = style.new_figure(1, 2, height=3.9 + 0.2 * max(0, len(arms) - 8), width_ratios=[1.3, 1])
     first, second = axes[0]
     for arm in arms:
-        look, of_arm = style.arm_look(arm), summary[summary["arm"] == arm]
-        style.draw_path(first, metrics[metrics["arm"] == arm], look.color, linestyle=look.line)
-        _stop(first, of_arm[of_arm["early_stop"]], look)
-        _end(first, of_arm[~of_arm["early_stop"]], look)
+        look = style.arm_look(arm)
+        along: dict[str, Any] = {"marker": look.marker, "markersize": 3, "markerfacecolor": look.face, "markevery": style.ALONG}
+        style.draw_path(first, metrics[metrics["arm"] == arm], look.color, linestyle=look.line, **along)
+        _end(first, summary[summary["arm"] == arm], look)
     style.draw_floor(first, floors, "task0_test", "exact_match")
     style.accuracy_axis(first, f"Task 0 {_AXIS}")
     style.opened_axis(first, f"Task 1 {_AXIS}")
     style.title(first, "a", "from before Task 1 to its end")
-    _matched(second, summary[~summary["early_stop"]], arms, matched_accuracy)
-    second.axvline(summary.loc[summary["arm"] == "seq", "before"].mean(), **_BEFORE)
+    _matched(second, summary, arms, matched_accuracy)
     style.draw_floor(second, floors, "task0_test", "exact_match", across=False)
-    ends = [
-        style.line_handle("end of the run (arms as in b)", marker="o", linestyle="none"),
-        style.line_handle("early stop", **_STAR),
-        style.line_handle("b: seq before Task 1", **_BEFORE),
-    ]
-    style.legend(figure, [*ends, style.FLOOR_HANDLE], columns=4)
-    style.note(figure, metrics, "Early stop: the first evaluation at which Task 1 is learned. Panel b interpolates between evaluations.")
+    end = style.line_handle("end of the run (arms as in b)", marker="o", linestyle="none")
+    style.legend(figure, [end, style.FLOOR_HANDLE], columns=2)
+    style.note(figure, metrics, "Panel b interpolates between evaluations.", intervals="bars (b)")
     return figure
 
 
 def _end(panel: Axes, summary: pd.DataFrame, look: style.Look) -> None:
     seeds = summary["seed"].nunique()
     task0, task1 = (style.mean_of(summary, column, ["arm"], seeds)["value"] for column in ("final", "task1_final"))
-    mark: dict[str, Any] = {"marker": look.marker, "markerfacecolor": look.face, "markersize": 4, "linestyle": "none"}
+    mark: dict[str, Any] = {"marker": look.marker, "markerfacecolor": look.face, "markersize": 6, "linestyle": "none"}
     panel.plot(task1, task0, color=look.color, clip_on=False, zorder=5, **mark)
-
-
-def _stop(panel: Axes, stopped: pd.DataFrame, look: style.Look) -> None:
-    """A star at the mean over seeds, where every seed stopped; around or beside the mark of the end, which it lies above."""
-    if stopped["final"].notna().all():
-        panel.plot(stopped["task1_final"].mean(), stopped["final"].mean(), color=look.color, clip_on=False, zorder=6, **_STAR)
 
 
 def _matched(panel: Axes, summary: pd.DataFrame, arms: list[str], matched_accuracy: float) -> None:
@@ -103,6 +89,6 @@ def _matched(panel: Axes, summary: pd.DataFrame, arms: list[str], matched_accura
         panel.hlines(place, point[1], point[2], color=look.color, linewidth=1.1)
         panel.plot(point[0], place, marker=look.marker, color=look.color, markerfacecolor=look.face, linestyle="none")
     style.name_arms(panel, arms)
-    panel.set_xlim(-0.03, 1.03)
+    panel.set_xlim(0, max(0.3, 1.2 * summary["matched"].max()))
     panel.set_xlabel("Task 0 exact match")
     style.title(panel, "b", f"at Task 1 of {100 * matched_accuracy:g} %")

@@ -10,11 +10,10 @@ marks: the whole block (attention, MLP, norms), or the embeddings and norms; ope
 MLP of it alone. The controls stand to the left of their mark. Grey crosses: as much of the squared update put
 back, of weights drawn at random (of a block from all blocks, else from the whole model). Plus signs: the same
 part set into a model that learned the same Task 1 without Task 0. Stars: that part of the pretrained model,
-which never learned Task 0, in its place. Diamonds, where they were asked: the same part set into the pretrained
-model. Norms have no star and no diamond; attention and MLP are drawn without controls. Full grey line: Task 0 of
-the checkpoint as it is; dashed: before Task 1; dotted: the model without Task 0 as it is, from which the plus
-signs start. Layer 1 is the block next to the input embedding. Step of the early point: the lowest within the
-first 150 steps.
+which never learned Task 0, in its place. Norms have no star; attention and MLP are drawn without controls. Full
+grey line: Task 0 of the checkpoint as it is; dashed: before Task 1; dotted: the model without Task 0 as it is,
+from which the plus signs start. What a part does in the pretrained model is in the table alone. Layer 1 is the
+block next to the input embedding. Step of the early point: the lowest within the first 150 steps.
 
 **What to look for.** The paper holds that the alignment which Task 1 undoes lies in the bottom layers: the
 lowest block far above the cross beside it, and above all others; from below, few blocks are enough. A plus
@@ -53,7 +52,6 @@ _CONTROLS = {
     "back_random": (style.Look("#8C8C8C", "x", "control: random weights"), -0.39),
     "into_floor": (style.Look("#A03070", "P", "control: into a model without Task 0"), -0.26),
     "pretrained": (style.Look("#1A1A1A", "*", "control: of the pretrained model"), -0.13),
-    "into_pretrained": (style.Look("#7A6A2F", "D", "control: into the pretrained model"), -0.52),
 }
 """Of what is put back: look, and place beside the mark."""
 _LEVELS: dict[str, tuple[str, Any]] = {
@@ -63,7 +61,7 @@ _LEVELS: dict[str, tuple[str, Any]] = {
 }
 """Text and line of what nothing is done to."""
 _BEHIND: dict[str, Any] = {"markersize": 4, "elinewidth": 0.7, "capsize": 0, "zorder": 2}
-_FROM_BELOW, _FROM_ABOVE = style.Look("#0072B2", "o", "from below"), style.Look("#009E73", "v", "from above")
+_CUMULATED = {"blocks_up_to": style.Look("#0072B2", "^", "from below"), "blocks_from": style.Look("#009E73", "v", "from above")}
 
 
 def draw(graft: pd.DataFrame) -> Figure:
@@ -86,7 +84,7 @@ def draw(graft: pd.DataFrame) -> Figure:
     for panel in axes[:, 0]:
         panel.set_ylabel("Task 0 exact match")
     style.legend(figure, _handles(set(rows["operation"])), columns=3)
-    style.note(figure, graft, intervals="bars")
+    style.note(figure, graft)
     return figure
 
 
@@ -118,11 +116,15 @@ def _merged(rows: pd.DataFrame, operation: str, part: str, seeds: int, offset: f
 def _cumulated(panel: Axes, rows: pd.DataFrame, seeds: int, blocks: int) -> None:
     _references(panel, rows, seeds)
     whole = rows[(rows["operation"] == "back") & (rows["part"] == "blocks")]
-    for part, look in (("blocks_up_to", _FROM_BELOW), ("blocks_from", _FROM_ABOVE)):
+    for part, look in _CUMULATED.items():
         some = rows[(rows["operation"] == "back") & (rows["part"] == part)]
         count = some["layer"] if part == "blocks_up_to" else blocks + 1 - some["layer"]
         both = pd.concat([some.assign(restored=count), whole.assign(restored=blocks)])
-        style.error_bars(panel, over_seeds(both, ["restored"], seeds, kind=PROPORTION), "restored", look, linestyle="-", linewidth=1.0)
+        found = over_seeds(both, ["restored"], seeds, kind=PROPORTION)
+        style.error_bars(panel, found, "restored", look, linestyle="-", linewidth=1.0)
+        for first in found.head(1).itertuples():
+            up, edge = (-5, "top") if part == "blocks_up_to" else (5, "bottom")  # where no line is
+            panel.annotate(look.label, (first.restored, first.value), (6, up), textcoords="offset points", va=edge, color=look.color)
     panel.set_xticks(range(1, blocks + 1))
     panel.set_ylim(-0.03, 1.05)
     panel.set_xlabel("blocks put back")
@@ -139,12 +141,9 @@ def _references(panel: Axes, rows: pd.DataFrame, seeds: int) -> None:
 def _handles(operations: set[str]) -> list[Any]:
     controls = [look for name, (look, _) in _CONTROLS.items() if name in operations]
     return [
-        style.line_handle("put back: block, embedding or norms", _BACK, marker="o", linestyle="none"),
-        style.line_handle("attention of a block", _BACK, marker="^", markerfacecolor="white", linestyle="none"),
-        style.line_handle("MLP of a block", _BACK, marker="s", markerfacecolor="white", linestyle="none"),
+        style.line_handle("block, embedding or norms", marker="o", linestyle="none"),
+        style.line_handle("attention of a block", marker="^", markerfacecolor="white", linestyle="none"),
+        style.line_handle("MLP of a block", marker="s", markerfacecolor="white", linestyle="none"),
         *(style.line_handle(look.label, look.color, marker=look.marker, linestyle="none") for look in controls),
-        style.line_handle("moved alone", _FORWARD, marker="o", linestyle="none"),
-        style.line_handle("blocks from below", _FROM_BELOW.color, marker=_FROM_BELOW.marker),
-        style.line_handle("blocks from above", _FROM_ABOVE.color, marker=_FROM_ABOVE.marker),
         *(style.line_handle(text, _GREY, linestyle=line) for name, (text, line) in _LEVELS.items() if name in operations),
     ]

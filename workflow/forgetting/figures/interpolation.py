@@ -75,7 +75,9 @@ def draw(interpolation: pd.DataFrame) -> Figure:
         panel.set_xticks(range(4), ["end of\nTask 0", here, "recovered", "end of\nTask 0"])
         panel.set_xlabel("place on the three lines")
     style.legend(figure, style.arm_handles(arms), 4)
-    style.note(figure, frame)
+    unrecovered = [arm for arm in arms if not frame.loc[frame["arm"] == arm, "segment"].str.endswith("recovered").any()]
+    missing = f" No recovered weights: {', '.join(style.arm_look(arm).label for arm in unrecovered)}." if unrecovered else ""
+    style.note(figure, frame, f"Lines from left to right: Task 1, recovery, straight back; not to length.{missing}")
     return figure
 
 

@@ -78,7 +78,7 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal", questions: int = 0) 
     seed = landscape["seed"].min()
     frame = landscape[(landscape["seed"] == seed) & (landscape["weights"] == "all")]
     shown = panels_of(frame["arm"])
-    figure, panels = style.new_figure(1, len(shown), height=4.9, sharex=True, sharey=True)
+    figure, panels = style.new_figure(1, len(shown), height=5.1, sharex=True, sharey=True)
     arms = [arm for arm, _ in shown]
     grid = frame[(frame["kind"] == "grid") & frame["arm"].isin(arms)]
     levels = loss_levels(grid[list(_LOSSES)].to_numpy())
@@ -97,13 +97,17 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal", questions: int = 0) 
         panel.set_xlabel(f"α: first {EARLY_STEP} steps\n({unit})")
     place: dict[str, Any] = {"location": "bottom", "shrink": 0.7, "aspect": 40, "pad": 0.03}
     bar = figure.colorbar(contours, ax=panels, label="loss (nats an answer token)", **place)
-    bar.set_ticks(np.log(levels[::3]), labels=[f"{level:.2g}" for level in levels[::3]])
+    round_losses = [loss for loss in (0.001, 0.01, 0.1, 1, 10) if levels[0] <= loss <= levels[-1]]
+    bar.set_ticks(np.log(round_losses).tolist(), labels=[f"{loss:g}" for loss in round_losses])
     handles = [style.line_handle(text, _PATH, marker=marker, linestyle="none") for marker, text in _MARKS]
     handles.append(style.line_handle("other checkpoints", **_CHECKPOINT | {"markersize": 2.5}))
     if set(_RECOVERY) & set(frame["kind"]):
         handles.append(style.line_handle("recovered, one epoch", markersize=7.5, **_STAR))
     style.legend(figure, handles, 3)
-    style.small_print(figure, f"Seed {seed}. {_asked(questions)}{_errors(grid, levels)}")
+    style.small_print(
+        figure,
+        f"Seed {seed}. The plane pins the corner at step 150; stars lie off it. {_asked(questions)}{_errors(grid, levels)}",
+    )
     return figure
 
 

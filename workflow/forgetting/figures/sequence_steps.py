@@ -59,7 +59,7 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataF
     style.legend(figure, handles, columns=4)
     seeds = rows["seed"].nunique()
     text = f"Evaluations: at most {_farthest(sequence_metrics):,g} steps apart. Mark at the top: {style.unlearned(seeds)}."
-    style.small_print(figure, f"One run. {text}" if seeds == 1 else f"{style.interval_note(rows)} {text}")
+    style.note(figure, rows, text)
     return figure
 
 

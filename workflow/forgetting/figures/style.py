@@ -24,7 +24,9 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
@@ -294,13 +296,28 @@ def _renderer(figure: Figure) -> RendererBase:
     return FigureCanvasAgg(figure).get_renderer()
 
 
-def note(figure: Figure, frame: pd.DataFrame, extra: str = "", intervals: str = "bands and bars") -> None:
-    """Small print below a figure in which all is drawn: how many seeds there are, what `intervals` are, and how a single seed looks."""
+def note(figure: Figure, frame: pd.DataFrame, extra: str = "", intervals: str | None = None) -> None:
+    """Small print below a figure in which all is drawn: how many seeds there are, what `intervals` are (those that are drawn, unless said),
+    and how a single seed looks."""
     lines = [artist for artist in figure.findobj(Line2D) if isinstance(artist, Line2D)]
     dots = {line.get_linestyle() == "None" for line in lines if line.get_gid() == _SEED}
     words = [word for is_dot, word in ((False, "thin lines"), (True, "pale dots")) if is_dot in dots]
     single = f" {' and '.join(words).capitalize()}: single seeds." if words else ""
-    small_print(figure, f"{interval_note(frame, intervals)}{single} {extra}")
+    small_print(figure, f"{interval_note(frame, intervals or _drawn_intervals(figure))}{single} {extra}")
+
+
+def _drawn_intervals(figure: Figure) -> str:
+    bands = any(isinstance(drawn, PolyCollection) and drawn.get_paths() for panel in figure.axes for drawn in panel.collections)
+    segments = [
+        segment
+        for panel in figure.axes
+        for drawn in panel.containers
+        if isinstance(drawn, ErrorbarContainer)
+        for lines in drawn.lines[2]
+        for segment in lines.get_segments()
+    ]
+    bars = any(np.ptp(segment, axis=0).any() for segment in segments)
+    return " and ".join(name for name, there in (("bands", bands), ("bars", bars)) if there)
 
 
 def small_print(figure: Figure, text: str) -> None:
@@ -309,11 +326,11 @@ def small_print(figure: Figure, text: str) -> None:
     figure.supxlabel(textwrap.fill(text, characters), fontsize=7, color="#555555", x=0.01, ha="left")
 
 
-def interval_note(frame: pd.DataFrame, intervals: str = "bands and bars") -> str:
+def interval_note(frame: pd.DataFrame, intervals: str) -> str:
+    """What `intervals` are; nothing of them where none is drawn."""
     seeds = frame["seed"].nunique()
-    if seeds > 1:
-        return f"Mean of {seeds} seeds; {intervals}: 95 % interval over seeds (Student's t, within the bounds of each number)."
-    return f"One run; {intervals}: 95 % interval, clustered by person."
+    of = "over seeds (Student's t, within bounds, no narrower than over persons)" if seeds > 1 else "clustered by person"
+    return (f"Mean of {seeds} seeds" if seeds > 1 else "One run") + (f"; {intervals}: 95 % interval {of}." if intervals else ".")
 
 
 def unlearned(seeds: int) -> str:

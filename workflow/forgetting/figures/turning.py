@@ -2,15 +2,14 @@
 
 **What it shows.** Where Task 1 changes direction, from its saved checkpoints alone, without any plane; and
 how much of the path the loss landscape shows. All weights beside those of the blocks alone, because the
-embeddings can hold most of the length.
+embeddings hold about half of the squared length.
 
 **How to read it.** *a*, *b*: for every checkpoint, the cosine between the way so far (from the end of Task 0
 to it) and the way that is left (from it to the end of Task 1). 1 all along is a straight path. The grey line
 is what two straight stages that meet at step 150 would give, with the same three models at its ends and
 corner as those of the first arm, seed by seed; of several seeds all lines are means. It touches the measured
 line at 150 and rises on both sides. *c*: the share of the length of the way so far that lies in the plane of
-the landscape, without the models that span it (open: the blocks of the first arm alone, in their own plane).
-*d*: the share of the squared length that the blocks hold; the embeddings and the final norm hold the rest. Each
+the landscape, without the models that span it (open: the blocks of the first arm alone, in their own plane). Each
 checkpoint has a mark; late ones lie far apart, with nothing measured on the straight lines between them.
 
 **What to look for.** A dip at step 150. A line that passes 150 as it passes the steps around it says that
@@ -53,11 +52,12 @@ _TWO_STAGES: dict[str, Any] = {"color": "#767676", "linewidth": 2.2, "alpha": 0.
 
 
 def draw(landscape: pd.DataFrame) -> Figure:
-    """a, b: turning profile over all weights and over the blocks; c: share in the plane; d: the blocks' share. Frame: LANDSCAPE."""
+    """a, b: turning profile over all weights and over the blocks; c: share in the plane. Frame: LANDSCAPE."""
     paths = landscape[(landscape["kind"] == "trajectory") & (landscape["step"] > 0)].assign(low=np.nan, high=np.nan)
     arms = style.arm_order(paths["arm"])
-    figure, panels = style.new_figure(2, 2, height=4.9, sharex=True)
-    for panel, weights in zip(panels[0], _WEIGHTS, strict=True):
+    figure, axes = style.new_figure(1, 3, height=2.9)
+    panels = axes[0]
+    for panel, weights in zip(panels[:2], _WEIGHTS, strict=True):
         of_weights = paths[paths["weights"] == weights]
         reference = of_two_stages(of_weights[of_weights["arm"] == arms[0]])
         panel.plot(reference["step"], reference["value"], **_TWO_STAGES)
@@ -65,25 +65,21 @@ def draw(landscape: pd.DataFrame) -> Figure:
         panel.set_ylim(min(0, of_weights["turn"].min()) - 0.05, 1.03)
     for weights, line in _WEIGHTS.items():
         drawn = arms if weights == "all" else arms[:1]  # those of the others lie upon one another
-        _curves(panels[1, 0], off_the_corners(paths[paths["weights"] == weights]), "in_plane", drawn, PROPORTION, line)
-    _curves(panels[1, 1], squared_shares(paths), "share", arms, PROPORTION, {"linestyle": "-"})
-    labels = ("cosine, so far and left", "", "share of the length", "share of the squared length")
-    titles = ("turn, all weights", "turn, blocks alone", "in the plane", "held by the blocks")
-    for letter, panel, label, text in zip("abcd", panels.flat, labels, titles, strict=True):
+        _curves(panels[2], off_the_corners(paths[paths["weights"] == weights]), "in_plane", drawn, PROPORTION, line)
+    panels[2].set_ylim(0, 1.03)
+    labels = ("cos(way so far, way left)", "", "share of the length")
+    for letter, panel, label, text in zip("abc", panels, labels, ("all weights", "blocks alone", "in the plane"), strict=True):
         panel.axvline(EARLY_STEP, color="#555555", linewidth=0.8, linestyle=":", zorder=1)
         panel.set_xscale("log")
         panel.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
+        panel.set_xlabel("Task 1 step")
         panel.set_ylabel(label)
         style.title(panel, letter, text)
-    for panel in panels[1]:
-        panel.set_ylim(0, 1.03)
-        panel.set_xlabel("Task 1 step")
     handles, first = style.arm_handles(arms), style.arm_look(arms[0])
     handles.append(style.line_handle(f"two straight stages ({first.label}; a, b)", **_TWO_STAGES))
     handles.append(style.line_handle(f"blocks alone ({first.label}; c)", first.color, marker=first.marker, **_WEIGHTS["blocks"]))
     style.legend(figure, handles, 3)
-    seeds = paths["seed"].nunique()
-    style.small_print(figure, f"Mean of {seeds} seeds; bands: 95 % over seeds." if seeds > 1 else "One run; no intervals.")
+    style.note(figure, paths, f"Dotted upright: step {EARLY_STEP}. A cosine of 1 all along is a straight path.")
     return figure
 
 
@@ -101,14 +97,6 @@ def off_the_corners(paths: pd.DataFrame) -> pd.DataFrame:
     runs = paths[["seed", "arm", "step"]].itertuples(index=False)
     corner = np.array([step in spanning[seed, arm] for seed, arm, step in runs], dtype=bool)
     return paths[~corner]
-
-
-def squared_shares(paths: pd.DataFrame) -> pd.DataFrame:
-    """Share of the squared distance from the end of Task 0 that the blocks hold: columns seed, arm, step, share, low, high."""
-    wide = paths.pivot(index=["seed", "arm", "step"], columns="weights", values="distance")
-    if "blocks" not in wide:
-        wide = wide.assign(blocks=np.nan)
-    return wide.assign(share=(wide["blocks"] / wide["all"]) ** 2, low=np.nan, high=np.nan).reset_index()
 
 
 def _curves(panel: Axes, rows: pd.DataFrame, column: str, arms: list[str], kind: Kind, line: dict[str, Any]) -> None:
