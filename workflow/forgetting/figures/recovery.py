@@ -71,11 +71,16 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     lines = [style.line_handle("after one epoch"), style.line_handle("without recovery", **_WITHOUT)]
     places = [
         style.line_handle(f"from the {text}", marker=_MARKERS[point], markerfacecolor=_fill(point, "#444444"), linestyle="none")
-        for point, text in ((TROUGH, "trough"), (MATCHED, "step that learned"), (END, "end"))
+        for point, text in ((TROUGH, "trough"), (MATCHED, "step that learned Task 1"), (END, "end"))
     ]
-    names = {"control": "control persons (a)", "pretrained": "pretrained only", "shuffled": "shuffled answers", "random": "random weights (b)"}
+    names = {
+        "control": "control persons (a)",
+        "pretrained": "pretrained only",
+        "shuffled": "shuffled answers",
+        "random": "random weights (b)",
+    }
     controls = [style.line_handle(text, **_control_line(name)) for name, text in names.items()]
-    style.legend(figure, [*style.arm_handles(arms), *lines, controls[0], *places, *controls[1:]], columns=4)
+    style.legend(figure, [*style.arm_handles(arms), *lines, *places, *controls], columns=3)
     shuffled = "Shuffled answers: of seq, in a from the trough and the end, in b from the end."
     alone = [style.arm_look(arm).label for arm in followed if arm not in with_floor]
     style.note(figure, metrics, f"{shuffled} No purple mark in c, as not run without Task 0: {', '.join(alone)}." if alone else shuffled)
