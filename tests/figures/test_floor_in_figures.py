@@ -135,9 +135,8 @@ def test_before_and_after_recovery_at_each_rate_have_the_floor_beside_that_of_se
     rows = given["recovery"].query("split == 'task0_test' and metric == 'exact_match' and kind == 'all' and training == 'right'")
     for panel, epochs in zip(figure.axes, (0, 1), strict=True):
         of_panel = rows[np.isclose(rows["epochs"], epochs)].set_index(["arm", "start", "checkpoint"])["value"]
+        marks = [line for line in panel.lines if line.get_marker() in ("v", "D") and line.get_linestyle() == "None"]
         for arm in ("seq", FLOOR):
-            color = style.arm_look(arm).color if arm == FLOOR else None
-            marks = [line for line in panel.lines if line.get_marker() in ("v", "D") and line.get_linestyle() == "None"]
-            marks = [line for line in marks if (to_hex(line.get_color()) == style.arm_look(FLOOR).color) == (color is not None)]
-            shown = {line.get_marker(): float(line.get_ydata()[0]) for line in marks}
+            of_arm = [line for line in marks if (line.get_color() == style.arm_look(FLOOR).color) == (arm == FLOOR)]
+            shown = {line.get_marker(): float(line.get_ydata()[0]) for line in of_arm}
             assert shown == pytest.approx({"v": of_panel[arm, "task1", 150], "D": of_panel[arm, "task1", 2600]})

@@ -6,6 +6,7 @@
 lowest point of the first 150 steps, on validation persons) and at the step that learned Task 1, without any training on
 Task 0. *b*: after one recovery epoch from these two; dashed, the pretrained model. Purple and open, at the rate of ``seq`` alone:
 the same from the model that never had Task 0. A cross is a run that did not learn Task 1 (in every seed), at its end.
+Marks of a rate stand side by side.
 
 **What to look for.** Trough marks low in *a* and high in *b*, and how they sink in *b* as the rate rises. Compare only
 filled diamonds with each other: these have learned Task 1 equally well.
@@ -60,16 +61,17 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
     first, second = axes[0]
     _series(first, runs[runs["name"] == "before"], _BEFORE)
     style.draw_floor(first, floors, "task0_test", "exact_match")
-    beside = (runs["rate"].max() / runs["rate"].min()) ** 0.04
+    beside = (runs["rate"].max() / runs["rate"].min()) ** 0.025
     for panel, epochs in ((first, 0), (second, 1)):
         rows = of_task1[np.isclose(of_task1["epochs"], epochs)]
-        for point, look in _POINTS.items():
+        for point, look, aside in zip(_POINTS, _POINTS.values(), (-1, 1), strict=True):
             here = rows[rows["point"] == point]
+            here = here.assign(rate=here["rate"] * beside**aside)
             _series(panel, here[here["arm"].isin(arms)], look)
             if without_task0:
                 floor = style.arm_look(without_task0)._replace(marker=look.marker)
                 floor_rows = here[here["arm"] == without_task0]
-                _marks(panel, floor_rows.assign(rate=floor_rows["rate"] * beside), floor)
+                _marks(panel, floor_rows.assign(rate=floor_rows["rate"] * beside**4), floor)
     pretrained = asked.loc[(asked["start"] == "pretrained") & np.isclose(asked["epochs"], 1), "value"].mean()
     second.axhline(pretrained, color=style.CONTROLS["pretrained"].color, linestyle=(0, (4, 1.5)))
     _finish(first, second, sorted(runs["rate"].unique()))

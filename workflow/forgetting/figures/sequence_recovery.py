@@ -60,7 +60,7 @@ def draw(sequence: pd.DataFrame, sequence_recovery: pd.DataFrame, sequence_contr
     rows, floors = recovery_rows(sequence_recovery, names), recovery_rows(sequence_controls, names)
     figure, axes = style.new_figure(1, 2, height=3.4, sharey=True)
     arms = style.arm_order(rows["arm"])
-    for task, (letter, panel, text) in enumerate(zip("ab", axes[0], ("Task 0, of others", "Task 1, trained on"), strict=True)):
+    for task, (letter, panel, text) in enumerate(zip("ab", axes[0], ("Task 0 (held-out persons)", "Task 1 (trained on)"), strict=True)):
         found, floor = rows[rows["task"] == task], floors[floors["task"] == task]
         for arm, beside in zip(arms, style.side_by_side(len(arms)), strict=True):
             _draw_arm(panel, found[found["arm"] == arm], arm, beside)
