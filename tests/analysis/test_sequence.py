@@ -158,7 +158,7 @@ def test_the_table_of_steps_has_a_row_an_arm_and_one_of_each_task_alone(answers:
     assert np.isnan(found.loc["seq", "task 2"]) and found.loc["seq", "task 2_seeds"] == 0
 
 
-def test_recovered_tasks_by_stage_and_the_mean_of_the_later_ones() -> None:
+def test_recovered_tasks_by_stage() -> None:
     rows = [
         ("task2", "task0_test", 0.0, 0.1),
         ("task2", "task0_test", 1.0, 0.9),
@@ -178,8 +178,3 @@ def test_recovered_tasks_by_stage_and_the_mean_of_the_later_ones() -> None:
         "recovered": 0.9,
         "shuffled": 0.3,
     }
-    mean = sequence.mean_of_later_tasks(found).set_index(["stage", "name"])
-    assert mean.loc[(3, "recovered"), "value"] == pytest.approx(0.6)
-    # Two independent intervals: the root of the sum of squares, over two.
-    assert mean.loc[(3, "recovered"), "high"] == pytest.approx(0.6 + 0.04 * 2**0.5 / 2)
-    assert mean.loc[(2, "recovered"), ["value", "low", "high"]].tolist() == pytest.approx([0.6, 0.57, 0.64])

@@ -89,25 +89,27 @@ def test_recovery_draws_the_floor_from_each_checkpoint_and_as_a_share() -> None:
     color = style.arm_look(FLOOR).color.lower()
     of_floor = [[line for line in panel.lines if to_hex(line.get_color()) == color] for panel in figure.axes[:3]]
     assert all(of_floor), "in every panel"
-    assert {line.get_linestyle() for line in of_floor[0]} == {":"}
+    assert {line.get_linestyle() for line in of_floor[0]} == {":", "--"}, "after one epoch, and without recovery"
     assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == ["seq"], "the floor has no share of its own"
-    assert [line.get_marker() for line in of_floor[2]] == ["|", "|", "|"]
-    (tick,) = [line for line in figure.legends[0].get_lines() if line.get_marker() == "|"]
-    assert tick.get_label() == "no better than without Task 0 (c)" and to_hex(tick.get_color()) == color
+    assert [line.get_marker() for line in of_floor[2]] == ["p", "p", "p"]
+    bars = [bar for bar in figure.axes[2].collections if to_hex(bar.get_edgecolor()[0]) == color]
+    assert [float(bar.get_paths()[0].vertices[0, 1]) for bar in bars] == [float(line.get_ydata()[0]) for line in of_floor[2]]
     assert figure.axes[2].get_xlim()[0] <= 0
 
 
-def test_an_arm_that_does_not_run_without_task_0_has_no_tick() -> None:
+def test_an_arm_that_does_not_run_without_task_0_has_no_floor_and_the_small_print_says_so() -> None:
     """The floor of `seq` trains all blocks, so it is no control of what freezing keeps."""
     names = ("metrics", "recovery", "recovery_facts")
     both = {}
     for name in names:
         frame = frames()[name]
         both[name] = pd.concat([frame, frame[frame["arm"] == "seq"].assign(arm="freeze-2")], ignore_index=True)
-    third = recovery.draw(*both.values()).axes[2]
-    ticks = [line.get_ydata()[0] for line in third.lines if line.get_marker() == "|"]
+    figure = recovery.draw(*both.values())
+    third = figure.axes[2]
+    floors = [line.get_ydata()[0] for line in third.lines if line.get_marker() == "p"]
     assert [label.get_text() for label in third.get_yticklabels()] == ["seq", "freeze 2"]
-    assert len(ticks) == 3 and max(ticks) < 0.5, "of the first row alone"
+    assert len(floors) == 3 and max(floors) < 0.5, "of the first row alone"
+    assert "not run without Task 0: freeze 2." in figure.get_supxlabel().replace("\n", " ")
 
 
 def test_repairs_have_their_controls_above_and_task_1_below_where_it_is_learned() -> None:
@@ -127,11 +129,14 @@ def test_repairs_have_their_controls_above_and_task_1_below_where_it_is_learned(
         assert aside == {marker: place for marker, place in {"o": {0}, "x": {0.73}, "p": {0.73}, "^": {0.27}}.items() if marker in marks}
 
 
-def test_recovery_and_share_of_seq_have_the_floor_beside_them_at_its_rate() -> None:
+def test_before_and_after_recovery_at_each_rate_have_the_floor_beside_that_of_seq() -> None:
     given = frames()
-    figure = learning_rate.draw(given["metrics"], given["recovery"], given["recovery_facts"], given["floors"])
-    marks = [[line.get_ydata() for line in panel.lines if line.get_marker() == "p"] for panel in figure.axes[:3]]
-    assert [len(of_panel) for of_panel in marks] == [0, 2, 2], "from two points, after recovery alone"
-    own = [{float(y) for line in panel.lines if line.get_marker() in ("D", "v") for y in line.get_ydata()} for panel in figure.axes[1:3]]
-    for found, of_seq in zip(marks[1:], own, strict=True):
-        assert sorted({float(y) for (y,) in found}) == pytest.approx(sorted(of_seq)), "recovers like seq, as made up"
+    figure = learning_rate.draw(given["metrics"], given["recovery"], given["floors"])
+    rows = given["recovery"].query("split == 'task0_test' and metric == 'exact_match' and kind == 'all' and training == 'right'")
+    for panel, epochs in zip(figure.axes, (0, 1), strict=True):
+        of_panel = rows[np.isclose(rows["epochs"], epochs)].set_index(["arm", "start", "checkpoint"])["value"]
+        marks = [line for line in panel.lines if line.get_marker() in ("v", "D") and line.get_linestyle() == "None"]
+        for arm in ("seq", FLOOR):
+            of_arm = [line for line in marks if (line.get_color() == style.arm_look(FLOOR).color) == (arm == FLOOR)]
+            shown = {line.get_marker(): float(line.get_ydata()[0]) for line in of_arm}
+            assert shown == pytest.approx({"v": of_panel[arm, "task1", 150], "D": of_panel[arm, "task1", 2600]})

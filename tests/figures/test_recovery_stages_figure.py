@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from tests.figures.synthetic import BEFORE_TASK1, World
 
-from forgetting.figures import recovery_stages
+from forgetting.figures import recovery_stages, style
 from forgetting.intervals import summarise
 from forgetting.schemas.facts import EXACT
 
@@ -32,9 +32,21 @@ def test_the_same_task_1_without_task_0_is_the_floor_of_its_checkpoints() -> Non
     facts = [world.recovery("controls", BEFORE_TASK1), *(world.recovery(arm, {"task1": steps}) for arm, steps in at.items())]
     facts.append(facts[1].assign(arm="freeze-2-no-task0"))
     lines = recovery_stages.draw(summarise(pd.concat(facts, ignore_index=True), KEYS, EXACT)).axes[0].lines
-    found = {line.get_color(): line for line in lines if line.get_linestyle() == ":"}
-    assert len(found) == 2 and all(list(line.get_xdata()) == [8, 9] for line in found.values())
+    found = {line.get_marker(): line for line in lines if line.get_linestyle() == ":"}
+    assert set(found) == {"o", "^"} and all(list(line.get_xdata()) == [8, 9] for line in found.values())
+    assert {line.get_color() for line in found.values()} == {style.arm_look("seq-no-task0").color}, "no other line has it"
     floor = facts[2][(facts[2]["split"] == "task0_test") & (facts[2]["training"] == "right")]
     for line, chosen in zip(lines[3:5], (np.isclose(floor["epochs"], 1), floor["step"] == 7), strict=True):
         value = floor[chosen].groupby("checkpoint")["exact_match"].mean()
         assert np.allclose(line.get_ydata(), value[[150, 4000]])
+
+
+def test_a_checkpoint_that_one_seed_lacks_has_no_place() -> None:
+    """Steps at which a seed learned Task 1 are its own: there is no mean of seeds, and the tick would have no mark."""
+    facts = []
+    for seed, stop in ((0, 2600), (1, 2950)):
+        starts = {"task1": (0, 150, stop, 4000)}
+        facts += [each.assign(seed=seed) for each in (World(seed).recovery("controls", BEFORE_TASK1), World(seed).recovery("seq", starts))]
+    rows = pd.concat([summarise(each, KEYS, EXACT) for each in facts], ignore_index=True)
+    labels = [label.get_text() for label in recovery_stages.draw(rows).axes[0].get_xticklabels()]
+    assert labels[-3:] == ["end", "150", "4,000"]

@@ -215,19 +215,6 @@ def recovery_rows(recovery: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return rows[["seed", "arm", "start", "stage", "task", "name", "value", "low", "high"]].reset_index(drop=True)
 
 
-def mean_of_later_tasks(rows: pd.DataFrame) -> pd.DataFrame:
-    """`recovery_rows` with one row in place of those of all tasks but Task 0. The tasks have different units, so that their errors are
-    independent: the ends of the interval lie as far from the mean as the root of the summed squares, over the number of tasks."""
-    keys = ["seed", "arm", "start", "stage", "name"]
-    later = rows[rows["task"] > 0]
-    later = later.assign(below=(later["value"] - later["low"]) ** 2, above=(later["high"] - later["value"]) ** 2)
-    grouped = later.groupby(keys, sort=False, dropna=False)
-    found = grouped[["value"]].mean()
-    reach = np.sqrt(grouped[["below", "above"]].sum()).div(grouped.size(), axis=0)
-    found["low"], found["high"] = found["value"] - reach["below"], found["value"] + reach["above"]
-    return found.reset_index()
-
-
 def recovery_table(sequence: pd.DataFrame, sequence_recovery: pd.DataFrame, sequence_controls: pd.DataFrame) -> pd.DataFrame:
     """One row an arm, task and earlier task (`after`, `task`): dropped, recovered and shuffled (one epoch with shuffled answers), and what
     the epoch makes of models that never learned the task: pretrained, random, and (of later tasks) after_task0."""

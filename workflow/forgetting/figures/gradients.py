@@ -3,17 +3,16 @@
 **What it shows.** Whether what lowers the loss of Task 1 raises that of Task 0: the cosine between the
 gradients of the two tasks at the checkpoints of the first steps of Task 1 and at its end, for all weights
 (*a*) and for the blocks alone (*b*), since the embeddings hold most of the length of a gradient; and what is
-left of it, for all weights, without the floor (*c*).
+left of it, for all weights, without what the form of the questions makes alike (*c*).
 
 **How to read it.** Full line: Task 0 training questions against Task 1 questions. Below zero, a step that
 lowers one loss raises the other; at zero, they do not touch each other to first order. Dashed, the ceiling:
 what two gradients of one task have in common when they are of other persons (of both tasks, the geometric
-mean, which there is none of where one of the two is negative: the line stops). Dotted, the floor: the same Task 1
-questions with answers that belong to other persons, which have the form of Task 1 and none of its facts. *c* is
-the full line less the dotted one, run by run, on a scale of its own. The end is a mark that no line leads to,
-since nothing was measured on the way there (small: open for the ceiling, filled for the floor). All gradients
-are of equally many questions. Steps up to 10 are evenly spaced, later ones by their logarithm.
-In the first steps arms may lie upon one another.
+mean, which there is none of where one of the two is negative: the line stops). *c* is the full line of *a* less the
+same cosine for Task 1 questions with answers that belong to other persons (shuffled), which have the form of Task 1
+and none of its facts; run by run, on a scale of its own. The end of each run stands in a column of its own, arms side
+by side, since nothing was measured on the way there. All gradients are of equally many questions. Steps up to 10 are
+evenly spaced, later ones by their logarithm. In the first steps arms may lie upon one another.
 
 **What to look for.** The paper says that the gradients of both tasks are opposed in the first steps: full
 lines below zero there, and lines below zero in *c*.
@@ -48,29 +47,31 @@ _PARTS = {"all": "all weights", "blocks": "blocks alone"}
 _LINES: dict[str, tuple[str, dict[str, Any]]] = {
     "task0_task1": ("Task 0 and Task 1", {"linewidth": 1.6}),
     "ceiling": ("ceiling: other persons of the same task", {"linewidth": 0.9, "linestyle": (0, (5, 2))}),
-    "task0_shuffled": ("floor: Task 1 with answers of other persons", {"linewidth": 0.9, "linestyle": ":"}),
 }
 """What is drawn for each arm, its key, and its line."""
+_END = 3
+"""How many times the last step of the lines the column of the ends stands at."""
 _LINEAR_UP_TO = 10
 """Steps up to here are evenly spaced, later ones by their logarithm: both the first steps and the end are to be seen."""
 
 
 def draw(gradients: pd.DataFrame) -> Figure:
-    """One panel for all weights, one for the blocks, one for what is left without the floor. Frame: GRADIENTS of the viewed arms."""
+    """One panel for all weights, one for the blocks, one for what shuffled answers leave. Frame: GRADIENTS of the viewed arms."""
     rows = with_ceiling(gradients)
     arms, seeds = style.arm_order(rows["arm"]), gradients["seed"].nunique()
     figure, axes = style.new_figure(1, 3, height=3.3, sharex=True)
     for panel, part in zip(axes[0], _PARTS, strict=False):
         _panel(panel, rows[rows["part"] == part], arms, seeds)
     _curves(axes[0, 2], beyond_floor(gradients), arms, seeds, UNBOUNDED, {"linewidth": 1.6}, 20)
-    for letter, panel, text in zip("abc", axes[0], (*_PARTS.values(), "a, less the floor"), strict=True):
-        _steps(panel, rows["step"].max())
+    for letter, panel, text in zip("abc", axes[0], (*_PARTS.values(), "a, less shuffled"), strict=True):
+        _steps(panel, _last_of_line(rows))
         style.title(panel, letter, text)
     axes[0, 1].sharey(axes[0, 0])
     axes[0, 1].tick_params(labelleft=False)
     axes[0, 0].set_ylim(top=1.03)
     axes[0, 0].set_ylabel("cosine of two gradients")
-    axes[0, 2].set_ylabel("difference of two cosines")
+    axes[0, 2].set_ylabel("cosine less that of\nshuffled answers")
+    axes[0, 1].set_xlabel(f"Task 1 step (log scale after {_LINEAR_UP_TO})")
     lines = [style.line_handle(text, **line) for text, line in _LINES.values()]
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.6, markersize=3.5), *lines], columns=4)
     style.small_print(figure, _note(gradients))
@@ -99,8 +100,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None
         if comparison == "task0_task1":
             _curves(panel, kept, arms, seeds, CORRELATION, line, 20)
         else:
-            small = {"markersize": 2.5} | ({"markerfacecolor": "white"} if comparison == "ceiling" else {})
-            _curves(panel, kept, arms, seeds, CORRELATION, line | small, 4, band=False)
+            _curves(panel, kept, arms, seeds, CORRELATION, line | {"markersize": 2.5, "markerfacecolor": "white"}, 4, band=False)
 
 
 def _curves(
@@ -108,26 +108,35 @@ def _curves(
 ) -> None:
     """A line for each arm over the first steps and a mark for the end, with their intervals over the seeds, of whose number all must be
     there."""
-    for arm in reversed(arms):  # the first on top: in the first steps the others lie upon it
+    column = _last_of_line(rows) * _END
+    for arm, beside in zip(reversed(arms), style.side_by_side(len(arms))[::-1], strict=True):  # the first on top: others lie upon it
         look = style.arm_look(arm)
         found = over_seeds(rows[rows["arm"] == arm].assign(low=np.nan, high=np.nan), ["step"], seeds, kind=kind).sort_values("step")
         first, end = found[:-1], found[-1:]
         every = max(1, round(len(found) / markers))
         options: dict[str, Any] = {"color": look.color, "marker": look.marker, "markersize": 3.5} | line
         panel.plot(first["step"], first["value"], **options | {"markevery": every})
-        panel.plot(end["step"], end["value"], **options | {"linestyle": "none"})
+        place = column * _END ** (2.5 * beside) * np.ones(len(end))
+        panel.plot(place, end["value"], **options | {"linestyle": "none"})
         if band:
             panel.fill_between(first["step"], first["low"], first["high"], color=look.color, alpha=0.16, linewidth=0)
-            panel.vlines(end["step"], end["low"], end["high"], color=look.color, linewidth=0.9)
+            panel.vlines(place, end["low"], end["high"], color=look.color, linewidth=0.9)
 
 
-def _steps(panel: Axes, last: int) -> None:
+def _last_of_line(rows: pd.DataFrame) -> float:
+    """The last step of any run but its end; where its logarithm begins, if none is later."""
+    ends = rows.groupby("arm")["step"].transform("max")
+    return max(float(rows.loc[rows["step"] < ends, "step"].max()), _LINEAR_UP_TO)
+
+
+def _steps(panel: Axes, last: float) -> None:
     panel.axhline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
     panel.set_xscale("symlog", linthresh=_LINEAR_UP_TO, linscale=0.5)
-    panel.set_xticks([tick for tick in (0, 10, 100, 1000, 10_000, 100_000) if tick <= last], minor=False)
-    panel.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
-    panel.set_xlim(-0.5, 1.6 * max(last, _LINEAR_UP_TO))  # so that the mark of the end is whole
-    panel.set_xlabel("Task 1 step")
+    ticks = [tick for tick in (0, 10, 100, 1000, 10_000, 100_000) if tick <= last]
+    panel.set_xticks([*ticks, last * _END], [*(f"{tick:,}" for tick in ticks), "end"])
+    panel.set_xticks([], minor=True)
+    panel.axvspan(last * _END**0.5, last * _END**1.5, color="#F0F0F0", zorder=0, linewidth=0)
+    panel.set_xlim(-0.5, last * _END**1.5)
 
 
 def _note(gradients: pd.DataFrame) -> str:

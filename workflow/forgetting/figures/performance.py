@@ -7,7 +7,7 @@
 questions were never trained on. Dashed lines are Task 1, in *a* of ``seq`` alone, as all arms still lie near 0 there.
 Open circles are separate trainings: from that checkpoint of ``seq``, one epoch on the Task 0 questions of *other*
 persons; in *b* from step 150 on. Dotted purple: the same Task 1 from the model that never had Task 0, which is what
-Task 1 itself teaches; small open pentagons, without their intervals: the same recovery of that model. Grey: always
+Task 1 itself teaches; small open pentagons: the same recovery of that model. Grey: always
 giving the most frequent answer, and persons the model never read about (dotted). Arms that learn Task 1 more slowly
 run longer. A curve that falls to its floor has lost everything that can be seen this way. The first token alone, which
 is guessed more easily, is in the figure by attribute and token.
@@ -49,6 +49,7 @@ SHOWS = {
 
 _RECOVERED: dict[str, Any] = {"linestyle": "-.", "markerfacecolor": "white", "markersize": 5.5, "linewidth": 1.0}
 _RECOVERED_FLOOR: dict[str, Any] = {"linestyle": "none", "markersize": 3}  # inside the circle where both are as high
+_TASK1: dict[str, Any] = {"linestyle": "--", "linewidth": 1.0}
 _NO_TASK0: dict[str, Any] = {"linewidth": 1.4}
 _METRIC = "exact_match"
 
@@ -68,7 +69,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
         probes = _window(recovered[recovered["checkpoint"] >= probed_from], "checkpoint", until)
         _draw_recovered(panel, probes[probes["arm"] == "seq"], "seq", **_RECOVERED)
         if floor:
-            _draw_recovered(panel, probes[probes["arm"] == floor].assign(low=np.nan, high=np.nan), floor, **_RECOVERED_FLOOR)
+            _draw_recovered(panel, probes[probes["arm"] == floor], floor, **_RECOVERED_FLOOR)
         for arm in without_task0:
             run = rows[(rows["arm"] == arm) & (rows["split"] == "task0_test")]
             style.draw_curve(panel, run, "step", style.arm_look(arm), **_NO_TASK0)
@@ -118,7 +119,7 @@ def _draw_arms(panel: Axes, rows: pd.DataFrame, arms: list[str], main: list[str]
         if arm in main:
             style.draw_curve(panel, task0, "step", look, markers=7)
             if arm in with_task1:
-                style.draw_curve(panel, task1, "step", look, linestyle="--", linewidth=1.0)
+                style.draw_curve(panel, task1, "step", look, **_TASK1, marker=look.marker, markevery=style.ALONG, markersize=3)
         else:
             style.draw_curve(panel, task0, "step", look, band=False, linewidth=0.8, alpha=0.4)
 
@@ -126,7 +127,7 @@ def _draw_arms(panel: Axes, rows: pd.DataFrame, arms: list[str], main: list[str]
 def _handles(arms: list[str], main: list[str]) -> list[Line2D]:
     lines = [
         style.line_handle("Task 0"),
-        style.line_handle("Task 1", linestyle="--", linewidth=1.0),
+        style.line_handle("Task 1 (small marks)", **_TASK1),
         style.line_handle("seq, Task 0 after one epoch", style.SEQUENTIAL, marker="o", **_RECOVERED),
     ]
     pale = [handle for arm in arms if arm not in main for handle in style.arm_handles([arm], linewidth=0.8, alpha=0.5, markersize=0)]

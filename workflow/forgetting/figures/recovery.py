@@ -3,19 +3,20 @@
 **What it shows.** The recovery probe with its controls. From a checkpoint of Task 1 the model trains again on
 the Task 0 questions of half of the persons, and is asked about the other half.
 
-**How to read it.** *a*: accuracy after one epoch from every checkpoint (solid), and without it (dashed). *b*: of
+**How to read it.** *a*: accuracy after one epoch from every checkpoint, and without it (dashed, small marks). *b*: of
 ``seq``, step by step, from the trough (the lowest point of the first 150 steps, on validation persons) and from
-the end of Task 1. *c*: spurious share = (recovered - dropped) / (before - dropped); 1: all of the loss came back.
-Dotted: the same Task 1 from the model that never had Task 0; in *c* a tick, the share that the arm would have if
-recovery came only to where that model comes. An arm that does not run without Task 0 has none: that of ``seq`` would
-be no control of freezing, which also keeps what pretraining knew. The arms are those of ``recovery.curve_arms``.
+the end of Task 1. *c*: (recovered - dropped) / (before - dropped), the *spurious share* of the tables; 1: all of the
+loss came back. Purple: the same Task 1 from the model that never had Task 0; in *c*, below the mark, the share that the
+arm would have if recovery came only to where that model comes. An arm that does not run without Task 0 has none: that
+of ``seq`` would be no control of freezing, which also keeps what pretraining knew. The arms are those of
+``recovery.curve_arms``.
 
 The controls say how much of a recovery is no memory of Task 0. *Pretrained only* knows the biographies but
 never saw a question: what it reaches in one epoch is the question format, learned from scratch. *Random
 weights* know nothing. *Shuffled answers* trains on wrong answers. *Control persons* were never read about.
 
-**What to look for.** Solid lines near the accuracy before Task 1, above the dotted ones of the same Task 1 or
-reached in fewer steps.
+**What to look for.** Solid lines near the accuracy before Task 1, above the purple ones of the same Task 1 or
+reached in fewer steps. A share no higher than the purple one is not shown to be spurious loss.
 
 **What would contradict the claim.** A recovery no higher and no faster than that of the model that never had
 Task 0: then the format was learned anew and nothing of Task 0 had to survive. Random weights, shuffled
@@ -48,15 +49,14 @@ SHOWS = {
 }
 
 _MARKERS = {TROUGH: "v", MATCHED: "D", END: "s"}
-_TICK: dict[str, Any] = {"marker": "|", "markersize": 12, "markeredgewidth": 1.4, "linestyle": "none"}
-"""Higher than the marks, which would hide it."""
+_WITHOUT: dict[str, Any] = {"linestyle": "--", "linewidth": 0.9}
 
 
 def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataFrame) -> Figure:
     """Frames: METRICS of the task1 runs, RECOVERY and RECOVERY_FACTS (the controls among them)."""
     points = probe_points(metrics, recovery)
     arms = [arm for arm in style.arm_order(points["arm"]) if not style.is_rate_arm(arm)]
-    rows = [2.4, 0.5 + 0.45 * len(arms)]
+    rows = [2.4, 0.5 + 0.55 * len(arms)]
     figure, axes = style.new_figure(2, 2, height=1.9 + sum(rows), height_ratios=rows)
     first, second, third = axes[0, 0], axes[0, 1], axes[1, 0]
     third.set_subplotspec(axes[1, 1].get_gridspec()[1, :])
@@ -65,25 +65,25 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     _over_steps(second, recovery, points)
     summary = recovery_summary(recovery_facts, points[points["arm"].isin(arms)])
     followed = [arm for arm in arms if not never_had_task0(arm)]
-    ticked = {arm for arm in followed if f"{arm}{NO_TASK0}" in set(recovery_facts["arm"])}
-    _spurious_shares(third, summary, followed, ticked)
+    with_floor = [arm for arm in followed if f"{arm}{NO_TASK0}" in set(recovery_facts["arm"])]
+    _shares(third, summary, followed, with_floor)
     second.sharey(first)
-    lines = [style.line_handle("Task 0 after one recovery epoch"), style.line_handle("without recovery", linestyle="--", linewidth=0.9)]
+    lines = [style.line_handle("after one epoch"), style.line_handle("without recovery", **_WITHOUT)]
     places = [
         style.line_handle(f"from the {text}", marker=_MARKERS[point], markerfacecolor=_fill(point, "#444444"), linestyle="none")
-        for point, text in ((TROUGH, "trough (b, c)"), (MATCHED, "step that learned Task 1 (c)"), (END, "end (b, c)"))
+        for point, text in ((TROUGH, "trough"), (MATCHED, "step that learned Task 1"), (END, "end"))
     ]
-    controls = [
-        style.line_handle(f"control: {style.CONTROLS[name].label}", **_control_line(name))
-        for name in ("pretrained", "random", "shuffled", "control")
-    ]
-    tick = (
-        [style.line_handle("no better than without Task 0 (c)", style.arm_look(f"seq{NO_TASK0}").color, **_TICK | {"markersize": 8})]
-        if ticked
-        else []
-    )
-    style.legend(figure, [*style.arm_handles(arms), *lines, *places, *tick, *controls], columns=4)
-    style.note(figure, metrics, "Shuffled answers: of seq, in a from the trough and the end, in b from the end.")
+    names = {
+        "control": "control persons (a)",
+        "pretrained": "pretrained only",
+        "shuffled": "shuffled answers",
+        "random": "random weights (b)",
+    }
+    controls = [style.line_handle(text, **_control_line(name)) for name, text in names.items()]
+    style.legend(figure, [*style.arm_handles(arms), *lines, *places, *controls], columns=3)
+    shuffled = "Shuffled answers: of seq, in a from the trough and the end, in b from the end."
+    alone = [style.arm_look(arm).label for arm in followed if arm not in with_floor]
+    style.note(figure, metrics, f"{shuffled} No purple mark in c, as not run without Task 0: {', '.join(alone)}." if alone else shuffled)
     return figure
 
 
@@ -91,14 +91,12 @@ def _over_checkpoints(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame,
     rows = task0_rows(recovery)
     recovered, dropped = rows[np.isclose(rows["epochs"], 1)], rows[rows["epochs"] == 0]
     for arm in arms:
-        look, dots = style.arm_look(arm), {"linestyle": ":"} if never_had_task0(arm) else {}
-        for stage, line in ((dropped, {"linestyle": "--", "linewidth": 0.9, "band": False}), (recovered, {"markers": 12})):
+        for stage, line in ((dropped, {**_WITHOUT, "markersize": 2.5, "band": False}), (recovered, {})):
             run = stage[(stage["arm"] == arm) & (stage["start"] == "task1")]
-            style.draw_curve(panel, run, "checkpoint", look, **line | dots)
-    for start in ("pretrained", "random"):
-        level = over_seeds(recovered[recovered["start"] == start], ["start"], kind=PROPORTION).iloc[0]
-        panel.axhline(level["value"], **(_control_line(start) | {"marker": ""}))
-        panel.axhspan(level["low"], level["high"], color=_control_line(start)["color"], alpha=0.08, linewidth=0)
+            style.draw_curve(panel, run, "checkpoint", style.arm_look(arm), markers=12, **line)
+    level = over_seeds(recovered[recovered["start"] == "pretrained"], ["start"], kind=PROPORTION).iloc[0]
+    panel.axhline(level["value"], **(_control_line("pretrained") | {"marker": ""}))
+    panel.axhspan(level["low"], level["high"], color=_control_line("pretrained")["color"], alpha=0.08, linewidth=0)
     shuffled = task0_rows(recovery, training="shuffled")
     shuffled = shuffled[np.isclose(shuffled["epochs"], 1) & (shuffled["arm"] == "seq")]
     shuffled = shuffled.merge(points.loc[points["point"].isin([TROUGH, END]), ["seed", "arm", "checkpoint", "point"]])
@@ -111,7 +109,7 @@ def _over_checkpoints(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame,
     panel.set_xscale("symlog", linthresh=10, linscale=0.5)
     style.plain_numbers(panel.xaxis)
     panel.set_xlim(-1, None)
-    panel.set_xlabel("Task 1 step (log scale)")
+    panel.set_xlabel("Task 1 step (log scale after 10)")
     style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
     style.title(panel, "a", "after one epoch")
 
@@ -142,13 +140,13 @@ def _over_steps(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> No
     panel.set_xscale("symlog", linthresh=1, linscale=0.3)
     style.plain_numbers(panel.xaxis)
     panel.set_xlim(0, None)
-    panel.set_xlabel("recovery step (log scale;\nline: one epoch)")
+    panel.set_xlabel("recovery step (log scale after 1;\nline: one epoch)")
     panel.tick_params(labelleft=False)
     style.title(panel, "b", "step by step")
 
 
-def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str], ticked: set[str]) -> None:
-    """One row an arm, with ticks of the same arm without Task 0 for those of `ticked`; the trough is an open marker.
+def _shares(panel: Axes, summary: pd.DataFrame, arms: list[str], with_floor: list[str]) -> None:
+    """One row an arm, and below each mark that of the same arm without Task 0 for those of `with_floor`; the trough is an open marker.
 
     No early stop is drawn for an arm that did not learn Task 1 in every seed.
     """
@@ -158,7 +156,7 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str], ticked
     for place, arm in enumerate(arms):
         for offset, (point, marker) in enumerate(_MARKERS.items()):
             cell = over_seeds(rows[(rows["arm"] == arm) & (rows["point"] == point)], ["arm"], kind=UNBOUNDED)
-            look, y = style.arm_look(arm), place + 0.27 * (offset - 1)
+            look, y = style.arm_look(arm), place + 0.27 * (offset - 1) - 0.06
             if cell.empty or np.isnan(cell["value"].iloc[0]):
                 text = f"Task 1 {style.unlearned(summary['seed'].nunique())}" if cell.empty else f"{point}: undefined (no drop)"
                 panel.text(0.02, y, text, transform=panel.get_yaxis_transform(), fontsize=7, va="center", color="#666666")
@@ -166,8 +164,10 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str], ticked
             value, low, high = cell[["value", "low", "high"]].to_numpy(dtype=float)[0]
             panel.hlines(y, low, high, color=look.color, linewidth=1.1)
             floor = style.mean_of(rows[(rows["arm"] == arm) & (rows["point"] == point)], "floor_share", ["arm"], summary["seed"].nunique())
-            if arm in ticked and len(floor):
-                panel.plot(floor["value"], [y], color=style.arm_look(f"{arm}{NO_TASK0}").color, **_TICK)
+            if arm in with_floor and len(floor):
+                without, below = style.arm_look(f"{arm}{NO_TASK0}"), y + 0.12
+                panel.hlines(below, floor["low"], floor["high"], color=without.color, linewidth=1.1)
+                panel.plot(floor["value"], [below], marker=without.marker, color=without.color, markerfacecolor="white", linestyle="none")
             panel.plot(value, y, marker=marker, color=look.color, markerfacecolor=_fill(point, look.color), linestyle="none")
     style.name_arms(panel, arms)
     panel.grid(axis="y", visible=False)
@@ -175,7 +175,7 @@ def _spurious_shares(panel: Axes, summary: pd.DataFrame, arms: list[str], ticked
     panel.set_xlim(min(0, low), max(1.03, high))
     panel.axvline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
     panel.set_xlabel("share of the drop")
-    style.title(panel, "c", "spurious share")
+    style.title(panel, "c", "recovered share of the drop")
 
 
 def _fill(point: str, color: str) -> str:

@@ -4,15 +4,15 @@
 kept checkpoint of its life, and after the same recovery from there: a few steps of it, and one epoch.
 
 **How to read it.** From left to right: random weights, pretraining on biographies, Task 0, then Task 1 by ``seq``.
-Checkpoints stand at equal distances, their steps below. What one epoch reaches is what the model can be brought to
-answer; what a few steps reach is how near it is to answering. Dotted, in Task 1: both from the model that learned
+Checkpoints that every seed has stand at equal distances, their steps below. What one epoch reaches is what the model can be brought to
+answer; what a few steps reach is how near it is to answering. Purple and open, in Task 1: both from the model that learned
 the same Task 1 and never had Task 0, the floor of what recovery finds there.
 
 **What to look for.** Where the upper line rises (when the facts are learned), where the middle one does (when the
 model becomes ready to answer), and which of the two falls when Task 1 begins.
 
 **What would contradict the claim.** An upper line that falls in the first steps of Task 1 as the dashed one does:
-then facts were lost, and not only their use. A middle line in Task 1 no higher than the dotted one: then nothing of
+then facts were lost, and not only their use. A middle line in Task 1 no higher than the purple one: then nothing of
 Task 0 is shown to be left there, since Task 1 alone brings the model as near to answering.
 """
 
@@ -53,7 +53,7 @@ class Stage(NamedTuple):
 STAGES = (Stage("pretraining", "pretraining", "pretrained"), Stage("Task 0", "task0", "task1"), Stage("Task 1 (seq)", "task1"))
 _AFTER_ONE_EPOCH = style.Look("#0072B2", "o", "after one epoch")
 _AFTER_FEW_STEPS = style.Look("#B87A00", "^", "")
-_FLOOR: dict[str, Any] = {"linestyle": ":", "linewidth": 1.3}
+_FLOOR: dict[str, Any] = {"color": style.arm_look(FLOOR).color, "linestyle": ":", "markerfacecolor": "white", "linewidth": 1.0}
 _AS_IT_WAS = style.Look("#444444", "", "as it was")
 
 
@@ -72,21 +72,23 @@ def draw(recovery: pd.DataFrame) -> Figure:
     for (look, line), chosen in zip(looks.items(), shown, strict=True):
         style.draw_curve(panel, placed[chosen], "place", look, markers=len(places), linestyle=line, linewidth=1.0)
     for look, chosen in ((_AFTER_ONE_EPOCH, np.isclose(floor["epochs"], 1)), (_AFTER_FEW_STEPS, floor["step"] == few)):
-        style.draw_curve(panel, floor[chosen], "place", look, **_FLOOR)
+        style.draw_curve(panel, floor[chosen], "place", look, markers=len(places), **_FLOOR)
     _finish(panel, places)
     handles = [style.line_handle(look.label, look.color, marker=look.marker, linestyle=line) for look, line in looks.items()]
     if len(floor):
-        handles.append(style.line_handle("the same Task 1 without Task 0", **_FLOOR))
-    style.legend(figure, handles, columns=4)
+        handles += [style.line_handle(f"{look.label}, never had Task 0", marker=look.marker, **_FLOOR) for look in list(looks)[:2]]
+    style.legend(figure, handles, columns=3)
     style.note(figure, rows)
     return figure
 
 
 def _places(rows: pd.DataFrame) -> pd.DataFrame:
-    """Columns start, checkpoint, place (0, 1, ...), stage, step (its label) of every checkpoint, random weights first."""
+    """Columns start, checkpoint, place (0, 1, ...), stage, step (its label) of every checkpoint of all seeds, random weights first."""
+    seeds = rows.groupby(["start", "checkpoint"])["seed"].nunique()
+    of_all = seeds[seeds == rows["seed"].nunique()].index
     found = [("random", 0, "", "random")]
     for stage in STAGES:
-        steps = sorted(set(rows.loc[rows["start"] == stage.within, "checkpoint"]) - {0})
+        steps = sorted(step for start, step in of_all if start == stage.within and step > 0)
         found += [(stage.within, step, stage.label, f"{step:,}") for step in steps]
         if stage.ends_with is not None:
             found.append((stage.ends_with, 0, stage.label, "end"))
@@ -103,7 +105,7 @@ def _finish(panel: Axes, places: pd.DataFrame) -> None:
     panel.set_title("Task 0, by the checkpoint that recovery starts from")
     panel.set_xticks(places["place"], places["label"], rotation=90, fontsize=7)
     panel.set_xlim(-0.6, len(places) - 0.4)
-    panel.set_xlabel("step of the stage")
+    panel.set_xlabel("step of the stage (one place a checkpoint, not to scale)")
     panel.grid(axis="x", visible=False)
     style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
     panel.set_ylim(-0.03, 1.15)

@@ -2,11 +2,11 @@
 
 **What it shows.** The matrix R: a row for each task that was learned, from Task 0 down, a column for each task that is
 asked. Task 0 is asked of persons whose questions no stage trained on; of a later task all persons are asked, and they
-were trained on in that task.
+were trained on in that task: a line parts the two kinds of question.
 
 **How to read it.** Down a column: how one task fares while later ones are learned. The frame marks a task right after
-it was learned; to the right of it are tasks still to come, which stay at chance. Row 0 of an arm that never had Task 0
-is the pretrained model, and has no frame.
+it was learned; to the right of it are tasks still to come, which stay at chance. An arm that
+never had Task 0 starts from the pretrained model, whose row has no frame.
 
 **What to look for.** Columns that fade below the frame (forgetting), and whether all fade at once or one after the
 other. Intervals are in the table beside.
@@ -58,9 +58,10 @@ def draw(sequence: pd.DataFrame) -> Figure:
         style.title(panel, letter, style.arm_look(arm).label)
     for panel in axes.flat[len(arms) :]:
         panel.set_axis_off()
-    several = "" if sequence["seed"].nunique() == 1 else ", mean and standard deviation over seeds"
+    seeds = sequence["seed"].nunique()
+    runs = "One run: share of right answers" if seeds == 1 else f"Share of right answers, mean and standard deviation of {seeds} seeds"
     names = f" In the table alone: {', '.join(style.arm_look(arm).label for arm in left_out)}." if left_out else ""
-    style.small_print(figure, f"Share of right answers{several}.{names}")
+    style.small_print(figure, f"{runs}.{names}")
     return figure
 
 
@@ -75,7 +76,8 @@ def _draw_matrix(panel: Axes, table: np.ndarray, spread: np.ndarray, learned_fro
             panel.add_patch(Rectangle((task - 0.47, stage - 0.47), 0.94, 0.94, fill=False, edgecolor="#D55E00", linewidth=1.3))
     ticks = range(len(table))
     panel.set_xticks(ticks, [str(task) for task in ticks])
-    panel.set_yticks(ticks, [str(task) for task in ticks])
+    panel.set_yticks(ticks, ["pre-\ntrained" if learned_from > 0 else "0", *(str(task) for task in ticks[1:])])
+    panel.axvline(0.5, color="#444444", linewidth=1.0)
     panel.set_xlabel("asked about task")
     panel.set_ylabel("after task")
     panel.grid(visible=False)

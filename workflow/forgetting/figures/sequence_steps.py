@@ -4,7 +4,8 @@
 task of the sequence; and, sequentially, for the same task learned straight after Task 0, with nothing in between (*seq,
 alone*).
 
-**How to read it.** Steps are those of the evaluations, so differences smaller than their distance are none. Marks of a
+**How to read it.** Steps are those of the evaluations. Of one run a bar reaches down to the evaluation before, at which
+the task was not learned yet: it was learned somewhere along the bar, and overlapping bars are no difference. Marks of a
 task stand side by side. A mark at the upper edge, joined by no line: never learned within the run.
 
 **What to look for.** A line that rises (the model gets slower to learn: a loss of plasticity) or falls below
@@ -41,7 +42,9 @@ _ALONE = style.Look("#5A5A5A", "D", "seq, alone after Task 0", line="--")
 def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataFrame) -> Figure:
     """Frames: SEQUENCE, METRICS of all tasks and arms, METRICS of the tasks learned alone."""
     names = task_names(sequence)
-    rows = with_first_task_alone(steps_to_learn(pd.concat([sequence_metrics, alone]), names))
+    metrics = pd.concat([sequence_metrics, alone])
+    found, seeds = steps_to_learn(metrics, names), metrics["seed"].nunique()
+    rows = with_first_task_alone(found if seeds > 1 else _with_evaluation_before(found, metrics, names))
     arms = style.arm_order(sequence_metrics["arm"])
     figure, axes = style.new_figure(1, 1, height=3.2 + 0.2 * max(0, len(arms) // 3 - 3))
     panel = axes[0, 0]
@@ -49,7 +52,9 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataF
     looks = {arm: style.arm_look(arm) for arm in arms} | {ALONE: _ALONE}
     for (arm, look), beside in zip(looks.items(), style.side_by_side(len(looks)), strict=True):
         _draw_arm(panel, rows[rows["arm"] == arm], look, longest, beside)
-    panel.set_ylim(0, 1.1 * (longest if rows["value"].isna().any() else rows[["value", "high"]].max(axis=None)))
+    failed = rows["value"].isna().any()
+    panel.set_ylim(0, 1.1 * (longest if failed else rows[["value", "high"]].max(axis=None)))
+    style.plain_numbers(panel.yaxis)
     panel.set_xticks(range(1, len(names)))
     panel.set_xlim(0.7, len(names) - 0.7)
     panel.set_title("steps to learn each task")
@@ -57,10 +62,21 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataF
     panel.set_ylabel("steps until it was learned")
     handles = [*style.arm_handles(arms), style.line_handle(_ALONE.label, _ALONE.color, marker=_ALONE.marker, linestyle=_ALONE.line)]
     style.legend(figure, handles, columns=4)
-    seeds = rows["seed"].nunique()
-    text = f"Evaluations: at most {_farthest(sequence_metrics):,g} steps apart. Mark at the top: {style.unlearned(seeds)}."
-    style.note(figure, rows, text)
+    resolution = f"Evaluations: at most {_farthest(sequence_metrics):,g} steps apart."
+    text = (
+        f"One run; bars: down to the evaluation before. {resolution}" if seeds == 1 else f"{style.interval_note(rows, 'bars')} {resolution}"
+    )
+    style.small_print(figure, f"{text} Mark at the top: {style.unlearned(seeds)}." if failed else text)
     return figure
+
+
+def _with_evaluation_before(rows: pd.DataFrame, metrics: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The rows of `steps_to_learn` with the last evaluation before as `low`: all that is known is that it was later than that."""
+    evaluated = metrics.loc[metrics["metric"] == ACCURACY, ["seed", "arm", "stage", "step"]].drop_duplicates()
+    evaluated = evaluated.assign(task=evaluated["stage"].map({name: place for place, name in enumerate(names)}))
+    both = rows.merge(evaluated, on=["seed", "arm", "task"])
+    before = both[both["step"] < both["value"]].groupby(["seed", "arm", "task"])["step"].max().rename("low")
+    return rows.drop(columns="low").merge(before, on=["seed", "arm", "task"], how="left").assign(high=rows["value"].to_numpy())
 
 
 def _farthest(metrics: pd.DataFrame) -> float:

@@ -49,7 +49,7 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, floors: pd.Data
     panel.set_xlim(-0.06, tasks)  # before the first step, which would be cut at the edge
     panel.set_xticks([task + 0.5 for task in range(tasks)], [f"Task {task + 1}" for task in range(tasks)])
     panel.set_title("Task 0 through the sequence")
-    panel.set_xlabel("task that is learned")
+    panel.set_xlabel("task that is learned; within it, share of its steps")
     panel.grid(axis="x", visible=False)
     style.legend(figure, [*style.arm_handles(arms), style.FLOOR_HANDLE], columns=4)
     style.note(figure, sequence_metrics)
