@@ -62,20 +62,18 @@ def test_a_shift_that_is_the_forgetting_is_told_from_one_that_only_comes_with_it
     for (arm, removed), value in accuracy.items():
         chosen = (rows["arm"] == arm) & (rows["removed"] == removed) & (rows["metric"] == "exact_match")
         rows.loc[chosen, "value"] = value
-    panel = common_shift.draw(rows).axes[2]
-    for arm in ("seq", "freeze-2"):
-        lines = [tuple(x) for x, _ in drawn(panel, arm) if len(x) == 2]
-        assert sorted(set(lines)) == [(0.2, accuracy[arm, "common"]), (0.97, accuracy[arm, "rest"])]
+    for panel, start, removed in zip(common_shift.draw(rows).axes[2:4], (0.2, 0.97), ("common", "rest"), strict=True):
+        for arm in ("seq", "freeze-2"):
+            assert sorted({x for x, _ in marks(panel, arm)}) == sorted({start, accuracy[arm, removed]})
 
 
-def test_each_end_has_a_row_of_its_own_and_its_interval() -> None:
-    """Open marks are of the residual stream, circles of the checkpoint, diamonds of the model before Task 1."""
-    panel = common_shift.draw(shift_rows("seq", 0, 0.7, 0.3)).axes[3]
-    ends = [line for line in panel.lines if line.get_marker() in ("o", "D")]
-    found = [(line.get_marker(), line.get_markerfacecolor() == "white") for line in sorted(ends, key=lambda line: line.get_ydata()[0])]
-    assert found == [("o", False), ("D", False), ("o", True), ("D", True)]
-    bars = {tuple(np.round(segment[:, 0], 6)) for collection in panel.collections for segment in collection.get_segments()}
-    assert bars == {(0.49, 0.51), (0.89, 0.91)}
+def test_each_space_has_a_row_of_its_own_and_its_interval() -> None:
+    """Open marks are of the residual stream."""
+    for panel, bar in zip(common_shift.draw(shift_rows("seq", 0, 0.7, 0.3)).axes[2:4], ((0.49, 0.51), (0.89, 0.91)), strict=True):
+        ends = sorted((line for line in panel.lines if line.get_marker() == "o"), key=lambda line: line.get_ydata()[0])
+        assert [line.get_markerfacecolor() == "white" for line in ends] == [False, True]
+        bars = {tuple(np.round(segment[:, 0], 6)) for collection in panel.collections for segment in collection.get_segments()}
+        assert bars == {bar}
 
 
 def test_of_several_seeds_the_mean_and_their_interval_are_drawn() -> None:

@@ -8,18 +8,17 @@ anybody, and the rest. How much of the change is common, and how much of the for
 vocabulary, in the logits among the values of the attribute alone (where the answer is decided), and in the
 residual stream before the final norm. 0 is what unrelated changes give; grey: the range when each person's
 change gets a random sign. Intervals that are not seen are narrower than their marks. *c*, *d*: what either part
-does to the answers, in the logits (filled) and in the residual stream (open), four lines an arm. Each begins at
-an upright stroke. One that ends in a circle begins at the checkpoint and ends where that would be without the
-common part; one that ends in a diamond begins at the model before Task 1 and ends where that would be with the
-common part alone. If the common part is the forgetting, circles reach the strokes of the diamonds, and diamonds
-those of the circles. If it has nothing to do with it, each stays at its own. Intervals are of the ends; where
-Task 1 was learned is in the table.
+does to the answers at step 150, in the logits (filled) and in the residual stream (open). *c* begins at the
+checkpoint (upright stroke) and takes the common part away; *d* begins at the model before Task 1 and adds the
+common part alone. If the common part is the forgetting, marks in *c* come to the strokes of *d*, and those in *d*
+to the strokes of *c*. If it has nothing to do with it, each stays at its own. The end and where Task 1 was
+learned are in the table.
 
-**What to look for.** A large share in *a* beside short lines in *c*: a shift that all answers share can be most
-of the change and yet leave the order of the likeliest tokens as it was.
+**What to look for.** A large share in *a* beside short ways in *c* and *d*: a shift that all answers share can be
+most of the change and yet leave the order of the likeliest tokens as it was.
 
-**What would contradict the claim** that the early collapse is a common shift: lines in *c* that stay at their
-starts, the one from before Task 1 above all, for it adds the shift and nothing else. Spaces that disagree say
+**What would contradict the claim** that the early collapse is a common shift: marks that stay at their
+strokes, those in *d* above all, for it adds the shift and nothing else. Spaces that disagree say
 that the question has no answer that does not depend on where the mean is taken. The rest is not the same as
 lost knowledge: what turns or shrinks all states alike differs from person to person and is counted there.
 """
@@ -60,35 +59,34 @@ class _Share(NamedTuple):
 
 
 _SHARES = (
-    _Share("logits", "common_share", "whole vocabulary (a, b)", -0.22, {"marker": "o"}),
-    _Share("logits", "common_share_among_values", "values of the attribute (a, b)", 0.0, {"marker": "D", "markersize": 4}),
-    _Share("residual_stream", "common_share", "residual stream (a-d: open)", 0.22, {"marker": "o", "markerfacecolor": "white"}),
+    _Share("logits", "common_share", "logits, whole vocabulary", -0.22, {"marker": "o"}),
+    _Share("logits", "common_share_among_values", "logits, values of the attribute (a, b)", 0.0, {"marker": "D", "markersize": 4}),
+    _Share("residual_stream", "common_share", "residual stream (open)", 0.22, {"marker": "o", "markerfacecolor": "white"}),
 )
-_SPACES = ("logits", "residual_stream")
+_SPACES = {"logits": -0.17, "residual_stream": 0.17}
+"""Their places in the row of an arm."""
 _MOVES = {
-    ("nothing", "common"): ("o", "checkpoint, and without the common part (c, d)"),
-    ("everything", "rest"): ("D", "before Task 1, and with the common part alone (c, d)"),
+    ("nothing", "common"): "without the common part",
+    ("everything", "rest"): "the common part alone",
 }
-"""What is taken away at the start and the end of a line: the mark of its end, and its text."""
-_ROWS = np.linspace(-0.33, 0.33, len(_SPACES) * len(_MOVES))
-"""Places of the lines in the row of an arm: of both moves in the logits, then in the residual stream."""
+"""What is taken away at the start and the end of a way, and what that leaves."""
 _START: dict[str, Any] = {"marker": "|", "markersize": 9, "markeredgewidth": 1.3}
 """Higher than the mark of an end, which it would be hidden by where nothing moves."""
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linewidth": 4.5, "alpha": 0.4}
 
 
 def draw(common_shift: pd.DataFrame) -> Figure:
-    """One column a checkpoint; above how much of the change is common, below what either part does to the accuracy; a row an arm.
+    """Above how much of the change is common, a column a checkpoint; below what either part does to the accuracy early; a row an arm.
     Frame: COMMON_SHIFT."""
     rows = common_shift[(common_shift["kind"] == "all") & (common_shift["grouping"] == _GROUPING)]
     arms, seeds = style.arm_order(rows["arm"]), rows["seed"].nunique()
-    figure, panels = style.new_figure(2, 2, height=2.4 + 1.0 * len(arms), sharex="row", sharey=True)
-    for column, point in enumerate((EARLY, END)):
-        here = rows[rows["point"] == point]
-        _shares(panels[0, column], here, arms, seeds)
-        _moves(panels[1, column], here[here["metric"] == "exact_match"], arms, seeds)
-    times = (WORDS[EARLY], "end of Task 1")
-    titles = [f"{time}: {text}" for text in ("the change", "the accuracy") for time in times]
+    figure, panels = style.new_figure(2, 2, height=2.4 + 0.9 * len(arms), sharex="row", sharey=True)
+    early = rows[rows["point"] == EARLY]
+    for panel, point in zip(panels[0], (EARLY, END), strict=True):
+        _shares(panel, rows[rows["point"] == point], arms, seeds)
+    for panel, move in zip(panels[1], _MOVES, strict=True):
+        _moves(panel, early[early["metric"] == "exact_match"], move, arms, seeds)
+    titles = [f"change, {WORDS[EARLY]}", "change, end of Task 1", *_MOVES.values()]
     for letter, panel, text in zip("abcd", panels.flat, titles, strict=True):
         style.title(panel, letter, text)
         panel.set_ylim(len(arms) - 0.5, -0.5)
@@ -97,11 +95,11 @@ def draw(common_shift: pd.DataFrame) -> Figure:
     for panel in panels[0]:
         panel.set_xlabel("common share of the change")
     for panel in panels[1]:
-        panel.set_xlabel("Task 0 exact match")
+        panel.set_xlabel(f"Task 0 exact match, {WORDS[EARLY]}")
         panel.set_xlim(-0.04, 1.04)
     handles = [style.line_handle(share.text, linestyle="none", **share.mark) for share in _SHARES]
     handles.append(style.line_handle("chance (a, b)", **_CHANCE))
-    handles += [style.line_handle(text, marker=end) for end, text in _MOVES.values()]
+    handles.append(style.line_handle("c: the checkpoint; d: before Task 1", linestyle="none", **_START))
     style.legend(figure, handles, 2)
     style.note(figure, rows, intervals="bars")
     return figure
@@ -123,16 +121,14 @@ def _shares(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> Non
         panel.axvline(end, color="#8C8C8C", linewidth=0.8, zorder=0)
 
 
-def _moves(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:
-    lines = [(space, *move) for space in _SPACES for move in _MOVES.items()]
+def _moves(panel: Axes, rows: pd.DataFrame, move: tuple[str, str], arms: list[str], seeds: int) -> None:
     for place, arm in enumerate(arms):
         color = style.arm_look(arm).color
-        for offset, (space, (start, end), (mark, _)) in zip(_ROWS, lines, strict=True):
+        for space, offset in _SPACES.items():
             chosen = rows[(rows["arm"] == arm) & (rows["space"] == space)]
-            found = over_seeds(chosen, ["removed"], seeds, kind=PROPORTION).set_index("removed").reindex([start, end])
+            found = over_seeds(chosen, ["removed"], seeds, kind=PROPORTION).set_index("removed").reindex(move)
             ends, y = found["value"].to_numpy(), np.full(2, place + offset)
             face: dict[str, Any] = {"markerfacecolor": color if space == "logits" else "white"}
-            panel.plot(ends, y, color=color, linewidth=1.6)
             panel.plot(ends[:1], y[:1], color=color, linestyle="none", **_START)
-            panel.hlines(y[1:], found["low"].iloc[1:], found["high"].iloc[1:], color=color, linewidth=0.7)
-            panel.plot(ends[1:], y[1:], color=color, marker=mark, markersize=4, linestyle="none", **face)
+            panel.hlines(y[1:], found["low"].iloc[1:], found["high"].iloc[1:], color=color, linewidth=0.9)
+            panel.plot(ends[1:], y[1:], color=color, marker="o", linestyle="none", **face)

@@ -80,7 +80,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
     handles = [style.line_handle(look.label, look.color, marker=look.marker) for look in (_BEFORE, *_POINTS.values())]
     purple = style.arm_handles([without_task0], marker="D", linestyle="none") if without_task0 else []
     style.legend(figure, [*handles, unlearned, control, *purple, style.FLOOR_HANDLE], columns=3)
-    style.note(figure, metrics, intervals="bars")
+    style.note(figure, metrics)
     return figure
 
 

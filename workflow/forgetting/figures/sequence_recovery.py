@@ -78,7 +78,7 @@ def draw(sequence: pd.DataFrame, sequence_recovery: pd.DataFrame, sequence_contr
     times = [style.line_handle("after one epoch", marker="o", markersize=4), style.line_handle("before it", marker="o", **_BEFORE)]
     times.append(style.line_handle(_SHUFFLED.label, _SHUFFLED.color, marker=_SHUFFLED.marker, linestyle="none"))
     style.legend(figure, [*style.arm_handles(arms), *times], columns=4)
-    style.note(figure, rows, intervals="bars")
+    style.note(figure, rows)
     return figure
 
 
