@@ -23,9 +23,9 @@ def test_every_stretch_of_training_has_its_panel_and_the_one_before_all_arms_is_
     rows = frame(synthetic_views.features, ARMS[:2])
     rows["value"] += (rows["before"] == "task1_early") * 10.0  # no other stretch may be taken for step 150 to the end
     panels = features.draw(rows).axes
-    assert [len(curves(panel)) for panel in panels] == [1, 2, 2, 2]
-    assert [panel.get_title(loc="left")[3:] for panel in panels][2] == "step 150 to the end"
-    assert all(min(curve) > 10 for curve in curves(panels[2])) and all(max(curve) < 10 for curve in curves(panels[1]))
+    assert [len(curves(panel)) for panel in panels] == [2, 2, 1, 2]
+    assert [panel.get_title(loc="left")[3:] for panel in panels][3] == "step 150 to the end"
+    assert all(min(curve) > 10 for curve in curves(panels[3])) and all(max(curve) < 10 for curve in curves(panels[0]))
 
 
 def test_layers_count_from_one_after_the_embedding() -> None:

@@ -77,7 +77,7 @@ def test_all_arms_are_averaged_over_the_layers_that_every_arm_trains(seeds: int)
             np.testing.assert_allclose(line.get_xydata(), same.get_xydata())
     said = first.get_supxlabel().replace("\n", " ")
     assert "All are of the blocks that every arm trains: 3 to 4." in said
-    assert ("bars (a-c)" in said) == (seeds > 1)
+    assert ("bars: 95 %" in said) == (seeds > 1)
     assert [len(bars.get_segments()) for bars in first.axes[0].collections if np.ptp(bars.get_segments()[0][:, 0]) > 0] == [1] * 6 * (
         seeds > 1
     )

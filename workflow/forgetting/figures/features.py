@@ -1,18 +1,19 @@
 """How far does the mean representation move, and does it come back?
 
 **What it shows.** The shift of the mean of the residual stream, at the last token of held-out Task 0 questions,
-by layer, over the four stretches of training that the paper compares: pretraining to Task 0, Task 0 to step 150
-of Task 1, step 150 to the end, and Task 0 to the end.
+by layer, over the four stretches of training that the paper compares: Task 0 to step 150 of Task 1 (*a*), Task 0
+to the end (*b*), pretraining to Task 0 (*c*), and step 150 to the end (*d*).
 
-**How to read it.** Length of the shift in units of the spread of the states at its start, which for *c* is step
-150, for *b* and *d* after Task 0. So only *b* and *d* can be compared by their heights. Layers count from 1;
-*emb.* is the embedding, which has no spread where all questions end in the same token. *a* is the same for all
-arms, so it is drawn once. In which direction the states shift is in the figure of angles.
+**How to read it.** Length of the shift in units of the spread of the states at its start, which each vertical axis
+names. Only *a* and *b* have the same unit and can be compared by their heights; they share one axis. Layers count
+from 1; *emb.*, the embedding, is shown only where it has a spread, for which questions must end in different
+tokens. *c* is the same for all arms, so it is drawn once. In which direction the states shift is in the figure of
+angles. No arm that never had Task 0 is viewed, so there is no floor for how far any training on Task 1 shifts.
 
-**What to look for.** Lines in *b* well above those in *d*: what the first 150 steps did to the mean is taken
+**What to look for.** Lines in *a* well above those in *b*: what the first 150 steps did to the mean is taken
 back later, as the paper reports. Shifts that grow with depth, and smaller ones under freezing and replay.
 
-**What would contradict the paper.** *d* as high as *b*, or higher: then the mean ends no nearer to where it was
+**What would contradict the paper.** *b* as high as *a*, or higher: then the mean ends no nearer to where it was
 before Task 1 than step 150 had brought it, and nothing is taken back.
 """
 
@@ -37,28 +38,29 @@ SHOWS = {
 
 _SPLIT = "task0_test"
 STRETCHES = {
-    ("pretrained", "task0"): "pretraining to Task 0",
-    ("task0", TASK1_EARLY): f"Task 0 to {WORDS[EARLY]}",
-    (TASK1_EARLY, TASK1_END): f"{WORDS[EARLY]} to the {WORDS[END]}",
-    ("task0", TASK1_END): f"Task 0 to the {WORDS[END]}",
+    ("task0", TASK1_EARLY): (f"Task 0 to {WORDS[EARLY]}", "after Task 0"),
+    ("task0", TASK1_END): (f"Task 0 to the {WORDS[END]}", "after Task 0"),
+    ("pretrained", "task0"): ("pretraining to Task 0", "after pretraining"),
+    (TASK1_EARLY, TASK1_END): (f"{WORDS[EARLY]} to the {WORDS[END]}", f"at {WORDS[EARLY]}"),
 }
+"""Of each: its title, and when the spread that is its unit was measured."""
 TASK0 = style.Look("#1A1A1A", "P", "Task 0 training, before any arm")
 
 
 def draw(features: pd.DataFrame) -> Figure:
     """One panel a stretch of training, by layer. Frame: FEATURES."""
     wanted = (features["metric"] == "relative_shift") & (features["kind"] == "all") & (features["split"] == _SPLIT)
-    rows, arms = features[wanted], style.arm_order(features["arm"])
-    figure, axes = style.new_figure(2, 2, height=4.4, sharex=True, sharey=True)
-    for letter, panel, ((before, after), text) in zip("abcd", axes.flat, STRETCHES.items(), strict=True):
+    rows, arms = features[wanted].dropna(subset="value"), style.arm_order(features["arm"])
+    figure, axes = style.new_figure(2, 2, height=4.4, sharex=True)
+    axes[0, 1].sharey(axes[0, 0])
+    for letter, panel, ((before, after), (text, unit)) in zip("abcd", axes.flat, STRETCHES.items(), strict=True):
         here = rows[(rows["before"] == before) & (rows["after"] == after)]
         looks = {arm: style.arm_look(arm) for arm in arms} if before != "pretrained" else {arms[0]: TASK0}
         for arm, look in looks.items():
             style.draw_curve(panel, here[here["arm"] == arm], "layer", look, kind=RATIO, markers=20)
         style.title(panel, letter, text)
-    axes[0, 0].set_ylim(0, None)
-    for panel in axes[:, 0]:
-        panel.set_ylabel("shift of the mean\n/ spread before")
+        panel.set_ylabel(f"shift of the mean\n/ spread {unit}")
+        panel.set_ylim(0, None)
     for panel in axes[1]:
         layer_axis(panel, rows)
     task0 = style.line_handle(TASK0.label, TASK0.color, marker=TASK0.marker)

@@ -6,14 +6,14 @@ component of the stream there (*a*), then the states shift nearly at right angle
 is what the paper draws). *c* and *d*: the same of all leading components. Single questions stand in the table
 below.
 
-**How to read it.** Angles by layer, counted from 1, on an axis that starts at 60 degrees (lower only where an
-angle is). 90 degrees is a right angle; above the grey line, 75 degrees, an angle counts here as nearly right,
+**How to read it.** Angles by layer, counted from 1; each row has its own axis, of the angles that occur in it.
+90 degrees is a right angle; above the grey line, 75 degrees, an angle counts here as nearly right,
 which is a convention. Dotted: the angle of a random direction, with the middle 95 % of such directions in grey.
 *a* and *c*: Task 0 to step 150 (solid) and to the end (dashed), both matrices of a block that write to the
 stream taken together; they are of weights, so one run has no interval. *b* and *d*: step 150 alone, arms side
 by side at each layer; the end is in the table below, for all layers together. Open, with a caret: a share that
 is within its error of none, drawn at 90 degrees and not joined to the others; its bar goes down to what it may
-be. A layer that did not move has no point.
+be. A layer that did not move has no point: freezing leaves out the frozen ones.
 
 **What to look for.** Lines of *a* above 75 degrees: the premise is met for the first component. Marks of *b*
 above 75 degrees: what the proposition says is seen. Above the grey band as well: there is more to it than the
@@ -37,7 +37,7 @@ from matplotlib.markers import CARETUPBASE
 from matplotlib.patches import Patch
 
 from forgetting.analysis.propositions import NEARLY_ORTHOGONAL
-from forgetting.data.points import EARLY, TASK1_EARLY, WORDS
+from forgetting.data.points import TASK1_EARLY
 from forgetting.figures import style
 from forgetting.figures.by_layer import STAGE_HANDLES, STAGES, layer_axis
 from forgetting.schemas.theory import SPLIT
@@ -53,10 +53,10 @@ SHOWS = {
 }
 
 _PANELS = {
-    "written_along_first": "what updates write",
-    "mean_shift_along_first": f"mean shift to {WORDS[EARLY]}",
-    "written_along": "what updates write",
-    "mean_shift_along": f"mean shift to {WORDS[EARLY]}",
+    "written_along_first": "updates, first component",
+    "mean_shift_along_first": "mean shift, first component",
+    "written_along": "updates, all leading",
+    "mean_shift_along": "mean shift, all leading",
 }
 _ROWS = ("angle to the first\ncomponent (degrees)", "angle to all leading\ncomponents (degrees)")
 _DEGREES = Kind(0, 90)
@@ -74,8 +74,8 @@ def draw(theory: pd.DataFrame) -> Figure:
     """One panel a metric, by layer. Frame: THEORY."""
     rows = theory[(theory["split"] == SPLIT) & (theory["layer"] > 0)]
     arms, seeds = style.arm_order(rows["arm"]), rows["seed"].nunique()
-    figure, axes = style.new_figure(2, 2, height=4.8, sharex=True, sharey=True)
-    lowest = [60.0]
+    figure, axes = style.new_figure(2, 2, height=4.8, sharex=True, sharey="row")
+    lowest = []
     for letter, panel, (metric, text) in zip("abcd", axes.flat, _PANELS.items(), strict=True):
         angles = in_degrees(rows[rows["metric"] == metric])
         if metric.startswith("mean_shift"):
@@ -83,17 +83,18 @@ def draw(theory: pd.DataFrame) -> Figure:
         _random(panel, angles)
         lowest += [_angles(panel, angles, arms, seeds)]
         style.title(panel, letter, text)
-    axes[0, 0].set_ylim(10 * np.floor(min(lowest) / 10), 90 + 2.5 * _ABOVE)
-    for panel, label in zip(axes[:, 0], _ROWS, strict=True):
+    for panel, label, angle in zip(axes[:, 0], _ROWS, np.reshape(lowest, (2, 2)).min(axis=1), strict=True):
         panel.set_ylabel(label)
+        panel.set_ylim(5 * np.floor(min(angle, NEARLY_ORTHOGONAL - 1) / 5), 90 + 2.5 * _ABOVE)
     for panel in axes[1]:
         layer_axis(panel, rows)
     marks = [
         style.line_handle("random direction", **_RANDOM),
         Patch(label="middle 95 % of them", **_RANGE),
         style.line_handle(f"{NEARLY_ORTHOGONAL:g} degrees", **_LEVEL),
-        style.line_handle("within its error of 90 (b, d)", marker="o", markerfacecolor="white", linestyle="none"),
     ]
+    if any(line.get_marker() == CARETUPBASE and len(line.get_xdata()) for panel in axes.flat for line in panel.lines):
+        marks += [style.line_handle("within its error of 90 (b, d)", marker="o", markerfacecolor="white", linestyle="none")]
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *STAGE_HANDLES, *marks], columns=4)
     style.note(figure, rows, intervals="bars (b, d)" if seeds == 1 else "bars")
     return figure
@@ -132,6 +133,9 @@ def _angles(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> flo
 def _random(panel: Axes, rows: pd.DataFrame) -> None:
     columns = {"chance": "mean", "chance_low": "min", "chance_high": "max"}
     chance = rows.groupby("layer")[list(columns)].agg(columns)
-    panel.plot(chance.index, chance["chance"], **_RANDOM)
-    panel.fill_between(chance.index, chance["chance_low"], chance["chance_high"], **_RANGE)
+    if len(chance):  # beyond the outer layers, too, beside which arms have their marks
+        places = np.r_[chance.index.min() - _DODGE / 2, chance.index, chance.index.max() + _DODGE / 2]
+        mean, low, high = (np.pad(chance[column].to_numpy(), 1, mode="edge") for column in columns)
+        panel.plot(places, mean, **_RANDOM)
+        panel.fill_between(places, low, high, **_RANGE)
     panel.axhline(NEARLY_ORTHOGONAL, **_LEVEL)

@@ -4,7 +4,8 @@
 each layer (*a*), and how far each layer alone shifts them (*b*), at the last prompt token.
 
 **How to read it.** Both in units of the spread of the states before, since the residual stream itself grows
-with depth, but on two scales. Layers count from 1. Solid lines for Task 0 to step 150, dashed ones for Task 0 to
+with depth, and on one scale. In *b* arms stand side by side at each layer. Layers count from
+1. Solid lines for Task 0 to step 150, dashed ones for Task 0 to
 the end. Bands that are not seen are narrower than their lines. The own part of a layer is what it makes of the
 states as they were before, so that nothing from below is in it.
 
@@ -38,19 +39,21 @@ def draw(theory: pd.DataFrame) -> Figure:
     """Whole and own shift by layer. Frame: THEORY."""
     rows = theory[(theory["split"] == SPLIT) & (theory["component"] == STREAM) & (theory["layer"] > 0)]
     arms = style.arm_order(rows["arm"])
-    figure, axes = style.new_figure(1, 2, height=2.7)
+    figure, axes = style.new_figure(1, 2, height=2.7, sharey=True)
     panels = (("whole shift", rows[rows["metric"] == "relative_shift_norm"]), ("own part of the layer", own_parts(rows)))
     for letter, panel, (text, shown) in zip("ab", axes[0], panels, strict=True):
-        for arm in arms:
+        for arm, beside in zip(arms, style.side_by_side(len(arms)) * (letter == "b"), strict=True):
             for stage, line in STAGES.items():
                 chosen = shown[(shown["arm"] == arm) & (shown["after"] == stage)]
-                style.draw_curve(panel, chosen, "layer", style.arm_look(arm), kind=RATIO, markers=20, **line)
+                style.draw_curve(
+                    panel, chosen.assign(layer=chosen["layer"] + beside), "layer", style.arm_look(arm), kind=RATIO, markers=20, **line
+                )
         style.title(panel, letter, text)
         panel.set_ylim(0, None)
         layer_axis(panel, rows)
-        panel.set_ylabel("shift of a question\n/ spread before")
+    axes[0, 0].set_ylabel("shift of a question\n/ spread before")
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *STAGE_HANDLES], columns=3)
-    style.note(figure, rows, "b: another scale than a.", intervals="bands (a)" if rows["seed"].nunique() == 1 else "bands")
+    style.note(figure, rows, intervals="bands (a)" if rows["seed"].nunique() == 1 else "bands")
     return figure
 
 

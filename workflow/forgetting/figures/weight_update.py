@@ -7,8 +7,9 @@ baseline), pretraining and Task 0, Task 0 and the first 150 steps of Task 1, and
 ones. Of the first arm; the others are in the next figure.
 
 **How to read it.** 0 (white) is what any two layers have in common, because all of them write to one residual
-stream and see the same frequent tokens. Blue: the two updates of this matrix share more than that. Red: less.
-With several seeds a dot marks cells whose 95 % interval over seeds holds 0. Hatched: frozen. Layers are
+stream and see the same frequent tokens. Blue: the two updates of this matrix share more than that. Orange: less.
+The scale shows only what occurs. With several seeds a dot marks cells whose 95 % interval over seeds holds 0, if
+any does. Hatched: frozen. Layers are
 counted from 1, the first block. The embeddings have no other layers and are in the table of weights alone.
 
 **What to look for.** Whether Task 0 and the first steps of Task 1 (*c*) share more than two stretches of
@@ -28,7 +29,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from forgetting.analysis.chance import against_other_layers, less_chance
@@ -47,9 +48,9 @@ SHOWS = {
 
 PAIRS = {
     ("pretraining_earlier", "pretraining"): "two stretches of pretraining",
-    ("pretraining", "task0"): "pretraining, Task 0",
-    ("task0", "task1_early"): f"Task 0, Task 1 to {EARLY_STEP}",
-    ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP}, the rest",
+    ("pretraining", "task0"): "pretraining vs Task 0",
+    ("task0", "task1_early"): f"Task 0 vs Task 1 to {EARLY_STEP}",
+    ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP} vs the rest",
 }
 _COMPONENTS = {
     "query": "query",
@@ -60,7 +61,8 @@ _COMPONENTS = {
     "mlp_input": "MLP in",
     "mlp_output": "MLP out",
 }
-_COLORS = "RdBu_r"
+_COLORS = LinearSegmentedColormap.from_list("shared", ["#5B9BD0", "#FFFFFF", "#E69F00"])
+"""So light at its ends that dark numbers can be read on all of it."""
 _NUMBERED = 12
 """Most layers whose cells have their numbers written in."""
 _FROZEN: dict[str, Any] = {"facecolor": "#E3E3E3", "edgecolor": "#8C8C8C", "hatch": "////", "linewidth": 0.0}
@@ -73,6 +75,7 @@ def draw(weights: pd.DataFrame) -> Figure:
     cells, layers = differences(blocks), pd.Index(sorted(blocks["layer"].unique()))
     components = [name for name in _COMPONENTS if name in set(blocks["component"])]
     figure, panels = style.new_figure(2, 2, height=2.2 + 2 * max(1.0, 0.16 * len(layers)), sharex=True, sharey=True)
+    cells = cells[pd.MultiIndex.from_frame(cells[["former", "latter"]]).isin(list(PAIRS))]
     largest = np.nanmax(cells["value"].abs(), initial=1e-6)
     norm = Normalize(-largest, largest)
     for letter, panel, (pair, text) in zip("abcd", panels.flat, PAIRS.items(), strict=True):
@@ -82,9 +85,13 @@ def draw(weights: pd.DataFrame) -> Figure:
     for panel in panels[:, 0]:
         panel.set_ylabel("layer")
     scale = figure.colorbar(ScalarMappable(norm, _COLORS), ax=panels, location="bottom", shrink=0.7, aspect=40, pad=0.03)
+    low, high = np.nanmin(cells["value"], initial=0), np.nanmax(cells["value"], initial=0)
+    if low < high:
+        scale.ax.set_xlim(low, high)
     scale.set_label("angle, less chance and other layers (degrees)\nnegative: more in common than layers have")
     seeds = weights["seed"].nunique()
-    what = "One seed." if seeds == 1 else f"Mean of {seeds} seeds; dot: the 95 % interval over seeds holds 0."
+    mark = "dot: the" if _holds_nothing(cells["low"], cells["high"]).any() else "no"
+    what = "One seed." if seeds == 1 else f"Mean of {seeds} seeds; {mark} 95 % interval over seeds holds 0."
     style.small_print(figure, f"Arm {style.arm_look(arm).label}. {what}")
     return figure
 
@@ -96,13 +103,27 @@ def differences(blocks: pd.DataFrame) -> pd.DataFrame:
     return over_seeds(rows, by, blocks["seed"].nunique(), kind=UNBOUNDED)
 
 
+def _holds_nothing(low: Any, high: Any) -> Any:
+    """Whether an interval holds 0; none that is unknown does."""
+    return (low <= 0) & (high >= 0)
+
+
 def _heat_map(panel: Axes, cells: pd.DataFrame, layers: pd.Index, names: list[str], norm: Normalize) -> None:
     """What has no angle shows the ground."""
     values, low, high = (_table(cells, column, layers, names) for column in ("value", "low", "high"))
     look: dict[str, Any] = {"cbar": False, "linewidths": 0.4, "cmap": _COLORS, "vmin": norm.vmin, "vmax": norm.vmax}
     labels: dict[str, Any] = {"xticklabels": [_COMPONENTS[name] for name in names], "yticklabels": [str(layer) for layer in layers]}
-    sns.heatmap(values, mask=values.isna(), ax=panel, annot=len(layers) <= _NUMBERED, fmt=".0f", annot_kws={"size": 7}, **look, **labels)
-    rows, columns = np.nonzero(((low <= 0) & (high >= 0)).to_numpy())
+    sns.heatmap(
+        values,
+        mask=values.isna(),
+        ax=panel,
+        annot=len(layers) <= _NUMBERED,
+        fmt=".0f",
+        annot_kws={"size": 7, "color": "#1A1A1A"},
+        **look,
+        **labels,
+    )
+    rows, columns = np.nonzero(_holds_nothing(low, high).to_numpy())
     dot: dict[str, Any] = {"marker": "o", "markersize": 2.6, "color": "#333333", "markeredgecolor": "white", "markeredgewidth": 0.5}
     panel.plot(columns + 0.5, rows + 0.5, linestyle="none", **dot)  # with an edge, to be seen on dark cells
     panel.set(xlabel="", ylabel="")

@@ -8,7 +8,8 @@ freezes blocks leaves them out of the others, too. *a* to *c*: one row an arm. F
 updates less chance and less what the former update of the other layers gives. Open: less chance alone. 0 is an
 unrelated update; to the left of 0 the two updates share more. Pale dots: the single matrices, or of several
 seeds the mean of each. *d*: the size of each update beside the weights that it changed, in the same layers
-(geometric mean, logarithmic axis).
+(geometric mean, logarithmic axis). Means are over two kinds of matrices, whose dots lie apart: what two updates
+of the matrices that write to the stream share is least, as the figure before shows.
 
 **What to look for.** Arms that forget less and whose updates share less with Task 0 (*b*), or that move less
 (*d*). The distance between filled and open marks is what one residual stream explains.
@@ -29,6 +30,7 @@ from matplotlib.figure import Figure
 from forgetting.analysis.chance import EMBEDDINGS, POOLED, against_other_layers, less_chance, pooled
 from forgetting.data.points import EARLY_STEP
 from forgetting.figures import style
+from forgetting.statistics import UNBOUNDED, over_seeds
 
 SHOWS = {
     "question": "Where do weights move?",
@@ -40,9 +42,9 @@ SHOWS = {
 }
 
 PAIRS = {
-    ("pretraining", "task1"): "late pretraining, all of Task 1",
-    ("task0", "task1_early"): f"Task 0, Task 1 to {EARLY_STEP}",
-    ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP}, the rest",
+    ("pretraining", "task1"): "late pretraining vs Task 1",
+    ("task0", "task1_early"): f"Task 0 vs Task 1 to {EARLY_STEP}",
+    ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP} vs the rest",
 }
 _UPDATES = {("task0", "task1_early"): f"Task 1 to {EARLY_STEP}", ("task1_early", "task1_late"): f"after {EARLY_STEP}"}
 _LEVELS: dict[str, tuple[float, dict[str, Any]]] = {
@@ -70,7 +72,7 @@ def draw(weights: pd.DataFrame) -> Figure:
             _marks(panel, means, matrices, arms, offset, mark)
         panel.axvline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
         panel.set_xlim(low - margin, high + margin)
-        panel.set_xlabel("mean angle, less the reference (°)")
+        panel.set_xlabel("← more shared    angle, less reference (°)")
         style.title(panel, letter, text)
     _norms(panels[1, 1], weights, arms)
     style.title(panels[1, 1], "d", "size of the update")
@@ -83,7 +85,7 @@ def draw(weights: pd.DataFrame) -> Figure:
         style.line_handle(f"{text} (d)", marker=marker, linestyle="none") for text, marker in zip(_UPDATES.values(), "<>", strict=True)
     ]
     style.legend(figure, handles, 4)
-    spread = "One seed, so no intervals." if seeds == 1 else f"Mean of {seeds} seeds; bars (a-c): 95 % Student t interval over seeds."
+    spread = "One seed, so no intervals." if seeds == 1 else f"Mean of {seeds} seeds; bars: 95 % Student t interval over seeds."
     blocks = f"{layers[0]} to {layers[-1]}" if len(layers) > 1 else ", ".join(map(str, layers)) or "none"
     style.small_print(figure, f"{spread} Pale dots: single matrices. All are of the blocks that every arm trains: {blocks}.")
     return figure
@@ -126,9 +128,12 @@ def _norms(panel: Axes, weights: pd.DataFrame, arms: list[str]) -> None:
     for (former, latter), marker, offset in zip(_UPDATES, "<>", (-0.12, 0.12), strict=True):
         chosen = (weights["former"] == former) & (weights["latter"] == latter) & (weights["metric"] == "relative_norm")
         rows = weights[chosen & (weights["value"] > 0)]
-        means = np.exp(np.log(rows["value"]).groupby(rows["arm"]).mean()).reindex(arms)
-        for place, (arm, mean) in enumerate(means.items()):
-            panel.plot(mean, place + offset, color=style.arm_look(str(arm)).color, marker=marker, linestyle="none", markersize=5)
+        logs = rows.assign(value=np.log(rows["value"])).groupby(["seed", "arm"], as_index=False)["value"].mean()
+        means = over_seeds(logs.assign(low=np.nan, high=np.nan), ["arm"], rows["seed"].nunique(), kind=UNBOUNDED).set_index("arm")
+        for place, (arm, found) in enumerate(np.exp(means[["value", "low", "high"]]).reindex(arms).iterrows()):
+            beyond = np.nan_to_num([[found["value"] - found["low"]], [found["high"] - found["value"]]])
+            settings: dict[str, Any] = {"color": style.arm_look(str(arm)).color, "marker": marker, "linestyle": "none", "markersize": 5}
+            panel.errorbar([found["value"]], [place + offset], xerr=beyond, elinewidth=0.9, **settings)
     panel.set_xscale("log")
     low, high = panel.get_xlim()
     panel.set_xlim(min(low, 0.01), max(high, 1))
