@@ -56,26 +56,28 @@ def test_shares_stand_in_the_row_of_their_arm_with_interval_and_chance() -> None
 
 
 def test_a_shift_that_is_the_forgetting_is_told_from_one_that_only_comes_with_it() -> None:
-    """Both arms have the same common share and the same checkpoint; the two lines say which shift takes the answers."""
+    """Both arms have the same common share and the same checkpoint; the marks say which shift takes the answers."""
     rows = pd.concat([shift_rows("seq", 0, 0.7, 0.3), shift_rows("freeze-2", 0, 0.7, 0.3)])
     accuracy = {("seq", "common"): 0.25, ("seq", "rest"): 0.95, ("freeze-2", "common"): 0.95, ("freeze-2", "rest"): 0.22}
     for (arm, removed), value in accuracy.items():
         chosen = (rows["arm"] == arm) & (rows["removed"] == removed) & (rows["metric"] == "exact_match")
         rows.loc[chosen, "value"] = value
     panel = common_shift.draw(rows).axes[2]
-    for arm in ("seq", "freeze-2"):
-        lines = [tuple(x) for x, _ in drawn(panel, arm) if len(x) == 2]
-        assert sorted(set(lines)) == [(0.2, accuracy[arm, "common"]), (0.97, accuracy[arm, "rest"])]
+    for place, arm in enumerate(("seq", "freeze-2")):
+        found = sorted((y - place, x) for x, y in marks(panel, arm))
+        assert [x for _, x in found] == [0.2, accuracy[arm, "common"], accuracy[arm, "rest"]], "as it is, without, alone"
+    assert [line.get_xdata()[0] for line in panel.lines if line.get_linestyle() == "--"] == [0.97], "before Task 1"
 
 
-def test_each_end_has_a_row_of_its_own_and_its_interval() -> None:
-    """Open marks are of the residual stream, circles of the checkpoint, diamonds of the model before Task 1."""
-    panel = common_shift.draw(shift_rows("seq", 0, 0.7, 0.3)).axes[3]
-    ends = [line for line in panel.lines if line.get_marker() in ("o", "D")]
-    found = [(line.get_marker(), line.get_markerfacecolor() == "white") for line in sorted(ends, key=lambda line: line.get_ydata()[0])]
-    assert found == [("o", False), ("D", False), ("o", True), ("D", True)]
-    bars = {tuple(np.round(segment[:, 0], 6)) for collection in panel.collections for segment in collection.get_segments()}
-    assert bars == {(0.49, 0.51), (0.89, 0.91)}
+def test_each_state_has_a_row_of_its_own_and_its_interval_in_either_space() -> None:
+    rows = shift_rows("seq", 0, 0.7, 0.3)
+    chosen = (rows["space"] == "residual_stream") & (rows["removed"] == "common") & (rows["metric"] == "exact_match")
+    rows.loc[chosen, ["value", "low", "high"]] = 0.7, 0.6, 0.8
+    for panel, spans in zip(common_shift.draw(rows).axes[2:], ((0.49, 0.51), (0.6, 0.8)), strict=True):
+        places = [y for _, y in marks(panel, "seq")]
+        assert len(set(places)) == len(places) == 3
+        bars = {tuple(np.round(segment[:, 0], 6)) for collection in panel.collections for segment in collection.get_segments()}
+        assert bars == {(0.19, 0.21), spans, (0.89, 0.91)}
 
 
 def test_of_several_seeds_the_mean_and_their_interval_are_drawn() -> None:
@@ -126,7 +128,7 @@ def test_the_level_of_nothing_known_stays_in_sight_and_the_facts_of_training_are
 
 def test_forms_are_drawn_before_task_1_and_at_the_checkpoints_above_their_floor() -> None:
     panels = recall.draw(pd.concat([recall_rows("seq", 0), recall_rows("freeze-2", 0)])).axes
-    expected = ([0.99, 0.1, 0.5, 0.4], [0.985, 0.5, 0.6, 0.5], [0.98, 0.9, 0.7, 0.6], [0.02] * 4)
+    expected = ([0.99, 0.1, 0.5, 0.4], [0.985, 0.5, 0.6, 0.5], [0.98, 0.9, 0.7, 0.6])
     for panel, values in zip(panels, expected, strict=True):
         for arm in ("seq", "freeze-2"):
             assert has(drawn(panel, arm), None, values)

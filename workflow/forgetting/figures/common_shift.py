@@ -1,34 +1,31 @@
 """Is the collapse one shift that all facts share?
 
-**What it shows.** The change of every answer token from the model before Task 1 to a checkpoint is split into
-the mean change of *other* persons at the same attribute and place in the answer (common), which cannot be about
+**What it shows.** The change of every answer token from the model before Task 1 to a checkpoint is split into the
+mean change of *other* persons at the same attribute and place in the answer (common), which cannot be about
 anybody, and the rest. How much of the change is common, and how much of the forgetting.
 
 **How to read it.** *a*, *b*: the share of the squared change that is common, in the logits over the whole
 vocabulary, in the logits among the values of the attribute alone (where the answer is decided), and in the
-residual stream before the final norm. 0 is what unrelated changes give; grey: the range when each person's
-change gets a random sign. Intervals that are not seen are narrower than their marks. *c*, *d*: what either part
-does to the answers, in the logits (filled) and in the residual stream (open), four lines an arm. Each begins at
-an upright stroke. One that ends in a circle begins at the checkpoint and ends where that would be without the
-common part; one that ends in a diamond begins at the model before Task 1 and ends where that would be with the
-common part alone. If the common part is the forgetting, circles reach the strokes of the diamonds, and diamonds
-those of the circles. If it has nothing to do with it, each stays at its own. Intervals are of the ends; where
-Task 1 was learned is in the table.
+residual stream before the final norm. 0 is what unrelated changes give; grey: the range when each person's change
+gets a random sign. Intervals that are not seen are narrower than their marks. *c*, *d*: what either part does to
+the answers at step 150. Filled: the checkpoint as it is; triangle: without the common part; square: the model
+before Task 1 (dashed) with the common part alone. If the common part is the forgetting, triangles reach the dashed
+line and squares the filled marks; if it has nothing to do with it, each stays at its own. The end, and where Task
+1 was learned, are in the table of this view.
 
-**What to look for.** A large share in *a* beside short lines in *c*: a shift that all answers share can be most
-of the change and yet leave the order of the likeliest tokens as it was.
+**What to look for.** A large share in *a* beside triangles at their filled marks in *c*: a shift that all answers
+share can be most of the change and yet leave the order of the likeliest tokens as it was.
 
-**What would contradict the claim** that the early collapse is a common shift: lines in *c* that stay at their
-starts, the one from before Task 1 above all, for it adds the shift and nothing else. Spaces that disagree say
-that the question has no answer that does not depend on where the mean is taken. The rest is not the same as
-lost knowledge: what turns or shrinks all states alike differs from person to person and is counted there.
+**What would contradict the claim** that the early collapse is a common shift: triangles at the filled marks, and
+squares above all at the dashed line, for they add the shift and nothing else. Spaces that disagree say that the
+question has no answer that does not depend on where the mean is taken. The rest is not the same as lost knowledge:
+what turns or shrinks all states alike differs from person to person and is counted there.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -60,49 +57,45 @@ class _Share(NamedTuple):
 
 
 _SHARES = (
-    _Share("logits", "common_share", "whole vocabulary (a, b)", -0.22, {"marker": "o"}),
-    _Share("logits", "common_share_among_values", "values of the attribute (a, b)", 0.0, {"marker": "D", "markersize": 4}),
-    _Share("residual_stream", "common_share", "residual stream (a-d: open)", 0.22, {"marker": "o", "markerfacecolor": "white"}),
+    _Share("logits", "common_share", "logits, whole vocabulary (a, b)", -0.22, {"marker": "o"}),
+    _Share("logits", "common_share_among_values", "logits, values of the attribute (a, b)", 0.0, {"marker": "D", "markersize": 4}),
+    _Share("residual_stream", "common_share", "residual stream (a, b)", 0.22, {"marker": "o", "markerfacecolor": "white"}),
 )
-_SPACES = ("logits", "residual_stream")
-_MOVES = {
-    ("nothing", "common"): ("o", "checkpoint, and without the common part (c, d)"),
-    ("everything", "rest"): ("D", "before Task 1, and with the common part alone (c, d)"),
+_SPACES = {"logits": "logits", "residual_stream": "residual stream"}
+_STATES: dict[str, tuple[str, float, dict[str, Any]]] = {
+    "nothing": ("as it is (c, d)", -0.22, {"marker": "o"}),
+    "common": ("without the common part (c, d)", 0.0, {"marker": "^", "markerfacecolor": "white"}),
+    "rest": ("common part alone (c, d)", 0.22, {"marker": "s", "markerfacecolor": "white"}),
 }
-"""What is taken away at the start and the end of a line: the mark of its end, and its text."""
-_ROWS = np.linspace(-0.33, 0.33, len(_SPACES) * len(_MOVES))
-"""Places of the lines in the row of an arm: of both moves in the logits, then in the residual stream."""
-_START: dict[str, Any] = {"marker": "|", "markersize": 9, "markeredgewidth": 1.3}
-"""Higher than the mark of an end, which it would be hidden by where nothing moves."""
+"""What is taken away: its text, place in the row of an arm, and mark."""
+_BEFORE: dict[str, Any] = {"color": "#1A1A1A", "linewidth": 0.9, "linestyle": (0, (4, 1.5))}
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linewidth": 4.5, "alpha": 0.4}
 
 
 def draw(common_shift: pd.DataFrame) -> Figure:
-    """One column a checkpoint; above how much of the change is common, below what either part does to the accuracy; a row an arm.
-    Frame: COMMON_SHIFT."""
+    """Above how much of the change is common, a panel a checkpoint; below what either part does to the accuracy at the early one, a panel a
+    space; a row an arm. Frame: COMMON_SHIFT."""
     rows = common_shift[(common_shift["kind"] == "all") & (common_shift["grouping"] == _GROUPING)]
     arms, seeds = style.arm_order(rows["arm"]), rows["seed"].nunique()
-    figure, panels = style.new_figure(2, 2, height=2.4 + 1.0 * len(arms), sharex="row", sharey=True)
-    for column, point in enumerate((EARLY, END)):
-        here = rows[rows["point"] == point]
-        _shares(panels[0, column], here, arms, seeds)
-        _moves(panels[1, column], here[here["metric"] == "exact_match"], arms, seeds)
-    times = (WORDS[EARLY], "end of Task 1")
-    titles = [f"{time}: {text}" for text in ("the change", "the accuracy") for time in times]
-    for letter, panel, text in zip("abcd", panels.flat, titles, strict=True):
-        style.title(panel, letter, text)
-        panel.set_ylim(len(arms) - 0.5, -0.5)
-        panel.set_yticks(range(len(arms)), [style.arm_look(arm).label for arm in arms])
-        panel.grid(axis="y", visible=False)
-    for panel in panels[0]:
+    figure, panels = style.new_figure(2, 2, height=2.3 + 0.9 * len(arms), sharex="row", sharey=True)
+    for panel, point in zip(panels[0], (EARLY, END), strict=True):
+        _shares(panel, rows[rows["point"] == point], arms, seeds)
         panel.set_xlabel("common share of the change")
-    for panel in panels[1]:
+    for panel, space in zip(panels[1], _SPACES, strict=True):
+        _states(panel, rows[(rows["point"] == EARLY) & (rows["space"] == space) & (rows["metric"] == "exact_match")], arms, seeds)
         panel.set_xlabel("Task 0 exact match")
         panel.set_xlim(-0.04, 1.04)
-    handles = [style.line_handle(share.text, linestyle="none", **share.mark) for share in _SHARES]
-    handles.append(style.line_handle("chance (a, b)", **_CHANCE))
-    handles += [style.line_handle(text, marker=end) for end, text in _MOVES.values()]
-    style.legend(figure, handles, 2)
+    titles = [f"the change, {WORDS[EARLY]}", "the change, end of Task 1", *(f"{WORDS[EARLY]}, {text}" for text in _SPACES.values())]
+    for letter, panel, text in zip("abcd", panels.flat, titles, strict=True):
+        style.title(panel, letter, text)
+        panel.grid(axis="y", visible=False)
+    for panel in panels[:, 0]:
+        style.name_arms(panel, arms)
+    marks = [(share.text, share.mark) for share in _SHARES]
+    marks += [(text, mark) for text, _, mark in _STATES.values()]
+    handles = [style.line_handle(text, linestyle="none", **mark) for text, mark in marks]
+    handles[3:3] = [style.line_handle("chance (a, b)", **_CHANCE)]
+    style.legend(figure, [*handles, style.line_handle("before Task 1 (c, d)", **_BEFORE)], 2)
     style.note(figure, rows, intervals="bars")
     return figure
 
@@ -123,16 +116,12 @@ def _shares(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> Non
         panel.axvline(end, color="#8C8C8C", linewidth=0.8, zorder=0)
 
 
-def _moves(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:
-    lines = [(space, *move) for space in _SPACES for move in _MOVES.items()]
+def _states(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:
+    found = over_seeds(rows, ["arm", "removed"], seeds, kind=PROPORTION).set_index(["arm", "removed"])
     for place, arm in enumerate(arms):
         color = style.arm_look(arm).color
-        for offset, (space, (start, end), (mark, _)) in zip(_ROWS, lines, strict=True):
-            chosen = rows[(rows["arm"] == arm) & (rows["space"] == space)]
-            found = over_seeds(chosen, ["removed"], seeds, kind=PROPORTION).set_index("removed").reindex([start, end])
-            ends, y = found["value"].to_numpy(), np.full(2, place + offset)
-            face: dict[str, Any] = {"markerfacecolor": color if space == "logits" else "white"}
-            panel.plot(ends, y, color=color, linewidth=1.6)
-            panel.plot(ends[:1], y[:1], color=color, linestyle="none", **_START)
-            panel.hlines(y[1:], found["low"].iloc[1:], found["high"].iloc[1:], color=color, linewidth=0.7)
-            panel.plot(ends[1:], y[1:], color=color, marker=mark, markersize=4, linestyle="none", **face)
+        for removed, (_, offset, mark) in _STATES.items():
+            state = found.loc[(arm, removed)]
+            panel.hlines(place + offset, state["low"], state["high"], color=color, linewidth=0.9)
+            panel.plot(state["value"], place + offset, color=color, linestyle="none", **mark)
+    panel.axvline(found.xs("everything", level="removed")["value"].mean(), zorder=1, **_BEFORE)

@@ -1,8 +1,8 @@
 """What does the cheapest repair bring back?
 
-**What it shows.** Repairs of the Task 1 checkpoints of ``seq``, from those that leave the weights alone to
-one epoch of training: early (*a*) and at the end (*b*). Early is the lowest point of the first 150 steps, for
-the first group step 150. ``repairs_table`` has more repairs, among them solved questions in the prompt, for which the
+**What it shows.** Repairs of the Task 1 checkpoints of ``seq``, from those that leave the weights alone to one
+epoch of training: early (*a*) and at the end (*b*). Early is the lowest point of the first 150 steps, for the
+first group step 150. ``repairs_table`` has more repairs, among them solved questions in the prompt, for which the
 line of before is none: a model may be unable to use them before Task 1 already.
 
 **How to read it.** Filled: Task 0 exact match after the repair. Cross, above it: its control, which does as much
@@ -11,12 +11,13 @@ random shifts of the same length; of each other group it stands under its name. 
 squared update as the part and may be of any part: the control of a part that matters little can do more than the
 repair. Half of the update and recovery about 1 person have no cross. Open pentagon: the same repair of the model
 that never had Task 0: the same part as it was before Task 1 set into it, or the same epoch. Open triangle, below,
-in *b* alone, as Task 1 is not learned before: what is left of Task 1, or *not asked*. Grey lines: Task 0 with nothing done, and
-before Task 1. The fact in the prompt can be copied: it says whether a model still answers, not whether it knows.
+in *b* alone, as Task 1 is not learned before: what is left of Task 1, or *not asked*. Grey lines: Task 0 with
+nothing done, and before Task 1. The fact in the prompt can be copied: it says whether a model still answers, not
+whether it knows.
 
 **What to look for.** A filled mark near the line of before, far from its cross and its pentagon, with its triangle
-where Task 1 was. A pentagon as high says that the part, or the epoch, brings the answers along: they were
-not in the checkpoint.
+where Task 1 was. A pentagon as high says that the part, or the epoch, brings the answers along: they were not in
+the checkpoint.
 
 **What would contradict the claim** that the early loss is spurious: no repair but training above its controls.
 Then nothing shows that the facts can be reached from where the model is.
