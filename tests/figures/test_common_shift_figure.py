@@ -96,16 +96,19 @@ def test_a_table_without_the_share_among_values_is_drawn() -> None:
 
 
 def test_repair_counts_facts_and_stands_between_the_checkpoint_and_training() -> None:
+    """Beside random shifts, which give 0.05, 0.15, 0.25, and the same training without Task 0."""
     shift = pd.concat([shift_rows("seq", 0, 0.7, 0.3), shift_rows("freeze-2", 0, 0.45, 0.9)])
     known = pd.concat([repair_rows("seq", 0), repair_rows("freeze-2", 0)])
-    for panel in repair.draw(shift, known, recovery_rows("seq", 0, 0.8)).axes:
+    trained = pd.concat([recovery_rows("seq", 0, 0.8), recovery_rows("seq-no-task0", 0, 0.75)])
+    for panel in repair.draw(shift, known, trained).axes[:2]:
         found = drawn(panel, "seq")
-        for start in (0.3, 0.4):
-            assert has(found, [6, 12, 24], [start, start + 0.1, start + 0.2])
-        assert not has(found, None, [0.2, 0.3, 0.4]) and not has(found, None, [0.1, 0.2, 0.3])  # one shift for all; single facts
+        assert has(found, [6, 12, 24], [0.4, 0.5, 0.6])
+        assert has(found, None, [0.05, 0.15, 0.25])
+        assert not has(found, None, [0.3, 0.4, 0.5]) and not has(found, None, [0.2, 0.3, 0.4])  # in the logits; one shift for all
         ends = sorted((float(x[0]), float(y[0])) for x, y in found if len(x) == 1)
         assert [y for _, y in ends] == [0.2, 0.8] and ends[0][0] < 6 and ends[1][0] > 384
         assert [float(y[0]) for x, y in drawn(panel, "freeze-2") if len(x) == 1] == [0.2]
+        assert [y for _, y in marks(panel, "seq-no-task0")] == [0.75]
         assert any(np.allclose(np.asarray(line.get_ydata(), dtype=float), 0.97) for line in panel.lines)
 
 

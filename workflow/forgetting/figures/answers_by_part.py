@@ -32,6 +32,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from forgetting.config.names import Marker
 from forgetting.data.points import EARLY, EARLY_STEP, END, WORDS, early_step
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, over_seeds
@@ -47,7 +48,7 @@ _END = -1
 _MOST_TOKENS = 5
 _RARE = 0.05
 """Tokens of the answer beyond the first five, or that fewer of the questions have, are not drawn."""
-_LOOKS = {
+_LOOKS: dict[str, tuple[tuple[str, Marker], ...]] = {
     "kind": (
         *(("#1A1A1A", "D"), ("#1FA3B5", "P"), ("#C2185B", "v"), ("#79A600", "X"), ("#9A7BC8", "8"), ("#8A6D00", (5, 0, 180.0))),
         ("#6E6E6E", (4, 1, 0.0)),
