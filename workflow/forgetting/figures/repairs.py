@@ -16,8 +16,8 @@ nothing done, and before Task 1. The fact in the prompt can be copied: it says w
 whether it knows.
 
 **What to look for.** A filled mark near the line of before, far from its cross and its pentagon, with its triangle
-where Task 1 was. A pentagon as high says that the part, or the epoch, brings the answers along: they were not in
-the checkpoint.
+where Task 1 was. A pentagon as high says that the part, or the epoch, brings the answers along: the checkpoint
+need not have kept them.
 
 **What would contradict the claim** that the early loss is spurious: no repair but training above its controls.
 Then nothing shows that the facts can be reached from where the model is.
