@@ -90,6 +90,9 @@ def test_fates_by_hand() -> None:
     for part, successes in (("filled", 2), ("open", 1)):
         expected = stats.binomtest(successes, 5).proportion_ci(method="wilson")
         assert tuple(found.loc[part, ["low", "high"]]) == pytest.approx((expected.low, expected.high))
+    without = facts[facts["epochs"] == 1].assign(arm="seq-no-task0")
+    found = fates(pd.concat([facts, without.assign(exact_match=[mark == "y" for mark in "yynyyn"])]), points(1)).set_index(["arm", "part"])
+    assert found.loc[("seq", "floor"), "value"] == pytest.approx(0.8) and found.loc[("seq", "filled"), "value"] == pytest.approx(0.4)
     nothing_known = facts.assign(exact_match=facts["exact_match"] & (facts["checkpoint"] > 0))
     assert fates(nothing_known, points(1).head(1)).empty
 

@@ -56,24 +56,28 @@ def test_shares_stand_in_the_row_of_their_arm_with_interval_and_chance() -> None
 
 
 def test_a_shift_that_is_the_forgetting_is_told_from_one_that_only_comes_with_it() -> None:
-    """Both arms have the same common share and the same checkpoint; the two lines say which shift takes the answers."""
+    """Both arms have the same common share and the same checkpoint; the marks say which shift takes the answers."""
     rows = pd.concat([shift_rows("seq", 0, 0.7, 0.3), shift_rows("freeze-2", 0, 0.7, 0.3)])
     accuracy = {("seq", "common"): 0.25, ("seq", "rest"): 0.95, ("freeze-2", "common"): 0.95, ("freeze-2", "rest"): 0.22}
     for (arm, removed), value in accuracy.items():
         chosen = (rows["arm"] == arm) & (rows["removed"] == removed) & (rows["metric"] == "exact_match")
         rows.loc[chosen, "value"] = value
-    for panel, start, removed in zip(common_shift.draw(rows).axes[2:4], (0.2, 0.97), ("common", "rest"), strict=True):
-        for arm in ("seq", "freeze-2"):
-            assert sorted({x for x, _ in marks(panel, arm)}) == sorted({start, accuracy[arm, removed]})
+    panel = common_shift.draw(rows).axes[2]
+    for place, arm in enumerate(("seq", "freeze-2")):
+        found = sorted((y - place, x) for x, y in marks(panel, arm))
+        assert [x for _, x in found] == [0.2, accuracy[arm, "common"], accuracy[arm, "rest"]], "as it is, without, alone"
+    assert [line.get_xdata()[0] for line in panel.lines if line.get_linestyle() == "--"] == [0.97], "before Task 1"
 
 
-def test_each_space_has_a_row_of_its_own_and_its_interval() -> None:
-    """Open marks are of the residual stream."""
-    for panel, bar in zip(common_shift.draw(shift_rows("seq", 0, 0.7, 0.3)).axes[2:4], ((0.49, 0.51), (0.89, 0.91)), strict=True):
-        ends = sorted((line for line in panel.lines if line.get_marker() == "o"), key=lambda line: line.get_ydata()[0])
-        assert [line.get_markerfacecolor() == "white" for line in ends] == [False, True]
+def test_each_state_has_a_row_of_its_own_and_its_interval_in_either_space() -> None:
+    rows = shift_rows("seq", 0, 0.7, 0.3)
+    chosen = (rows["space"] == "residual_stream") & (rows["removed"] == "common") & (rows["metric"] == "exact_match")
+    rows.loc[chosen, ["value", "low", "high"]] = 0.7, 0.6, 0.8
+    for panel, spans in zip(common_shift.draw(rows).axes[2:], ((0.49, 0.51), (0.6, 0.8)), strict=True):
+        places = [y for _, y in marks(panel, "seq")]
+        assert len(set(places)) == len(places) == 3
         bars = {tuple(np.round(segment[:, 0], 6)) for collection in panel.collections for segment in collection.get_segments()}
-        assert bars == {bar}
+        assert bars == {(0.19, 0.21), spans, (0.89, 0.91)}
 
 
 def test_of_several_seeds_the_mean_and_their_interval_are_drawn() -> None:
@@ -92,16 +96,19 @@ def test_a_table_without_the_share_among_values_is_drawn() -> None:
 
 
 def test_repair_counts_facts_and_stands_between_the_checkpoint_and_training() -> None:
+    """Beside random shifts, which give 0.05, 0.15, 0.25, and the same training without Task 0."""
     shift = pd.concat([shift_rows("seq", 0, 0.7, 0.3), shift_rows("freeze-2", 0, 0.45, 0.9)])
     known = pd.concat([repair_rows("seq", 0), repair_rows("freeze-2", 0)])
-    for panel in repair.draw(shift, known, recovery_rows("seq", 0, 0.8)).axes:
+    trained = pd.concat([recovery_rows("seq", 0, 0.8), recovery_rows("seq-no-task0", 0, 0.75)])
+    for panel in repair.draw(shift, known, trained).axes[:2]:
         found = drawn(panel, "seq")
-        for start in (0.3, 0.4):
-            assert has(found, [6, 12, 24], [start, start + 0.1, start + 0.2])
-        assert not has(found, None, [0.2, 0.3, 0.4]) and not has(found, None, [0.1, 0.2, 0.3])  # one shift for all; single facts
+        assert has(found, [6, 12, 24], [0.4, 0.5, 0.6])
+        assert has(found, None, [0.05, 0.15, 0.25])
+        assert not has(found, None, [0.3, 0.4, 0.5]) and not has(found, None, [0.2, 0.3, 0.4])  # in the logits; one shift for all
         ends = sorted((float(x[0]), float(y[0])) for x, y in found if len(x) == 1)
         assert [y for _, y in ends] == [0.2, 0.8] and ends[0][0] < 6 and ends[1][0] > 384
         assert [float(y[0]) for x, y in drawn(panel, "freeze-2") if len(x) == 1] == [0.2]
+        assert [y for _, y in marks(panel, "seq-no-task0")] == [0.75]
         assert any(np.allclose(np.asarray(line.get_ydata(), dtype=float), 0.97) for line in panel.lines)
 
 
@@ -124,7 +131,7 @@ def test_the_level_of_nothing_known_stays_in_sight_and_the_facts_of_training_are
 
 def test_forms_are_drawn_before_task_1_and_at_the_checkpoints_above_their_floor() -> None:
     panels = recall.draw(pd.concat([recall_rows("seq", 0), recall_rows("freeze-2", 0)])).axes
-    expected = ([0.99, 0.1, 0.5, 0.4], [0.985, 0.5, 0.6, 0.5], [0.98, 0.9, 0.7, 0.6], [0.02] * 4)
+    expected = ([0.99, 0.1, 0.5, 0.4], [0.985, 0.5, 0.6, 0.5], [0.98, 0.9, 0.7, 0.6])
     for panel, values in zip(panels, expected, strict=True):
         for arm in ("seq", "freeze-2"):
             assert has(drawn(panel, arm), None, values)

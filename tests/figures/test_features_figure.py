@@ -55,20 +55,21 @@ def test_arrows_join_the_means_of_the_clouds() -> None:
 
 def test_cka_is_of_task_0_and_a_later_checkpoint_and_the_lens_of_one() -> None:
     panels = readout.draw(frame(synthetic_views.features, ["seq"])).axes
-    assert [len(curves(panel)) for panel in panels] == [2, 2, 2]  # a: two stages; b, c: after Task 0, and one stage each
-    for color, count in ((style.MODAL_ANSWER, [1, 1, 1]), (style.CONTROL_LABEL, [0, 1, 1])):
+    assert [len(curves(panel)) for panel in panels] == [1, 1, 2, 2]  # one checkpoint each; c, d: and after Task 0
+    for color, count in ((style.MODAL_ANSWER, [1, 1, 1, 1]), (style.CONTROL_LABEL, [0, 0, 1, 1])):
         drawn = [[line for line in panel.lines if line.get_color() == color and len(line.get_ydata())] for panel in panels]
         assert [len(lines) for lines in drawn] == count, "chance, and control persons, who have answers to read and no CKA"
 
 
 def test_cka_is_the_mean_over_attributes_each_of_which_has_its_own_chance() -> None:
-    geometry = readout.draw(frame(synthetic_views.features, ["seq"])).axes[0]
+    geometry, later = readout.draw(frame(synthetic_views.features, ["seq"])).axes[:2]
     layers = np.arange(synthetic_views.LAYERS + 1) / synthetic_views.LAYERS
     assert curves(geometry)[0] == pytest.approx(1 - 0.4 * layers), "over all questions together it is higher"
+    assert curves(later)[0] == pytest.approx(1 - 0.6 * layers), "at the end"
     chance = next(line for line in geometry.lines if line.get_color() == style.MODAL_ANSWER)
     assert list(chance.get_ydata()) == pytest.approx([0.25] * len(layers))
 
 
 def test_small_print_names_the_panels_that_have_bands() -> None:
-    for seeds, said in ((1, "One run; bands (b, c): 95 %"), (2, "Mean of 2 seeds; bands: 95 %")):
+    for seeds, said in ((1, "One run; bands (c, d): 95 %"), (2, "Mean of 2 seeds; bands: 95 %")):
         assert said in readout.draw(frame(synthetic_views.features, ["seq"], seeds)).get_supxlabel()

@@ -116,7 +116,7 @@ def test_repairs_have_their_controls_above_and_task_1_below_where_it_is_learned(
     given = frames()
     views = (getattr(synthetic_views, f"{name}_rows")("seq", 0) for name in ("graft", "recall", "repair"))
     figure = repairs.draw(*views, given["metrics"], given["recovery"])
-    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    rows_of = dict(zip((label.get_text() for label in figure.axes[0].get_yticklabels()), figure.axes[0].get_yticks(), strict=True))
     rows = given["recovery"].query(
         "arm == @FLOOR and training == 'right' and split == 'task0_test' and metric == 'exact_match' and epochs == 1"
     )
@@ -124,9 +124,13 @@ def test_repairs_have_their_controls_above_and_task_1_below_where_it_is_learned(
     for panel, checkpoint in zip(figure.axes[:2], (150, 4000), strict=True):
         marks = {line.get_marker(): line for line in panel.lines if line.get_linestyle() == "None" and line.get_gid() is None}
         assert set(marks) == {"o", "x", "p"} | ({"^"} if checkpoint == 4000 else set()), "Task 1 is not learned early"
-        assert marks["p"].get_xydata().tolist() == [[recovered[checkpoint], names.index("recovery, one epoch") - 0.27]]
+        of_floor = {float(y): float(x) for x, y in marks["p"].get_xydata()}
+        assert of_floor[rows_of["recovery, one epoch"] - 0.22] == recovered[checkpoint]
+        assert of_floor[rows_of["first block put back"] - 0.22] == 0.25, "the same block set into it"
         aside = {marker: {round(y % 1, 2) for y in marks[marker].get_ydata()} for marker in marks}
-        assert aside == {marker: place for marker, place in {"o": {0}, "x": {0.73}, "p": {0.73}, "^": {0.27}}.items() if marker in marks}
+        assert aside == {marker: place for marker, place in {"o": {0}, "x": {0.57}, "p": {0.78}, "^": {0.24}}.items() if marker in marks}
+    unasked = [text.get_position()[1] - 0.2 for text in figure.axes[1].texts]
+    assert sorted(unasked) == pytest.approx([rows_of[name] for name in ("recovery, one epoch",)]), "Task 1 after a recovery"
 
 
 def test_before_and_after_recovery_at_each_rate_have_the_floor_beside_that_of_seq() -> None:

@@ -1,21 +1,24 @@
 """Which attributes and which tokens of Task 0 answers are forgotten?
 
-**What it shows.** Task 0 answers of ``seq`` about persons whose questions were never trained on. Above: exact match
-for each attribute. Below: the share of right tokens at each place in the answer, read after the question and the
-right tokens before it.
+**What it shows.** Task 0 answers of ``seq`` about persons whose questions were never trained on. Above: exact
+match for each attribute. Below: the share of right tokens at each place in the answer, read after the question and
+the right tokens before it.
 
-**How to read it.** *a*, *c*: the first 150 steps of Task 1; *a* has no intervals, which would hide one another.
-*b*, *d*: the last of these steps (open) and the end of Task 1 (filled), with intervals; the names there, in the
-colours of the lines, are the key of *a* and *c*. Upright strokes are what knowing nothing gives, each at the height of
-the mark that it is for: in *b* always the most frequent value, which is the same at both times, in *d* the control
-persons at that time, whom the model never read about (in *c* dotted). Later tokens are easier, as the name of a city
-gives away its state; a token stands for knowledge only as far as it lies above its stroke.
+**How to read it.** *a*, *c*: the first 150 steps of Task 1. *b*, *d*: the last of these steps (open) and the end
+of Task 1 (filled), with intervals; the names there, in the colours of the lines, are the key of *a* and *c*, and
+*b* has an axis of its own. Intervals of the lines in *a* would hide one another: those at its last step are in
+*b*. The grey stripe of *a* and the upright strokes are what knowing nothing gives, each stroke at the height of
+the mark that it is for: in *a* and *b* always the most frequent value, which is the same all along (the stripe
+reaches from the attribute where it helps least to the one where it helps most), in *d* the control persons at that
+time, whom the model never read about (in *c* dotted). What Task 1 itself teaches is in no panel. Later tokens are
+easier, as the name of a city gives away its state; a token stands for knowledge only as far as it lies above its
+stroke.
 
-**What to look for.** If task alignment is lost, all attributes fall at about the same time, and the first token falls
-furthest: given its beginning, the model still completes an answer.
+**What to look for.** If task alignment is lost, all attributes fall at about the same time, and the first token
+falls furthest: given its beginning, the model still completes an answer.
 
-**What would contradict the claim.** Later tokens that fall to their floors together with the first: then the values
-themselves are gone. A decline that spares some attributes: then it is no common loss of the task's format.
+**What would contradict the claim.** Later tokens that fall to their floors together with the first: then the
+values themselves are gone. A decline that spares some attributes: then it is no common loss of the task's format.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
+from forgetting.config.names import Marker
 from forgetting.data.points import EARLY, EARLY_STEP, END, WORDS, early_step
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, over_seeds
@@ -43,11 +48,15 @@ _END = -1
 _MOST_TOKENS = 5
 _RARE = 0.05
 """Tokens of the answer beyond the first five, or that fewer of the questions have, are not drawn."""
-_LOOKS = {
-    "kind": (("#1A1A1A", "o"), ("#0072B2", "s"), ("#D55E00", "^"), ("#007A5A", "D"), ("#A8538A", "v"), ("#8A6D00", "P"), ("#6E6E6E", "X")),
+_LOOKS: dict[str, tuple[tuple[str, Marker], ...]] = {
+    "kind": (
+        *(("#1A1A1A", "D"), ("#1FA3B5", "P"), ("#C2185B", "v"), ("#79A600", "X"), ("#9A7BC8", "8"), ("#8A6D00", (5, 0, 180.0))),
+        ("#6E6E6E", (4, 1, 0.0)),
+    ),
     "position": (("#B2182B", "<"), ("#283593", ">"), ("#5B7F00", "d"), ("#7A4A1E", "h"), ("#546E7A", "*"), ("#AD1480", "H")),
 }
-"""Of the lines of a panel, in order, by what they are of: an attribute and a token share none. More begin again."""
+"""Of the lines of a panel, in order, by what they are of: an attribute and a token share none, and none is that of a main
+arm. More begin again."""
 _CONTROL: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
 _FLOOR: dict[str, Any] = {"marker": "|", "markersize": 8, "markeredgewidth": 1.4, "linestyle": "none"}
 
@@ -55,7 +64,7 @@ _FLOOR: dict[str, Any] = {"marker": "|", "markersize": 8, "markeredgewidth": 1.4
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, positions: pd.DataFrame) -> Figure:
     """Attributes above, tokens below; the first steps, and what is left. Frames: METRICS of the task1 run of seq, METRICS floors,
     POSITIONS of seq."""
-    figure, panels = style.new_figure(2, 2, height=5, width_ratios=[1.2, 1], sharex="col")
+    figure, panels = style.new_figure(2, 2, height=5.2, width_ratios=[1.2, 1])
     exact, floors = (frame[(frame["metric"] == "exact_match") & (frame["split"] == "task0_test")] for frame in (metrics, floors))
     kinds = {kind: kind.removesuffix("_name").replace("_", " ") for kind in exact["kind"].unique() if kind != "all"}
     tokens = tokens_drawn(positions)
@@ -70,21 +79,27 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, positions: pd.DataFrame) -
     ):
         _first_steps(row[0], rows, column, called, band=column == "position")
         _left(row[1], rows, floor, column, called)
+    levels = floors[floors["kind"].isin(kinds)].groupby("kind")["value"].mean()
+    panels[0, 0].axhspan(levels.min(), levels.max(), color=style.MODAL_ANSWER, alpha=0.35, linewidth=0, zorder=1)
     titles = (f"by attribute, first {EARLY_STEP} steps", "what is left", f"by token, first {EARLY_STEP} steps", "what is left")
     for letter, panel, text in zip("abcd", panels.flat, titles, strict=True):
         style.title(panel, letter, text)
     style.accuracy_axis(panels[0, 0], "Task 0 exact match\n(share of answers)")
     style.accuracy_axis(panels[1, 0], "Task 0 right tokens\n(share of tokens)")
-    panels[1, 0].set_xlabel("Task 1 step")
-    panels[1, 1].set_xlabel("share of answers or tokens")
+    for panel in panels[:, 0]:
+        panel.set_xlabel("Task 1 step")
+    panels[0, 1].set_xlabel("share of answers")
+    panels[0, 1].set_xlim(-0.01, None)
+    panels[1, 1].set_xlabel("share of tokens")
     panels[1, 1].set_xlim(-0.03, 1.03)
     handles = [
         style.line_handle(WORDS[EARLY], linestyle="none", marker="o", markerfacecolor="white"),
         style.line_handle(WORDS[END], linestyle="none", marker="o"),
         style.line_handle("nothing known (b, d)", **_FLOOR),
+        Patch(color=style.MODAL_ANSWER, alpha=0.35, linewidth=0, label="nothing known (a)"),
         style.line_handle("control persons (c)", **_CONTROL),
     ]
-    style.legend(figure, handles, columns=4)
+    style.legend(figure, handles, columns=3)
     asked = ", ".join(f"{count:,.0f}" for count in tokens.values())
     style.note(figure, metrics, f"Tokens asked, from the first to the end: {asked}.")
     return figure

@@ -1,33 +1,31 @@
 """Is the collapse one shift that all facts share?
 
-**What it shows.** The change of every answer token from the model before Task 1 to a checkpoint is split into
-the mean change of *other* persons at the same attribute and place in the answer (common), which cannot be about
+**What it shows.** The change of every answer token from the model before Task 1 to a checkpoint is split into the
+mean change of *other* persons at the same attribute and place in the answer (common), which cannot be about
 anybody, and the rest. How much of the change is common, and how much of the forgetting.
 
 **How to read it.** *a*, *b*: the share of the squared change that is common, in the logits over the whole
 vocabulary, in the logits among the values of the attribute alone (where the answer is decided), and in the
-residual stream before the final norm. 0 is what unrelated changes give; grey: the range when each person's
-change gets a random sign. Intervals that are not seen are narrower than their marks. *c*, *d*: what either part
-does to the answers at step 150, in the logits (filled) and in the residual stream (open). *c* begins at the
-checkpoint (upright stroke) and takes the common part away; *d* begins at the model before Task 1 and adds the
-common part alone. If the common part is the forgetting, marks in *c* come to the strokes of *d*, and those in *d*
-to the strokes of *c*. If it has nothing to do with it, each stays at its own. The end and where Task 1 was
-learned are in the table.
+residual stream before the final norm. 0 is what unrelated changes give; grey: the range when each person's change
+gets a random sign. Intervals that are not seen are narrower than their marks. *c*, *d*: what either part does to
+the answers at step 150. Filled: the checkpoint as it is; triangle: without the common part; square: the model
+before Task 1 (dashed) with the common part alone. If the common part is the forgetting, triangles reach the dashed
+line and squares the filled marks; if it has nothing to do with it, each stays at its own. The end, and where Task
+1 was learned, are in the table of this view.
 
-**What to look for.** A large share in *a* beside short ways in *c* and *d*: a shift that all answers share can be
-most of the change and yet leave the order of the likeliest tokens as it was.
+**What to look for.** A large share in *a* beside triangles at their filled marks in *c*: a shift that all answers
+share can be most of the change and yet leave the order of the likeliest tokens as it was.
 
-**What would contradict the claim** that the early collapse is a common shift: marks that stay at their
-strokes, those in *d* above all, for it adds the shift and nothing else. Spaces that disagree say
-that the question has no answer that does not depend on where the mean is taken. The rest is not the same as
-lost knowledge: what turns or shrinks all states alike differs from person to person and is counted there.
+**What would contradict the claim** that the early collapse is a common shift: triangles at the filled marks, and
+squares above all at the dashed line, for they add the shift and nothing else. Spaces that disagree say that the
+question has no answer that does not depend on where the mean is taken. The rest is not the same as lost knowledge:
+what turns or shrinks all states alike differs from person to person and is counted there.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -59,48 +57,45 @@ class _Share(NamedTuple):
 
 
 _SHARES = (
-    _Share("logits", "common_share", "logits, whole vocabulary", -0.22, {"marker": "o"}),
+    _Share("logits", "common_share", "logits, whole vocabulary (a, b)", -0.22, {"marker": "o"}),
     _Share("logits", "common_share_among_values", "logits, values of the attribute (a, b)", 0.0, {"marker": "D", "markersize": 4}),
-    _Share("residual_stream", "common_share", "residual stream (open)", 0.22, {"marker": "o", "markerfacecolor": "white"}),
+    _Share("residual_stream", "common_share", "residual stream (a, b)", 0.22, {"marker": "o", "markerfacecolor": "white"}),
 )
-_SPACES = {"logits": -0.17, "residual_stream": 0.17}
-"""Their places in the row of an arm."""
-_MOVES = {
-    ("nothing", "common"): "without the common part",
-    ("everything", "rest"): "the common part alone",
+_SPACES = {"logits": "logits", "residual_stream": "residual stream"}
+_STATES: dict[str, tuple[str, float, dict[str, Any]]] = {
+    "nothing": ("as it is (c, d)", -0.22, {"marker": "o"}),
+    "common": ("without the common part (c, d)", 0.0, {"marker": "^", "markerfacecolor": "white"}),
+    "rest": ("common part alone (c, d)", 0.22, {"marker": "s", "markerfacecolor": "white"}),
 }
-"""What is taken away at the start and the end of a way, and what that leaves."""
-_START: dict[str, Any] = {"marker": "|", "markersize": 9, "markeredgewidth": 1.3}
-"""Higher than the mark of an end, which it would be hidden by where nothing moves."""
+"""What is taken away: its text, place in the row of an arm, and mark."""
+_BEFORE: dict[str, Any] = {"color": "#1A1A1A", "linewidth": 0.9, "linestyle": (0, (4, 1.5))}
 _CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linewidth": 4.5, "alpha": 0.4}
 
 
 def draw(common_shift: pd.DataFrame) -> Figure:
-    """Above how much of the change is common, a column a checkpoint; below what either part does to the accuracy early; a row an arm.
-    Frame: COMMON_SHIFT."""
+    """Above how much of the change is common, a panel a checkpoint; below what either part does to the accuracy at the early one, a panel a
+    space; a row an arm. Frame: COMMON_SHIFT."""
     rows = common_shift[(common_shift["kind"] == "all") & (common_shift["grouping"] == _GROUPING)]
     arms, seeds = style.arm_order(rows["arm"]), rows["seed"].nunique()
-    figure, panels = style.new_figure(2, 2, height=2.4 + 0.9 * len(arms), sharex="row", sharey=True)
-    early = rows[rows["point"] == EARLY]
+    figure, panels = style.new_figure(2, 2, height=2.3 + 0.9 * len(arms), sharex="row", sharey=True)
     for panel, point in zip(panels[0], (EARLY, END), strict=True):
         _shares(panel, rows[rows["point"] == point], arms, seeds)
-    for panel, move in zip(panels[1], _MOVES, strict=True):
-        _moves(panel, early[early["metric"] == "exact_match"], move, arms, seeds)
-    titles = [f"change, {WORDS[EARLY]}", "change, end of Task 1", *_MOVES.values()]
+        panel.set_xlabel("common share of the change")
+    for panel, space in zip(panels[1], _SPACES, strict=True):
+        _states(panel, rows[(rows["point"] == EARLY) & (rows["space"] == space) & (rows["metric"] == "exact_match")], arms, seeds)
+        panel.set_xlabel("Task 0 exact match")
+        panel.set_xlim(-0.04, 1.04)
+    titles = [f"the change, {WORDS[EARLY]}", "the change, end of Task 1", *(f"{WORDS[EARLY]}, {text}" for text in _SPACES.values())]
     for letter, panel, text in zip("abcd", panels.flat, titles, strict=True):
         style.title(panel, letter, text)
-        panel.set_ylim(len(arms) - 0.5, -0.5)
-        panel.set_yticks(range(len(arms)), [style.arm_look(arm).label for arm in arms])
         panel.grid(axis="y", visible=False)
-    for panel in panels[0]:
-        panel.set_xlabel("common share of the change")
-    for panel in panels[1]:
-        panel.set_xlabel(f"Task 0 exact match, {WORDS[EARLY]}")
-        panel.set_xlim(-0.04, 1.04)
-    handles = [style.line_handle(share.text, linestyle="none", **share.mark) for share in _SHARES]
-    handles.append(style.line_handle("chance (a, b)", **_CHANCE))
-    handles.append(style.line_handle("c: the checkpoint; d: before Task 1", linestyle="none", **_START))
-    style.legend(figure, handles, 2)
+    for panel in panels[:, 0]:
+        style.name_arms(panel, arms)
+    marks = [(share.text, share.mark) for share in _SHARES]
+    marks += [(text, mark) for text, _, mark in _STATES.values()]
+    handles = [style.line_handle(text, linestyle="none", **mark) for text, mark in marks]
+    handles[3:3] = [style.line_handle("chance (a, b)", **_CHANCE)]
+    style.legend(figure, [*handles, style.line_handle("before Task 1 (c, d)", **_BEFORE)], 2)
     style.note(figure, rows, intervals="bars")
     return figure
 
@@ -121,14 +116,12 @@ def _shares(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> Non
         panel.axvline(end, color="#8C8C8C", linewidth=0.8, zorder=0)
 
 
-def _moves(panel: Axes, rows: pd.DataFrame, move: tuple[str, str], arms: list[str], seeds: int) -> None:
+def _states(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None:
+    found = over_seeds(rows, ["arm", "removed"], seeds, kind=PROPORTION).set_index(["arm", "removed"])
     for place, arm in enumerate(arms):
         color = style.arm_look(arm).color
-        for space, offset in _SPACES.items():
-            chosen = rows[(rows["arm"] == arm) & (rows["space"] == space)]
-            found = over_seeds(chosen, ["removed"], seeds, kind=PROPORTION).set_index("removed").reindex(move)
-            ends, y = found["value"].to_numpy(), np.full(2, place + offset)
-            face: dict[str, Any] = {"markerfacecolor": color if space == "logits" else "white"}
-            panel.plot(ends[:1], y[:1], color=color, linestyle="none", **_START)
-            panel.hlines(y[1:], found["low"].iloc[1:], found["high"].iloc[1:], color=color, linewidth=0.9)
-            panel.plot(ends[1:], y[1:], color=color, marker="o", linestyle="none", **face)
+        for removed, (_, offset, mark) in _STATES.items():
+            state = found.loc[(arm, removed)]
+            panel.hlines(place + offset, state["low"], state["high"], color=color, linewidth=0.9)
+            panel.plot(state["value"], place + offset, color=color, linestyle="none", **mark)
+    panel.axvline(found.xs("everything", level="removed")["value"].mean(), zorder=1, **_BEFORE)

@@ -1,23 +1,25 @@
 """Is the representation destroyed, or only moved?
 
-**What it shows.** How alike the states of held-out Task 0 questions stay in geometry (*a*), and whether their
-answers can still be read off them (*b*, *c*), layer by layer, at the last prompt token.
+**What it shows.** How alike the states of held-out Task 0 questions stay to those after Task 0 (*a*, *b*), and
+whether their answers can still be read off them (*c*, *d*), layer by layer, at the last prompt token; left at step
+150, right at the end of Task 1.
 
-**How to read it.** *a*: linear CKA between the model after Task 0 and a later one, 1 where the geometry is the
-same up to rotation and scale; solid at step 150, dashed at the end; dash-dotted: chance (permuted persons). It is
-taken among the questions of one attribute, whose words are the same but for the name, and averaged over the
-attributes: over all questions the attributes alone would keep it high. There is no interval of one run, and no
-value where states do not vary, as at the embedding of a last token that all have. *b*, *c*: the logit
-lens, which reads each layer by the final norm and the output embedding of its own checkpoint, as
-if the model had to answer there: the share of questions whose right value leads all values of its kind by its
-first token. Black: after Task 0. Dash-dotted: always the most frequent value. Dotted: control persons, about whom
-nothing can be known. Layers count from 1; *emb.* is the embedding.
+**How to read it.** *a*, *b*: linear CKA between the model after Task 0 and the later one, 1 where the states are
+the same up to rotation and scale; dashed: persons permuted, of the arm where that gives most. It is taken among
+the questions of one attribute, whose words are the same but for the name, and averaged over the attributes: over
+all questions the attributes alone would keep it high. There is no interval of one run, and no value where states
+do not vary, as at the embedding of a last token that all have. *c*, *d*: the logit lens, which reads each layer by
+the final norm and the output embedding of its own checkpoint, as if the model had to answer there: the share of
+questions whose right value leads all values of its kind by its first token. Black: after Task 0. Dash-dotted:
+always the most frequent value. Dotted: control persons, about whom nothing can be known. Layers count from 1;
+*emb.* is the embedding.
 
-**What to look for.** *a* near 1 with *b* at chance: the states are moved and not destroyed, and only the way
-they are read is lost. *b* falls in the last layers only: what is known below no longer reaches the output.
+**What to look for.** *a* near 1 with *c* at its floor: the states are moved and not destroyed, and only the way
+they are read is lost. *c* falls in the last layers only: what is known below no longer reaches the output.
 
-**What would contradict the claim** that little is destroyed: *a* near chance at step 150. The lens alone cannot
-contradict it, since states that merely turned are also misread.
+**What would contradict the claim** that little is destroyed: *a* near the permuted persons at step 150. The lens
+alone cannot contradict it, since states that merely turned are also misread. No floor was run: the model without
+Task 0 is not viewed, so that states alike may come from pretraining and not from Task 0.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from matplotlib.figure import Figure
 
 from forgetting.data.points import EARLY, END, TASK1_EARLY, TASK1_END, WORDS
 from forgetting.figures import style
-from forgetting.figures.by_layer import STAGES, layer_axis
+from forgetting.figures.by_layer import layer_axis
 from forgetting.statistics import PROPORTION, over_seeds
 
 SHOWS = {
@@ -44,54 +46,54 @@ SHOWS = {
 }
 
 _SPLIT, _CONTROL = "task0_test", "control"
-_TASK0 = style.Look("#1A1A1A", "P", "after Task 0 (b, c)")
-_CHANCE: dict[str, Any] = {"color": style.MODAL_ANSWER, "linestyle": (0, (6, 2, 1, 2)), "linewidth": 1.0}
+_STAGES = {TASK1_EARLY: WORDS[EARLY], TASK1_END: WORDS[END]}
+_TASK0 = style.Look("#1A1A1A", "P", "after Task 0 (c, d)")
+_CHANCE: dict[str, dict[str, Any]] = {
+    "cka": {"color": style.MODAL_ANSWER, "linestyle": (0, (3, 1.5)), "linewidth": 1.0},
+    "lens_lead": {"color": style.MODAL_ANSWER, "linestyle": (0, (6, 2, 1, 2)), "linewidth": 1.0},
+}
 _CONTROL_LINE: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
-_LEADS = "right value leads"
 
 
 def draw(features: pd.DataFrame) -> Figure:
-    """CKA and the logit lens by layer. Frame: FEATURES."""
+    """CKA above and the logit lens below, by layer, a column a checkpoint. Frame: FEATURES."""
     rows, arms = features[features["kind"] == "all"], style.arm_order(features["arm"])
     within = features[features["kind"] != "all"]
-    figure, axes = style.new_figure(1, 3, height=2.9)
-    geometry, early, late = axes[0]
+    figure, panels = style.new_figure(2, 2, height=4.4, sharex="row", sharey="row")
     # CKA is of `task0` and a later checkpoint; for the lens, `before` and `after` name the same one.
     cka = within[(within["metric"] == "cka") & (within["split"] == _SPLIT) & (within["before"] == "task0") & (within["after"] != "task0")]
-    cka = cka.groupby(["seed", "arm", "after", "layer"], as_index=False)[["value", "low", "high", "chance"]].mean()
+    cka = cka.groupby(["seed", "arm", "after", "layer"], as_index=False)[["value", "low", "high", "chance"]].mean().dropna(subset="value")
     lens = rows[(rows["metric"] == "lens_lead") & (rows["before"] == rows["after"])]
-    _by_layer(geometry, cka, arms, STAGES)
-    for panel, after in ((early, TASK1_EARLY), (late, TASK1_END)):
-        known = lens[lens["split"] == _SPLIT]
-        style.draw_curve(panel, known[(known["arm"] == arms[0]) & (known["after"] == "task0")], "layer", _TASK0, markers=20)
+    known = lens[lens["split"] == _SPLIT]
+    for (alike, read), after in zip(panels.T, _STAGES, strict=True):
+        _by_layer(alike, cka[cka["after"] == after], arms, _CHANCE["cka"])
+        style.draw_curve(read, known[(known["arm"] == arms[0]) & (known["after"] == "task0")], "layer", _TASK0, markers=20)
         for arm in arms:
             unknown = lens[(lens["split"] == _CONTROL) & (lens["arm"] == arm) & (lens["after"] == after)]
-            style.draw_curve(panel, unknown, "layer", style.CONTROLS["control"], band=False, **_CONTROL_LINE)
-        _by_layer(panel, known, arms, {after: STAGES[TASK1_EARLY]})
-    titles = ("geometry", f"{_LEADS},\n{WORDS[EARLY]}", f"{_LEADS},\n{WORDS[END]}")
-    for letter, panel, text in zip("abc", axes[0], titles, strict=True):
+            style.draw_curve(read, unknown, "layer", style.CONTROLS["control"], band=False, **_CONTROL_LINE)
+        _by_layer(read, known[known["after"] == after], arms, _CHANCE["lens_lead"])
+        layer_axis(alike, cka)
+        layer_axis(read, lens)
+    titles = [f"{text}, {time}" for text in ("likeness", "right value leads") for time in _STAGES.values()]
+    for letter, panel, text in zip("abcd", panels.flat, titles, strict=True):
         style.title(panel, letter, text)
-        layer_axis(panel, rows)
-        panel.set_ylim(-0.03, 1.03)
-    geometry.set_ylabel("linear CKA within attributes")
-    early.set_ylabel("share of questions")
-    stages = [style.line_handle(f"a: {WORDS[EARLY]}"), style.line_handle(f"a: {WORDS[END]}", linestyle="--")]
+    style.accuracy_axis(panels[0, 0], "likeness to after Task 0\n(linear CKA)")
+    style.accuracy_axis(panels[1, 0], "share of questions")
     marks = [
+        style.line_handle("persons permuted (a, b)", **_CHANCE["cka"]),
         style.line_handle(_TASK0.label, _TASK0.color, marker=_TASK0.marker),
-        style.line_handle("control persons (b, c)", style.CONTROL_LABEL, **_CONTROL_LINE),
-        style.line_handle("chance", **_CHANCE),
+        style.line_handle("most frequent value (c, d)", **_CHANCE["lens_lead"]),
+        style.line_handle("control persons (c, d)", style.CONTROL_LABEL, **_CONTROL_LINE),
     ]
-    style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *stages, *marks], columns=4)
-    style.note(figure, rows, intervals="bands (b, c)" if rows["seed"].nunique() == 1 else "bands")
+    style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *marks], columns=3)
+    style.note(figure, rows, intervals="bands (c, d)" if rows["seed"].nunique() == 1 else "bands")
     return figure
 
 
-def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str], stages: dict[str, dict[str, Any]]) -> None:
-    """A line for each arm and each later checkpoint of `stages` (with its looks) over the layers, and chance."""
+def _by_layer(panel: Axes, rows: pd.DataFrame, arms: list[str], chance: dict[str, Any]) -> None:
+    """A line for each arm over the layers, and the chance of the arm that has most of it."""
     for arm in arms:
-        for after, line in stages.items():
-            chosen = rows[(rows["arm"] == arm) & (rows["after"] == after)]
-            style.draw_curve(panel, chosen, "layer", style.arm_look(arm), markers=20, **line)
-    first = rows[(rows["arm"] == arms[0]) & (rows["after"] == next(iter(stages)))]
-    chance = over_seeds(first.assign(value=first["chance"], low=np.nan, high=np.nan), ["layer"], kind=PROPORTION)
-    panel.plot(chance["layer"], chance["value"], **_CHANCE)
+        style.draw_curve(panel, rows[rows["arm"] == arm], "layer", style.arm_look(arm), markers=20)
+    most = rows.groupby(["seed", "layer"], as_index=False)["chance"].max().rename(columns={"chance": "value"})
+    level = over_seeds(most.assign(low=np.nan, high=np.nan), ["layer"], kind=PROPORTION)
+    panel.plot(level["layer"], level["value"], **chance)
