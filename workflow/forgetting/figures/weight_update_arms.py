@@ -72,7 +72,7 @@ def draw(weights: pd.DataFrame) -> Figure:
             _marks(panel, means, matrices, arms, offset, mark)
         panel.axvline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
         panel.set_xlim(low - margin, high + margin)
-        panel.set_xlabel("← more shared    angle, less reference (°)")
+        panel.set_xlabel("← shared    angle, less reference (°)")
         style.title(panel, letter, text)
     _norms(panels[1, 1], weights, arms)
     style.title(panels[1, 1], "d", "size of the update")
