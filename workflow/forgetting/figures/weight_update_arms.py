@@ -8,8 +8,7 @@ freezes blocks leaves them out of the others, too. *a* to *c*: one row an arm. F
 updates less chance and less what the former update of the other layers gives. Open: less chance alone. 0 is an
 unrelated update; to the left of 0 the two updates share more. Pale dots: the single matrices, or of several
 seeds the mean of each. *d*: the size of each update beside the weights that it changed, in the same layers
-(geometric mean, logarithmic axis). Means are over two kinds of matrices, whose dots lie apart: what two updates
-of the matrices that write to the stream share is least, as the figure before shows.
+(geometric mean, logarithmic axis). Means are over matrices of several kinds, whose dots may lie apart.
 
 **What to look for.** Arms that forget less and whose updates share less with Task 0 (*b*), or that move less
 (*d*). The distance between filled and open marks is what one residual stream explains.
