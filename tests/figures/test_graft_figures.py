@@ -51,34 +51,33 @@ def test_the_model_without_task_0_has_a_line_and_older_tables_without_the_new_op
         assert ("the model without Task 0 as it is" in texts) == there
 
 
-def test_repairs_are_drawn_by_length_early_and_by_what_is_left_of_task_1_at_the_end() -> None:
-    figure = edits.draw(graft_rows("seq", 0))
-    for panel, expected in zip(figure.axes, ([0.1, 0.2, 0.3, 0.4], [0.6] * 4), strict=True):
+def test_leading_directions_are_drawn_beside_the_straight_way_back() -> None:
+    """Early by how much of the update they are, at the end as their difference from the straight way with as much of Task 1."""
+    rows = graft_rows("seq", 0)
+    early, end = edits.draw(rows).axes[:2]
+    task0 = np.array([0.45, 0.5, 0.6, 0.8])
+    for panel, across, value in ((early, [0.1, 0.2, 0.3, 0.4], task0), (end, [0.6] * 4, task0 - 0.55)):
         line = next(line for line in panel.lines if line.get_marker() == "o")
-        np.testing.assert_allclose(np.asarray(line.get_xdata(), dtype=float), expected)
-        np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0.45, 0.5, 0.6, 0.8])
-        back = next(line for line in panel.lines if line.get_marker() == ".")
-        np.testing.assert_allclose(np.asarray(back.get_ydata(), dtype=float)[[0, -1]], [0.1, 0.99])
+        np.testing.assert_allclose(np.asarray(line.get_xdata(), dtype=float), across)
+        np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), value)
+    back = next(line for line in early.lines if line.get_marker() == ".")
+    np.testing.assert_allclose(np.asarray(back.get_ydata(), dtype=float)[[0, -1]], [0.1, 0.99])
+    assert any(line.get_linestyle() == "-" and set(line.get_ydata()) == {0} for line in end.lines), "the straight way is 0 at the end"
+
+
+def test_bars_are_of_what_is_drawn() -> None:
+    """Of the accuracy early; of the difference at the end, whose intervals reach 0.03 below and 0.02 above."""
+    early, end = edits.draw(graft_rows("seq", 0)).axes[:2]
+    for panel, value, reach in ((early, 0.0, (-0.04, 0.04)), (end, -0.55, (-0.03, 0.02))):
+        bars = next(bars for bars in panel.containers if bars.lines[0].get_marker() == "o")
+        ends = [segment[:, 1] for segment in bars.lines[2][0].get_segments()]
+        np.testing.assert_allclose(ends, np.array([0.45, 0.5, 0.6, 0.8])[:, None] + value + reach)
 
 
 def test_the_legend_tells_whose_random_directions_the_crosses_are() -> None:
     figure = edits.draw(graft_rows("seq", 0))
     crosses = {line.get_label(): line.get_color() for line in figure.legends[0].legend_handles if line.get_marker() == "x"}
     assert crosses == {
-        "control: random directions, all matrices": edits._EDITS["blocks"][0],
-        "control: random directions, attention": edits._EDITS["attention"][0],
+        "control: random directions, all matrices": edits._EDITS["blocks"].color,
+        "control: random directions, attention": edits._EDITS["attention"].color,
     }
-
-
-def test_bars_are_of_the_difference_from_the_straight_way_where_task_1_is_across() -> None:
-    """Its intervals reach 0.03 below and 0.02 above; a table made before there were any is drawn without bars."""
-    rows = graft_rows("seq", 0)
-    early, end = edits.draw(rows).axes[:2]
-    assert len(early.collections) == len(end.collections) == 6
-    known = rows[(rows["point"] == "trough") & (rows["operation"] == "edit") & (rows["part"] == "blocks") & (rows["split"] == "task0_test")]
-    known = known[known["metric"] == "exact_match"].sort_values("amount")
-    drawn = [np.asarray(segment)[:, 1] for segment in early.collections[0].get_segments()]
-    np.testing.assert_allclose(drawn, known[["low", "high"]], err_msg="where Task 1 is not across, of the accuracy itself")
-    ends = np.concatenate([np.asarray(segment)[:, 1] for segment in end.collections[0].get_segments()]).reshape(-1, 2)
-    np.testing.assert_allclose(ends, np.array([0.45, 0.5, 0.6, 0.8])[:, None] + [-0.03, 0.02])
-    assert not edits.draw(rows[rows["metric"] != "beyond_straight"]).axes[1].collections
