@@ -22,38 +22,48 @@ def shown(panel, shape: tuple[int, int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
-def test_cells_are_angles_less_chance_and_other_layers(seeds: tuple[int, ...]) -> None:
+def test_cells_are_angles_less_chance_and_other_layers_and_less_the_baseline(seeds: tuple[int, ...]) -> None:
     weights = frame(seeds)
     figure = weight_update.draw(weights)
-    for panel, (former, latter) in zip(figure.axes, weight_update.PAIRS, strict=False):
+    expected = []
+    for former, latter in weight_update.PAIRS:
         rows = of_pair(weights, former, latter)
         rows = rows.assign(own=rows["value"] - rows["chance"] - rows["other_layers"])
-        expected = rows.groupby(["layer", "component"])["own"].mean().unstack()[list(dict.fromkeys(rows["component"]))]
-        np.testing.assert_allclose(shown(panel, expected.shape), expected)
+        expected.append(rows.groupby(["layer", "component"])["own"].mean().unstack()[list(dict.fromkeys(rows["component"]))])
+    for number, panel in enumerate(figure.axes[:4]):
+        beyond = expected[number] - expected[0] if number else expected[0]
+        np.testing.assert_allclose(shown(panel, beyond.shape), beyond, atol=1e-9)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["1", "2", "3", "4"]
     titles = [title for panel in figure.axes if (title := panel.get_title(loc="left"))]
-    assert len(titles) == 4 and titles[0] == "a  two stretches of pretraining"
+    assert titles[:3] == ["a  two stretches of pretraining", "b  pretraining vs Task 0, less a", "c  Task 0 vs Task 1 to 150, less a"]
 
 
-def test_what_every_layer_shares_is_white_and_what_one_layer_shares_is_not() -> None:
-    """Both cells are as far below chance; the other layers of one of them are, too. Only over chance do they look alike."""
-    weights = frame(arms=("seq",))
+def planted(seeds: tuple[int, ...] = (0,)) -> pd.DataFrame:
+    """Every pair of every matrix is 2 degrees below chance beyond the other layers."""
+    weights = frame(seeds, ("seq",))
+    angles = (weights["metric"] == "mean_angle") & ~weights["component"].str.endswith("embedding")
+    weights.loc[angles, ["value", "chance", "other_layers"]] = [60.0, 70.0, -8.0]
+    return weights
+
+
+def test_what_every_layer_and_pretraining_share_is_white() -> None:
+    """All cells are as far below chance; the other layers of one of them are not, and so more of it is its own."""
+    weights = planted()
     rows = of_pair(weights, "task0", "task1_early")
-    weights.loc[rows.index, ["value", "chance", "other_layers"]] = [60.0, 70.0, -10.0]
-    own = rows[(rows["layer"] == 1) & (rows["component"] == "query")].index
-    weights.loc[own, "other_layers"] = -2.0
-    found = shown(weight_update.draw(weights).axes[2], (synthetic_views.LAYERS, 6))
-    assert found[0, 0] == -8 and np.count_nonzero(found) == 1
+    weights.loc[rows[(rows["layer"] == 1) & (rows["component"] == "query")].index, "other_layers"] = 0.0
+    baseline, _, early, late = (shown(panel, (synthetic_views.LAYERS, 6)) for panel in weight_update.draw(weights).axes[:4])
+    assert (baseline == -2).all() and not late.any()
+    assert early[0, 0] == -8 and np.count_nonzero(early) == 1
 
 
 def test_cells_whose_interval_over_seeds_holds_nothing_have_a_dot() -> None:
-    weights = frame((0, 1, 2), ("seq",))
+    weights = planted((0, 1, 2))
     rows = of_pair(weights, "task0", "task1_early")
-    weights.loc[rows.index, "value"] = rows["chance"] + rows["other_layers"] - 5 + 0.1 * rows["seed"]
+    weights.loc[rows.index, "value"] = 55 + 0.1 * rows["seed"]
     noisy = rows[(rows["layer"] == 2) & (rows["component"] == "value")]
-    weights.loc[noisy.index, "value"] = noisy["chance"] + noisy["other_layers"] + np.array([-4.0, 4.0, 0.5])
+    weights.loc[noisy.index, "value"] = 60 + np.array([-4.0, 4.0, 0.5])
     dots = weight_update.draw(weights).axes[2].lines[0].get_xydata()
-    assert dots.tolist() == [[2.5, 1.5]]
+    assert np.floor(dots).tolist() == [[2, 1]]
     assert not len(weight_update.draw(weights[weights["seed"] == 0]).axes[2].lines[0].get_xydata())
 
 
@@ -61,8 +71,12 @@ def test_frozen_matrices_and_missing_pairs_show_the_ground() -> None:
     weights = frame(arms=("freeze-2",))
     found = shown(weight_update.draw(weights).axes[2], (synthetic_views.LAYERS, 6))
     assert np.isnan(found[:2]).all() and not np.isnan(found[2:]).any()
-    earlier = weights[weights["former"] != "pretraining_earlier"]
-    assert np.ma.getmaskarray(weight_update.draw(earlier).axes[0].collections[0].get_array()).all()
+    without = weights[weights["former"] != "pretraining_earlier"]
+    figure = weight_update.draw(without)
+    assert np.ma.getmaskarray(figure.axes[0].collections[0].get_array()).all()
+    rows = of_pair(without, "task0", "task1_early", "freeze-2").query("layer == 3 and component == 'query'").iloc[0]
+    own = rows["value"] - rows["chance"] - rows["other_layers"]
+    assert shown(figure.axes[2], (synthetic_views.LAYERS, 6))[2, 0] == pytest.approx(own), "nothing to take off"
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

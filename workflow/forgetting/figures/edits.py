@@ -67,7 +67,7 @@ def draw(graft: pd.DataFrame) -> Figure:
     beyond = graft[(graft["point"] == END) & (graft["metric"] == "beyond_straight")]
     apart = over_seeds(beyond, _KEYS, seeds, kind=DIFFERENCE)
     end.axhline(0, color=_WAY.color, linewidth=1.0, zorder=1)
-    _edits(end, apart.merge(rest[[*_KEYS, "value"]].rename(columns={"value": "across"}), on=_KEYS), (-7, -11))
+    _edits(end, apart.merge(rest[[*_KEYS, "value"]].rename(columns={"value": "across"}), on=_KEYS), (4, 3))
     end.set(xlabel="Task 1 exact match", ylabel="Task 0 beyond straight way,\nat equal Task 1", xlim=(-0.04, 1.06))
 
     style.title(early, "a", WORDS[TROUGH])

@@ -9,6 +9,7 @@ and one of freezing have that of Task 0 (a single other arm has both). Of severa
 vertical one what is left of the later way at a right angle to it. Both axes have the same scale, so lengths
 and angles between the three models are true. Dark is a low loss; levels are evenly spaced in the logarithm
 and the same in all panels; the small print says how sure a loss is beside the step from one level to the next.
+Light grey: no loss was computed there, since the ways are of unequal length.
 Small dots: the checkpoints, joined by straight lines, since nothing is known between them. The stars are the
 models after one epoch of recovery, the lower one from the lowest point of the first 150 steps (not always the
 triangle), the upper one from the end; an arm without recovered weights has none. Every model but the three is
@@ -55,6 +56,7 @@ _LOSSES = {"task0_loss": "Task 0 loss", "task1_loss": "Task 1 loss"}
 _RECOVERY: dict[str, Any] = {"recovery_trough": (0, (1.2, 1.2)), "recovery_end": "-"}
 """Kind of point: the line to it."""
 _PATH = "#111111"
+_NOT_COMPUTED = "#EDEDED"
 _CHECKPOINT: dict[str, Any] = {
     "color": _PATH,
     "marker": "o",
@@ -150,6 +152,7 @@ def _contours(panel: Axes, grid: pd.DataFrame, loss: str, levels: np.ndarray) ->
     lines: dict[str, Any] = {"colors": "white", "linewidths": 0.4, "linestyles": "solid", "alpha": 0.6}
     panel.contour(table.columns, table.index, height, levels=steps, **lines)
     panel.grid(visible=False)
+    panel.set_facecolor(_NOT_COMPUTED)
     return filled
 
 

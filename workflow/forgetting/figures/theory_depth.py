@@ -4,9 +4,9 @@
 each layer (*a*), and how far each layer alone shifts them (*b*), at the last prompt token.
 
 **How to read it.** Both in units of the spread of the states before, since the residual stream itself grows
-with depth, and on one scale. In *b* arms stand side by side at each layer. Layers count from
-1. Solid lines for Task 0 to step 150, dashed ones for Task 0 to
-the end. Bands that are not seen are narrower than their lines. The own part of a layer is what it makes of the
+with depth, and on one scale. In *b* arms stand side by side at each layer. Layers count from 1. Solid lines and
+filled marks: Task 0 to step 150; dashed lines and open marks: Task 0 to the end. Bands and bars that are not seen
+are narrower than their lines and marks. The own part of a layer is what it makes of the
 states as they were before, so that nothing from below is in it.
 
 **What to look for.** *a* rises although *b* does not: shifts add up. Where *b* rises, too, later layers were
@@ -18,12 +18,14 @@ merely changed more. Frozen layers lie at 0 in *a* and have no own part; in an a
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from forgetting.data.points import TASK1_EARLY, TASK1_END
 from forgetting.figures import style
 from forgetting.figures.by_layer import STAGE_HANDLES, STAGES, layer_axis
 from forgetting.schemas.theory import SPLIT, STREAM
-from forgetting.statistics import RATIO
+from forgetting.statistics import RATIO, over_seeds
 
 SHOWS = {
     "question": "What do the features show?",
@@ -34,6 +36,9 @@ SHOWS = {
     },
 }
 
+_FACES = {TASK1_EARLY: None, TASK1_END: "white"}
+"""Stage: the face of its marks."""
+
 
 def draw(theory: pd.DataFrame) -> Figure:
     """Whole and own shift by layer. Frame: THEORY."""
@@ -42,19 +47,31 @@ def draw(theory: pd.DataFrame) -> Figure:
     figure, axes = style.new_figure(1, 2, height=2.7, sharey=True)
     panels = (("whole shift", rows[rows["metric"] == "relative_shift_norm"]), ("own part of the layer", own_parts(rows)))
     for letter, panel, (text, shown) in zip("ab", axes[0], panels, strict=True):
-        for arm, beside in zip(arms, style.side_by_side(len(arms)) * (letter == "b"), strict=True):
+        for arm, beside in zip(arms, 2 * style.side_by_side(len(arms)), strict=True):
             for stage, line in STAGES.items():
+                look = style.arm_look(arm)._replace(face=_FACES[stage])
                 chosen = shown[(shown["arm"] == arm) & (shown["after"] == stage)]
-                style.draw_curve(
-                    panel, chosen.assign(layer=chosen["layer"] + beside), "layer", style.arm_look(arm), kind=RATIO, markers=20, **line
-                )
+                if letter == "a":
+                    style.draw_curve(panel, chosen, "layer", look, kind=RATIO, markers=20, **line)
+                else:
+                    _marks(panel, chosen.assign(layer=chosen["layer"] + beside), look)
         style.title(panel, letter, text)
         panel.set_ylim(0, None)
         layer_axis(panel, rows)
+    handles = style.arm_handles(arms, linewidth=1.3)
     axes[0, 0].set_ylabel("shift of a question\n/ spread before")
-    style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *STAGE_HANDLES], columns=3)
-    style.note(figure, rows, intervals="bands (a)" if rows["seed"].nunique() == 1 else "bands")
+    for handle, face in zip(STAGE_HANDLES, _FACES.values(), strict=True):
+        handles.append(style.line_handle(str(handle.get_label()), marker="o", linestyle=handle.get_linestyle(), markerfacecolor=face))
+    style.legend(figure, handles, columns=3)
+    style.note(figure, rows, intervals="bands (a)" if rows["seed"].nunique() == 1 else None)
     return figure
+
+
+def _marks(panel: Axes, rows: pd.DataFrame, look: style.Look) -> None:
+    """No lines between layers: the own part of one says nothing about the next."""
+    for _, of_seed in style.single_seeds(rows):
+        style.seed_dots(panel, of_seed["layer"], of_seed["value"], look)
+    style.error_bars(panel, over_seeds(rows, ["layer"], kind=RATIO), "layer", look, markersize=4)
 
 
 def own_parts(rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,8 @@ the updates are. *a*: the late part of pretraining and the whole of Task 1. *b*,
 **How to read it.** All arms are averaged over the same layers, those that every arm shown trains: an arm that
 freezes blocks leaves them out of the others, too. *a* to *c*: one row an arm. Filled: the mean angle between two
 updates less chance and less what the former update of the other layers gives. Open: less chance alone. 0 is an
-unrelated update; to the left of 0 the two updates share more. Pale dots: the single matrices, or of several
+unrelated update; to the left of 0 the two updates share more. Grey lines: two stretches of pretraining in the
+same layers, dashed for filled marks and dotted for open ones. Pale dots: the single matrices, or of several
 seeds the mean of each. *d*: the size of each update beside the weights that it changed, in the same layers
 (geometric mean, logarithmic axis). Means are over matrices of several kinds, whose dots may lie apart.
 
@@ -45,12 +46,13 @@ PAIRS = {
     ("task0", "task1_early"): f"Task 0 vs Task 1 to {EARLY_STEP}",
     ("task1_early", "task1_late"): f"Task 1 to {EARLY_STEP} vs the rest",
 }
+_BASELINE = ("pretraining_earlier", "pretraining")
 _UPDATES = {("task0", "task1_early"): f"Task 1 to {EARLY_STEP}", ("task1_early", "task1_late"): f"after {EARLY_STEP}"}
-_LEVELS: dict[str, tuple[float, dict[str, Any]]] = {
-    "less chance and other layers (a-c)": (-0.18, {}),
-    "less chance (a-c)": (0.18, {"markerfacecolor": "white"}),
+_LEVELS: dict[str, tuple[float, dict[str, Any], str]] = {
+    "less chance and other layers (a-c)": (-0.18, {}, "--"),
+    "less chance (a-c)": (0.18, {"markerfacecolor": "white"}, ":"),
 }
-"""Text: place in the row of an arm, and how its mark differs."""
+"""Text: place in the row of an arm, how its mark differs, and the line of the baseline."""
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 2.2, "markeredgewidth": 0, "alpha": 0.35, "linestyle": "none", "zorder": 1.4}
 
 
@@ -58,7 +60,7 @@ def draw(weights: pd.DataFrame) -> Figure:
     """One panel a pair of updates with Task 1, and one of norms; a row an arm. Frame: WEIGHTS."""
     arms = style.arm_order(weights["arm"])
     seeds, layers = weights["seed"].nunique(), shared_layers(weights)
-    shown = pd.MultiIndex.from_frame(weights[["former", "latter"]]).isin(list(PAIRS))
+    shown = pd.MultiIndex.from_frame(weights[["former", "latter"]]).isin([_BASELINE, *PAIRS])
     weights = weights[shown & weights["layer"].isin(layers) & ~weights["component"].isin(EMBEDDINGS)]
     figure, panels = style.new_figure(2, 2, height=2.0 + 0.5 * len(arms), sharey=True)
     levels = [(_means(rows, seeds), _matrices(rows)) for rows in (against_other_layers(weights), weights)]
@@ -66,9 +68,11 @@ def draw(weights: pd.DataFrame) -> Figure:
     low, high = np.nanmin(ends, initial=0), np.nanmax(ends, initial=0)
     margin = 0.06 * (high - low) or 1.0
     for letter, panel, (pair, text) in zip("abc", panels.flat, PAIRS.items(), strict=False):
-        for both, (offset, mark) in zip(levels, _LEVELS.values(), strict=True):
-            means, matrices = (rows[(rows["former"] == pair[0]) & (rows["latter"] == pair[1])] for rows in both)
+        for both, (offset, mark, line) in zip(levels, _LEVELS.values(), strict=True):
+            means, matrices = (_of_pair(rows, pair) for rows in both)
             _marks(panel, means, matrices, arms, offset, mark)
+            for baseline in _of_pair(both[0], _BASELINE)["value"].head(1):
+                panel.axvline(baseline, color=style.MODAL_ANSWER, linewidth=1.0, linestyle=line, zorder=1)
         panel.axvline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
         panel.set_xlim(low - margin, high + margin)
         panel.set_xlabel("← shared    angle, less reference (°)")
@@ -79,15 +83,24 @@ def draw(weights: pd.DataFrame) -> Figure:
         panel.set_ylim(len(arms) - 0.5, -0.5)
         panel.set_yticks(range(len(arms)), [style.arm_look(arm).label for arm in arms])
         panel.grid(visible=False, axis="y")
-    handles = [style.line_handle(text, marker="o", linestyle="none", **mark) for text, (_, mark) in _LEVELS.items()]
+    handles = [style.line_handle(text, marker="o", linestyle="none", **mark) for text, (_, mark, _) in _LEVELS.items()]
     handles += [
         style.line_handle(f"{text} (d)", marker=marker, linestyle="none") for text, marker in zip(_UPDATES.values(), "<>", strict=True)
     ]
+    if len(_of_pair(levels[0][0], _BASELINE)):
+        handles += [
+            style.line_handle(f"two stretches of pretraining, {text}", style.MODAL_ANSWER, linewidth=1.0, linestyle=line)
+            for text, (_, _, line) in zip(("as filled", "as open"), _LEVELS.values(), strict=True)
+        ]
     style.legend(figure, handles, 4)
     spread = "One seed, so no intervals." if seeds == 1 else f"Mean of {seeds} seeds; bars: 95 % Student t interval over seeds."
     blocks = f"{layers[0]} to {layers[-1]}" if len(layers) > 1 else ", ".join(map(str, layers)) or "none"
     style.small_print(figure, f"{spread} Pale dots: single matrices. All are of the blocks that every arm trains: {blocks}.")
     return figure
+
+
+def _of_pair(rows: pd.DataFrame, pair: tuple[str, str]) -> pd.DataFrame:
+    return rows[(rows["former"] == pair[0]) & (rows["latter"] == pair[1])]
 
 
 def shared_layers(weights: pd.DataFrame) -> list[int]:
