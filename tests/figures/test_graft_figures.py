@@ -53,16 +53,18 @@ def test_the_model_without_task_0_has_a_line_and_older_tables_without_the_new_op
 
 def test_leading_directions_are_drawn_beside_the_straight_way_back() -> None:
     """Early by how much of the update they are, at the end as their difference from the straight way with as much of Task 1."""
-    rows = graft_rows("seq", 0)
-    early, end = edits.draw(rows).axes[:2]
+    early, end = edits.draw(graft_rows("seq", 0)).axes[:2]
     task0 = np.array([0.45, 0.5, 0.6, 0.8])
-    for panel, across, value in ((early, [0.1, 0.2, 0.3, 0.4], task0), (end, [0.6] * 4, task0 - 0.55)):
-        line = next(line for line in panel.lines if line.get_marker() == "o")
-        np.testing.assert_allclose(np.asarray(line.get_xdata(), dtype=float), across)
-        np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), value)
+    for panel, across, value in ((early, [0.1, 0.2, 0.3, 0.4], task0), (end, [0, 1, 2, 3], task0 - 0.55)):
+        drawn = next(bars.lines[0] for bars in panel.containers if bars.lines[0].get_marker() == "o")
+        np.testing.assert_allclose(np.asarray(drawn.get_xdata(), dtype=float), across, atol=0.3)
+        np.testing.assert_allclose(np.asarray(drawn.get_ydata(), dtype=float), value)
     back = next(line for line in early.lines if line.get_marker() == ".")
     np.testing.assert_allclose(np.asarray(back.get_ydata(), dtype=float)[[0, -1]], [0.1, 0.99])
     assert any(line.get_linestyle() == "-" and set(line.get_ydata()) == {0} for line in end.lines), "the straight way is 0 at the end"
+    assert [tick.get_text() for tick in end.get_xticklabels()] == ["1", "2", "4", "8"]
+    places = np.concatenate([np.asarray(bars.lines[0].get_xdata(), dtype=float) for bars in end.containers])
+    assert len(places) == 16 and np.diff(np.sort(places)).min() > 0.1, "no mark hides another"
 
 
 def test_bars_are_of_what_is_drawn() -> None:
@@ -78,6 +80,6 @@ def test_the_legend_tells_whose_random_directions_the_crosses_are() -> None:
     figure = edits.draw(graft_rows("seq", 0))
     crosses = {line.get_label(): line.get_color() for line in figure.legends[0].legend_handles if line.get_marker() == "x"}
     assert crosses == {
-        "control: random directions, all matrices": edits._EDITS["blocks"].color,
-        "control: random directions, attention": edits._EDITS["attention"].color,
+        "control: random directions, all matrices": edits._EDITS["blocks", "edit"].color,
+        "control: random directions, attention": edits._EDITS["attention", "edit"].color,
     }

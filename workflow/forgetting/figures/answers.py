@@ -7,7 +7,9 @@ the first 150 steps (*trough*) and at the end of Task 1.
 wrong; the first token wrong. *b*: the facts that were known before Task 1. From the left: still right at that
 point; wrong, but right after one epoch on *other* persons' Task 0 questions; not recovered. Black lines are the
 intervals of the two borders, the left one above. Purple, in *b*: how many of the same facts the model that never
-had Task 0 answers right after the same Task 1 and the same epoch, where that model was run.
+had Task 0 answers right after the same Task 1 and the same epoch, where that model was run, with its interval at
+the lower edge. Grey, dash-dotted: in *a* how often the most frequent first token is right, which the right border of the
+filled and hatched parts together is to be held against; in *b* how often the most frequent answer is.
 
 **What to look for.** If task alignment is lost, answers go wrong at the first token, and the white part of *a*
 turns into the hatched part of *b*: a short recovery brings the answer back. The white part of *b* is what one
@@ -80,7 +82,7 @@ def draw(
     if "floor" in set(outcomes["part"]):
         keys.append(style.line_handle("never had Task 0, after the epoch", **_TICK, linestyle="none", marker="|", markersize=8))
     style.legend_below(second, keys, 1)
-    style.note(figure, metrics, intervals="black lines")
+    style.note(figure, metrics, intervals="black and purple lines" if "floor" in set(outcomes["part"]) else "black lines")
     return figure
 
 
@@ -152,12 +154,14 @@ def _bars(panel: Axes, shares: pd.DataFrame, arms: list[str]) -> None:
 
 
 def _floors(panel: Axes, shares: pd.DataFrame, arms: list[str]) -> None:
-    """A line across the bar where the same arm without Task 0 comes to."""
-    values = shares.set_index(["arm", "point"])["value"]
+    """A line across the bar where the same arm without Task 0 comes to, and its interval along the lower edge."""
+    found = shares.set_index(["arm", "point"])
     for place, arm, point in _places(arms):
-        if (arm, point) in values:
+        if (arm, point) in found.index:
+            value, low, high = found.loc[(arm, point), ["value", "low", "high"]].astype(float)
             for color, width in (("white", 4.0), (_TICK["color"], 2.0)):
-                panel.vlines(values[arm, point], place - 0.2, place + 0.2, color=color, linewidth=width, zorder=2.5)
+                panel.vlines(value, place - 0.2, place + 0.2, color=color, linewidth=width, zorder=2.5)
+                panel.hlines(place + 0.2, low, high, color=color, linewidth=width, zorder=2.5)
 
 
 def _places(arms: list[str]) -> Iterator[tuple[float, str, str]]:

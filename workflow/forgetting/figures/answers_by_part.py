@@ -95,13 +95,13 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, positions: pd.DataFrame) -
     handles = [
         style.line_handle(WORDS[EARLY], linestyle="none", marker="o", markerfacecolor="white"),
         style.line_handle(WORDS[END], linestyle="none", marker="o"),
-        style.line_handle("nothing known (b, d)", **_FLOOR),
-        Patch(color=style.MODAL_ANSWER, alpha=0.35, linewidth=0, label="nothing known (a)"),
+        style.line_handle("most frequent value (b), control persons (d)", **_FLOOR),
+        Patch(color=style.MODAL_ANSWER, alpha=0.35, linewidth=0, label="most frequent value (a)"),
         style.line_handle("control persons (c)", **_CONTROL),
     ]
-    style.legend(figure, handles, columns=3)
+    style.legend(figure, handles, columns=2)
     asked = ", ".join(f"{count:,.0f}" for count in tokens.values())
-    style.note(figure, metrics, f"Tokens asked, from the first to the end: {asked}.")
+    style.note(figure, metrics, f"Tokens asked, from the first to the end: {asked}.", intervals="bands and bars")
     return figure
 
 

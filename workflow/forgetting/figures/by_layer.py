@@ -6,15 +6,19 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from forgetting.data.points import EARLY, END, TASK1_EARLY, TASK1_END, WORDS
 from forgetting.figures import style
 
 STAGES: dict[str, dict[str, Any]] = {TASK1_EARLY: {"linestyle": "-"}, TASK1_END: {"linestyle": "--"}}
-STAGE_HANDLES = [
-    style.line_handle(f"Task 0 to {WORDS[EARLY]}"),
-    style.line_handle(f"Task 0 to the {WORDS[END]}", linestyle="--"),
-]
+STAGE_FACES = {TASK1_EARLY: None, TASK1_END: "white"}
+"""Of the marks of a stage; None: in the colour of the arm."""
+
+
+def stage_handles() -> list[Line2D]:
+    texts = {TASK1_EARLY: f"Task 0 to {WORDS[EARLY]}", TASK1_END: f"Task 0 to the {WORDS[END]}"}
+    return [style.line_handle(text, marker="o", markerfacecolor=STAGE_FACES[stage], **STAGES[stage]) for stage, text in texts.items()]
 
 
 def layer_axis(panel: Axes, rows: pd.DataFrame) -> None:

@@ -8,7 +8,8 @@ anybody, and the rest. How much of the change is common, and how much of the for
 vocabulary, in the logits among the values of the attribute alone (where the answer is decided), and in the
 residual stream before the final norm. 0 is what unrelated changes give; grey: the range when each person's change
 gets a random sign. Intervals that are not seen are narrower than their marks. *c*, *d*: what either part does to
-the answers at step 150. Filled: the checkpoint as it is; triangle: without the common part; square: the model
+the answers at step 150, in *c* in the logits over the whole vocabulary. Filled: the checkpoint as it is; open
+triangle: without the common part; square: the model
 before Task 1 (dashed) with the common part alone. If the common part is the forgetting, triangles reach the dashed
 line and squares the filled marks; if it has nothing to do with it, each stays at its own. The end, and where Task
 1 was learned, are in the table of this view.
@@ -61,9 +62,9 @@ _SHARES = (
     _Share("logits", "common_share_among_values", "logits, values of the attribute (a, b)", 0.0, {"marker": "D", "markersize": 4}),
     _Share("residual_stream", "common_share", "residual stream (a, b)", 0.22, {"marker": "o", "markerfacecolor": "white"}),
 )
-_SPACES = {"logits": "logits", "residual_stream": "residual stream"}
+_SPACES = {"logits": "all logits", "residual_stream": "residual stream"}
 _STATES: dict[str, tuple[str, float, dict[str, Any]]] = {
-    "nothing": ("as it is (c, d)", -0.22, {"marker": "o"}),
+    "nothing": ("as it is (c, d)", -0.22, {"marker": "v"}),
     "common": ("without the common part (c, d)", 0.0, {"marker": "^", "markerfacecolor": "white"}),
     "rest": ("common part alone (c, d)", 0.22, {"marker": "s", "markerfacecolor": "white"}),
 }

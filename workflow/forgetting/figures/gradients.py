@@ -63,7 +63,7 @@ def draw(gradients: pd.DataFrame) -> Figure:
     for panel, part in zip(axes[0], _PARTS, strict=False):
         _panel(panel, rows[rows["part"] == part], arms, seeds)
     _curves(axes[0, 2], beyond_floor(gradients), arms, seeds, UNBOUNDED, {"linewidth": 1.6}, 20)
-    for letter, panel, text in zip("abc", axes[0], (*_PARTS.values(), "a, less shuffled"), strict=True):
+    for letter, panel, text in zip("abc", axes[0], (*_PARTS.values(), "beyond shuffled"), strict=True):
         _steps(panel, _last_of_line(rows))
         style.title(panel, letter, text)
     axes[0, 1].sharey(axes[0, 0])

@@ -101,6 +101,8 @@ def _parts(panel: Axes, rows: pd.DataFrame, operation: str, color: str, seeds: i
             style.error_bars(panel, _merged(rows, name, part, seeds, beside, blocks), "place", control, **_BEHIND)
     labels = ["input\nemb.", *map(str, range(1, blocks + 1)), "output\nemb.", "all\nnorms"]
     panel.set_xticks(range(blocks + 3), labels)
+    for place in range(0, blocks + 3, 2):
+        panel.axvspan(place - 0.5, place + 0.5, color=style.BAND, linewidth=0, zorder=-1)
     panel.set_xlim(-0.6, blocks + 2.6)
     panel.set_ylim(-0.03, 1.05)
     panel.set_xlabel("part (numbers: blocks)")

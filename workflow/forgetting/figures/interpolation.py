@@ -6,7 +6,7 @@ of recovery, and from those straight back to the end of Task 0. *a*, *c*: the mo
 point of the first 150 steps. *b*, *d*: the end of Task 1. Arms without recovered weights have the first line
 alone.
 
-**How to read it.** The first line goes up and the second one down: that Task 1 raises the loss and recovery
+**How to read it.** Marks only tell the arms apart. The first line goes up and the second one down: that Task 1 raises the loss and recovery
 lowers it is known, and says nothing of a basin. The third line says something where both of its ends are low,
 which is so after recovery from the trough. Where it stays low, no hill lies between the model of Task 0 and
 the recovered one, and both are in one basin, as far as this line shows. From the end of Task 1 recovery

@@ -60,7 +60,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
     figure, axes = style.new_figure(1, 2, height=3.4, sharex=True, sharey=True)
     first, second = axes[0]
     _series(first, runs[runs["name"] == "before"], _BEFORE)
-    style.draw_floor(first, floors, "task0_test", "exact_match")
+    for panel in (first, second):
+        style.draw_floor(panel, floors, "task0_test", "exact_match")
     beside = (runs["rate"].max() / runs["rate"].min()) ** 0.025
     for panel, epochs in ((first, 0), (second, 1)):
         rows = of_task1[np.isclose(of_task1["epochs"], epochs)]

@@ -12,7 +12,7 @@ do not vary, as at the embedding of a last token that all have. *c*, *d*: the lo
 the final norm and the output embedding of its own checkpoint, as if the model had to answer there: the share of
 questions whose right value leads all values of its kind by its first token. Black: after Task 0. Dash-dotted:
 always the most frequent value. Dotted: control persons, about whom nothing can be known. Layers count from 1;
-*emb.* is the embedding.
+*emb.* is the embedding. Where blocks are frozen the states are the same, so likeness is 1 by construction.
 
 **What to look for.** *a* near 1 with *c* at its floor: the states are moved and not destroyed, and only the way
 they are read is lost. *c* falls in the last layers only: what is known below no longer reaches the output.
@@ -72,8 +72,9 @@ def draw(features: pd.DataFrame) -> Figure:
             unknown = lens[(lens["split"] == _CONTROL) & (lens["arm"] == arm) & (lens["after"] == after)]
             style.draw_curve(read, unknown, "layer", style.CONTROLS["control"], band=False, **_CONTROL_LINE)
         _by_layer(read, known[known["after"] == after], arms, _CHANCE["lens_lead"])
-        layer_axis(alike, cka)
-        layer_axis(read, lens)
+        for panel in (alike, read):
+            layer_axis(panel, lens)
+            panel.set_xlim(lens["layer"].min() - 0.15, lens["layer"].max() + 0.15)  # each layer above itself
     titles = [f"{text}, {time}" for text in ("likeness", "right value leads") for time in _STAGES.values()]
     for letter, panel, text in zip("abcd", panels.flat, titles, strict=True):
         style.title(panel, letter, text)

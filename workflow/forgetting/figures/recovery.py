@@ -8,8 +8,8 @@ the Task 0 questions of half of the persons, and is asked about the other half.
 the end of Task 1. *c*: (recovered - dropped) / (before - dropped), the *spurious share* of the tables; 1: all of the
 loss came back. Purple: the same Task 1 from the model that never had Task 0; in *c*, below the mark, the share that the
 arm would have if recovery came only to where that model comes. An arm that does not run without Task 0 has none: that
-of ``seq`` would be no control of freezing, which also keeps what pretraining knew. The arms are those of
-``recovery.curve_arms``.
+of ``seq`` would be no control of freezing, which also keeps what pretraining knew. Other arms recover at fewer
+points and stand in ``recovery_table``.
 
 The controls say how much of a recovery is no memory of Task 0. *Pretrained only* knows the biographies but
 never saw a question: what it reaches in one epoch is the question format, learned from scratch. *Random
@@ -56,7 +56,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     """Frames: METRICS of the task1 runs, RECOVERY and RECOVERY_FACTS (the controls among them)."""
     points = probe_points(metrics, recovery)
     arms = [arm for arm in style.arm_order(points["arm"]) if not style.is_rate_arm(arm)]
-    rows = [2.4, 0.5 + 0.55 * len(arms)]
+    rows = [2.7, 0.3 + 0.5 * len(arms)]
     figure, axes = style.new_figure(2, 2, height=1.9 + sum(rows), height_ratios=rows)
     first, second, third = axes[0, 0], axes[0, 1], axes[1, 0]
     third.set_subplotspec(axes[1, 1].get_gridspec()[1, :])
@@ -126,16 +126,15 @@ def _over_steps(panel: Axes, recovery: pd.DataFrame, points: pd.DataFrame) -> No
         shuffled = shuffled[shuffled["arm"] == "seq"]
         look = style.Look(style.SEQUENTIAL, _MARKERS[point], f"seq, {point}")
         fill = _fill(point, style.SEQUENTIAL)
-        style.draw_curve(panel, chosen, "step", look, markers=5, markerfacecolor=fill)
+        style.draw_curve(panel, chosen, "step", look, markers=5, markerfacecolor=fill, seeds=False)
         if len(without_task0):
             look = style.arm_look(str(without_task0["arm"].iloc[0]))._replace(marker=_MARKERS[point])
-            style.draw_curve(panel, without_task0, "step", look, markers=5, linestyle=":", markerfacecolor=_fill(point, look.color))
+            fill = _fill(point, look.color)
+            style.draw_curve(panel, without_task0, "step", look, markers=5, linestyle=":", markerfacecolor=fill, seeds=False)
         if point == END and len(shuffled):
             style.draw_curve(panel, shuffled, "step", style.CONTROLS["shuffled"], markers=5, band=False, **_line_only("shuffled"))
     for start in ("pretrained", "random"):
-        style.draw_curve(
-            panel, rows[rows["start"] == start], "step", style.CONTROLS[start], markers=5, band=start == "pretrained", **_line_only(start)
-        )
+        style.draw_curve(panel, rows[rows["start"] == start], "step", style.CONTROLS[start], markers=5, band=False, **_line_only(start))
     panel.axvline(rows.loc[np.isclose(rows["epochs"], 1), "step"].min(), color="#BBBBBB", linewidth=0.8, zorder=0)
     panel.set_xscale("symlog", linthresh=1, linscale=0.3)
     style.plain_numbers(panel.xaxis)
@@ -171,8 +170,7 @@ def _shares(panel: Axes, summary: pd.DataFrame, arms: list[str], with_floor: lis
             panel.plot(value, y, marker=marker, color=look.color, markerfacecolor=_fill(point, look.color), linestyle="none")
     style.name_arms(panel, arms)
     panel.grid(axis="y", visible=False)
-    low, high = panel.get_xlim()
-    panel.set_xlim(min(0, low), max(1.03, high))
+    panel.set_xlim(right=max(1.03, panel.get_xlim()[1]))
     panel.axvline(1, color="#BBBBBB", linewidth=0.8, zorder=0)
     panel.set_xlabel("share of the drop")
     style.title(panel, "c", "recovered share of the drop")

@@ -124,6 +124,8 @@ def _name(panels: np.ndarray, rows: dict[str, float]) -> None:
     panels[0].set_yticks([*groups.values()], [*groups], minor=True, fontweight="bold", linespacing=1.1)
     for panel in panels:
         panel.tick_params(axis="y", which="minor", length=0)
+        for place in list(repairs.values())[::2]:
+            panel.axhspan(place - 0.54, place + 0.46, color=style.BAND, linewidth=0, zorder=-1)
         for above in list(groups.values())[1:]:
             panel.axhline(above - 0.5, color="#999999", linewidth=0.6, zorder=0)
     panels[0].set_ylim(len(rows) - 0.4, -0.6)

@@ -63,6 +63,8 @@ _SEED_DOT: dict[str, Any] = {
 SEQUENTIAL = "#D55E00"
 MODAL_ANSWER = "#8C8C8C"
 CONTROL_LABEL = "#5A5A5A"
+BAND = "#F4F4F4"
+"""Behind every other row or column, so that its marks are seen to belong together."""
 
 
 class Look(NamedTuple):
@@ -160,10 +162,19 @@ def title(axes: Axes, letter: str, text: str) -> None:
 
 
 def draw_curve(
-    axes: Axes, rows: pd.DataFrame, by: str, look: Look, *, kind: Kind = PROPORTION, markers: int = 0, band: bool = True, **line: Any
+    axes: Axes,
+    rows: pd.DataFrame,
+    by: str,
+    look: Look,
+    *,
+    kind: Kind = PROPORTION,
+    markers: int = 0,
+    band: bool = True,
+    seeds: bool = True,
+    **line: Any,
 ) -> None:
-    """Line of `value` against column `by` (mean over seeds) with its interval as a band, and of few seeds each as a thin line; about
-    `markers` markers on the way. `kind` of number: a share unless said."""
+    """Line of `value` against column `by` (mean over seeds) with its interval as a `band`, and of few `seeds` each as a thin line;
+    about `markers` markers on the way. `kind` of number: a share unless said."""
     merged = over_seeds(rows, [by], kind=kind)
     options: dict[str, Any] = {"color": look.color, "linestyle": look.line, "markerfacecolor": look.face} | line
     if markers:
@@ -171,7 +182,7 @@ def draw_curve(
     axes.plot(merged[by], merged["value"], **options)
     if band:
         axes.fill_between(merged[by], merged["low"], merged["high"], color=options["color"], alpha=0.16, linewidth=0)
-        for _, of_seed in single_seeds(rows):
+        for _, of_seed in single_seeds(rows) if seeds else ():
             of_seed = of_seed.sort_values(by)
             axes.plot(of_seed[by], of_seed["value"], color=options["color"], linestyle=options.get("linestyle", "-"), **_SEED_LINE)
 

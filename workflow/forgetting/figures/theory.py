@@ -9,7 +9,7 @@ below.
 **How to read it.** Angles by layer, counted from 1; each row has its own axis, of the angles that occur in it.
 90 degrees is a right angle; above the grey line, 75 degrees, an angle counts here as nearly right,
 which is a convention. Dotted: the angle of a random direction, with the middle 95 % of such directions in grey.
-*a* and *c*: Task 0 to step 150 (solid) and to the end (dashed), both matrices of a block that write to the
+*a* and *c*: Task 0 to step 150 (solid, filled) and to the end (dashed, open), both matrices of a block that write to the
 stream taken together; they are of weights, so one run has no interval. *b* and *d*: step 150 alone, arms side
 by side at each layer; the end is in the table below, for all layers together. Open, with a caret: a share that
 is within its error of none, drawn at 90 degrees and not joined to the others; its bar goes down to what it may
@@ -39,7 +39,7 @@ from matplotlib.patches import Patch
 from forgetting.analysis.propositions import NEARLY_ORTHOGONAL
 from forgetting.data.points import TASK1_EARLY
 from forgetting.figures import style
-from forgetting.figures.by_layer import STAGE_HANDLES, STAGES, layer_axis
+from forgetting.figures.by_layer import STAGE_FACES, STAGES, layer_axis, stage_handles
 from forgetting.schemas.theory import SPLIT
 from forgetting.statistics import Kind, over_seeds
 
@@ -90,12 +90,12 @@ def draw(theory: pd.DataFrame) -> Figure:
         layer_axis(panel, rows)
     marks = [
         style.line_handle("random direction", **_RANDOM),
-        Patch(label="middle 95 % of them", **_RANGE),
+        Patch(label="middle 95 % of random ones", **_RANGE),
         style.line_handle(f"{NEARLY_ORTHOGONAL:g} degrees", **_LEVEL),
     ]
     if any(line.get_marker() == CARETUPBASE and len(line.get_xdata()) for panel in axes.flat for line in panel.lines):
         marks += [style.line_handle("within its error of 90 (b, d)", marker="o", markerfacecolor="white", linestyle="none")]
-    style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *STAGE_HANDLES, *marks], columns=4)
+    style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *stage_handles(), *marks], columns=4)
     style.note(figure, rows, intervals="bars (b, d)" if seeds == 1 else "bars")
     return figure
 
@@ -123,7 +123,7 @@ def _angles(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> flo
             found = found.assign(place=found["layer"] + beside)
             none = found["value"] >= 90
             panel.plot(found["place"], found["value"].mask(none), color=look.color, linewidth=0.9, **line)
-            style.error_bars(panel, found[~none], "place", look)
+            style.error_bars(panel, found[~none], "place", look._replace(face=STAGE_FACES[stage]))
             style.error_bars(panel, found[none], "place", look, markerfacecolor="white")
             panel.plot(found["place"][none], found["value"][none] + _ABOVE, color=look.color, **_CARET)
             lowest += [found[["value", "low"]].min(axis=None)]

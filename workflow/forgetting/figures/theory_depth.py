@@ -21,9 +21,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from forgetting.data.points import TASK1_EARLY, TASK1_END
+from forgetting.data.points import TASK1_END
 from forgetting.figures import style
-from forgetting.figures.by_layer import STAGE_HANDLES, STAGES, layer_axis
+from forgetting.figures.by_layer import STAGE_FACES, STAGES, layer_axis, stage_handles
 from forgetting.schemas.theory import SPLIT, STREAM
 from forgetting.statistics import RATIO, over_seeds
 
@@ -36,8 +36,8 @@ SHOWS = {
     },
 }
 
-_FACES = {TASK1_EARLY: None, TASK1_END: "white"}
-"""Stage: the face of its marks."""
+_LATER = 0.11
+"""How far the marks of the end stand beside those of step 150."""
 
 
 def draw(theory: pd.DataFrame) -> Figure:
@@ -49,20 +49,18 @@ def draw(theory: pd.DataFrame) -> Figure:
     for letter, panel, (text, shown) in zip("ab", axes[0], panels, strict=True):
         for arm, beside in zip(arms, 2 * style.side_by_side(len(arms)), strict=True):
             for stage, line in STAGES.items():
-                look = style.arm_look(arm)._replace(face=_FACES[stage])
+                look = style.arm_look(arm)._replace(face=STAGE_FACES[stage])
                 chosen = shown[(shown["arm"] == arm) & (shown["after"] == stage)]
                 if letter == "a":
                     style.draw_curve(panel, chosen, "layer", look, kind=RATIO, markers=20, **line)
                 else:
-                    _marks(panel, chosen.assign(layer=chosen["layer"] + beside), look)
+                    _marks(panel, chosen.assign(layer=chosen["layer"] + beside + _LATER * (stage == TASK1_END)), look)
         style.title(panel, letter, text)
         panel.set_ylim(0, None)
         layer_axis(panel, rows)
     handles = style.arm_handles(arms, linewidth=1.3)
     axes[0, 0].set_ylabel("shift of a question\n/ spread before")
-    for handle, face in zip(STAGE_HANDLES, _FACES.values(), strict=True):
-        handles.append(style.line_handle(str(handle.get_label()), marker="o", linestyle=handle.get_linestyle(), markerfacecolor=face))
-    style.legend(figure, handles, columns=3)
+    style.legend(figure, [*handles, *stage_handles()], columns=3)
     style.note(figure, rows, intervals="bands (a)" if rows["seed"].nunique() == 1 else None)
     return figure
 

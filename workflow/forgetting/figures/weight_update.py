@@ -130,14 +130,14 @@ def _heat_map(panel: Axes, cells: pd.DataFrame, layers: pd.Index, names: list[st
         values,
         mask=values.isna(),
         ax=panel,
-        annot=values.map("{:z.0f}".format) if len(layers) <= _NUMBERED else None,
+        annot=values.map("{:z.1f}".format) if len(layers) <= _NUMBERED else None,
         fmt="",
         annot_kws={"size": 7, "color": "#1A1A1A"},
         **look,
         **labels,
     )
     rows, columns = np.nonzero(_holds_nothing(low, high).to_numpy())
-    dot: dict[str, Any] = {"marker": "o", "markersize": 2.6, "color": "#333333", "markeredgecolor": "white", "markeredgewidth": 0.5}
+    dot: dict[str, Any] = {"marker": "o", "markersize": 3.2, "color": "#333333", "markeredgecolor": "white", "markeredgewidth": 0.5}
     panel.plot(columns + 0.85, rows + 0.8, linestyle="none", **dot)  # with an edge, to be seen on dark cells; beside the number
     panel.set(xlabel="", ylabel="")
     panel.patch.set(**_FROZEN)

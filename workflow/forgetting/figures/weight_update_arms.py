@@ -85,7 +85,7 @@ def draw(weights: pd.DataFrame) -> Figure:
         panel.grid(visible=False, axis="y")
     handles = [style.line_handle(text, marker="o", linestyle="none", **mark) for text, (_, mark, _) in _LEVELS.items()]
     handles += [
-        style.line_handle(f"{text} (d)", marker=marker, linestyle="none") for text, marker in zip(_UPDATES.values(), "<>", strict=True)
+        style.line_handle(f"{text} (d)", marker=marker, linestyle="none") for text, marker in zip(_UPDATES.values(), "x+", strict=True)
     ]
     if len(_of_pair(levels[0][0], _BASELINE)):
         handles += [
@@ -137,7 +137,7 @@ def _marks(panel: Axes, means: pd.DataFrame, matrices: pd.DataFrame, arms: list[
 
 def _norms(panel: Axes, weights: pd.DataFrame, arms: list[str]) -> None:
     """|update| / |matrix before|, the geometric mean over the matrices."""
-    for (former, latter), marker, offset in zip(_UPDATES, "<>", (-0.12, 0.12), strict=True):
+    for (former, latter), marker, offset in zip(_UPDATES, "x+", (-0.12, 0.12), strict=True):
         chosen = (weights["former"] == former) & (weights["latter"] == latter) & (weights["metric"] == "relative_norm")
         rows = weights[chosen & (weights["value"] > 0)]
         logs = rows.assign(value=np.log(rows["value"])).groupby(["seed", "arm"], as_index=False)["value"].mean()
