@@ -9,9 +9,10 @@ the norm comes between, is in the table of this view alone.
 and more known facts (six a person, logarithmic axis), and the same checkpoint after one epoch of training on
 ``task0_train`` (*trained*, where that was measured, on as many facts as the small print says). Upwards the
 square-root scale opens what lies near 0. A thin line keeps the level of *none* of each arm in sight. Crosses in
-the colour of an arm: random shifts of the same lengths in place of the known ones, where they were measured. Open
-pentagon: the same epoch of training from ``seq`` that never had Task 0; the other arms have no such model of their
-own. Dashed black: before Task 1. Lines are means over draws of the known persons.
+the colour of an arm: random shifts of the same lengths in place of the known ones, where they were measured; they
+stand side by side to the right of their number of facts. Open pentagon: the same epoch of training from ``seq``
+that never had Task 0; the other arms have no such model of their own. Dashed black: before Task 1. Lines are means
+over draws of the known persons.
 
 **What to look for.** Where forgetting is a common shift, the lines rise to the black one with few facts. A line
 that ends below its level of *none* does harm. A first point below it is no fault: one person's change is mostly
@@ -48,7 +49,9 @@ SHOWS = {
 }
 
 _GROUPING, _SPACE = "kind_position", "residual_stream"
-_RANDOM: dict[str, Any] = {"marker": "x", "markersize": 4.5, "elinewidth": 0.7}
+_RANDOM: dict[str, Any] = {"marker": "x", "markersize": 4.5, "elinewidth": 0.7, "zorder": 4}
+_RIGHT = 1.6
+"""By what factor of the facts crosses stand beside the lines."""
 _NOTHING_KNOWN, _TRAINED = 1.2, 1500.0
 """Places on the axis of known facts: the checkpoint as it is, and after one epoch of recovery."""
 _BREAKS = (2.7, 760.0)
@@ -98,7 +101,7 @@ def _repairs(panel: Axes, split: pd.DataFrame, repair: pd.DataFrame, recovery: p
         look, of_arm = style.arm_look(arm), shown[shown["arm"] == arm]
         style.draw_curve(panel, of_arm[of_arm["counted"] == "units"], "facts", look, markers=10, markersize=3.0)
         random = over_seeds(of_arm[of_arm["counted"] == "random"], ["facts"], seeds, kind=PROPORTION)
-        style.error_bars(panel, random.assign(facts=random["facts"] * _beside(arms, index)), "facts", look, **_RANDOM)
+        style.error_bars(panel, random.assign(facts=random["facts"] * _RIGHT * _beside(arms, index)), "facts", look, **_RANDOM)
         for place, rows in ends:
             point = _mark(panel, rows[rows["arm"] == arm], place * _beside(arms, index), look, seeds)
             if place == _NOTHING_KNOWN:
