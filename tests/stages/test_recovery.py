@@ -61,6 +61,16 @@ def test_a_curve_recovers_from_every_checkpoint_and_long_from_trough_and_end(tas
     assert not (tmp_path / "scratch").exists()
 
 
+def test_control_persons_are_asked_where_an_epoch_is_reported_alone(task1: Path, tiny_data: Path, tmp_path: Path) -> None:
+    metrics, facts = recover(task1, tiny_data, tmp_path / "out", probe="long")
+    probe = metrics[(metrics["training"] == "right") & (metrics["checkpoint"] == 20) & (metrics["metric"] == "exact_match")]
+    asked = {split: set(rows["epochs"]) for split, rows in probe[probe["kind"] == "all"].groupby("split")}
+    assert asked["control"] == {0.0, 0.5, 1.0, 2.0}
+    assert asked["task0_test"] > asked["control"] and {1, 3} < set(probe["step"])
+    of_fine = facts[(facts["step"] == 1) & (facts["training"] == "right") & (facts["checkpoint"] == 20)]
+    assert set(of_fine["split"]) == {"task0_test"} and set(of_fine["unit"]) == set(facts.loc[facts["split"] == "task0_test", "unit"])
+
+
 @pytest.mark.parametrize(("probe", "longest", "shuffled"), [("long", 2.0, True), ("short", 1.0, False)])
 def test_without_a_curve_only_trough_and_end_are_recovered(
     task1: Path, tiny_data: Path, tmp_path: Path, probe: str, longest: float, shuffled: bool

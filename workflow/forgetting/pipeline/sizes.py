@@ -247,7 +247,8 @@ class Sizes:
         config = self.study.recovery
         early = 1 + len(config.evaluate_steps)
         evaluations = sum(early + config.evaluations_per_epoch * (epochs if epochs > 1 else 0) for epochs in probes)
-        facts = evaluations * (self.asked["task0_test"] + self.asked["control"])
+        reported = sum(1 + sum(at <= epochs for at in config.epochs) for epochs in probes)
+        facts = evaluations * self.asked["task0_test"] + reported * self.asked["control"]
         trained = sum(probes) * self.task0_questions
         operations = self._questions(trained, TRAIN) + self._questions(facts)
         return self._job("recovery", operations, facts, models * self.kept_bytes, self._evaluation_batch, steps=trained / config.batch_size)

@@ -76,8 +76,8 @@ class Probe:
 
 
 class Prober:
-    """Trains one epoch or more on `task0_train`, or as many steps on what a control has in its place, and measures `task0_test` and
-    `control`. Of another task than Task 0 it trains on half of the units, and measures the other half.
+    """Trains one epoch or more on `task0_train`, or as many steps on what a control has in its place, and measures `task0_test`, and at
+    reported epochs `control` as well. Of another task than Task 0 it trains on half of the units, and measures the other half.
 
     Finished probes are kept in the scratch folder, and read back as long as the files `starts`, which stand for the weights they
     begin with, are the same. There, too, is the state of the one that runs.
@@ -96,6 +96,7 @@ class Prober:
         self.measured = measured.first_units(job.evaluation.units_per_split)
         self.recovered = PROBED_SPLITS[0] if task == "task0" else task
         """The split whose accuracy is to come back."""
+        self.to_come_back = self.measured.of(self.recovered)
         self.unseen_questions, self.fresh_questions = questions.of("probe"), questions.of("task0_val")
         self.inputs = [data / "items.parquet", *starts]
         self.data = data
@@ -127,10 +128,12 @@ class Prober:
         steps = self._evaluated_steps(probe)
 
         def evaluate(step: int) -> dict[str, Tensor]:
-            if steps[step] in self.config.epochs and steps[step] <= 1:
+            epochs = steps[step]
+            if epochs in self.config.epochs and epochs <= 1:
                 for name in probe.keep:
-                    save_checkpoint(model, self.kept / f"{name}-{steps[step]:g}", self.job.checkpoint_precision)
-            return evaluate_facts(self.scorer, model, self.measured, self.job.evaluation.batch_size)
+                    save_checkpoint(model, self.kept / f"{name}-{epochs:g}", self.job.checkpoint_precision)
+            asked = self.measured if epochs in (0.0, probe.epochs, *self.config.epochs) else self.to_come_back
+            return evaluate_facts(self.scorer, model, asked, self.job.evaluation.batch_size)
 
         plan = Plan(
             max(steps),
@@ -235,13 +238,14 @@ class Prober:
 
 
 def recovered_with(questions: Items, task: str, seed: int) -> tuple[Items, Items]:
-    """What recovery of a task trains on, and what tells whether the task came back.
+    """What recovery of a task trains on, and what tells whether the task came back, the questions of the task first.
 
     Task 0: the persons of `task0_train`, and `task0_test` and `control`, whose questions no stage trained on. Any other task has no such
     persons, so a random half of its units is trained on and the rest asked, which was trained on in that task (docs/definitions.md).
     """
     if task == "task0":
-        return questions.of("task0_train"), questions.of(*PROBED_SPLITS)
+        test, control = (questions.of(split) for split in PROBED_SPLITS)
+        return questions.of("task0_train"), test.joined_with(control)
     of_task = questions.of(task)
     units = np.random.default_rng([seed, _HALF_STREAM]).permutation(np.unique(of_task.unit))
     trained, asked = np.split(units, [len(units) // 2])
