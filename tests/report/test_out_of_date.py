@@ -48,13 +48,23 @@ def test_a_config_that_is_piped_in_is_left_for_the_script(repository: Path) -> N
 
 def test_changed_code_and_config_are_named_with_the_table(repository: Path) -> None:
     (repository / "workflow/scripts/one.py").write_text("import forgetting.intervals  # better\n")
-    assert said(repository) == ["seed0/one/table.parquet: workflow/scripts/one.py has changed"]
+    assert said(repository) == ["workflow/scripts/one.py has changed: seed0/one/table.parquet"]
     (repository / "results/laptop/seed0/two/config.json").write_text("{} ")
     (repository / "results/laptop/seed0/one/config.json").unlink()
     assert said(repository) == [
-        "seed0/one/table.parquet: workflow/scripts/one.py has changed, results/laptop/seed0/one/config.json is no longer there",
-        "seed0/two/table.parquet: results/laptop/seed0/two/config.json has changed",
+        "workflow/scripts/one.py has changed: seed0/one/table.parquet",
+        "results/laptop/seed0/one/config.json is no longer there: seed0/one/table.parquet",
+        "results/laptop/seed0/two/config.json has changed: seed0/two/table.parquet",
     ]
+
+
+def test_a_change_that_concerns_many_tables_is_one_line(repository: Path) -> None:
+    first = repository / "results/laptop/seed0/one/table.parquet"
+    for name in "abcd":
+        (first.parent / f"{name}.parquet").write_bytes(first.read_bytes())
+    (repository / "workflow/scripts/one.py").write_text("import forgetting.intervals  # better\n")
+    tables = ", ".join(f"seed0/one/{name}.parquet" for name in "abc")
+    assert said(repository) == [f"workflow/scripts/one.py has changed: {tables} and 2 more"]
 
 
 def test_what_a_script_imports_is_its_code(repository: Path) -> None:

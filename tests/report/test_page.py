@@ -150,7 +150,7 @@ def test_each_table_is_told_with_its_code_and_config_and_where_they_are_others(r
     path.write_text("{ }")
     text = made(results)
     assert "these are of others than there are now" in text
-    assert f"<li>seed0/finetune/other.parquet: {path} has changed" in text
+    assert f"<li>{path} has changed: seed0/finetune/other.parquet" in text
 
 
 def test_captions_are_rendered(results: Path) -> None:

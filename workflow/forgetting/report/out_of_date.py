@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 from forgetting.dependencies import content_digest, dependencies
 from forgetting.errors import StudyError
 
+_NAMED = 3
+"""Tables that are named of those that one change concerns."""
+
 
 def origins(results: Path) -> dict[str, dict[str, str]]:
     """What each table of a job below `results` says it was made by (`made_by` of `pipeline/command.py`), by its path there. A table that
@@ -24,8 +27,8 @@ def origins(results: Path) -> dict[str, dict[str, str]]:
 
 
 def out_of_date(results: Path, repository: Path) -> list[str]:
-    """A line for each of these tables whose script (with all that it imports) or config differs from that of `repository`, or is no longer
-    there."""
+    """A line for each script (with all that it imports) and config that differs from that of `repository`, or is no longer there, with the
+    tables that were made by it."""
 
     @functools.cache
     def code(script: str) -> str:
@@ -36,14 +39,20 @@ def out_of_date(results: Path, repository: Path) -> list[str]:
     def config(path: str) -> str:
         return content_digest(repository / path)
 
-    lines = []
+    made_otherwise: dict[str, list[str]] = {}
     for table, made_by in origins(results).items():
         script, settings = made_by["script"], made_by["config"]
         asked = ((code, script, "code", f"workflow/scripts/{script}"), (config, settings, "config_content", settings))
-        wrong = [f"{what}{said}" for now, key, name, what in asked if (said := _differs(now, key, made_by[name]))]
-        if wrong:
-            lines.append(f"{table}: {', '.join(wrong)}")
-    return lines
+        for now, key, name, what in asked:
+            if said := _differs(now, key, made_by[name]):
+                made_otherwise.setdefault(f"{what}{said}", []).append(table)
+    return [f"{why}: {_some(tables)}" for why, tables in made_otherwise.items()]
+
+
+def _some(tables: list[str]) -> str:
+    """The first of them, and how many more there are: a change of what all import concerns hundreds."""
+    more = len(tables) - _NAMED
+    return ", ".join(tables[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _differs(now: Callable[[str], str], key: str, then: str) -> str:
