@@ -9,8 +9,8 @@ above it does better than simply going back. *a*: Task 0 against the squared dis
 a share of that of the whole update, so that half of the straight way is a quarter (of Task 1 nothing is learned there
 yet). *b*: Task 0 less what the straight way has with as much of Task 1, so that nothing is won by giving Task 1 up. Bars
 and band, 95 %: in *a* of the accuracy, in *b* of the difference, paired by person. Crosses, the controls: random
-directions of the same length taken away in place of the leading ones; they leave both tasks nearly as they are.
-Numbers in *a*: how many directions; those of attention follow in the same order along their line.
+directions of the same length taken away in place of the leading ones. Numbers in *a*: how many directions; those of
+attention follow in the same order along their line.
 
 **What to look for.** Palit and others (2026) report that the leading direction alone undoes much of the early
 loss, and random ones nothing.

@@ -9,8 +9,8 @@ to it) and the way that is left (from it to the end of Task 1). 1 all along is a
 is what two straight stages that meet at step 150 would give, with the same three models at its ends and
 corner as those of the first arm, seed by seed; of several seeds all lines are means. It touches the measured
 line at 150 and rises on both sides. *c*: the share of the length of the way so far that lies in the plane of
-the landscape, without the models that span it; it is 1 by construction
-near step 150 and the end, which lie in the plane (open: the blocks of the first arm alone, in their own plane). Each
+the landscape, without the models that span it; it is close to 1 by
+construction near step 150 and the end, which lie in the plane (open: the blocks of the first arm alone, in their own plane). Each
 checkpoint has a mark; late ones lie far apart, with nothing measured on the straight lines between them.
 
 **What to look for.** A dip at step 150. A line that passes 150 as it passes the steps around it says that
