@@ -34,6 +34,15 @@ def test_jobs_of_a_snakemake_below_torchrun_are_no_processes_of_it() -> None:
     assert environment["PATH"] == "/bin" and not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} & set(environment)
 
 
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise() -> None:
+    environment: dict[str, str] = {}
+    set_surroundings(environment)
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
+    environment["OMP_WAIT_POLICY"] = "ACTIVE"
+    set_surroundings(environment)
+    assert environment["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
 @pytest.mark.parametrize("given", ["", "soon", "0", "-1", "nan"])
 def test_time_between_states_must_be_a_time(given: str) -> None:
     check_variables({STATES: "30"})
