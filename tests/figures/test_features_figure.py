@@ -71,5 +71,5 @@ def test_cka_is_the_mean_over_attributes_each_of_which_has_its_own_chance() -> N
 
 
 def test_small_print_names_the_panels_that_have_bands() -> None:
-    for seeds, said in ((1, "One run; bands (c, d): 95 %"), (2, "Mean of 2 seeds; bands: 95 %")):
+    for seeds, said in ((1, "One seed; bands (c, d): 95 %"), (2, "Mean of 2 seeds; bands: 95 %")):
         assert said in readout.draw(frame(synthetic_views.features, ["seq"], seeds)).get_supxlabel()

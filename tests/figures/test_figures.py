@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from scipy import stats
 from tests.figures import synthetic
@@ -213,7 +213,7 @@ def test_every_arm_stands_out_from_paper() -> None:
 
 
 def test_arms_that_never_learned_are_marked_and_have_no_matched_point(tree: Path) -> None:
-    panel = drawn(tree, "method_comparison").axes[1]
+    panel = drawn(tree, "method_comparison").axes[0]
     labels = [text.get_text() for text in panel.get_yticklabels()]
     assert [label for label in labels if label.endswith("†")] == ["freeze 2, as released †"]
     matched = [line for line in drawn(tree, "task_vector").axes[0].lines if line.get_marker() == "P"]
@@ -230,28 +230,36 @@ def test_labels_tell_the_knobs_of_a_name() -> None:
 
 def test_an_arm_that_one_seed_did_not_learn_is_compared_at_its_end_in_all(tree: Path) -> None:
     frames = frames_in_which_one_seed_failed(tree, "lamol-20", "floors", "choice")
-    panel = method_comparison.draw(**frames, matched_accuracy=0.9).axes[1]
-    labels = [text.get_text() for text in panel.get_yticklabels()]
+    panels = method_comparison.draw(**frames, matched_accuracy=0.9).axes
+    labels = [text.get_text() for text in panels[0].get_yticklabels()]
     assert [label for label in labels if label.endswith("†")] == ["LAMOL, γ 20 % †", "freeze 2, as released †"]
     wanted = "arm == 'lamol-20' and kind == 'all' and metric == 'exact_match' and split == 'task0_test'"
     kept, again = (frames[name].query(wanted) for name in ("metrics", "recovery"))
     expected = [kept.query("step == 4000"), again.query("start == 'task1' and checkpoint == 4000 and epochs == 1")]
-    marks = [line for line in panel.lines if line.get_marker() == "p" and list(line.get_ydata()) == [labels.index("LAMOL, γ 20 % †")]]
+    row = labels.index("LAMOL, γ 20 % †")
+    marks = [line for panel in panels[1:] for line in panel.lines if line.get_marker() == "p" and list(line.get_ydata()) == [row]]
     assert [len(rows) for rows in expected] == [2, 2]
     np.testing.assert_allclose([line.get_xdata()[0] for line in marks], [rows["value"].mean() for rows in expected])
 
 
-def test_every_arm_of_the_grid_has_a_path_and_unequal_lengths_are_told(tree: Path) -> None:
+def test_methods_are_read_against_the_model_without_task0_and_unequal_lengths_are_told(tree: Path) -> None:
     frames = {name: read_input(name, files_of(tree, name, "0")) for name in ("metrics", "recovery", "floors", "choice")}
+    for name, renamed in {"metrics": {}, "recovery": {}, "choice": {"family": "no-task0"}}.items():  # seq as if it never had Task 0
+        of_seq = frames[name]["arm"] == "seq"
+        frames[name] = pd.concat([frames[name], frames[name][of_seq].assign(arm="seq-no-task0", **renamed)], ignore_index=True)
     longer = frames["metrics"]["arm"] == "joint"
     late = frames["metrics"]["step"] > EARLY_STEP  # earlier ones have checkpoints, which recovery starts from
-    steps = frames["metrics"]["step"].where(~(longer & late), 2 * frames["metrics"]["step"])
-    figure = method_comparison.draw(**frames | {"metrics": frames["metrics"].assign(step=steps)}, matched_accuracy=0.9)
-    paths = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]
-    surely_more = [label.get_text() for label in figure.axes[1].get_yticklabels() if "‡" in label.get_text()]
-    strong = [line.get_color() for line in paths if line.get_alpha() > 0.5]
-    assert len(paths) == len(frames["choice"]) and len(strong) == 1 + len(surely_more) and style.arm_look("seq").color in strong
-    assert "Runs in a: 1 to 2 times the steps of seq." in figure.get_supxlabel().replace("\n", " ")
+    frames["metrics"]["step"] *= 1 + (longer & late)
+    figure = method_comparison.draw(**frames, matched_accuracy=0.9)
+    assert "Runs: 1 to 2 times the steps of seq." in figure.get_supxlabel().replace("\n", " ")
+    floor = frames["metrics"].query("arm == 'seq-no-task0' and kind == 'all' and metric == 'exact_match' and split == 'task0_test'")
+    trough = floor[floor["step"] <= EARLY_STEP].nsmallest(1, "value")
+    bands = [patch for patch in figure.axes[0].patches if to_hex(patch.get_facecolor()) == style.arm_look("seq-no-task0").color.lower()]
+    np.testing.assert_allclose(bands[0].get_x() + np.array([0, bands[0].get_width()]), trough[["low", "high"]].to_numpy()[0])
+    learned = set(frames["metrics"].query("metric == 'early_stop_step'").dropna(subset="value")["arm"])
+    others = set(frames["choice"].loc[~frames["choice"]["chosen"], "arm"])
+    small = [line for line in figure.axes[1].lines if line.get_alpha() == 0.45]
+    assert len(small) == len(learned & others) > 0
 
 
 def test_correlation_agrees_with_scipy() -> None:
@@ -313,7 +321,9 @@ def test_small_print_says_what_the_intervals_that_are_drawn_are() -> None:
     assert printed(frame, band=True).startswith("Mean of 2 seeds; bands: 95 % interval over seeds (Student's t")
     assert printed(frame, bars=True).startswith("Mean of 2 seeds; bars: ")
     assert printed(frame, band=True, bars=True).startswith("Mean of 2 seeds; bands and bars: ")
-    assert printed(frame[frame["seed"] == 0], bars=True) == "One run; bars: 95 % interval clustered by person."
+    one = frame[frame["seed"] == 0]
+    assert printed(one, bars=True) == "One seed; bars: 95 % interval clustered by person; at exactly 0 and 1 by their number alone."
+    assert printed(one.assign(low=np.nan, high=np.nan), bars=True) == "One seed, so no intervals."
     known = frame.assign(low=frame["value"], high=frame["value"])
     assert printed(known, bars=True).startswith("Mean of 2 seeds.") and "bars" not in printed(known, bars=True)
 

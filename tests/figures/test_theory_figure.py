@@ -78,7 +78,7 @@ def test_one_arm_alone_can_be_drawn(module, arm: str, tmp_path) -> None:
 def test_small_print_names_the_panels_that_have_intervals() -> None:
     for module, one, two in ((theory, "bars (b, d):", "bars:"), (theory_depth, "bands (a):", "bands:")):
         seeds = [theory_rows("seq", seed, 10.0) for seed in range(2)]
-        assert f"One run; {one}" in module.draw(seeds[0]).get_supxlabel()
+        assert f"One seed; {one}" in module.draw(seeds[0]).get_supxlabel()
         assert f"Mean of 2 seeds; {two}" in module.draw(pd.concat(seeds)).get_supxlabel()
 
 

@@ -64,8 +64,9 @@ def test_what_a_study_has_nothing_for_is_not_there() -> None:
     assert sequence <= set(shown_in(load_study(merged("sequence.yaml")), CATALOGUE))
     whole = merged()
     whole["recovery"]["control_arms"] = []
+    whole["learning_rate_arms"] = []
     whole["comparison"]["families"] = {"seq": ["seq"]}
     whole["architectures"]["variants"] = dict.fromkeys(whole["architectures"]["variants"])
-    gone = OF_OTHER_STUDIES | sequence | {"fig_architectures", "table_architectures_table", "table_recovery_controls"}
+    gone = OF_OTHER_STUDIES | sequence | {"fig_architectures", "table_architectures_table", "table_recovery_controls", "fig_learning_rate"}
     gone |= {f"fig_{name}" for name in ("freeze_curves", "freeze_depth", "replay_share", "task_vector", "pseudo_examples")}
     assert set(CATALOGUE) - set(shown_in(load_study(whole), CATALOGUE)) == gone

@@ -58,6 +58,13 @@ def method_names() -> list[str]:
 
 def families() -> dict[str, Family]:
     """The families of all methods by name, in the order of legends."""
-    looks = [import_module(f"forgetting.methods.{name}.look") for name in method_names() if (METHODS / name / "look.py").is_file()]
-    found = sorted((family for look in looks for family in look.FAMILIES), key=lambda family: (family.order, family.name))
+    found = sorted(
+        (family for of_method in families_of_methods().values() for family in of_method), key=lambda family: (family.order, family.name)
+    )
     return {family.name: family for family in found}
+
+
+def families_of_methods() -> dict[str, list[Family]]:
+    """The families of each method that says how its arms look."""
+    named = [name for name in method_names() if (METHODS / name / "look.py").is_file()]
+    return {name: import_module(f"forgetting.methods.{name}.look").FAMILIES for name in named}

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -91,9 +90,8 @@ def _marks(panel: Axes, rows: pd.DataFrame, metric: str, look: style.Look, shift
     for _, of_seed in style.single_seeds(found):
         style.seed_dots(panel, of_seed["value"], of_seed["place"] + shift, look)
     mean = over_seeds(found, ["place"], kind=kind)
-    beyond = np.nan_to_num(np.abs(mean[["low", "high"]].to_numpy(float) - mean["value"].to_numpy(float)[:, None]).T)
     options: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none", "elinewidth": 1.0}
-    panel.errorbar(mean["value"], mean["place"] + shift, xerr=beyond, **options)
+    panel.errorbar(mean["value"], mean["place"] + shift, xerr=style.beyond(mean), **options)
 
 
 def _bars(panel: Axes, rows: pd.DataFrame) -> None:

@@ -3,12 +3,12 @@
 **What it shows.** Whether a model forgets Task 0 by as much as it moves on Task 1: forgetting against the
 divergence between the model after Task 0 (θ*) and a checkpoint, at the answers of Task 1 questions.
 
-**How to read it.** One line an arm, with its checkpoints: step 150 (open), where Task 1 was learned (pale),
+**How to read it.** One line an arm, in the look of its method, with its checkpoints: step 150 (open), where Task 1 was learned (pale),
 the end (full). Across: KL divergence in nats per answer token, of the checkpoint from θ* (*a*, large where θ*
 finds an answer likely and the checkpoint does not) and of θ* from the checkpoint (*b*, large where the
 checkpoint is sure of what θ* finds unlikely, as of a learned Task 1 answer). Up: how much of the exact match
 on Task 0 test persons is lost at the same step. Below each panel: Spearman's correlation over arms at each of
-the checkpoints.
+the checkpoints. Arms that never had Task 0 do not start from θ* and are left out.
 
 **What to look for.** If moving away on Task 1 is what makes a model forget, all points, of all arms and
 checkpoints, lie on one rising curve, and the correlations are high at each of the checkpoints. The fairest of
@@ -35,7 +35,7 @@ from matplotlib.lines import Line2D
 from scipy.stats import rankdata
 
 from forgetting.analysis.spurious import task0_rows
-from forgetting.data.points import EARLY, END, MATCHED, WORDS
+from forgetting.data.points import EARLY, END, MATCHED, WORDS, never_had_task0
 from forgetting.figures import style
 from forgetting.figures.fisher_angle import correlation
 from forgetting.intervals import Interval
@@ -61,15 +61,15 @@ _ENDS = ["value", "low", "high"]
 
 def draw(drift: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
     """One panel a direction; a line an arm through its checkpoints. Frames: DRIFT and METRICS of the task1 runs, of any arms."""
-    points = forgetting_against_drift(drift, metrics)
-    arms = style.arm_order(points["arm"])
-    columns = 5 if len(arms) > 8 else 4
-    figure, axes = style.new_figure(1, 2, height=4.1 + 0.16 * -(-len(arms) // columns), sharey=True)
+    points = forgetting_against_drift(drift[~drift["arm"].map(never_had_task0)], metrics)
+    looks = style.method_looks(points["arm"])
+    figure, axes = style.new_figure(1, 2, height=4.2, sharey=True)
     for letter, panel, (metric, text) in zip("ab", axes[0], _METRICS.items(), strict=True):
-        _panel(panel, points[points["metric"] == metric], arms)
+        _panel(panel, points[points["metric"] == metric], looks)
         style.title(panel, letter, text)
     axes[0, 0].set_ylabel("Task 0 exact match lost")
-    style.legend(figure, style.arm_handles(arms, linewidth=0.9), columns)
+    handles = [style.line_handle(look.label, look.color, marker=look.marker, linewidth=0.9) for look in dict.fromkeys(looks.values())]
+    style.legend(figure, handles, columns=4)
     style.note(
         figure,
         drift,
@@ -105,15 +105,14 @@ def spearman(x: Iterable[float], y: Iterable[float]) -> Interval:
     return found if len(ranks[0]) >= ENOUGH_ARMS else Interval(found.value, np.nan, np.nan)
 
 
-def _panel(panel: Axes, points: pd.DataFrame, arms: list[str]) -> None:
-    for arm in arms:
-        look = style.arm_look(arm)
+def _panel(panel: Axes, points: pd.DataFrame, looks: dict[str, style.Look]) -> None:
+    for arm, look in looks.items():
         of_arm = points[points["arm"] == arm].set_index("point")
         of_arm = of_arm.loc[[point for point in _POINTS if point in of_arm.index]]
         panel.plot(of_arm["value"], of_arm["lost"], color=look.color, linewidth=0.7, alpha=0.7, zorder=1.5)
         for point, row in of_arm.iterrows():
             bars = {
-                f"{axis}err": np.nan_to_num(np.abs(np.array([[row[low]], [row[high]]], dtype=float) - row[name]))
+                f"{axis}err": np.abs(np.array([[row[low]], [row[high]]], dtype=float) - row[name])
                 for axis, name, low, high in (("x", "value", "low", "high"), ("y", "lost", "lost_low", "lost_high"))
             }
             panel.errorbar(

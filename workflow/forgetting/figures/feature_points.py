@@ -9,8 +9,8 @@ arm, of at most four; the first seed.
 shift of the mean over the first 150 steps has at a right angle to the leading component, so that going up to
 step 150 is built in. What informs is the angle, for a mean that shifts at a right angle to the component goes
 straight up, and the width of the clouds. Arrows join their means: to step 150 (solid) and on to the end (dashed).
-How far a cloud goes differs between seeds, for some arms severalfold, so lengths of arms are not to be compared
-here but in the figure of features, which has all seeds.
+How far a cloud goes may differ between seeds, so lengths of arms are not to be compared here but in the figure
+of features, which has all seeds.
 
 **What to look for.** A cloud that goes up as a whole and keeps its width: all questions shift alike, across
 what told them apart. An end that comes back down: the early shift was taken back.
@@ -65,7 +65,7 @@ def draw(points: pd.DataFrame) -> Figure:
     handles += [style.line_handle(text, "#1A1A1A", linestyle=line) for text, line in zip(_ARROWS, _ARROWS.values(), strict=True)]
     style.legend(figure, handles, columns=3)
     what = f"Seed {points['seed'].min()} alone, layer {chosen['layer'].max()}, {chosen['unit'].nunique()} questions."
-    style.small_print(figure, f"{what} Seeds differ in how far means shift.")
+    style.small_print(figure, what)
     return figure
 
 

@@ -8,7 +8,8 @@ to the end (*b*), pretraining to Task 0 (*c*), and step 150 to the end (*d*).
 names. Only *a* and *b* have the same unit and can be compared by their heights; they share one axis. Layers count
 from 1; *emb.*, the embedding, is shown only where it has a spread, for which questions must end in different
 tokens. *c* is the same for all arms, so it is drawn once. In which direction the states shift is in the figure of
-angles. No arm that never had Task 0 is viewed, so there is no floor for how far any training on Task 1 shifts.
+angles. Bands that are not seen are narrower than their lines.
+No arm that never had Task 0 is viewed, so there is no floor for how far any training on Task 1 shifts.
 
 **What to look for.** Lines in *a* well above those in *b*: what the first 150 steps did to the mean is taken
 back later, as the paper reports. Shifts that grow with depth, and smaller ones under freezing and replay.
@@ -57,7 +58,7 @@ def draw(features: pd.DataFrame) -> Figure:
         here = rows[(rows["before"] == before) & (rows["after"] == after)]
         looks = {arm: style.arm_look(arm) for arm in arms} if before != "pretrained" else {arms[0]: TASK0}
         for arm, look in looks.items():
-            style.draw_curve(panel, here[here["arm"] == arm], "layer", look, kind=RATIO, markers=20)
+            style.draw_curve(panel, here[here["arm"] == arm], "layer", look, kind=RATIO, markers=20, clip_on=False)
         style.title(panel, letter, text)
         panel.set_ylabel(f"shift of the mean\n/ spread {unit}")
         panel.set_ylim(0, None)

@@ -3,7 +3,8 @@
 **What it shows.** The whole run of every arm that keeps the bottom of the model fixed, beside ``seq``, which keeps
 nothing fixed.
 
-**How to read it.** *a*: Task 0 of persons whose questions no stage trained on. *b*: Task 1 at the same steps; the grey
+**How to read it.** *a*: Task 0 of persons whose questions no stage trained on; dotted purple,
+where they were run, the same arms without Task 0, the floor. *b*: Task 1 at the same steps; the grey
 line is the accuracy that counts as learned. The darker, the more layers are frozen.
 
 **What to look for.** Curves of *a* that stay apart to their ends, and those of *b* that come as far as that of ``seq``.
@@ -19,6 +20,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from forgetting.data.points import never_had_task0
 from forgetting.figures import style
 
 SHOWS = {
@@ -26,7 +28,7 @@ SHOWS = {
     "in": "methods",
     "order": 3,
     "only_if": "compared:freeze",
-    "inputs": {"metrics": ["compared:seq,freeze"], "floors": []},
+    "inputs": {"metrics": ["compared:seq,freeze", "compared_floors"], "floors": []},
     "options": {"matched_accuracy": "task1.early_stop_accuracy"},
 }
 
@@ -35,9 +37,10 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "<", "X", ">", "p", "h", "d", "H")
 
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
-    """Frames: METRICS of the task1 runs (seq and the freeze arms are used), METRICS floors."""
+    """Frames: METRICS of the task1 runs (seq and the freeze arms are used, and these without Task 0), METRICS floors."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if arm == "seq" or style.arm_family(arm) == "freeze"]
     looks = {arm: style.arm_look(arm)._replace(marker=_MARKERS[place % len(_MARKERS)]) for place, arm in enumerate(arms)}
+    without_task0 = [arm for arm in style.arm_order(metrics["arm"]) if never_had_task0(arm)]
     rows = metrics[(metrics["metric"] == "exact_match") & (metrics["kind"] == "all")]
     figure, axes = style.new_figure(1, 2, height=3.4, sharex=True, sharey=True)
     splits = {"task0_test": "Task 0, held-out persons", "task1": "Task 1"}
@@ -45,6 +48,9 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
         for arm in arms:
             run = rows[(rows["arm"] == arm) & (rows["split"] == split)]
             style.draw_curve(panel, run, "step", looks[arm], markers=5, linewidth=1.0)
+        for arm in without_task0 if split == "task0_test" else ():
+            run = rows[(rows["arm"] == arm) & (rows["split"] == split)]
+            style.draw_curve(panel, run, "step", style.arm_look(arm), markers=5, band=False, linewidth=1.0)
         panel.set_xscale("symlog", linthresh=10, linscale=0.4)
         style.plain_numbers(panel.xaxis)
         panel.set_xlim(0, None)
@@ -54,6 +60,6 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     style.draw_floor(axes[0, 0], floors, "task0_test", "exact_match")
     axes[0, 1].axhline(matched_accuracy, color="#BBBBBB", linewidth=0.8, zorder=0)
     marked = [style.line_handle(look.label, look.color, marker=look.marker) for look in looks.values()]
-    style.legend(figure, [*marked, style.FLOOR_HANDLE], columns=4)
+    style.legend(figure, [*marked, *style.arm_handles(without_task0), style.FLOOR_HANDLE], columns=3)
     style.note(figure, metrics)
     return figure

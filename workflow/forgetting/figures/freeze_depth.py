@@ -8,14 +8,15 @@ learned Task 1), at the end, and after one recovery epoch for the arms that were
 same runs; the grey line is the accuracy that counts as learned. A missing point with early stop is an arm
 that did not learn Task 1 (in every seed, if there are several). Open marks: the reference's own rule at the
 same n, which picks layers by their names and so freezes more of them; they are drawn to the right of the
-exact ones. Arms may differ in length, as the small print says.
+exact ones. Purple, where they were run: the same arms without Task 0, at early stop and one epoch later.
+Arms may differ in length, as the small print says.
 
 **What to look for.** How much slower the early collapse is with more frozen layers, whether that is still
 there where Task 1 is learned, and from which depth on the rest of the model can no longer learn Task 1.
 
-**What would contradict the claim.** A gain at the trough that is gone at early stop and at the end, in
-accuracy *and* after recovery: then freezing only delays the forgetting. A gain that comes with a fall in *b*
-is no gain.
+**What would contradict the claim.** Marks at early stop, or after recovery from there, no higher than the purple ones
+of the same number of layers: then nothing of Task 0 is kept. A gain at the trough that is gone at early stop and at the end, in
+accuracy *and* after recovery: then freezing only delays the forgetting. A gain that comes with a fall in *b* is no gain.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from matplotlib.figure import Figure
 from forgetting.analysis.comparison import after_one_epoch
 from forgetting.analysis.curves import method_summary
 from forgetting.analysis.spurious import probe_points
-from forgetting.data.points import TROUGH, WORDS
+from forgetting.data.points import MATCHED, NO_TASK0, TROUGH, WORDS, never_had_task0
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, over_seeds
 
@@ -39,8 +40,8 @@ SHOWS = {
     "order": 3,
     "only_if": "compared:freeze",
     "inputs": {
-        "metrics": ["compared:seq,freeze"],
-        "recovery": ["compared:seq,freeze"],
+        "metrics": ["compared:seq,freeze", "compared_floors"],
+        "recovery": ["compared:seq,freeze", "compared_floors"],
         "floors": [],
     },
     "options": {"matched_accuracy": "task1.early_stop_accuracy"},
@@ -50,17 +51,19 @@ _TROUGH = style.Look("#B87A00", "v", WORDS[TROUGH])
 _STOPPED = style.Look("#009E73", "D", "with early stop")
 _END = style.Look("#00402F", "s", "end of the run")
 _RECOVERED = {
-    "matched": style.Look("#0072B2", "P", "early stop, then one recovery epoch"),
+    MATCHED: style.Look("#0072B2", "P", "early stop, then one recovery epoch"),
     "end": style.Look("#1D98DD", "X", "end, then one recovery epoch"),
 }
 _SHIFTS = {"trough": -0.12, "stopped": -0.06, "end": 0.0, "matched, recovered": 0.06, "end, recovered": 0.12}
 _RELEASED_SHIFT = 0.4
 """Marks are moved sideways, so that they do not hide each other; those of the as-released arms stand to the right of the exact ones."""
+_FLOOR_SHIFT = 0.2
 _TICKS = 8
 
 
 def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
-    """Frames: METRICS of the task1 runs (seq, freeze and freeze-as-released arms are used), RECOVERY, METRICS floors."""
+    """Frames: METRICS of the task1 runs (seq, freeze and freeze-as-released arms are used, and these without Task 0), RECOVERY, METRICS
+    floors."""
     depth = {arm: place for arm in style.arm_order(metrics["arm"]) if (place := _depth(arm)) is not None}
     released = {arm for arm in depth if style.arm_family(arm) == "freeze-as-released"}
     rows = metrics[metrics["arm"].isin(list(depth))]
@@ -79,12 +82,17 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ma
             _series(panel, style.mean_of(part, column, ["depth"], seeds), look, _SHIFTS[name], of_rule)
         if len(chosen):
             _recovered(first, rows[rows["arm"].isin(list(released)) == of_rule], recovery, depth, of_rule)
+    floor_arms = [arm for arm in style.arm_order(metrics["arm"]) if never_had_task0(arm) and _depth(arm.removesuffix(NO_TASK0)) is not None]
+    for arm in floor_arms:
+        _without_task0(first, metrics[metrics["arm"] == arm], recovery, matched_accuracy, seeds)
     style.draw_floor(first, floors, "task0_test", "exact_match")
     _finish(first, second, sorted(set(depth.values())), matched_accuracy)
     looks = [_TROUGH, _STOPPED, _END, *_RECOVERED.values()]
     handles = [style.line_handle(look.label, look.color, marker=look.marker) for look in looks]
     if released:
         handles.append(style.line_handle("open: as released", marker="s", markerfacecolor="white", linestyle="none"))
+    if floor_arms:
+        handles.append(style.line_handle("purple: never had Task 0 (a)", style.arm_look(floor_arms[0]).color))
     style.legend(figure, [*handles, style.FLOOR_HANDLE], columns=3)
     style.note(figure, metrics, _remarks(summary, seeds))
     return figure
@@ -118,6 +126,19 @@ def _recovered(panel: Axes, metrics: pd.DataFrame, recovery: pd.DataFrame, depth
         chosen = rows[(rows["point"] == point) & (rows["learned"] | (point == "end"))]
         merged = over_seeds(chosen, ["depth"], metrics["seed"].nunique(), kind=PROPORTION)
         _series(panel, merged, look, _SHIFTS[f"{point}, recovered"], released, linestyle=":")
+
+
+def _without_task0(panel: Axes, run: pd.DataFrame, recovery: pd.DataFrame, matched_accuracy: float, seeds: int) -> None:
+    """What an arm that never had Task 0 answers at early stop, and after one epoch from there: the marks of both in its colour."""
+    arm = str(run["arm"].iloc[0])
+    depth, color = _depth(arm.removesuffix(NO_TASK0)), style.arm_look(arm).color
+    summary = method_summary(run, matched_accuracy)
+    stopped = style.mean_of(summary[summary["early_stop"]], "final", ["arm"], seeds)
+    points = probe_points(run, recovery[recovery["arm"] == arm])
+    rows = after_one_epoch(points, recovery)
+    recovered = over_seeds(rows[(rows["point"] == MATCHED) & rows["learned"]], ["arm"], seeds, kind=PROPORTION)
+    for found, look, name in ((stopped, _STOPPED, "stopped"), (recovered, _RECOVERED[MATCHED], "matched, recovered")):
+        _series(panel, found.assign(depth=depth), look._replace(color=color), _SHIFTS[name] + _FLOOR_SHIFT, False, linestyle="none")
 
 
 def _finish(first: Axes, second: Axes, depths: list[int], matched_accuracy: float) -> None:

@@ -4,7 +4,7 @@
 learned.
 
 **How to read it.** *a*: every line is a run over time. It starts at the upper left (Task 0 known, Task 1 not;
-that of the model without Task 0 at the lower left) and ends at its large marker. The upper right corner would be a
+that of the model without Task 0, where there is one, at the lower left) and ends at its large marker. The upper right corner would be a
 method that learns without forgetting. Small marks only tell the lines apart. The horizontal axis is of square roots,
 which opens the first steps. *b*: Task 0 at the same Task 1 accuracy for all, interpolated between evaluations, on an
 axis that ends where the arms do; *not reached* means that the method never learned Task 1 that well.
@@ -40,15 +40,13 @@ SHOWS = {
     "options": {"matched_accuracy": "task1.early_stop_accuracy"},
 }
 
-_AXIS = "exact match (share of answers)"
-
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
     """Frames: METRICS of the task1 runs, METRICS floors. `matched_accuracy`: Task 1 accuracy at which the arms are compared."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if not style.is_rate_arm(arm)]
     summary = method_summary(metrics[metrics["arm"].isin(arms)], matched_accuracy)
     summary = summary[~summary["early_stop"]]
-    figure, axes = style.new_figure(1, 2, height=3.9 + 0.2 * max(0, len(arms) - 8), width_ratios=[1.3, 1])
+    figure, axes = style.new_figure(1, 2, height=3.2 + 0.2 * max(0, len(arms) - 4), width_ratios=[1.3, 1])
     first, second = axes[0]
     for arm in arms:
         look = style.arm_look(arm)
@@ -56,8 +54,8 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
         style.draw_path(first, metrics[metrics["arm"] == arm], look.color, linestyle=look.line, **along)
         _end(first, summary[summary["arm"] == arm], look)
     style.draw_floor(first, floors, "task0_test", "exact_match")
-    style.accuracy_axis(first, f"Task 0 {_AXIS}")
-    style.opened_axis(first, f"Task 1 {_AXIS}")
+    style.accuracy_axis(first, "Task 0 exact match\n(share of answers)")
+    style.opened_axis(first, "Task 1 exact match (share of answers)")
     style.title(first, "a", "from before Task 1 to its end")
     _matched(second, summary, arms, matched_accuracy)
     style.draw_floor(second, floors, "task0_test", "exact_match", across=False)
@@ -90,5 +88,6 @@ def _matched(panel: Axes, summary: pd.DataFrame, arms: list[str], matched_accura
         panel.plot(point[0], place, marker=look.marker, color=look.color, markerfacecolor=look.face, linestyle="none")
     style.name_arms(panel, arms)
     panel.set_xlim(0, max(0.3, 1.2 * summary["matched"].max()))
+    panel.locator_params(axis="x", nbins=4)
     panel.set_xlabel("Task 0 exact match")
     style.title(panel, "b", f"at Task 1 of {100 * matched_accuracy:g} %")

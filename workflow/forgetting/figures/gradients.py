@@ -49,6 +49,7 @@ _LINES: dict[str, tuple[str, dict[str, Any]]] = {
     "ceiling": ("ceiling: other persons of the same task", {"linewidth": 0.9, "linestyle": (0, (5, 2))}),
 }
 """What is drawn for each arm, its key, and its line."""
+_CEILING_MARK: dict[str, Any] = {"markersize": 2.5, "markerfacecolor": "white"}
 _END = 3
 """How many times the last step of the lines the column of the ends stands at."""
 _LINEAR_UP_TO = 10
@@ -68,11 +69,11 @@ def draw(gradients: pd.DataFrame) -> Figure:
         style.title(panel, letter, text)
     axes[0, 1].sharey(axes[0, 0])
     axes[0, 1].tick_params(labelleft=False)
-    axes[0, 0].set_ylim(top=1.03)
     axes[0, 0].set_ylabel("cosine of two gradients")
     axes[0, 2].set_ylabel("cosine less that of\nshuffled answers")
     axes[0, 1].set_xlabel(f"Task 1 step (log scale after {_LINEAR_UP_TO})")
     lines = [style.line_handle(text, **line) for text, line in _LINES.values()]
+    lines[-1].set(marker="o", **_CEILING_MARK)
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.6, markersize=3.5), *lines], columns=4)
     style.small_print(figure, _note(gradients))
     return figure
@@ -100,7 +101,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, arms: list[str], seeds: int) -> None
         if comparison == "task0_task1":
             _curves(panel, kept, arms, seeds, CORRELATION, line, 20)
         else:
-            _curves(panel, kept, arms, seeds, CORRELATION, line | {"markersize": 2.5, "markerfacecolor": "white"}, 4, band=False)
+            _curves(panel, kept, arms, seeds, CORRELATION, line | _CEILING_MARK, 4, band=False)
 
 
 def _curves(

@@ -173,7 +173,7 @@ def _trajectory(panel: Axes, path: pd.DataFrame) -> None:
 
 
 def _recovery(panel: Axes, path: pd.DataFrame, line: Any) -> None:
-    """Nothing for an arm without a recovery curve. The star lies upon the mark of the model that it may be beside."""
+    """Nothing for an arm without a recovery curve. The star lies below the mark of the model that it may be beside."""
     panel.plot(path["alpha"], path["beta"], color=_STAR["color"], linewidth=1.2, linestyle=line, path_effects=_OUTLINE)
     last = path.tail(1)
-    panel.plot(last["alpha"], last["beta"], markersize=7.5, zorder=6, **_STAR)
+    panel.plot(last["alpha"], last["beta"], markersize=7.5, zorder=4.5, **_STAR)

@@ -33,6 +33,7 @@ SHOWS = {
     "question": "Is it spurious?",
     "in": "all",
     "order": 2,
+    "only_if": "learning_rate_arms",
     "inputs": {
         "metrics": ["rates", "without_task0"],
         "recovery": ["rates", "without_task0", "controls"],
@@ -77,10 +78,12 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
     second.axhline(pretrained, color=style.CONTROLS["pretrained"].color, linestyle=(0, (4, 1.5)))
     _finish(first, second, sorted(runs["rate"].unique()))
     control = style.line_handle("control: pretrained only (b)", style.CONTROLS["pretrained"].color, linestyle=(0, (4, 1.5)))
-    unlearned = style.line_handle(f"Task 1 {style.unlearned(metrics['seed'].nunique())}: its end", _DARK, marker="x", linestyle="none")
     handles = [style.line_handle(look.label, look.color, marker=look.marker) for look in (_BEFORE, *_POINTS.values())]
-    purple = style.arm_handles([without_task0], marker="D", linestyle="none") if without_task0 else []
-    style.legend(figure, [*handles, unlearned, control, *purple, style.FLOOR_HANDLE], columns=3)
+    if not of_task1.loc[of_task1["arm"].isin(arms), "learned"].all():
+        text = f"Task 1 {style.unlearned(metrics['seed'].nunique())}: its end"
+        handles.append(style.line_handle(text, _DARK, marker="x", linestyle="none"))
+    purple = style.arm_handles([without_task0], marker="", linestyle="-") if without_task0 else []  # its marks are those of the points
+    style.legend(figure, [*handles, control, *purple, style.FLOOR_HANDLE], columns=3)
     style.note(figure, metrics)
     return figure
 

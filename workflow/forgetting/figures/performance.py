@@ -6,10 +6,10 @@
 **How to read it.** Solid lines are Task 0, asked about persons whose biographies were pretrained but whose
 questions were never trained on. Dashed lines are Task 1, in *a* of ``seq`` alone, as all arms still lie near 0 there.
 Open circles are separate trainings: from that checkpoint of ``seq``, one epoch on the Task 0 questions of *other*
-persons; in *b* from step 150 on. Dotted purple: the same Task 1 from the model that never had Task 0, which is what
-Task 1 itself teaches; small open pentagons: the same recovery of that model. Grey: always
-giving the most frequent answer, and persons the model never read about (dotted). Arms that learn Task 1 more slowly
-run longer. A curve that falls to its floor has lost everything that can be seen this way. The first token alone, which
+persons; in *b* from step 150 on. Dotted purple, where it was run: the same Task 1 from the model that never had Task 0, which
+is what Task 1 itself teaches; open pentagons, a little to the right of their step: the same recovery of that model.
+Grey: always giving the most frequent answer, and persons the model never read about (dotted). Arms that learn Task 1
+more slowly run longer. A curve that falls to its floor has lost everything that can be seen this way. The first token alone, which
 is guessed more easily, is in the figure by attribute and token.
 
 **What to look for.** An early fall of the solid line while the dashed one has hardly risen: Task 0 is lost
@@ -31,6 +31,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import SymmetricalLogLocator
+from matplotlib.transforms import ScaledTranslation
 
 from forgetting.data.points import EARLY_STEP, floor_of, never_had_task0
 from forgetting.figures import style
@@ -48,7 +49,9 @@ SHOWS = {
 }
 
 _RECOVERED: dict[str, Any] = {"linestyle": "-.", "markerfacecolor": "white", "markersize": 5.5, "linewidth": 1.0}
-_RECOVERED_FLOOR: dict[str, Any] = {"linestyle": "none", "markersize": 3}  # inside the circle where both are as high
+_RECOVERED_FLOOR: dict[str, Any] = {"linestyle": "none", "markersize": 4}
+_ASIDE = 4
+"""Points that those of the floor stand to the right, so that they do not lie within the circles."""
 _TASK1: dict[str, Any] = {"linestyle": "--", "linewidth": 1.0}
 _NO_TASK0: dict[str, Any] = {"linewidth": 1.4}
 _METRIC = "exact_match"
@@ -69,7 +72,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
         probes = _window(recovered[recovered["checkpoint"] >= probed_from], "checkpoint", until)
         _draw_recovered(panel, probes[probes["arm"] == "seq"], "seq", **_RECOVERED)
         if floor:
-            _draw_recovered(panel, probes[probes["arm"] == floor], floor, **_RECOVERED_FLOOR)
+            aside = panel.transData + ScaledTranslation(_ASIDE / 72, 0, figure.dpi_scale_trans)
+            _draw_recovered(panel, probes[probes["arm"] == floor], floor, transform=aside, **_RECOVERED_FLOOR)
         for arm in without_task0:
             run = rows[(rows["arm"] == arm) & (rows["split"] == "task0_test")]
             style.draw_curve(panel, run, "step", style.arm_look(arm), **_NO_TASK0)

@@ -99,8 +99,9 @@ def yields(metrics: pd.DataFrame) -> pd.DataFrame:
 
 def _arm(panel: Axes, rows: pd.DataFrame, look: style.Look, shift: float) -> None:
     places = rows["check"].map(list(_CHECKS).index) + shift
-    beyond = np.nan_to_num(np.abs(rows[["low", "high"]].to_numpy(dtype=float) - rows["value"].to_numpy(dtype=float)[:, None]).T)
-    panel.errorbar(rows["value"], places, xerr=beyond, color=look.color, marker=look.marker, markersize=5, linestyle="none", clip_on=False)
+    panel.errorbar(
+        rows["value"], places, xerr=style.beyond(rows), color=look.color, marker=look.marker, markersize=5, linestyle="none", clip_on=False
+    )
 
 
 def _finish(panel: Axes) -> None:

@@ -84,7 +84,7 @@ def draw(features: pd.DataFrame) -> Figure:
         style.line_handle("persons permuted (a, b)", **_CHANCE["cka"]),
         style.line_handle(_TASK0.label, _TASK0.color, marker=_TASK0.marker),
         style.line_handle("most frequent value (c, d)", **_CHANCE["lens_lead"]),
-        style.line_handle("control persons (c, d)", style.CONTROL_LABEL, **_CONTROL_LINE),
+        style.line_handle("control persons (c, d), a line an arm", style.CONTROL_LABEL, **_CONTROL_LINE),
     ]
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *marks], columns=3)
     style.note(figure, rows, intervals="bands (c, d)" if rows["seed"].nunique() == 1 else "bands")

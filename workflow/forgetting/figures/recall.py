@@ -54,7 +54,7 @@ def draw(recall: pd.DataFrame) -> Figure:
         _form(panel, recall[recall["form"] == form], arms, recall["seed"].nunique())
         style.title(panel, letter, text)
         style.accuracy_axis(panel, "exact match" if form == "question" else "share right")
-    handles = [*style.arm_handles(arms, linestyle="-"), style.line_handle("control persons", **_CONTROL)]
+    handles = [*style.arm_handles(arms, linestyle="-"), style.line_handle("control persons, a line an arm", **_CONTROL)]
     style.legend(figure, handles, columns=4)
     style.note(figure, recall, f"Asked: {_asked(recall)}. End token: in a alone.", intervals="bars")
     return figure

@@ -82,8 +82,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, recovery_facts: pd.DataF
     controls = [style.line_handle(text, **_control_line(name)) for name, text in names.items()]
     style.legend(figure, [*style.arm_handles(arms), *lines, *places, *controls], columns=3)
     shuffled = "Shuffled answers: of seq, in a from the trough and the end, in b from the end."
-    alone = [style.arm_look(arm).label for arm in followed if arm not in with_floor]
-    style.note(figure, metrics, f"{shuffled} No purple mark in c, as not run without Task 0: {', '.join(alone)}." if alone else shuffled)
+    alone = ", ".join(style.arm_look(arm).label.replace(" ", "\N{NO-BREAK SPACE}") for arm in followed if arm not in with_floor)
+    style.note(figure, metrics, f"{shuffled} Not run without Task 0, so without floor in c: {alone}." if alone else shuffled)
     return figure
 
 

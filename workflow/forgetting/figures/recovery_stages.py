@@ -5,8 +5,8 @@ kept checkpoint of its life, and after the same recovery from there: a few steps
 
 **How to read it.** From left to right: random weights, pretraining on biographies, Task 0, then Task 1 by ``seq``.
 Checkpoints that every seed has stand at equal distances, their steps below. What one epoch reaches is what the model can be brought to
-answer; what a few steps reach is how near it is to answering. Purple and open, in Task 1: both from the model that learned
-the same Task 1 and never had Task 0, the floor of what recovery finds there.
+answer; what a few steps reach is how near it is to answering. Purple and open, in Task 1, where it was run: both from
+the model that learned the same Task 1 and never had Task 0, the floor of what recovery finds there.
 
 **What to look for.** Where the upper line rises (when the facts are learned), where the middle one does (when the
 model becomes ready to answer), and which of the two falls when Task 1 begins.
@@ -107,5 +107,5 @@ def _finish(panel: Axes, places: pd.DataFrame) -> None:
     panel.set_xlim(-0.6, len(places) - 0.4)
     panel.set_xlabel("step of the stage (one place a checkpoint, not to scale)")
     panel.grid(axis="x", visible=False)
-    style.accuracy_axis(panel, "Task 0 exact match\n(share of answers, held-out persons)")
+    style.accuracy_axis(panel, "Task 0 exact match\n(held-out persons)")
     panel.set_ylim(-0.03, 1.15)

@@ -10,9 +10,9 @@ and more known facts (six a person, logarithmic axis), and the same checkpoint a
 ``task0_train`` (*trained*, where that was measured, on as many facts as the small print says). Upwards the
 square-root scale opens what lies near 0. A thin line keeps the level of *none* of each arm in sight. Crosses in
 the colour of an arm: random shifts of the same lengths in place of the known ones, where they were measured; they
-stand side by side to the right of their number of facts. Open pentagon: the same epoch of training from ``seq``
-that never had Task 0; the other arms have no such model of their own. Dashed black: before Task 1. Lines are means
-over draws of the known persons.
+stand side by side to the right of their number of facts. Open pentagon, where it was run: the same epoch of
+training from ``seq`` that never had Task 0; the other arms have no such model of their own. Dashed black: before
+Task 1. Lines are means over draws of the known persons.
 
 **What to look for.** Where forgetting is a common shift, the lines rise to the black one with few facts. A line
 that ends below its level of *none* does harm. A first point below it is no fault: one person's change is mostly
@@ -50,7 +50,7 @@ SHOWS = {
 
 _GROUPING, _SPACE = "kind_position", "residual_stream"
 _RANDOM: dict[str, Any] = {"marker": "x", "markersize": 4.5, "elinewidth": 0.7, "zorder": 4}
-_RIGHT = 1.6
+_RIGHT = 1.35
 """By what factor of the facts crosses stand beside the lines."""
 _NOTHING_KNOWN, _TRAINED = 1.2, 1500.0
 """Places on the axis of known facts: the checkpoint as it is, and after one epoch of recovery."""
@@ -124,7 +124,7 @@ def _rows(table: pd.DataFrame) -> pd.DataFrame:
 
 def _beside(arms: list[str], index: int) -> float:
     """By how much a mark stands beside its place, so that alike ones do not hide each other; -1: that of the floor."""
-    return float(1.3 ** (index - (len(arms) - 1) / 2))
+    return float(1.2 ** (index - (len(arms) - 1) / 2))
 
 
 def _mark(panel: Axes, rows: pd.DataFrame, place: float, look: style.Look, seeds: int) -> pd.DataFrame:

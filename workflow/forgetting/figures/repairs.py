@@ -9,9 +9,9 @@ line of before is none: a model may be unable to use them before Task 1 already.
 without knowing what. Of the first group it is the statement of another person's fact, persons in no biography, and
 random shifts of the same length; of each other group it stands under its name. Random weights hold as much of the
 squared update as the part and may be of any part: the control of a part that matters little can do more than the
-repair. Half of the update and recovery about 1 person have no cross. Open pentagon: the same repair of the model
-that never had Task 0: the same part as it was before Task 1 set into it, or the same epoch. Open triangle, below,
-in *b* alone, as Task 1 is not learned before: what is left of Task 1, or *not asked*. Grey lines: Task 0 with
+repair. Half of the update and recovery about 1 person have no cross. Open pentagon, where it was run: the same
+repair of the model that never had Task 0: the same part as it was before Task 1 set into it, or the same epoch.
+Open triangle, below, in *b* alone, as Task 1 is not learned before: what is left of Task 1, or *not asked*. Grey lines: Task 0 with
 nothing done, and before Task 1. The fact in the prompt can be copied: it says whether a model still answers, not
 whether it knows.
 
@@ -74,7 +74,7 @@ _TASK0, _CONTROL = style.Look("#0072B2", "o", "Task 0"), style.Look("#6E6E6E", "
 _TASK1 = style.Look("#D55E00", "^", "Task 1 (b)", face="white")
 _REFERENCE: dict[str, Any] = {"color": "#6E6E6E", "linewidth": 0.9, "zorder": 1}
 _LINES = {"nothing done": "-", "before Task 1": (0, (4, 2))}
-_ABOVE, _FLOOR_ABOVE, _BELOW = -0.43, -0.22, 0.24
+_ABOVE, _FLOOR_ABOVE, _BELOW = -0.36, -0.19, 0.26
 """How far from the middle of a row its control, the model without Task 0, and Task 1 stand."""
 
 
@@ -125,7 +125,7 @@ def _name(panels: np.ndarray, rows: dict[str, float]) -> None:
     for panel in panels:
         panel.tick_params(axis="y", which="minor", length=0)
         for place in list(repairs.values())[::2]:
-            panel.axhspan(place - 0.54, place + 0.46, color=style.BAND, linewidth=0, zorder=-1)
+            panel.axhspan(place - 0.52, place + 0.48, color=style.BAND, linewidth=0, zorder=-1)
         for above in list(groups.values())[1:]:
             panel.axhline(above - 0.5, color="#999999", linewidth=0.6, zorder=0)
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
@@ -149,7 +149,7 @@ def _marks(panel: Axes, runs: pd.DataFrame, column: str, look: style.Look, rows:
 def _not_asked(panel: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
     """Says of a repair without a mark for Task 1 that it has none."""
     for name in set(runs.loc[runs["task1"].isna(), "repair"]) & set(rows):
-        panel.text(0.97, rows[name] + 0.2, "not asked", color=_TASK1.color, fontsize=7, ha="right", va="center")
+        panel.text(0.97, rows[name] + 0.26, "not asked", color=_TASK1.color, fontsize=7, ha="right", va="center")
 
 
 def _handles(floor: str | None) -> list[Any]:

@@ -7,7 +7,7 @@ in the first 150 steps, *b* where Task 1 reaches the stated accuracy, *c* at the
 stored questions to each batch as it has of Task 1, so that it is twice as large; octagons keep the size of a
 batch and fill half of it from the store, in twice the steps; diamonds add stored questions in the proportion
 of store to Task 1. Horizontal lines: ``seq``, which stores nothing, and joint training in proportion, which
-stores all (the diamond that 100 % would have).
+stores all (the diamond that 100 % would have); purple, where it was run, ``seq`` that never had Task 0, the floor.
 
 **What to look for.** If points stand far above ``seq`` in *a* too, replay prevents the collapse. If they are
 near it in *a* and far above it in *b* and *c*, it repairs what was lost.
@@ -23,6 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forgetting.analysis.curves import method_summary
+from forgetting.data.points import NO_TASK0
 from forgetting.figures import style
 
 SHOWS = {
@@ -31,7 +32,7 @@ SHOWS = {
     "order": 4,
     "only_if": "compared:replay",
     "inputs": {
-        "metrics": ["compared:seq,replay,joint"],
+        "metrics": ["compared:seq,replay,joint", "compared_floors"],
         "floors": [],
     },
     "options": {"matched_accuracy": "task1.early_stop_accuracy"},
@@ -46,9 +47,9 @@ _PANELS = (("trough", "trough"), ("matched", "at Task 1 of {:g} %"), ("final", "
 
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
-    """Frames: METRICS of the task1 runs (seq, replay and joint arms are used), METRICS floors."""
+    """Frames: METRICS of the task1 runs (seq, replay and joint arms are used, and `seq` without Task 0), METRICS floors."""
     share = {arm: found for arm in metrics["arm"].unique() if (found := _share(arm)) is not None}
-    lines = [arm for arm in ("seq", "joint") if arm in set(metrics["arm"])]
+    lines = [arm for arm in ("seq", "joint", f"seq{NO_TASK0}") if arm in set(metrics["arm"])]
     rows = metrics[metrics["arm"].isin([*share, *lines])]
     summary = method_summary(rows, matched_accuracy)
     summary = summary[~summary["early_stop"]].assign(share=summary["arm"].map(share), family=summary["arm"].map(style.arm_family))
@@ -63,10 +64,10 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
         _finish(panel, sorted(set(share.values())))
         style.title(panel, letter, text.format(100 * matched_accuracy))
     style.accuracy_axis(axes[0, 0], "Task 0 exact match\n(share of answers, held-out persons)")
-    levels = [style.line_handle(f"{style.arm_look(arm).label}: level and interval", style.arm_look(arm).color) for arm in lines]
+    levels = [style.line_handle(f"{style.arm_look(arm).label}: level", style.arm_look(arm).color) for arm in lines]
     marks = [style.line_handle(look.label, look.color, marker=look.marker) for look in _MIXES.values()]
     style.legend(figure, [*marks, *levels, style.FLOOR_HANDLE], columns=2)
-    style.note(figure, metrics, f"Nothing is drawn in b where Task 1 was {style.unlearned(seeds)}.")
+    style.note(figure, metrics, f"Levels have their intervals. Nothing is drawn in b where Task 1 was {style.unlearned(seeds)}.")
     return figure
 
 

@@ -59,7 +59,7 @@ def draw(sequence: pd.DataFrame) -> Figure:
     for panel in axes.flat[len(arms) :]:
         panel.set_axis_off()
     seeds = sequence["seed"].nunique()
-    runs = "One run: share of right answers" if seeds == 1 else f"Share of right answers, mean and standard deviation of {seeds} seeds"
+    runs = "One seed: share of right answers" if seeds == 1 else f"Share of right answers, mean and standard deviation of {seeds} seeds"
     names = f" In the table alone: {', '.join(style.arm_look(arm).label for arm in left_out)}." if left_out else ""
     style.small_print(figure, f"{runs}.{names}")
     return figure

@@ -64,7 +64,9 @@ def draw(sequence: pd.DataFrame, sequence_metrics: pd.DataFrame, alone: pd.DataF
     style.legend(figure, handles, columns=4)
     resolution = f"Evaluations: at most {_farthest(sequence_metrics):,g} steps apart."
     text = (
-        f"One run; bars: down to the evaluation before. {resolution}" if seeds == 1 else f"{style.interval_note(rows, 'bars')} {resolution}"
+        f"One seed; bars: down to the evaluation before. {resolution}"
+        if seeds == 1
+        else f"{style.interval_note(rows, 'bars')} {resolution}"
     )
     style.small_print(figure, f"{text} Mark at the top: {style.unlearned(seeds)}." if failed else text)
     return figure

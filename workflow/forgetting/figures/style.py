@@ -33,7 +33,7 @@ from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike, NDArray
 
-from forgetting.config.names import Marker, families
+from forgetting.config.names import Marker, families, families_of_methods
 from forgetting.data.points import NO_TASK0, never_had_task0
 from forgetting.statistics import PROPORTION, Kind, over_seeds
 from forgetting.tables import output_paths, write_formats
@@ -117,6 +117,21 @@ def arm_look(arm: str) -> Look:
     ramp = LinearSegmentedColormap.from_list(name, list(family.colors))
     text = "freeze embedding" if arm == "freeze-0" else re.sub(family.pattern, family.label, arm)
     return Look(to_hex(ramp(family.place(knob))), family.marker, text)
+
+
+def method_looks(arms: Iterable[str]) -> dict[str, Look]:
+    """By arm the look of its method, that of the middle of its first family: for figures of more arms than can be told apart. An arm that
+    no method claims has its own."""
+    of_method = {family.name: found[0] for found in families_of_methods().values() for family in found}
+    looks = {}
+    for arm in arm_order(arms):
+        name = arm_family(arm)
+        looks[arm] = arm_look(arm)
+        if name is not None:
+            first = of_method[name]
+            color = to_hex(LinearSegmentedColormap.from_list(first.name, list(first.colors))(0.5))
+            looks[arm] = Look(color, first.marker, re.split(r",| \\1", first.label)[0])
+    return looks
 
 
 def rate_look(rate: float) -> Look:
@@ -205,10 +220,14 @@ def draw_floor(axes: Axes, floors: pd.DataFrame, split: str, metric: str, *, acr
 
 def error_bars(axes: Axes, rows: pd.DataFrame, x: str, look: Look, **options: Any) -> None:
     """Points of `value` against column `x`, with bars from low to high where an interval is known."""
-    beyond = np.nan_to_num(np.abs(rows[["low", "high"]].to_numpy(dtype=float) - rows["value"].to_numpy(dtype=float)[:, None]).T)
     drawn: dict[str, Any] = {"color": look.color, "marker": look.marker, "markerfacecolor": look.face, "linestyle": "none"}
     settings = drawn | {"elinewidth": 1.0} | options
-    axes.errorbar(rows[x], rows["value"], yerr=beyond, **settings)
+    axes.errorbar(rows[x], rows["value"], yerr=beyond(rows), **settings)
+
+
+def beyond(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """How far the intervals reach below and above the values, (2, rows); NaN, of which Matplotlib draws nothing, where none is known."""
+    return np.abs(rows[["low", "high"]].to_numpy(dtype=float) - rows["value"].to_numpy(dtype=float)[:, None]).T
 
 
 def side_by_side(number: int) -> NDArray[np.float64]:
@@ -327,7 +346,7 @@ def _drawn_intervals(figure: Figure) -> str:
         for lines in drawn.lines[2]
         for segment in lines.get_segments()
     ]
-    bars = any(np.ptp(segment, axis=0).any() for segment in segments)
+    bars = any(len(segment) and np.ptp(segment, axis=0).any() for segment in segments)
     return " and ".join(name for name, there in (("bands", bands), ("bars", bars)) if there)
 
 
@@ -338,10 +357,12 @@ def small_print(figure: Figure, text: str) -> None:
 
 
 def interval_note(frame: pd.DataFrame, intervals: str) -> str:
-    """What `intervals` are; nothing of them where none is drawn."""
+    """What `intervals` are; where none is drawn, that there is none."""
     seeds = frame["seed"].nunique()
-    of = "over seeds (Student's t, within bounds, no narrower than over persons)" if seeds > 1 else "clustered by person"
-    return (f"Mean of {seeds} seeds" if seeds > 1 else "One run") + (f"; {intervals}: 95 % interval {of}." if intervals else ".")
+    one = "clustered by person; at exactly 0 and 1 by their number alone"
+    of = "over seeds (Student's t, within bounds, no narrower than over persons)" if seeds > 1 else one
+    of_what = f"Mean of {seeds} seeds" if seeds > 1 else "One seed"
+    return f"{of_what}; {intervals}: 95 % interval {of}." if intervals else f"{of_what}{'' if seeds > 1 else ', so no intervals'}."
 
 
 def unlearned(seeds: int) -> str:

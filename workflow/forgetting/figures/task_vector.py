@@ -90,14 +90,14 @@ def _trade_off(panel: Axes, summary: pd.DataFrame, others: pd.DataFrame, seeds: 
     style.error_bars(panel, both, "task1", look, linestyle="-", linewidth=1.0)
     text: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7, "color": look.color, "va": "center"}
     for row in _apart(both).itertuples():
-        side = 1 if row.task1 < 0.5 else -1
-        panel.annotate(f"{row.alpha:g}", (row.task1, row.value), xytext=(6 * side, 4), ha="left" if side > 0 else "right", **text)
+        side = 1 if row.task1 < 0.9 else -1  # above the line, or below it where the panel ends
+        panel.annotate(f"{row.alpha:g}", (row.task1, row.value), xytext=(6 * side, 6 * side), ha="left" if side > 0 else "right", **text)
     for arm, rows in others.groupby("arm", sort=False):
         y, x = (style.mean_of(rows, column, ["arm"], seeds) for column in ("final", "task1_final"))
         style.error_bars(panel, y.assign(task1=x["value"]), "task1", style.arm_look(str(arm)), markersize=6)
-    style.accuracy_axis(panel, "Task 0 exact match (share of answers)")
+    style.accuracy_axis(panel, "Task 0 exact match")
     panel.set_xlim(-0.03, 1.03)
-    panel.set_xlabel("Task 1 exact match (share of answers)")
+    panel.set_xlabel("Task 1 exact match")
     style.title(panel, "b", "trade-off over α (numbers)")
 
 

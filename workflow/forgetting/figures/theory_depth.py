@@ -52,7 +52,7 @@ def draw(theory: pd.DataFrame) -> Figure:
                 look = style.arm_look(arm)._replace(face=STAGE_FACES[stage])
                 chosen = shown[(shown["arm"] == arm) & (shown["after"] == stage)]
                 if letter == "a":
-                    style.draw_curve(panel, chosen, "layer", look, kind=RATIO, markers=20, **line)
+                    style.draw_curve(panel, chosen, "layer", look, kind=RATIO, markers=20, clip_on=False, **line)
                 else:
                     _marks(panel, chosen.assign(layer=chosen["layer"] + beside + _LATER * (stage == TASK1_END)), look)
         style.title(panel, letter, text)

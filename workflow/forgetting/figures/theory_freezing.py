@@ -20,6 +20,7 @@ others moved no further.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,8 @@ SHOWS = {
 }
 
 _STAGES = {TASK1_EARLY: f"at {WORDS[EARLY]}", TASK1_END: f"at the {WORDS[END]}"}
+_FILLS: dict[str, Any] = {EARLY: "full", END: "none"}
+"""Of the marks of *c*, by checkpoint as in `_STAGES`."""
 _PREDICTED = style.Look("#1A1A1A", "", "prediction from the parts of seq (a, b)")
 _ONE = {"color": style.MODAL_ANSWER, "linewidth": 0.8}
 
@@ -63,9 +66,11 @@ def draw(theory: pd.DataFrame) -> Figure:
         panel.axhline(1, **_ONE)
         panel.set_ylim(0, None)
         panel.set_xlim(-1.5, max(depths) + 0.5)
-        panel.set_xticks(depths, [{-1: "none", 0: "emb."}.get(depth, str(depth)) for depth in depths])
+        panel.set_xticks(depths, [{-1: "none", 0: "\nemb."}.get(depth, str(depth)) for depth in depths])
     axes[0, 1].set_xlabel("frozen bottom layers")
-    style.legend(figure, [*style.arm_handles(arms, linestyle="none"), style.line_handle(_PREDICTED.label, _PREDICTED.color)], columns=3)
+    stages = [style.line_handle(f"{WORDS[point]} (c)", marker="^", fillstyle=fill, linestyle="none") for point, fill in _FILLS.items()]
+    predicted = style.line_handle(_PREDICTED.label, _PREDICTED.color)
+    style.legend(figure, [*style.arm_handles(arms, linestyle="none"), *stages, predicted], columns=4)
     style.note(figure, rows)
     return figure
 
@@ -99,7 +104,7 @@ def _predictions(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _updates(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
     seeds = rows["seed"].nunique()
-    for stage, fill in ((TASK1_EARLY, "full"), (TASK1_END, "none")):
+    for stage, fill in zip(_STAGES, _FILLS.values(), strict=True):
         of_stage = rows[rows["after"] == stage]
         for arm in arms:
             ratios = [{"seed": seed, "n": _place(arm), "value": updates_over_seq(frame, arm)} for seed, frame in of_stage.groupby("seed")]

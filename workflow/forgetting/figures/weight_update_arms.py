@@ -130,9 +130,8 @@ def _marks(panel: Axes, means: pd.DataFrame, matrices: pd.DataFrame, arms: list[
         found, look = means[means["arm"] == arm], style.arm_look(arm)
         single = matrices.loc[matrices["arm"] == arm, "value"]
         panel.plot(single, np.full(len(single), place + offset), color=look.color, **_DOT)
-        beyond = np.nan_to_num(np.abs(found[["low", "high"]].to_numpy() - found["value"].to_numpy()[:, None]).T)
         settings: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none", "elinewidth": 0.9, "markersize": 4.5}
-        panel.errorbar(found["value"], [place + offset] * len(found), xerr=beyond, **settings | mark)
+        panel.errorbar(found["value"], [place + offset] * len(found), xerr=style.beyond(found), **settings | mark)
 
 
 def _norms(panel: Axes, weights: pd.DataFrame, arms: list[str]) -> None:
@@ -143,9 +142,8 @@ def _norms(panel: Axes, weights: pd.DataFrame, arms: list[str]) -> None:
         logs = rows.assign(value=np.log(rows["value"])).groupby(["seed", "arm"], as_index=False)["value"].mean()
         means = over_seeds(logs.assign(low=np.nan, high=np.nan), ["arm"], rows["seed"].nunique(), kind=UNBOUNDED).set_index("arm")
         for place, (arm, found) in enumerate(np.exp(means[["value", "low", "high"]]).reindex(arms).iterrows()):
-            beyond = np.nan_to_num([[found["value"] - found["low"]], [found["high"] - found["value"]]])
             settings: dict[str, Any] = {"color": style.arm_look(str(arm)).color, "marker": marker, "linestyle": "none", "markersize": 5}
-            panel.errorbar([found["value"]], [place + offset], xerr=beyond, elinewidth=0.9, **settings)
+            panel.errorbar([found["value"]], [place + offset], xerr=style.beyond(found.to_frame().T), elinewidth=0.9, **settings)
     panel.set_xscale("log")
     low, high = panel.get_xlim()
     panel.set_xlim(min(low, 0.01), max(high, 1))

@@ -2,8 +2,8 @@
 
 An input says whose it is in words: `main` (seq and the viewed arms), `viewed`, `all` (`arms`), `without_task0` (those of `arms` that never
 had Task 0 and are probed), `probed`, `curve` and `controlled` (as in `recovery`), `rates`, `factors`, `axes`, `compared` (the
-comparison of methods) and
-`compared:freeze,ewc` (those of it that use these methods after Task 0); any other word is the name of an arm, or `controls` (of recovery).
+comparison of methods), `compared:freeze,ewc` (those of it that use these methods after Task 0), `compared_floors` (those of it that never
+had Task 0); any other word is the name of an arm, or `controls` (of recovery).
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def arms_of(study: StudyConfig, words: Sequence[str]) -> list[str]:
         "factors": study.factors,
         "axes": ["seq", *study.axes],
         "compared": study.compared_arms,
+        "compared_floors": [arm for arm in study.compared_arms if never_had_task0(arm)],
     }
     found: list[str] = []
     for word in words:

@@ -22,7 +22,8 @@ def set_surroundings(environment: MutableMapping[str, str]) -> None:
     it with zeros. Its versions before 2.35 ignore a threshold above 32 MiB, and other C libraries ignore both.
 
     Threads that wait for each other busily hold the very core that the other one needs, where there are fewer free cores than threads: on
-    two cores beside one busy process, pretraining with two threads made less than a tenth of its usual steps; with threads that sleep, two fifths.
+    two cores beside one busy process, pretraining with two threads made less than a tenth of its usual steps; with threads that sleep,
+    two fifths.
     """
     name, version = platform.libc_ver()
     old = name == "glibc" and tuple(map(int, version.split(".")[:2])) < (2, 35)
