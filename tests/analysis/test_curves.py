@@ -116,6 +116,13 @@ def test_method_summary_with_and_without_early_stop() -> None:
     assert full["learned"] and stopped["learned"]
 
 
+def test_of_a_run_that_never_had_task0_step_150_stands_for_the_trough() -> None:
+    """It starts from nothing, so that its lowest early accuracy is that of a model which has not yet learned what Task 1 teaches."""
+    runs = [metrics_of({0: 0.0, 20: 0.0, 150: 0.1, 800: 0.05}, TASK1, stop=400, arm=arm) for arm in ("seq", "seq-no-task0")]
+    rows = method_summary(pd.concat(runs), matched_accuracy=0.9).query("not early_stop").set_index("arm")
+    assert rows["trough"].to_dict() == {"seq": 0.0, "seq-no-task0": 0.1} and rows.loc["seq-no-task0", "trough_step"] == 150
+
+
 def test_task1_never_learned_leaves_no_early_stop() -> None:
     rows = method_summary(metrics_of(TASK0, TASK1, stop=np.nan), matched_accuracy=0.99).set_index("early_stop")
     assert rows.loc[True, ["final", "before", "steps"]].isna().all()

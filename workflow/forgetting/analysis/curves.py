@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from forgetting.data.points import EARLY_STEP, curve, matched_step
+from forgetting.data.points import EARLY_STEP, curve, matched_step, never_had_task0
 
 
 class Point(NamedTuple):
@@ -151,9 +151,11 @@ def collapse_by_rate(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def _run_summary(run: pd.DataFrame, matched_accuracy: float) -> dict[str, float]:
-    """Numbers of one run: exact match on `task0_test` and `task1`; `matched` is Task 0 where Task 1 first reaches the given accuracy."""
+    """Numbers of one run: exact match on `task0_test` and `task1`; `matched` is Task 0 where Task 1 first reaches the given accuracy. A run
+    that never had Task 0 starts from nothing, and so has no trough: step EARLY_STEP stands for it."""
     task0, task1 = curve(run, "task0_test"), curve(run, "task1")
-    before, after, lowest = at_step(task0, 0), task0.iloc[-1], trough(task0)
+    before, after = at_step(task0, 0), task0.iloc[-1]
+    lowest = at_step(task0, min(EARLY_STEP, after["step"])) if never_had_task0(run["arm"].iloc[0]) else trough(task0)
     matched = at_step(task0, first_reaching(task1, matched_accuracy))
     continual = continual_summary([[before.value, at_step(task1, 0).value], [after["value"], task1["value"].iloc[-1]]])
     points = {"before": before, "trough": lowest, "final": Point(*after[["step", "value", "low", "high"]]), "matched": matched}

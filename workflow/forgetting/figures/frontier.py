@@ -3,11 +3,12 @@
 **What it shows.** All Task 1 methods on one plane: how much of Task 0 is left against how much of Task 1 is
 learned.
 
-**How to read it.** *a*: every line is a run over time. It starts at the upper left (Task 0 known, Task 1 not;
-that of the model without Task 0, where there is one, at the lower left) and ends at its large marker. The upper right corner would be a
-method that learns without forgetting. Small marks only tell the lines apart. The horizontal axis is of square roots,
-which opens the first steps. *b*: Task 0 at the same Task 1 accuracy for all, interpolated between evaluations, on an
-axis that ends where the arms do; *not reached* means that the method never learned Task 1 that well.
+**How to read it.** *a*: every line is a run over time. It starts at the upper left (Task 0 known, Task 1 not; that
+of the model without Task 0, where there is one, at the lower left) and ends at its large marker. The upper right
+corner would be a method that learns without forgetting. Small marks only tell the lines apart. The horizontal axis
+is of square roots, which opens the first steps. *b*: Task 0 at the same Task 1 accuracy for all, interpolated
+between evaluations, on an axis that ends where the arms do; *not reached* means that the method never learned Task
+1 that well.
 
 **What to look for.** Lines that run above that of ``seq`` all the way, and ends far above the floor. Compare
 methods in *b* only: a method that does not learn does not forget.

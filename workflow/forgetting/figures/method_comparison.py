@@ -3,27 +3,27 @@
 **What it shows.** Task 0 of every method of the comparison, a row each: at the trough, the lowest point of the
 first 150 steps (*a*), where Task 1 is learned (*b*), and after one epoch of recovery on Task 0 from there (*c*).
 
-**How to read it.** *b* is interpolated between evaluations at the stated accuracy of Task 1; *c* starts from the first
-evaluation that reached it. Small marks in *b* are the other arms of a grid, whose knob was chosen on validation
-persons, so that the mark of the chosen arm is not the best of many on the persons it is scored on. Purple: ``seq`` that
-never had Task 0, with its interval, where it was run. What a method answers beyond it Task 1 alone does not teach. A
-method that restrains training has another floor, its own run without Task 0, which has a row where it was made. Dashed:
-the pretrained model after one epoch. Pale dots: single seeds. A dagger is an arm that did not learn Task 1 (in every
-seed): *b* and *c* of its row are from the end of its run, in all seeds. A double dagger is an arm whose gain over
-``seq``, at a Task 1 accuracy that every seed of both reaches, is above zero by an interval that holds for all rows
-together; without one, the data leave open that the arm keeps no more. Arms differ in length, as the small print says:
-one that learns more slowly gets more steps. The way of the main arms through both tasks is in the figure of both
-accuracies.
+**How to read it.** *b* is interpolated between evaluations at the stated accuracy of Task 1; *c* starts from the
+first evaluation that reached it. Small marks in *b* are the other arms of a grid, whose knob was chosen on
+validation persons, so that the mark of the chosen arm is not the best of many on the persons it is scored on.
+Purple: ``seq`` that never had Task 0, with its interval, where it was run; it has no trough, so that in *a* it is
+at step 150. What a method answers beyond it Task 1 alone does not teach. A method that restrains training has
+another floor, its own run without Task 0, which has a row where it was made. Dashed: the pretrained model after one
+epoch. Pale dots: single seeds. A dagger is an arm that did not learn Task 1 (in every seed): *b* and *c* of its row
+are from the end of its run, in all seeds. A double dagger is an arm whose gain over ``seq``, at a Task 1 accuracy
+that every seed of both reaches, is above zero by an interval that holds for all rows together; without one, the
+data leave open that the arm keeps no more. Arms differ in length, as the small print says: one that learns more
+slowly gets more steps. The way of the main arms through both tasks is in the figure of both accuracies.
 
 **What to look for.** A mark far to the right in *a*: the early collapse is prevented. One that is still there in *b*:
 Task 0 is kept, and not only lost later. In *c*, one beyond the purple: what came back was kept, for the
 same epoch brings that much to a model that never had it.
 
-**What would contradict a method's merit.** A dagger; a mark in *b* within the purple, or a gain over ``seq`` that is
-not surely above zero (*minus seq* in the table of the chosen arms: of the same seeds, so it can be sure where the
-intervals here overlap). A mark in *c* no further right than the dashed line of the pretrained model, which has only the
-question format to learn, shows nothing that Task 0 taught; where that model is at its ceiling, no mark can be
-beyond it.
+**What would contradict a method's merit.** A dagger; a mark in *b* within the purple, or a gain over ``seq`` that
+is not surely above zero (*minus seq* in the table of the chosen arms: of the same seeds, so it can be sure where
+the intervals here overlap). A mark in *c* no further right than the dashed line of the pretrained model, which has
+only the question format to learn, shows nothing that Task 0 taught; where that model is at its ceiling, no mark can
+be beyond it.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ in the first 150 steps, *b* where Task 1 reaches the stated accuracy, *c* at the
 stored questions to each batch as it has of Task 1, so that it is twice as large; octagons keep the size of a
 batch and fill half of it from the store, in twice the steps; diamonds add stored questions in the proportion
 of store to Task 1. Horizontal lines: ``seq``, which stores nothing, and joint training in proportion, which
-stores all (the diamond that 100 % would have); purple, where it was run, ``seq`` that never had Task 0, the floor.
+stores all (the diamond that 100 % would have); purple, where it was run, ``seq`` that never had Task 0,
+the floor (in *a* at step 150, as it has no trough).
 
 **What to look for.** If points stand far above ``seq`` in *a* too, replay prevents the collapse. If they are
 near it in *a* and far above it in *b* and *c*, it repairs what was lost.

@@ -4,17 +4,16 @@ The arm of each family that was chosen on validation persons, scored on held-out
 match with a 95 % interval: clustered by person for one seed, over seeds for several (Student's t on the
 logit).
 
-*steps*: length of the run. *trough*: lowest Task 0 accuracy of the first 150 steps. *where Task 1 is at 50
-%*: an earlier point that more arms reach. *at matched Task 1*: Task 0 where Task 1 first reaches the accuracy
-that counts as learned, interpolated between evaluations. *compared where Task 1 is at*: the highest of 99,
-95, 90, 75 and 50 % that every seed of the arm and of ``seq`` reaches; *Task 0 there* leaves no seed out.
-*minus seq*: the same, less what ``seq`` with the same seed has there; this interval tells arms apart, not
-those of the two columns. *all together*: the interval that holds for all arms of the table at once
-(Bonferroni); an arm surely gains if it is above zero. LAMOL starts from a Task 0 of its own, the others from
-the weights of ``seq``: read its gain beside *Task 0 before*. *at step ...*: both tasks after equally many
-steps. *with early stop*: at the first evaluation that counts as learned. *not reached*: in no seed; where
-only some seeds got there, the cell says how many, and there is no mean, since those that did are no sample of
-all.
+*steps*: length of the run. *trough*: lowest Task 0 accuracy of the first 150 steps; of an arm that never had Task
+0, that at step 150. *where Task 1 is at 50 %*: an earlier point that more arms reach. *at matched Task 1*: Task 0
+where Task 1 first reaches the accuracy that counts as learned, interpolated between evaluations. *compared where
+Task 1 is at*: the highest of 99, 95, 90, 75 and 50 % that every seed of the arm and of ``seq`` reaches; *Task 0
+there* leaves no seed out. *minus seq*: the same, less what ``seq`` with the same seed has there; this interval
+tells arms apart, not those of the two columns. *all together*: the interval that holds for all arms of the table at
+once (Bonferroni); an arm surely gains if it is above zero. LAMOL starts from a Task 0 of its own, the others from
+the weights of ``seq``: read its gain beside *Task 0 before*. *at step ...*: both tasks after equally many steps.
+*with early stop*: at the first evaluation that counts as learned. *not reached*: in no seed; where only some seeds
+got there, the cell says how many, and there is no mean, since those that did are no sample of all.
 
 *drop*, *after one recovery epoch*, *spurious share*: from the checkpoint named in *recovered from*. That is
 the first evaluation at which Task 1 is learned (*matched*), or in all seeds the end of the run (*end*) for an

@@ -4,14 +4,14 @@ One row an arm, without and with early stop. An early-stopped run is the beginni
 are exact match with a 95 % interval: clustered by person for one seed, over seeds for several (Student's t on
 the logit).
 
-*trough*: lowest Task 0 accuracy of the first 150 steps. *rebound*: how far it rises again without any training
-on Task 0. *later peak*: highest accuracy from step 150 on, when a model that never had Task 0 has learned what
-Task 1 teaches of its form. *at matched Task 1*: Task 0 where Task 1 first reaches the accuracy that counts as
-learned, interpolated between evaluations. *forgetting*: before minus final. *backward transfer*: final minus
-right after Task 0. *final average*: mean of both tasks at the end. *area above*: mean loss of Task 0 accuracy
-over the first 150 steps. A dash: never reached, or not defined. *seconds*: training time without evaluation;
-not comparable between arms that ran side by side on one machine, as they do by default. *Trained parameters*:
-how many the optimizer owns.
+*trough*: lowest Task 0 accuracy of the first 150 steps; of an arm that never had Task 0, and so has nothing to
+lose, that at step 150. *rebound*: how far it rises again without any training on Task 0. *later peak*: highest
+accuracy from step 150 on, when a model that never had Task 0 has learned what Task 1 teaches of its form. *at
+matched Task 1*: Task 0 where Task 1 first reaches the accuracy that counts as learned, interpolated between
+evaluations. *forgetting*: before minus final. *backward transfer*: final minus right after Task 0. *final average*:
+mean of both tasks at the end. *area above*: mean loss of Task 0 accuracy over the first 150 steps. A dash: never
+reached, or not defined. *seconds*: training time without evaluation; not comparable between arms that ran side by
+side on one machine, as they do by default. *Trained parameters*: how many the optimizer owns.
 
 The trough is the lowest and the rebound starts from the lowest and ends at the highest of many evaluations,
 so chance alone makes a rebound: one within the width of an interval is noise.
