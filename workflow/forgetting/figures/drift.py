@@ -67,14 +67,16 @@ def draw(drift: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
     for letter, panel, (metric, text) in zip("ab", axes[0], _METRICS.items(), strict=True):
         _panel(panel, points[points["metric"] == metric], looks)
         style.title(panel, letter, text)
-    axes[0, 0].set_ylabel("Task 0 exact match lost")
+    axes[0, 0].set_ylabel("Task 0 exact match lost\n(share of answers)")
     handles = [style.line_handle(look.label, look.color, marker=look.marker, linewidth=0.9) for look in dict.fromkeys(looks.values())]
     style.legend(figure, handles, columns=4)
     style.note(
         figure,
         drift,
         "Lost: exact match of Task 0 test persons after Task 0 minus that at the same step (of one seed its interval is "
-        "that of the latter). ρ: Spearman correlation over arms, with a bootstrap interval over arms from 8 on.",
+        "that of the latter). projection: GPM, too; seq: its warm-up, batch and state, too. ρ: Spearman correlation over arms, with a "
+        "bootstrap interval over arms from 8 on.",
+        shares=False,
     )
     return figure
 
@@ -109,14 +111,14 @@ def _panel(panel: Axes, points: pd.DataFrame, looks: dict[str, style.Look]) -> N
     for arm, look in looks.items():
         of_arm = points[points["arm"] == arm].set_index("point")
         of_arm = of_arm.loc[[point for point in _POINTS if point in of_arm.index]]
-        panel.plot(of_arm["value"], of_arm["lost"], color=look.color, linewidth=0.7, alpha=0.7, zorder=1.5)
+        panel.plot(of_arm["value"], of_arm["lost"], color=look.color, linewidth=0.6, alpha=0.4, zorder=1.5)
         for point, row in of_arm.iterrows():
             bars = {
                 f"{axis}err": np.abs(np.array([[row[low]], [row[high]]], dtype=float) - row[name])
                 for axis, name, low, high in (("x", "value", "low", "high"), ("y", "lost", "lost_low", "lost_high"))
             }
             panel.errorbar(
-                row["value"], row["lost"], **bars, **_mark(str(point), look), markersize=4.5, elinewidth=0.6, capsize=0, linestyle="none"
+                row["value"], row["lost"], **bars, **_mark(str(point), look), markersize=3.5, elinewidth=0.4, capsize=0, linestyle="none"
             )
     panel.axhline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
     panel.set_xlim(left=0)

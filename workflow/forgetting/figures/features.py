@@ -66,5 +66,5 @@ def draw(features: pd.DataFrame) -> Figure:
         layer_axis(panel, rows)
     task0 = style.line_handle(TASK0.label, TASK0.color, marker=TASK0.marker)
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), task0], columns=4)
-    style.note(figure, rows)
+    style.note(figure, rows, shares=False)
     return figure

@@ -77,11 +77,11 @@ def draw(weights: pd.DataFrame, fisher: pd.DataFrame) -> Figure:
         panel.set_ylabel(label)
         style.title(panel, letter, text)
         _fits(panel, points, column)
-    axes[0, 0].plot(points["fisher"], points["chance"], marker="_", color="#BBBBBB", linestyle="none", zorder=1)
+    axes[0, 0].plot(points["fisher"], points["chance"], marker="_", color="#767676", linestyle="none", zorder=1)
     axes[0, 1].axhline(0, color=style.MODAL_ANSWER, linewidth=0.8, zorder=1)
     shown = [look for component, look in _LOOKS.items() if component in set(points["component"])]
     handles = [style.line_handle(look.label, look.color, marker=look.marker, linestyle="none") for look in shown]
-    handles.append(style.line_handle("a: chance", "#BBBBBB", marker="_", linestyle="none"))
+    handles.append(style.line_handle("a: chance", "#767676", marker="_", linestyle="none"))
     style.legend(figure, handles, columns=5)
     seeds = fisher["seed"].nunique()
     style.small_print(

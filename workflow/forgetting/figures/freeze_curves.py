@@ -17,10 +17,12 @@ layers.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
-from forgetting.data.points import never_had_task0
+from forgetting.data.points import NO_TASK0, never_had_task0
 from forgetting.figures import style
 
 SHOWS = {
@@ -36,11 +38,16 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "<", "X", ">", "p", "h", "d", "H")
 """By the number of frozen layers: the arms are of one family, whose marker and colour would not tell them apart here."""
 
 
+_LEARNED: dict[str, Any] = {"color": "#999999", "linewidth": 0.8, "zorder": 0}
+
+
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
     """Frames: METRICS of the task1 runs (seq and the freeze arms are used, and these without Task 0), METRICS floors."""
     arms = [arm for arm in style.arm_order(metrics["arm"]) if arm == "seq" or style.arm_family(arm) == "freeze"]
     looks = {arm: style.arm_look(arm)._replace(marker=_MARKERS[place % len(_MARKERS)]) for place, arm in enumerate(arms)}
-    without_task0 = [arm for arm in style.arm_order(metrics["arm"]) if never_had_task0(arm)]
+    without_task0 = [arm for arm in style.arm_order(metrics["arm"]) if never_had_task0(arm) and arm.removesuffix(NO_TASK0) in looks]
+    marker = {arm: looks[arm.removesuffix(NO_TASK0)].marker for arm in without_task0}  # that of the same arm with Task 0
+    floors_looks = {arm: style.arm_look(arm)._replace(marker=marker[arm]) for arm in without_task0}
     rows = metrics[(metrics["metric"] == "exact_match") & (metrics["kind"] == "all")]
     figure, axes = style.new_figure(1, 2, height=3.4, sharex=True, sharey=True)
     splits = {"task0_test": "Task 0, held-out persons", "task1": "Task 1"}
@@ -50,16 +57,20 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
             style.draw_curve(panel, run, "step", looks[arm], markers=5, linewidth=1.0)
         for arm in without_task0 if split == "task0_test" else ():
             run = rows[(rows["arm"] == arm) & (rows["split"] == split)]
-            style.draw_curve(panel, run, "step", style.arm_look(arm), markers=5, band=False, linewidth=1.0)
+            style.draw_curve(panel, run, "step", floors_looks[arm], markers=5, band=False, linewidth=1.0)
         panel.set_xscale("symlog", linthresh=10, linscale=0.4)
         style.plain_numbers(panel.xaxis)
         panel.set_xlim(0, None)
-        panel.set_xlabel("Task 1 step (log scale)")
+        panel.set_xlabel("Task 1 step (log scale after 10)")
         style.title(panel, letter, text)
     style.accuracy_axis(axes[0, 0], "exact match (share of answers)")
     style.draw_floor(axes[0, 0], floors, "task0_test", "exact_match")
-    axes[0, 1].axhline(matched_accuracy, color="#BBBBBB", linewidth=0.8, zorder=0)
-    marked = [style.line_handle(look.label, look.color, marker=look.marker) for look in looks.values()]
-    style.legend(figure, [*marked, *style.arm_handles(without_task0), style.FLOOR_HANDLE], columns=3)
+    axes[0, 1].axhline(matched_accuracy, **_LEARNED)
+    marked = [
+        style.line_handle(look.label, look.color, marker=look.marker, linestyle=look.line, markerfacecolor=look.face)
+        for look in (looks | floors_looks).values()
+    ]
+    learned = style.line_handle("counts as learned (b)", _LEARNED["color"], linewidth=0.8)
+    style.legend(figure, [*marked, style.FLOOR_HANDLE, learned], columns=3)
     style.note(figure, metrics)
     return figure

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,14 +52,16 @@ _TROUGH = style.Look("#B87A00", "v", WORDS[TROUGH])
 _STOPPED = style.Look("#009E73", "D", "with early stop")
 _END = style.Look("#00402F", "s", "end of the run")
 _RECOVERED = {
-    MATCHED: style.Look("#0072B2", "P", "early stop, then one recovery epoch"),
-    "end": style.Look("#1D98DD", "X", "end, then one recovery epoch"),
+    MATCHED: style.Look("#0072B2", "P", "early stop, then one recovery epoch", ":"),
+    "end": style.Look("#1D98DD", "X", "end, then one recovery epoch", ":"),
 }
 _SHIFTS = {"trough": -0.12, "stopped": -0.06, "end": 0.0, "matched, recovered": 0.06, "end, recovered": 0.12}
 _RELEASED_SHIFT = 0.4
 """Marks are moved sideways, so that they do not hide each other; those of the as-released arms stand to the right of the exact ones."""
 _FLOOR_SHIFT = 0.2
 _TICKS = 8
+_OPENED = 0.95
+"""Where the axis of Task 1 begins if all arms have learned that much."""
 
 
 def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
@@ -88,11 +91,13 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ma
     style.draw_floor(first, floors, "task0_test", "exact_match")
     _finish(first, second, sorted(set(depth.values())), matched_accuracy)
     looks = [_TROUGH, _STOPPED, _END, *_RECOVERED.values()]
-    handles = [style.line_handle(look.label, look.color, marker=look.marker) for look in looks]
+    handles = [style.line_handle(look.label, look.color, marker=look.marker, linestyle=look.line) for look in looks]
     if released:
         handles.append(style.line_handle("open: as released", marker="s", markerfacecolor="white", linestyle="none"))
     if floor_arms:
-        handles.append(style.line_handle("purple: never had Task 0 (a)", style.arm_look(floor_arms[0]).color))
+        handles.append(
+            style.line_handle("the same, never had Task 0 (a)", style.arm_look(floor_arms[0]).color, marker="D", linestyle="none")
+        )
     style.legend(figure, [*handles, style.FLOOR_HANDLE], columns=3)
     style.note(figure, metrics, _remarks(summary, seeds))
     return figure
@@ -143,7 +148,10 @@ def _without_task0(panel: Axes, run: pd.DataFrame, recovery: pd.DataFrame, match
 
 def _finish(first: Axes, second: Axes, depths: list[int], matched_accuracy: float) -> None:
     style.accuracy_axis(first, "Task 0 exact match\n(share of answers, held-out persons)")
-    style.accuracy_axis(second, "Task 1 exact match (share of answers)")
+    style.accuracy_axis(second, "Task 1 exact match\n(share of answers)")
+    if second.dataLim.ymin > _OPENED:  # else it all lies at the upper edge
+        second.set_ylim(_OPENED, 1.005)
+        second.set_yticks(np.linspace(_OPENED, 1, 6))
     second.axhline(matched_accuracy, color="#BBBBBB", linewidth=0.8, zorder=0)
     style.title(first, "a", "Task 0")
     style.title(second, "b", "Task 1")

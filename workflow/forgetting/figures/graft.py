@@ -99,7 +99,7 @@ def _parts(panel: Axes, rows: pd.DataFrame, operation: str, color: str, seeds: i
         style.error_bars(panel, chosen, "place", look, markersize=4.5, zorder=3, **fill)
         for name, (control, beside) in controls.items() if part not in _OPEN else ():
             style.error_bars(panel, _merged(rows, name, part, seeds, beside, blocks), "place", control, **_BEHIND)
-    labels = ["input\nemb.", *map(str, range(1, blocks + 1)), "out.\nemb.", "all\nnorms"]
+    labels = ["input\nemb.", *map(str, range(1, blocks + 1)), "out.\nemb.", "norms"]
     panel.set_xticks(range(blocks + 3), labels)
     for place in range(0, blocks + 3, 2):
         panel.axvspan(place - 0.5, place + 0.5, color=style.BAND, linewidth=0, zorder=-1)

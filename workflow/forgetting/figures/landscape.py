@@ -104,7 +104,7 @@ def draw(landscape: pd.DataFrame, axes: str = "orthogonal", questions: int = 0) 
     handles = [style.line_handle(text, _PATH, marker=marker, linestyle="none") for marker, text in _MARKS]
     handles.append(style.line_handle("other checkpoints", **_CHECKPOINT | {"markersize": 2.5}))
     if set(_RECOVERY) & set(frame["kind"]):
-        handles.append(style.line_handle("recovered, one epoch", markersize=7.5, **_STAR))
+        handles.append(style.line_handle("recovered, one epoch", markersize=5.5, **_STAR))
     style.legend(figure, handles, 3)
     style.small_print(
         figure,
@@ -163,7 +163,7 @@ def _trajectory(panel: Axes, path: pd.DataFrame) -> None:
     mark: dict[str, Any] = {
         "color": _PATH,
         "markeredgecolor": "white",
-        "markersize": 4.8,
+        "markersize": 6.5,
         "linestyle": "none",
         "clip_on": False,
         "zorder": 5,
@@ -173,7 +173,7 @@ def _trajectory(panel: Axes, path: pd.DataFrame) -> None:
 
 
 def _recovery(panel: Axes, path: pd.DataFrame, line: Any) -> None:
-    """Nothing for an arm without a recovery curve. The star lies below the mark of the model that it may be beside."""
+    """Nothing for an arm without a recovery curve. The star is smaller than the mark of a model that it may lie upon."""
     panel.plot(path["alpha"], path["beta"], color=_STAR["color"], linewidth=1.2, linestyle=line, path_effects=_OUTLINE)
     last = path.tail(1)
-    panel.plot(last["alpha"], last["beta"], markersize=7.5, zorder=4.5, **_STAR)
+    panel.plot(last["alpha"], last["beta"], markersize=5.5, zorder=6, **_STAR)

@@ -4,13 +4,13 @@
 first 150 steps (*a*), where Task 1 is learned (*b*), and after one epoch of recovery on Task 0 from there (*c*).
 
 **How to read it.** *b* is interpolated between evaluations at the stated accuracy of Task 1; *c* starts from the
-first evaluation that reached it. Small marks in *b* are the other arms of a grid, whose knob was chosen on
+first evaluation that reached it. Small marks in *b* are the other arms of a grid that learned Task 1, whose knob was chosen on
 validation persons, so that the mark of the chosen arm is not the best of many on the persons it is scored on.
 Purple: ``seq`` that never had Task 0, with its interval, where it was run; it has no trough, so that in *a* it is
 at step 150. What a method answers beyond it Task 1 alone does not teach. A method that restrains training has
 another floor, its own run without Task 0, which has a row where it was made. Dashed: the pretrained model after one
 epoch. Pale dots: single seeds. A dagger is an arm that did not learn Task 1 (in every seed): *b* and *c* of its row
-are from the end of its run, in all seeds. A double dagger is an arm whose gain over ``seq``, at a Task 1 accuracy
+are from the end of its run, in all seeds. A double dagger (of several seeds) is an arm whose gain over ``seq``, at a Task 1 accuracy
 that every seed of both reaches, is above zero by an interval that holds for all rows together; without one, the
 data leave open that the arm keeps no more. Arms differ in length, as the small print says: one that learns more
 slowly gets more steps. The way of the main arms through both tasks is in the figure of both accuracies.
@@ -88,6 +88,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ch
     failed = set(summary.loc[~learned, "arm"])
     labels = [style.arm_look(arm).label + " †" * (arm in failed) + " ‡" * (arm in beyond) for arm in chosen]
     style.name_arms(axes[0, 0], chosen, labels)
+    axes[0, 0].tick_params(axis="y", labelcolor="#222222")  # small type in the lighter colours would be hard to read
     axes[0, 0].set_xlim(-0.04, 1.04)
     axes[0, 0].set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes[0, 1].set_xlabel("Task 0 exact match (share of answers, held-out persons)")

@@ -83,7 +83,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
         style.title(panel, letter, text)
         panel.set_xlabel("Task 1 step")
     style.accuracy_axis(panels[0, 0], "exact match (share of answers)")
-    panels[0, 0].set_xlim(-2, EARLY_STEP + 2)
+    panels[0, 0].set_xlim(-2, EARLY_STEP + 7)
     panels[0, 1].set_xscale("symlog", linthresh=100, linscale=0.5)
     panels[0, 1].xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=100, subs=[1, 3]))
     style.plain_numbers(panels[0, 1].xaxis)

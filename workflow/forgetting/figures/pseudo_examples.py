@@ -3,12 +3,13 @@
 **What it shows.** What LAMOL trains on instead of stored questions: examples that the model wrote itself
 after Task 0.
 
-**How to read it.** Of all texts sampled, the share that has the format of a question and an answer; of these,
-what is left without doubles; how many of these ask a question of Task 0 training, and how many also give its
-answer; how many name a person that no training may see, and are dropped; and what was used. Open diamonds:
-the reference, before its first new task.
+**How to read it.** All are shares of the texts that were sampled: those in the format of a question and an answer;
+of these each once; those of them that ask a question of Task 0 training, and that also give its answer; those that
+name a person that no training may see, and are dropped; and what is left to train on. Arms that differ in how often
+they train on a text have the same texts. Open diamonds: the reference, before its first new task, without an
+interval, and without what it did not report.
 
-**What to look for.** The gap between *distinct* and *right answer* is the share of training on made-up facts.
+**What to look for.** How far *used* reaches beyond *right answer*: so much is training on made-up facts.
 
 **What would contradict its merit.** Few right answers: then LAMOL rehearses the format, not the knowledge.
 """
@@ -47,7 +48,7 @@ _CHECKS = {
     "real_question": "a real Task 0 question",
     "right_answer": "with the right answer",
     "held_out": "names a held-out\nperson (dropped)",
-    "used": "used for training",
+    "used": "used",
 }
 
 
@@ -109,7 +110,7 @@ def _finish(panel: Axes) -> None:
     panel.set_ylim(len(_CHECKS) - 0.5, -0.5)
     panel.set_xlim(-0.02, 1.02)
     panel.set_xlabel("share of the generated examples")
-    panel.set_ylabel("check passed")
+    panel.set_ylabel("what holds")
     panel.set_title("pseudo examples of Task 0 that LAMOL wrote itself")
 
 

@@ -102,7 +102,7 @@ def draw(graft: pd.DataFrame, recall: pd.DataFrame, repair: pd.DataFrame, metric
             _marks(panel, runs_of_floor[runs_of_floor["time"] == time], "task0", style.arm_look(floor), rows, seeds, _FLOOR_ABOVE)
         _marks(panel, now, "task0", _TASK0, rows, seeds, 0.0)
         style.title(panel, letter, f"first {EARLY_STEP} steps" if time == "early" else "end of Task 1")
-        panel.set_xlabel("exact match")
+        panel.set_xlabel("exact match (share)")
     _name(axes[0], rows)
     axes[0, 0].set_xlim(-0.04, 1.04)
     style.legend(figure, _handles(floor), columns=3)
@@ -149,7 +149,7 @@ def _marks(panel: Axes, runs: pd.DataFrame, column: str, look: style.Look, rows:
 def _not_asked(panel: Axes, runs: pd.DataFrame, rows: dict[str, float]) -> None:
     """Says of a repair without a mark for Task 1 that it has none."""
     for name in set(runs.loc[runs["task1"].isna(), "repair"]) & set(rows):
-        panel.text(0.97, rows[name] + 0.26, "not asked", color=_TASK1.color, fontsize=7, ha="right", va="center")
+        panel.text(0.97, rows[name] + 0.32, "not asked", color=_TASK1.color, fontsize=7, ha="right", va="center")
 
 
 def _handles(floor: str | None) -> list[Any]:

@@ -2,7 +2,8 @@
 
 **What it shows.** Whether replay prevents the early collapse, or only repairs it.
 
-**How to read it.** Task 0 against the share of Task 0 persons whose questions are stored: *a* at its lowest
+**How to read it.** Task 0 against the share of Task 0 persons whose questions are stored (marks
+side by side): *a* at its lowest
 in the first 150 steps, *b* where Task 1 reaches the stated accuracy, *c* at the end. Squares add as many
 stored questions to each batch as it has of Task 1, so that it is twice as large; octagons keep the size of a
 batch and fill half of it from the store, in twice the steps; diamonds add stored questions in the proportion
@@ -44,28 +45,32 @@ _MIXES = {
     "replay-half": style.Look("#2F5BC4", "8", "replay: half of each batch of the usual size"),
     "replay-ratio": style.Look("#258E9C", "D", "replay: batches from both tasks, by size"),
 }
+_LEVELS = {"seq": "-", "joint": "--", f"seq{NO_TASK0}": ":"}
+"""Arms that are the same whatever is stored, and their lines."""
 _PANELS = (("trough", "trough"), ("matched", "at Task 1 of {:g} %"), ("final", "end of the run"))
 
 
 def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -> Figure:
     """Frames: METRICS of the task1 runs (seq, replay and joint arms are used, and `seq` without Task 0), METRICS floors."""
     share = {arm: found for arm in metrics["arm"].unique() if (found := _share(arm)) is not None}
-    lines = [arm for arm in ("seq", "joint", f"seq{NO_TASK0}") if arm in set(metrics["arm"])]
+    lines = [arm for arm in _LEVELS if arm in set(metrics["arm"])]
     rows = metrics[metrics["arm"].isin([*share, *lines])]
     summary = method_summary(rows, matched_accuracy)
     summary = summary[~summary["early_stop"]].assign(share=summary["arm"].map(share), family=summary["arm"].map(style.arm_family))
     seeds = metrics["seed"].nunique()
     figure, axes = style.new_figure(1, 3, height=3.6, sharey=True)
     for panel, letter, (column, text) in zip(axes[0], "abc", _PANELS, strict=True):
-        for family, look in _MIXES.items():
-            style.draw_column(panel, summary[summary["family"] == family], column, "share", look, seeds)
+        for (family, look), aside in zip(_MIXES.items(), (1.08, 1, 1 / 1.08), strict=True):
+            of_mix = summary[summary["family"] == family]
+            style.draw_column(panel, of_mix.assign(share=of_mix["share"] * aside), column, "share", look, seeds)
         for arm in lines:
-            _level(panel, style.mean_of(summary[summary["arm"] == arm], column, ["arm"], seeds), style.arm_look(arm))
+            level = style.mean_of(summary[summary["arm"] == arm], column, ["arm"], seeds)
+            _level(panel, level, style.arm_look(arm)._replace(line=_LEVELS[arm]))
         style.draw_floor(panel, floors, "task0_test", "exact_match")
         _finish(panel, sorted(set(share.values())))
         style.title(panel, letter, text.format(100 * matched_accuracy))
     style.accuracy_axis(axes[0, 0], "Task 0 exact match\n(share of answers, held-out persons)")
-    levels = [style.line_handle(f"{style.arm_look(arm).label}: level", style.arm_look(arm).color) for arm in lines]
+    levels = [style.line_handle(f"{style.arm_look(arm).label}: level", style.arm_look(arm).color, linestyle=_LEVELS[arm]) for arm in lines]
     marks = [style.line_handle(look.label, look.color, marker=look.marker) for look in _MIXES.values()]
     style.legend(figure, [*marks, *levels, style.FLOOR_HANDLE], columns=2)
     style.note(figure, metrics, f"Levels have their intervals. Nothing is drawn in b where Task 1 was {style.unlearned(seeds)}.")
@@ -80,7 +85,7 @@ def _share(arm: str) -> float | None:
 def _level(panel: Axes, level: pd.DataFrame, look: style.Look) -> None:
     """Horizontal line and band of an arm that stores nothing, or everything."""
     for value, low, high in level[["value", "low", "high"]].to_numpy(dtype=float):
-        panel.axhline(value, color=look.color, linewidth=1.0)
+        panel.axhline(value, color=look.color, linewidth=1.0, linestyle=look.line)
         if low < high:
             panel.axhspan(low, high, color=look.color, alpha=0.12, linewidth=0)
 
@@ -90,4 +95,4 @@ def _finish(panel: Axes, shares: list[float]) -> None:
     panel.set_xticks(shares, [f"{share:g}" for share in shares])
     panel.minorticks_off()
     panel.set_xlim(0.7 * min(shares, default=1), 1.4 * max(shares, default=50))
-    panel.set_xlabel("Task 0 persons stored (%)")
+    panel.set_xlabel("persons stored (%, log)")

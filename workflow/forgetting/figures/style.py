@@ -326,14 +326,14 @@ def _renderer(figure: Figure) -> RendererBase:
     return FigureCanvasAgg(figure).get_renderer()
 
 
-def note(figure: Figure, frame: pd.DataFrame, extra: str = "", intervals: str | None = None) -> None:
-    """Small print below a figure in which all is drawn: how many seeds there are, what `intervals` are (those that are drawn, unless said),
-    and how a single seed looks."""
+def note(figure: Figure, frame: pd.DataFrame, extra: str = "", intervals: str | None = None, shares: bool = True) -> None:
+    """Small print below a figure in which all is drawn: how many seeds there are, what `intervals` are (those that are drawn, unless said;
+    of `shares` of answers or of something else), and how a single seed looks."""
     lines = [artist for artist in figure.findobj(Line2D) if isinstance(artist, Line2D)]
     dots = {line.get_linestyle() == "None" for line in lines if line.get_gid() == _SEED}
     words = [word for is_dot, word in ((False, "thin lines"), (True, "pale dots")) if is_dot in dots]
     single = f" {' and '.join(words).capitalize()}: single seeds." if words else ""
-    small_print(figure, f"{interval_note(frame, intervals or _drawn_intervals(figure))}{single} {extra}")
+    small_print(figure, f"{interval_note(frame, intervals or _drawn_intervals(figure), shares)}{single} {extra}")
 
 
 def _drawn_intervals(figure: Figure) -> str:
@@ -356,10 +356,10 @@ def small_print(figure: Figure, text: str) -> None:
     figure.supxlabel(textwrap.fill(text, characters), fontsize=7, color="#555555", x=0.01, ha="left")
 
 
-def interval_note(frame: pd.DataFrame, intervals: str) -> str:
+def interval_note(frame: pd.DataFrame, intervals: str, shares: bool = True) -> str:
     """What `intervals` are; where none is drawn, that there is none."""
     seeds = frame["seed"].nunique()
-    one = "clustered by person; at exactly 0 and 1 by their number alone"
+    one = "clustered by person" + "; at exactly 0 and 1 by their number alone" * shares
     of = "over seeds (Student's t, within bounds, no narrower than over persons)" if seeds > 1 else one
     of_what = f"Mean of {seeds} seeds" if seeds > 1 else "One seed"
     return f"{of_what}; {intervals}: 95 % interval {of}." if intervals else f"{of_what}{'' if seeds > 1 else ', so no intervals'}."

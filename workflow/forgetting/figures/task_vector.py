@@ -6,7 +6,7 @@ without any training.
 **How to read it.** *a*: both tasks against alpha, the share of the task vector that is subtracted (0 is
 ``seq``), at the end of the run, and Task 0 where Task 1 still reaches the stated accuracy. *b*: the same ends
 on the plane of both tasks, alpha beside the points, with the path of ``seq`` over time. Other marks: vectors
-that end at an earlier checkpoint.
+that end at an earlier checkpoint, in their names as a share of the run.
 
 Nothing is trained, so a task vector is evaluated at the saved checkpoints of ``seq`` only, which late in the
 run are some hundred steps apart (about 300 of 2,000 by default). Where Task 1 is matched is therefore

@@ -6,14 +6,14 @@ component of the stream there (*a*), then the states shift nearly at right angle
 is what the paper draws). *c* and *d*: the same of all leading components. Single questions stand in the table
 below.
 
-**How to read it.** Angles by layer, counted from 1; each row has its own axis, of the angles that occur in it.
-90 degrees is a right angle; above the grey line, 75 degrees, an angle counts here as nearly right,
-which is a convention. Dotted: the angle of a random direction, with the middle 95 % of such directions in grey.
-*a* and *c*: Task 0 to step 150 (solid, filled) and to the end (dashed, open), both matrices of a block that write to the
-stream taken together; they are of weights, so one run has no interval. *b* and *d*: step 150 alone, arms side
-by side at each layer; the end is in the table below, for all layers together. Open, with a caret: a share that
-is within its error of none, drawn at 90 degrees and not joined to the others; its bar goes down to what it may
-be. A layer that did not move has no point: freezing leaves out the frozen ones.
+**How to read it.** Angles by layer, counted from 1; each row has its own axis, of the angles that occur in it. 90
+degrees is a right angle; above the grey line, 75 degrees, an angle counts here as nearly right, which is a
+convention. Dotted: the angle of a random direction, with the middle 95 % of such directions in grey. *a* and *c*:
+Task 0 to step 150 (solid, filled) and to the end (dashed, open), both matrices of a block that write to the stream
+taken together; they are of weights, so one run has no interval. *b* and *d*: step 150 alone, arms side by side at
+each layer; the end is in the table below, for all layers together. Open, with a caret: a share that is within its
+error of none, drawn at 90 degrees and not joined to the others; its bar, where it is wider than the mark, goes down
+to what it may be. A layer that did not move has no point: freezing leaves out the frozen ones.
 
 **What to look for.** Lines of *a* above 75 degrees: the premise is met for the first component. Marks of *b*
 above 75 degrees: what the proposition says is seen. Above the grey band as well: there is more to it than the
@@ -96,7 +96,7 @@ def draw(theory: pd.DataFrame) -> Figure:
     if any(line.get_marker() == CARETUPBASE and len(line.get_xdata()) for panel in axes.flat for line in panel.lines):
         marks += [style.line_handle("within its error of 90 (b, d)", marker="o", markerfacecolor="white", linestyle="none")]
     style.legend(figure, [*style.arm_handles(arms, linewidth=1.3), *stage_handles(), *marks], columns=4)
-    style.note(figure, rows, intervals="bars (b, d)" if seeds == 1 else "bars")
+    style.note(figure, rows, intervals="bars (b, d)" if seeds == 1 else "bars", shares=False)
     return figure
 
 

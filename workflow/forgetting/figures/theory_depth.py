@@ -6,11 +6,12 @@ each layer (*a*), and how far each layer alone shifts them (*b*), at the last pr
 **How to read it.** Both in units of the spread of the states before, since the residual stream itself grows
 with depth, and on one scale. In *b* arms stand side by side at each layer. Layers count from 1. Solid lines and
 filled marks: Task 0 to step 150; dashed lines and open marks: Task 0 to the end. Bands and bars that are not seen
-are narrower than their lines and marks. The own part of a layer is what it makes of the
+are narrower than their lines and marks; of one seed *b* has none. The own part of a layer is what it makes of the
 states as they were before, so that nothing from below is in it.
 
-**What to look for.** *a* rises although *b* does not: shifts add up. Where *b* rises, too, later layers were
-merely changed more. Frozen layers lie at 0 in *a* and have no own part; in an arm that has some the proposition does not apply.
+**What to look for.** *a* rises although *b* does not: shifts add up. Where *b* rises, too, later layers were merely
+changed more. Frozen layers lie at 0 in *a* and have no own part; in an arm that has some the proposition does not
+apply.
 
 **What would contradict the theory.** A flat or falling *a* where all layers were updated.
 """
@@ -61,7 +62,8 @@ def draw(theory: pd.DataFrame) -> Figure:
     handles = style.arm_handles(arms, linewidth=1.3)
     axes[0, 0].set_ylabel("shift of a question\n/ spread before")
     style.legend(figure, [*handles, *stage_handles()], columns=3)
-    style.note(figure, rows, intervals="bands (a)" if rows["seed"].nunique() == 1 else None)
+    one = rows["seed"].nunique() == 1
+    style.note(figure, rows, "None in b." if one else "", intervals="bands (a)" if one else None, shares=False)
     return figure
 
 

@@ -59,6 +59,7 @@ def draw(theory: pd.DataFrame) -> Figure:
         style.title(panel, letter, text)
     _updates(axes[0, 2], rows, arms)
     style.title(axes[0, 2], "c", "assumption")
+    axes[0, 1].sharey(axes[0, 0])
     axes[0, 0].set_ylabel("shift of the last layer\n/ that of seq")
     axes[0, 2].set_ylabel("update of trained layers\n/ that of seq")
     depths = sorted({_place(arm) for arm in arms})
@@ -71,7 +72,7 @@ def draw(theory: pd.DataFrame) -> Figure:
     stages = [style.line_handle(f"{WORDS[point]} (c)", marker="^", fillstyle=fill, linestyle="none") for point, fill in _FILLS.items()]
     predicted = style.line_handle(_PREDICTED.label, _PREDICTED.color)
     style.legend(figure, [*style.arm_handles(arms, linestyle="none"), *stages, predicted], columns=4)
-    style.note(figure, rows)
+    style.note(figure, rows, "None in c and of the prediction." * (rows["seed"].nunique() == 1), shares=False)
     return figure
 
 
@@ -109,6 +110,7 @@ def _updates(panel: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
         for arm in arms:
             ratios = [{"seed": seed, "n": _place(arm), "value": updates_over_seq(frame, arm)} for seed, frame in of_stage.groupby("seed")]
             points = over_seeds(pd.DataFrame(ratios).assign(low=np.nan, high=np.nan).dropna(subset="value"), ["n"], seeds, kind=RATIO)
+            points["n"] += 0.12 if stage == TASK1_END else -0.12
             style.error_bars(panel, points, "n", style.arm_look(arm), markersize=4.5, fillstyle=fill)
 
 
