@@ -270,6 +270,7 @@ def test_methods_are_told_apart_from_seq_by_intervals_alone(tmp_path: Path) -> N
         ("ewc", "ewc-1e0", 0.2, -0.1, 0.5),
         ("lamol", "lamol-20", 0.2, None, None),
         ("task-vector", "task-vector-0.5", None, None, None),
+        ("no-task0", "seq-no-task0", -0.1, -0.15, -0.05),
         (None, "floor: modal answer", None, None, None),
     ]
     columns = ["family", "arm", "matched_gain", "matched_gain_low", "matched_gain_high"]
@@ -279,6 +280,7 @@ def test_methods_are_told_apart_from_seq_by_intervals_alone(tmp_path: Path) -> N
         "less": ["freeze-1 (-0.200)"],
         "no clear difference": ["ewc-1e0 (+0.200)", "lamol-20 (+0.200)"],
         "not reached": ["task-vector-0.5"],
+        "floors": ["seq-no-task0 (-0.100)"],
     }
 
 

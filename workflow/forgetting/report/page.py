@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from forgetting.analysis.summary import read_gates
 from forgetting.analysis.words import side
+from forgetting.data.points import never_had_task0
 from forgetting.errors import StudyError
 from forgetting.figures.catalogue import FORMATS, Shown
 from forgetting.intervals import Interval
@@ -163,16 +164,16 @@ def table_for_reading(path: Path) -> Table:
 
 def against_seq(path: Path) -> dict[str, list[str]]:
     """From the CSV of the compared methods: the arms that keep surely more of Task 0 than `seq` where both know Task 1 equally well, those
-    that keep surely less, those that cannot be told apart from it, and those that never get there. Surely: by the whole 95 % interval."""
-    found: dict[str, list[str]] = {"more": [], "less": [], "no clear difference": [], "not reached": []}
+    that keep surely less, those that cannot be told apart from it, those that never get there, and apart the floors, without Task 0.
+    Surely: by the whole 95 % interval."""
+    found: dict[str, list[str]] = {"more": [], "less": [], "no clear difference": [], "not reached": [], "floors": []}
     for row in pd.read_csv(path).to_dict("records"):
         if row["arm"] == "seq" or row["family"] != row["family"]:
             continue
         gain = Interval(*(row.get(f"matched_gain{end}", nan) for end in ("", "_low", "_high")))
         said = {"above": "more", "below": "less", "open": "no clear difference"}[side(gain, 0)]
-        found[said if isfinite(gain.value) else "not reached"].append(
-            f"{row['arm']} ({gain.value:+.3f})" if isfinite(gain.value) else str(row["arm"])
-        )
+        group = "floors" if never_had_task0(row["arm"]) else said if isfinite(gain.value) else "not reached"
+        found[group].append(f"{row['arm']} ({gain.value:+.3f})" if isfinite(gain.value) else str(row["arm"]))
     return found
 
 
