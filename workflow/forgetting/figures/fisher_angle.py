@@ -6,7 +6,7 @@ early and late Task 1 updates point in different directions.
 **How to read it.** One mark a weight matrix of ``seq``. *a*: the mean angle between the updates of steps
 0-150 and from there to the end; grey dashes are the angle that independent updates of the same ranks would
 have. *b*: the angle minus that chance level. Lines and correlations with and without the two embeddings,
-which are few and lie far out. With several seeds a mark is their mean, and the small print gives the
+which are few and of which one may lie far out. With several seeds a mark is their mean, and the small print gives the
 correlation of each seed by itself.
 
 **What to look for.** A correlation whose interval stays clear of zero in *both* panels and without the

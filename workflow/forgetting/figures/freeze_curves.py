@@ -72,5 +72,5 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     ]
     learned = style.line_handle("counts as learned (b)", _LEARNED["color"], linewidth=0.8)
     style.legend(figure, [*marked, style.FLOOR_HANDLE, learned], columns=3)
-    style.note(figure, metrics)
+    style.note(figure, metrics, "Dotted: no band." if without_task0 else "")
     return figure

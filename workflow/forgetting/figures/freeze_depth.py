@@ -59,6 +59,7 @@ _SHIFTS = {"trough": -0.12, "stopped": -0.06, "end": 0.0, "matched, recovered": 
 _RELEASED_SHIFT = 0.4
 """Marks are moved sideways, so that they do not hide each other; those of the as-released arms stand to the right of the exact ones."""
 _FLOOR_SHIFT = 0.2
+_LEARNED: dict[str, Any] = {"color": "#767676", "linewidth": 0.9, "linestyle": (0, (1, 1)), "zorder": 0}
 _TICKS = 8
 _OPENED = 0.95
 """Where the axis of Task 1 begins if all arms have learned that much."""
@@ -98,7 +99,8 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ma
         handles.append(
             style.line_handle("the same, never had Task 0 (a)", style.arm_look(floor_arms[0]).color, marker="D", linestyle="none")
         )
-    style.legend(figure, [*handles, style.FLOOR_HANDLE], columns=3)
+    learned = style.line_handle("counts as learned (b)", **_LEARNED)
+    style.legend(figure, [*handles, style.FLOOR_HANDLE, learned], columns=3)
     style.note(figure, metrics, _remarks(summary, seeds))
     return figure
 
@@ -152,7 +154,7 @@ def _finish(first: Axes, second: Axes, depths: list[int], matched_accuracy: floa
     if second.dataLim.ymin > _OPENED:  # else it all lies at the upper edge
         second.set_ylim(_OPENED, 1.005)
         second.set_yticks(np.linspace(_OPENED, 1, 6))
-    second.axhline(matched_accuracy, color="#BBBBBB", linewidth=0.8, zorder=0)
+    second.axhline(matched_accuracy, **_LEARNED)
     style.title(first, "a", "Task 0")
     style.title(second, "b", "Task 1")
     labels = {-1: "none", 0: "emb."}

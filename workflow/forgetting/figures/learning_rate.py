@@ -82,7 +82,7 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame) ->
     if not of_task1.loc[of_task1["arm"].isin(arms), "learned"].all():
         text = f"Task 1 {style.unlearned(metrics['seed'].nunique())}: its end"
         handles.append(style.line_handle(text, _DARK, marker="x", linestyle="none"))
-    purple = style.arm_handles([without_task0], marker="", linestyle="-") if without_task0 else []  # its marks are those of the points
+    purple = style.arm_handles([without_task0], marker="D", linestyle="none") if without_task0 else []
     style.legend(figure, [*handles, control, *purple, style.FLOOR_HANDLE], columns=3)
     style.note(figure, metrics)
     return figure

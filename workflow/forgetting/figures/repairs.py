@@ -8,12 +8,12 @@ line of before is none: a model may be unable to use them before Task 1 already.
 **How to read it.** Filled: Task 0 exact match after the repair. Cross, above it: its control, which does as much
 without knowing what. Of the first group it is the statement of another person's fact, persons in no biography, and
 random shifts of the same length; of each other group it stands under its name. Random weights hold as much of the
-squared update as the part and may be of any part: the control of a part that matters little can do more than the
-repair. Half of the update and recovery about 1 person have no cross. Open pentagon, where it was run: the same
-repair of the model that never had Task 0: the same part as it was before Task 1 set into it, or the same epoch.
-Open triangle, below, in *b* alone, as Task 1 is not learned before: what is left of Task 1, or *not asked*. Grey lines: Task 0 with
-nothing done, and before Task 1. The fact in the prompt can be copied: it says whether a model still answers, not
-whether it knows.
+squared update as the part, of all blocks for a part of them, else of the whole model: the control of a part that
+matters little can do more than the repair. Half of the update and recovery about 1 person have no cross. Open
+pentagon, where it was run: the same repair of the model that never had Task 0: the same part as it was before Task
+1 set into it, or the same epoch. Open triangle, below, in *b* alone, as Task 1 is not learned before: what is left
+of Task 1, or *not asked*. Grey lines: Task 0 with nothing done, and before Task 1. The fact in the prompt can be
+copied: it says whether a model still answers, not whether it knows.
 
 **What to look for.** A filled mark near the line of before, far from its cross and its pentagon, with its triangle
 where Task 1 was. A pentagon as high says that the part, or the epoch, brings the answers along: the checkpoint
@@ -59,7 +59,7 @@ _GROUPS = {
         "8 directions of each update off",
         "half of the whole update off",
     ),
-    "weights put back\n(× random weights of any part)": (
+    "weights put back\n(× random weights)": (
         "input embedding put back",
         "output embedding put back",
         "queries and keys put back",

@@ -42,7 +42,7 @@ SHOWS = {
 
 _MIXES = {
     "replay": style.Look("#0072B2", "s", "replay: as many stored questions added to each batch"),
-    "replay-half": style.Look("#2F5BC4", "8", "replay: half of each batch of the usual size"),
+    "replay-half": style.Look("#2F5BC4", "8", "replay: half of each batch of the usual size", face="white"),
     "replay-ratio": style.Look("#258E9C", "D", "replay: batches from both tasks, by size"),
 }
 _LEVELS = {"seq": "-", "joint": "--", f"seq{NO_TASK0}": ":"}
@@ -60,7 +60,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     seeds = metrics["seed"].nunique()
     figure, axes = style.new_figure(1, 3, height=3.6, sharey=True)
     for panel, letter, (column, text) in zip(axes[0], "abc", _PANELS, strict=True):
-        for (family, look), aside in zip(_MIXES.items(), (1.08, 1, 1 / 1.08), strict=True):
+        for (family, look), aside in zip(_MIXES.items(), (1.12, 1, 1 / 1.12), strict=True):
             of_mix = summary[summary["family"] == family]
             style.draw_column(panel, of_mix.assign(share=of_mix["share"] * aside), column, "share", look, seeds)
         for arm in lines:
@@ -71,7 +71,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
         style.title(panel, letter, text.format(100 * matched_accuracy))
     style.accuracy_axis(axes[0, 0], "Task 0 exact match\n(share of answers, held-out persons)")
     levels = [style.line_handle(f"{style.arm_look(arm).label}: level", style.arm_look(arm).color, linestyle=_LEVELS[arm]) for arm in lines]
-    marks = [style.line_handle(look.label, look.color, marker=look.marker) for look in _MIXES.values()]
+    marks = [style.line_handle(look.label, look.color, marker=look.marker, markerfacecolor=look.face) for look in _MIXES.values()]
     style.legend(figure, [*marks, *levels, style.FLOOR_HANDLE], columns=2)
     style.note(figure, metrics, f"Levels have their intervals. Nothing is drawn in b where Task 1 was {style.unlearned(seeds)}.")
     return figure

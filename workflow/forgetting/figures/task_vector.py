@@ -3,9 +3,9 @@
 **What it shows.** What is won and lost when a part of the Task 1 update is taken back from the weights,
 without any training.
 
-**How to read it.** *a*: both tasks against alpha, the share of the task vector that is subtracted (0 is
-``seq``), at the end of the run, and Task 0 where Task 1 still reaches the stated accuracy. *b*: the same ends
-on the plane of both tasks, alpha beside the points, with the path of ``seq`` over time. Other marks: vectors
+**How to read it.** *a*: both tasks against alpha, the share of the task vector that is subtracted (0 is ``seq``),
+at the end of the run, and Task 0 where Task 1 still reaches the stated accuracy. *b*: the same ends on the plane of
+both tasks, alpha beside the points where there is room, with the path of ``seq`` over time. Other marks: vectors
 that end at an earlier checkpoint, in their names as a share of the run.
 
 Nothing is trained, so a task vector is evaluated at the saved checkpoints of ``seq`` only, which late in the

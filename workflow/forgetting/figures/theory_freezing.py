@@ -1,14 +1,14 @@
 """Does freezing the bottom layers make the last layer shift less?
 
 **What it shows.** The third proposition of the paper: the shift of the last layer with n frozen bottom layers
-as a share of that of ``seq`` at the same checkpoint, after 150 steps (*a*) and at the end (*b*), and its
+as a share of that of ``seq`` at the same checkpoint, after 150 steps (*a*) and at the end of each run (*b*), and its
 assumption, that the layers that train move no further than they do in ``seq`` (*c*). Held-out Task 0
 questions, last prompt token.
 
 **How to read it.** Leftmost ``seq`` itself; *emb.* freezes the embedding, n the embedding and the bottom n
 layers. Black line: the prediction from the parts of ``seq``, as if its other layers moved as they did. It is
 no bound of the other arms. *c*: length of the update of all matrices that the arm trained over that in
-``seq``; filled at step 150, open at the end.
+``seq``; filled at step 150, open at the end of each run, which arms that learn more slowly reach later.
 
 **What to look for.** Points of *a* and *b* below 1, falling with n, and where they lie to the prediction.
 Points above the line of 1 in *c* break the assumption: there the proposition does not apply.
