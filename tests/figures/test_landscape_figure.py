@@ -44,7 +44,7 @@ def test_every_checkpoint_is_a_dot_and_stars_lie_upon_the_marks() -> None:
     stars = [line for line in panel.lines if line.get_marker() == "*"]
     marks = [line for line in panel.lines if line.get_marker() in "^s"]
     assert min(star.get_zorder() for star in stars) > max(mark.get_zorder() for mark in marks)
-    assert min(star.get_markersize() for star in stars) > max(mark.get_markersize() for mark in marks)
+    assert max(star.get_markersize() for star in stars) < min(mark.get_markersize() for mark in marks), "which are seen around them"
 
 
 def path(points: dict[int, tuple[float, float]]) -> pd.DataFrame:

@@ -126,6 +126,7 @@ def test_every_claim_names_its_source_and_how_it_was_read() -> None:
     assert all(claim.source and claim.known_through for claim in claims)
     assert tables_named(claims) == {
         "methods",
+        "method_table",
         "recovery_table",
         "claims",
         "graft_table",

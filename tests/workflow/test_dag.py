@@ -104,7 +104,7 @@ def test_an_edited_method_reruns_its_arms_alone(clone: Path) -> None:
     assert not re.search(r"rule (?:make_data|pretrain|task0|recovery):\n    input: .*forgetting/(?:config/arms|methods)", plan), (
         "knobs are no concern of theirs"
     )
-    assert users == {"ewc-1e-2", "ewc-1e-1", "ewc-1e0", "ewc-batch-1e-1"}
+    assert users == {"ewc-1e-2", "ewc-3e-2", "ewc-1e-1", "ewc-1e0", "ewc-batch-1e-1"}
 
 
 def test_paper_is_the_papers_study(clone: Path) -> None:
