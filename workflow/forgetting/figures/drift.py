@@ -3,12 +3,13 @@
 **What it shows.** Whether a model forgets Task 0 by as much as it moves on Task 1: forgetting against the
 divergence between the model after Task 0 (θ*) and a checkpoint, at the answers of Task 1 questions.
 
-**How to read it.** One line an arm, in the look of its method, with its checkpoints: step 150 (open), where Task 1 was learned (pale),
-the end (full). Across: KL divergence in nats per answer token, of the checkpoint from θ* (*a*, large where θ*
-finds an answer likely and the checkpoint does not) and of θ* from the checkpoint (*b*, large where the
-checkpoint is sure of what θ* finds unlikely, as of a learned Task 1 answer). Up: how much of the exact match
-on Task 0 test persons is lost at the same step. Below each panel: Spearman's correlation over arms at each of
-the checkpoints. Arms that never had Task 0 do not start from θ* and are left out.
+**How to read it.** One line an arm, in the look of its method (GPM is a projection, a warm-up is of ``seq``), with
+its checkpoints: step 150 (open), where Task 1 was learned (pale), the end (full). Across: KL divergence in nats per
+answer token, of the checkpoint from θ* (*a*, large where θ* finds an answer likely and the checkpoint does not) and
+of θ* from the checkpoint (*b*, large where the checkpoint is sure of what θ* finds unlikely, as of a learned Task 1
+answer). Up: how much of the exact match on Task 0 test persons is lost at the same step. Below each panel:
+Spearman's correlation over arms at each of the checkpoints. Arms that never had Task 0 do not start from θ* and are
+left out.
 
 **What to look for.** If moving away on Task 1 is what makes a model forget, all points, of all arms and
 checkpoints, lie on one rising curve, and the correlations are high at each of the checkpoints. The fairest of
@@ -74,7 +75,7 @@ def draw(drift: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
         figure,
         drift,
         "Lost: exact match of Task 0 test persons after Task 0 minus that at the same step (of one seed its interval is "
-        "that of the latter). projection: GPM, too; seq: its warm-up, batch and state, too. ρ: Spearman correlation over arms, with a "
+        "that of the latter). ρ: Spearman correlation over arms, with a "
         "bootstrap interval over arms from 8 on.",
         shares=False,
     )

@@ -47,7 +47,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     looks = {arm: style.arm_look(arm)._replace(marker=_MARKERS[place % len(_MARKERS)]) for place, arm in enumerate(arms)}
     without_task0 = [arm for arm in style.arm_order(metrics["arm"]) if never_had_task0(arm) and arm.removesuffix(NO_TASK0) in looks]
     marker = {arm: looks[arm.removesuffix(NO_TASK0)].marker for arm in without_task0}  # that of the same arm with Task 0
-    floors_looks = {arm: style.arm_look(arm)._replace(marker=marker[arm]) for arm in without_task0}
+    floor_looks = {arm: style.arm_look(arm)._replace(marker=marker[arm]) for arm in without_task0}
     rows = metrics[(metrics["metric"] == "exact_match") & (metrics["kind"] == "all")]
     figure, axes = style.new_figure(1, 2, height=3.4, sharex=True, sharey=True)
     splits = {"task0_test": "Task 0, held-out persons", "task1": "Task 1"}
@@ -57,7 +57,7 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
             style.draw_curve(panel, run, "step", looks[arm], markers=5, linewidth=1.0)
         for arm in without_task0 if split == "task0_test" else ():
             run = rows[(rows["arm"] == arm) & (rows["split"] == split)]
-            style.draw_curve(panel, run, "step", floors_looks[arm], markers=5, band=False, linewidth=1.0)
+            style.draw_curve(panel, run, "step", floor_looks[arm], markers=5, band=False, linewidth=1.0)
         panel.set_xscale("symlog", linthresh=10, linscale=0.4)
         style.plain_numbers(panel.xaxis)
         panel.set_xlim(0, None)
@@ -68,9 +68,9 @@ def draw(metrics: pd.DataFrame, floors: pd.DataFrame, matched_accuracy: float) -
     axes[0, 1].axhline(matched_accuracy, **_LEARNED)
     marked = [
         style.line_handle(look.label, look.color, marker=look.marker, linestyle=look.line, markerfacecolor=look.face)
-        for look in (looks | floors_looks).values()
+        for look in (looks | floor_looks).values()
     ]
-    learned = style.line_handle("counts as learned (b)", _LEARNED["color"], linewidth=0.8)
+    learned = style.line_handle("counts as learned (b)", **_LEARNED)
     style.legend(figure, [*marked, style.FLOOR_HANDLE, learned], columns=3)
     style.note(figure, metrics, "Dotted: no band." if without_task0 else "")
     return figure

@@ -14,9 +14,10 @@ Arms may differ in length, as the small print says.
 **What to look for.** How much slower the early collapse is with more frozen layers, whether that is still
 there where Task 1 is learned, and from which depth on the rest of the model can no longer learn Task 1.
 
-**What would contradict the claim.** Marks at early stop, or after recovery from there, no higher than the purple ones
-of the same number of layers: then nothing of Task 0 is kept. A gain at the trough that is gone at early stop and at the end, in
-accuracy *and* after recovery: then freezing only delays the forgetting. A gain that comes with a fall in *b* is no gain.
+**What would contradict the claim.** Marks at early stop, or after recovery from there, no higher than the purple
+ones of the same number of layers: then nothing of Task 0 is kept. A gain at the trough that is gone at early stop
+and at the end, in accuracy *and* after recovery: then freezing only delays the forgetting. A gain that comes with a
+fall in *b* is no gain.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from matplotlib.figure import Figure
 from forgetting.analysis.comparison import after_one_epoch
 from forgetting.analysis.curves import method_summary
 from forgetting.analysis.spurious import probe_points
-from forgetting.data.points import MATCHED, NO_TASK0, TROUGH, WORDS, never_had_task0
+from forgetting.data.points import END, MATCHED, NO_TASK0, TROUGH, WORDS, never_had_task0
 from forgetting.figures import style
 from forgetting.statistics import PROPORTION, over_seeds
 
@@ -53,7 +54,7 @@ _STOPPED = style.Look("#009E73", "D", "with early stop")
 _END = style.Look("#00402F", "s", "end of the run")
 _RECOVERED = {
     MATCHED: style.Look("#0072B2", "P", "early stop, then one recovery epoch", ":"),
-    "end": style.Look("#1D98DD", "X", "end, then one recovery epoch", ":"),
+    END: style.Look("#1D98DD", "X", "end, then one recovery epoch", ":"),
 }
 _SHIFTS = {"trough": -0.12, "stopped": -0.06, "end": 0.0, "matched, recovered": 0.06, "end, recovered": 0.12}
 _RELEASED_SHIFT = 0.4

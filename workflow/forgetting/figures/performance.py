@@ -4,13 +4,13 @@
 *a*: the first 150 steps. *b*: the whole run, on a logarithmic axis after step 100.
 
 **How to read it.** Solid lines are Task 0, asked about persons whose biographies were pretrained but whose
-questions were never trained on. Dashed lines are Task 1, in *a* of ``seq`` alone, as all arms still lie near 0 there.
-Open circles are separate trainings: from that checkpoint of ``seq``, one epoch on the Task 0 questions of *other*
-persons; in *b* from step 150 on. Dotted purple, where it was run: the same Task 1 from the model that never had Task 0, which
-is what Task 1 itself teaches; open pentagons, a little to the right of their step: the same recovery of that model.
-Grey: always giving the most frequent answer, and persons the model never read about (dotted). Arms that learn Task 1
-more slowly run longer. A curve that falls to its floor has lost everything that can be seen this way. The first token alone, which
-is guessed more easily, is in the figure by attribute and token.
+questions were never trained on. Dashed lines are Task 1, in *a* of ``seq`` alone, as all arms still lie near 0
+there. Open circles are separate trainings: from that checkpoint of ``seq``, one epoch on the Task 0 questions of
+*other* persons; in *b* from step 150 on. Dotted purple, where it was run: the same Task 1 from the model that never
+had Task 0, which is what Task 1 itself teaches; open pentagons, a little to the right of their step: the same
+recovery of that model. Grey: always giving the most frequent answer, and persons the model never read about
+(dotted). Arms that learn Task 1 more slowly run longer. A curve that falls to its floor has lost everything that
+can be seen this way. The first token alone, which is guessed more easily, is in the figure by attribute and token.
 
 **What to look for.** An early fall of the solid line while the dashed one has hardly risen: Task 0 is lost
 before Task 1 is learned. Open circles that stay high above the fallen curve: the knowledge is still there. That
