@@ -133,7 +133,26 @@ def test_scales_on_a_gpu_train_every_arm(clone: Path, overlays: tuple[str, ...])
     assert left_out <= {"freeze", "seq"}, "only depths and rates of other scales are left out"
 
 
-@pytest.mark.parametrize("target", ["data", "figures", "tables", "report", "gates", "methods", "sequence", "verify", *CATALOGUE])
+NAMED = [
+    "all",
+    "data",
+    "figures",
+    "tables",
+    "report",
+    "gates",
+    "methods",
+    "factors",
+    "axes",
+    "sequence",
+    "architectures",
+    "diagnose",
+    "advise",
+    "cost",
+    "verify",
+]
+
+
+@pytest.mark.parametrize("target", [*NAMED, *CATALOGUE])
 def test_targets_by_name(clone: Path, target: str) -> None:
     listed = told(clone, "--list-target-rules")
     assert re.search(rf"^{target} \(.+\)$", listed, re.M), f"{target} has no docstring or is no target rule"
