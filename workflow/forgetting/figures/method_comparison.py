@@ -72,9 +72,9 @@ def draw(metrics: pd.DataFrame, recovery: pd.DataFrame, floors: pd.DataFrame, ch
     summary = method_summary(metrics, matched_accuracy)
     summary = summary[~summary["early_stop"]].assign(family=summary["arm"].map(families))
     learned = summary.groupby("arm")["learned"].transform("all")
-    kept = _values(summary, "matched").where(learned, _values(summary, "final"))
+    kept = style.values_of(summary, "matched", ["arm"]).where(learned, style.values_of(summary, "final", ["arm"]))
     points = compared_points(metrics[metrics["arm"].isin(chosen)], recovery)
-    shown = (_values(summary, "trough"), kept, after_one_epoch(points, recovery))
+    shown = (style.values_of(summary, "trough", ["arm"]), kept, after_one_epoch(points, recovery))
     figure, axes = style.new_figure(1, 3, height=1.7 + _ROW * max(len(chosen), 7), sharex=True, sharey=True)
     texts = ("trough", f"Task 1 at {100 * matched_accuracy:g} %", "plus one epoch")
     for letter, panel, text, values in zip("abc", axes[0], texts, shown, strict=True):
@@ -105,12 +105,6 @@ def _remarks(summary: pd.DataFrame) -> str:
     if seeds > 1:
         text += " ‡: surely more Task 0 than seq, of all rows of b together."
     return text if length.nunique() < 2 else f"{text} Runs: {length.min():g} to {length.max():g} times the steps of seq."
-
-
-def _values(summary: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Columns seed, arm, value, low, high of one column of a summary."""
-    named = {column: "value", f"{column}_low": "low", f"{column}_high": "high"}
-    return summary[["seed", "arm", *named]].rename(columns=named)
 
 
 def _panel(panel: Axes, values: pd.DataFrame, chosen: list[str], seeds: int) -> None:

@@ -247,10 +247,14 @@ def seed_dots(axes: Axes, x: ArrayLike, y: ArrayLike, look: Look) -> None:
 
 
 def mean_of(summary: pd.DataFrame, column: str, by: Sequence[str], seeds: int) -> pd.DataFrame:
-    """One column of shares of a summary with its interval (`column`, `_low`, `_high`), over the seeds, if each has it: columns `by`,
-    value, low, high."""
+    """One column of shares of a summary with its interval, over the seeds, if each has it: columns `by`, value, low, high."""
+    return over_seeds(values_of(summary, column, by).dropna(subset="value"), by, seeds, kind=PROPORTION)
+
+
+def values_of(summary: pd.DataFrame, column: str, by: Sequence[str]) -> pd.DataFrame:
+    """One column of a summary with its interval (`column`, `_low`, `_high`): columns seed, `by`, value, low, high."""
     named = {column: "value", f"{column}_low": "low", f"{column}_high": "high"}
-    return over_seeds(summary[["seed", *by, *named]].rename(columns=named).dropna(subset="value"), by, seeds, kind=PROPORTION)
+    return summary[["seed", *by, *named]].rename(columns=named)
 
 
 def draw_column(axes: Axes, summary: pd.DataFrame, column: str, by: str, look: Look, seeds: int, **line: Any) -> None:
